@@ -1,0 +1,101 @@
+"""Finds a prepared TFDS data set, or prepares it; a missing one fails in seconds, with what to do."""
+
+import logging
+import pathlib
+
+import requests
+import tensorflow_datasets as tfds
+
+from components import photo_patches  # noqa: F401  registers the data set with TFDS
+from trainer.errors import UserError
+from trainer.images import IMAGE_SHAPE
+
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 5
+SPLITS = ("train", "test")
+
+
+def prepared_builder(
+    dataset: str, data_dirs: list[str], manual_dir: str | None = None
+) -> tfds.core.DatasetBuilder:
+    """The TFDS builder of `dataset`, with its files on disk.
+
+    Args:
+      dataset: name as TFDS writes it, such as `cifar10` or `cifar10:3.0.2`.
+      data_dirs: folders of prepared data sets, looked through in order; a data set that none of them has is
+        prepared in the last.
+      manual_dir: folder with the data set's archive, for a machine that cannot download it.
+
+    Raises:
+      UserError: unknown data set, no 32x32x3 images, no train and test split, or no way to get the data.
+    """
+    builders = [_builder(dataset, data_dir) for data_dir in data_dirs]
+    ready = [builder for builder in builders if builder.data_path.exists()]
+    builder = ready[0] if ready else _prepare(builders[-1], data_dirs, manual_dir)
+    _check(builder)
+    return builder
+
+
+def _builder(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder:
+    try:
+        return tfds.builder(dataset, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError:
+        raise UserError(
+            f"unknown data set {dataset!r}: expected photo_patches, cifar10 or another TFDS image "
+            "classification data set of 32x32x3 images"
+        ) from None
+    except (AssertionError, ValueError) as error:  # of a version or configuration that does not exist
+        raise UserError(f"data set {dataset!r}: {str(error).splitlines()[0]}") from error
+
+
+def _prepare(
+    builder: tfds.core.DatasetBuilder, data_dirs: list[str], manual_dir: str | None
+) -> tfds.core.DatasetBuilder:
+    ways = (
+        f"There are three ways to get it: connect this machine to the network and run again; or set TFDS_DATA_DIR (or "
+        f"--data-dir) to a folder that has {builder.info.full_name} prepared by TFDS; or put "
+        f"{', '.join(info.filename for info in builder.url_infos.values()) or 'its archive'} into a folder and pass "
+        "it with --manual-dir."
+    )
+    if builder.url_infos:
+        log.info("%s is not prepared in %s", builder.info.full_name, " or ".join(data_dirs))
+        _check_source(builder, manual_dir, ways)
+    log.info("preparing %s in %s", builder.info.full_name, builder.data_path)
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
+    try:
+        builder.download_and_prepare(download_config=config)
+    except tfds.download.download_manager.NonMatchingChecksumError as error:
+        raise UserError(
+            f"the archive of {builder.info.full_name} is not the one expected (its checksum differs): {error}. {ways}"
+        ) from error
+    return builder
+
+
+def _check_source(builder: tfds.core.DatasetBuilder, manual_dir: str | None, ways: str) -> None:
+    """Raises unless every archive lies in `manual_dir` or answers: TFDS itself would retry for minutes."""
+    for url, info in builder.url_infos.items():
+        if manual_dir is not None:
+            if not (pathlib.Path(manual_dir) / info.filename).is_file():
+                raise UserError(f"--manual-dir {manual_dir} has no {info.filename}, which {builder.name} is made from. {ways}")
+            continue
+        try:
+            with requests.get(url, stream=True, timeout=CONNECT_SECONDS) as response:
+                response.raise_for_status()
+        except requests.RequestException as error:
+            raise UserError(f"{builder.info.full_name} cannot be downloaded ({type(error).__name__}). {ways}") from error
+
+
+def _check(builder: tfds.core.DatasetBuilder) -> None:
+    features, name = builder.info.features, builder.info.full_name
+    image = features.get("image") if isinstance(features, tfds.features.FeaturesDict) else None
+    if not isinstance(image, tfds.features.Image) or image.shape != IMAGE_SHAPE:
+        came = f"images of shape {image.shape}" if image is not None else f"the features {list(features)}"
+        raise UserError(f"data set {name}: expected a feature 'image' of shape {IMAGE_SHAPE}, got {came}")
+    if not isinstance(features.get("label"), tfds.features.ClassLabel):
+        raise UserError(f"data set {name}: expected a feature 'label' with classes, got {list(features)}")
+    for split in SPLITS:
+        if split not in builder.info.splits:
+            raise UserError(f"data set {name}: expected the splits train and test, got {list(builder.info.splits)}")
+        if not builder.info.splits[split].num_examples:
+            raise UserError(f"data set {name}: the split {split} is empty, expected at least one image")

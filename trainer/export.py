@@ -1,0 +1,106 @@
+"""The SavedModel: the model with the graph that prepares its input, for evaluation and for serving."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from trainer.distributions import PixelModel
+from trainer.evaluate import image_elbo
+from trainer.images import (
+    EXAMPLE_FEATURES,
+    IMAGE_SHAPE,
+    IMAGE_SIZE,
+    Transform,
+    decode,
+    noise_seed,
+    to_bytes,
+    to_unit_interval,
+)
+from trainer.vae import VAE
+
+Signature = Callable[..., dict[str, tf.Tensor]]
+
+ENCODED = tf.TensorSpec([None], tf.string, name="images")
+PIXELS = tf.TensorSpec([None, *IMAGE_SHAPE], tf.uint8, name="images")
+SERIALIZED = tf.TensorSpec([None], tf.string, name="examples")
+
+
+class Servable(tf.Module):
+    """What is exported.
+
+    Args:
+      model: the trained VAE.
+      pixels: moments of the training images, for the bound of a model that ignores its input.
+      samples: draws of z per image behind an ELBO, K.
+      transform: features of Examples to model input, the graph of the Transform component.
+    """
+
+    def __init__(self, model: VAE, pixels: PixelModel, samples: int, transform: Transform) -> None:
+        super().__init__()
+        self.model = model
+        self.transform = transform
+        self._independent = model.likelihood.independent(pixels)
+        self._samples = samples
+
+    @tf.function(input_signature=[SERIALIZED])
+    def evaluate(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Per image, [B], nats: the ELBO, its parts, and the two bounds that frame it.
+
+        `independent_pixels` is log p(x) under the best model that ignores the image's structure, which a
+        model that learned something beats; `ceiling` is the largest log p(x|z) there can be.
+        """
+        features = self.transform(tf.io.parse_example(examples, EXAMPLE_FEATURES))
+        x = tf.ensure_shape(features["image"], [None, IMAGE_SIZE])
+        result = image_elbo(self.model, x, noise_seed(features["id"]), self._samples)
+        return {
+            **result._asdict(),
+            "independent_pixels": self._independent.log_prob(x),
+            "ceiling": self.model.likelihood.ceiling(x),
+        }
+
+    @tf.function(input_signature=[PIXELS])
+    def reconstruct_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Images [B, 32, 32, 3] uint8 as the model sees them, of the same shape and type."""
+        return {"images": _as_images(self.model.decode(self._posterior_center(images)).mean())}
+
+    @tf.function(input_signature=[ENCODED])
+    def reconstruct(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """As `reconstruct_pixels`, from encoded images [B]."""
+        return self.reconstruct_pixels(decode(images))
+
+    @tf.function(input_signature=[PIXELS])
+    def encode_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Latents [B, L] of images [B, 32, 32, 3] uint8."""
+        return {"latents": self._posterior_center(images)}
+
+    @tf.function(input_signature=[ENCODED])
+    def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """As `encode_pixels`, from encoded images [B]."""
+        return self.encode_pixels(decode(images))
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([], tf.int32, name="n"), tf.TensorSpec([], tf.int32, name="seed")]
+    )
+    def sample(self, n: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """n images [n, 32, 32, 3] uint8 from the prior; the same seed gives the same images."""
+        eps = tf.random.stateless_normal(tf.stack([n, self.model.latent_size]), tf.stack([seed, 0]))
+        return {"images": _as_images(self.model.sample(eps))}
+
+    def _posterior_center(self, images: tf.Tensor) -> tf.Tensor:
+        """The centre of q(z0|x) pushed through the flow: a z without noise."""
+        noise = tf.zeros([tf.shape(images)[0], self.model.latent_size])
+        return self.model.infer(to_unit_interval(images), noise).z
+
+    def signatures(self) -> dict[str, Signature]:
+        """Every signature by name; `serving_default` is `reconstruct`."""
+        names = ("evaluate", "reconstruct", "reconstruct_pixels", "encode", "encode_pixels", "sample")
+        return {**{name: getattr(self, name) for name in names}, "serving_default": self.reconstruct}
+
+
+def save(servable: Servable, path: str) -> None:
+    """Writes `servable` to the folder `path` as a SavedModel."""
+    tf.saved_model.save(servable, path, signatures=servable.signatures())
+
+
+def _as_images(x: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(to_bytes(x), [-1, *IMAGE_SHAPE])

@@ -1,0 +1,99 @@
+"""Inverse autoregressive flow (Kingma et al., 2016, arXiv 1606.04934, section 4)."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.networks import Dense
+
+
+class FlowResult(NamedTuple):
+    """A flow's value and log-determinant, which only mean something together."""
+
+    z: tf.Tensor  # [..., L]
+    log_det: tf.Tensor  # [...], nats: log |det dz_out / dz_in|
+
+
+class MaskedDense(tf.Module):
+    """y = x (W * mask) + b with a fixed 0/1 mask, [inputs, outputs], and W drawn as in `Dense`."""
+
+    def __init__(self, mask: np.ndarray, rng: np.random.Generator, bias: float, dtype: tf.DType) -> None:
+        super().__init__()
+        inputs, outputs = mask.shape
+        limit = math.sqrt(6.0 / (inputs + outputs))
+        self.w = tf.Variable(rng.uniform(-limit, limit, mask.shape), dtype=dtype, name="w")
+        self.b = tf.Variable(tf.fill([outputs], tf.constant(bias, dtype)), name="b")
+        self._mask = mask
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """x: [..., inputs]; returns [..., outputs]."""
+        return tf.matmul(x, self.w * tf.constant(self._mask, self.w.dtype)) + self.b
+
+
+class MADE(tf.Module):
+    """Masked autoregressive network: output i sees z_1 .. z_(i-1) and all of the context.
+
+        u = elu(z (W * M) + h C + b),   m = u (Wm * S) + bm,   s = u (Ws * S) + bs
+
+    M and S are the masks of Germain et al. (2015, arXiv 1502.03509), S strict.
+
+    Args:
+      size: number L of latents, at least 2.
+      hidden: number of hidden units; degrees 1 .. L-1 are spread evenly over them.
+      context: size of h, which is not masked.
+      gate_bias: what s starts at.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        hidden: int,
+        context: int,
+        gate_bias: float,
+        rng: np.random.Generator,
+        dtype: tf.DType = tf.float32,
+    ) -> None:
+        super().__init__()
+        position = np.arange(1, size + 1)
+        degree = 1 + np.arange(hidden) * (size - 1) // hidden
+        into = position[:, None] <= degree[None, :]
+        out_of = degree[:, None] < position[None, :]
+        self.hidden = MaskedDense(into, rng, 0.0, dtype)
+        self.context = Dense(context, hidden, rng, dtype)
+        self.m = MaskedDense(out_of, rng, 0.0, dtype)
+        self.s = MaskedDense(out_of, rng, gate_bias, dtype)
+
+    def __call__(self, z: tf.Tensor, h: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """z: [..., size], h: [..., context]; returns m and s, [..., size] each."""
+        u = tf.nn.elu(self.hidden(z) + self.context(h))
+        return self.m(u), self.s(u)
+
+
+class IAFStep(tf.Module):
+    """One step of the flow, and the reversal of the order of z after it.
+
+        m, s = MADE(z, h),   g = sigmoid(s),   z' = reverse(g z + (1 - g) m),   log det = sum_i log g_i
+
+    The Jacobian before the reversal is triangular with g on its diagonal, and reversing changes no volume.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        hidden: int,
+        context: int,
+        gate_bias: float,
+        rng: np.random.Generator,
+        dtype: tf.DType = tf.float32,
+    ) -> None:
+        super().__init__()
+        self.made = MADE(size, hidden, context, gate_bias, rng, dtype)
+
+    def __call__(self, z: tf.Tensor, h: tf.Tensor) -> FlowResult:
+        """z: [..., size], h: [..., context]."""
+        m, s = self.made(z, h)
+        gate = tf.sigmoid(s)
+        z = gate * z + (1.0 - gate) * m
+        return FlowResult(tf.reverse(z, axis=[-1]), tf.reduce_sum(tf.math.log_sigmoid(s), axis=-1))

@@ -1,0 +1,124 @@
+"""Images in memory, as bytes: 3 KB an image, 185 MB for CIFAR-10, and batches of them as floats."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.distributions import PixelModel
+from trainer.errors import UserError
+
+IMAGE_SHAPE = (32, 32, 3)
+IMAGE_SIZE = 3072
+
+EXAMPLE_FEATURES = {
+    "image": tf.io.FixedLenFeature([], tf.string),  # PNG, JPEG or BMP
+    "label": tf.io.FixedLenFeature([], tf.int64),
+    "id": tf.io.FixedLenFeature([], tf.string),
+}
+
+# {"image": [B] string, "id": [B] string, ...} -> {"image": [B, 3072] float32 in [0, 1], "id": [B] string}
+Transform = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
+
+
+class ImageSet(NamedTuple):
+    """Images with the name of each one's noise."""
+
+    pixels: np.ndarray  # [N, 3072] uint8
+    noise_seeds: np.ndarray  # [N] int64
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def decode(encoded: tf.Tensor) -> tf.Tensor:
+    """Encoded images [B] as uint8 [B, 32, 32, 3]; raises InvalidArgumentError on bytes that are no such image."""
+
+    def decode_one(image: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(tf.io.decode_image(image, channels=3, expand_animations=False), IMAGE_SHAPE)
+
+    return tf.map_fn(decode_one, encoded, fn_output_signature=tf.TensorSpec(IMAGE_SHAPE, tf.uint8))
+
+
+def to_unit_interval(pixels: tf.Tensor) -> tf.Tensor:
+    """uint8 images [B, 32, 32, 3] or [B, 3072] as float32 [B, 3072] in [0, 1]."""
+    return tf.reshape(tf.cast(pixels, tf.float32) / 255.0, [-1, IMAGE_SIZE])
+
+
+def to_bytes(x: tf.Tensor) -> tf.Tensor:
+    """Pixels in [0, 1] as uint8; undoes `to_unit_interval` exactly."""
+    return tf.cast(tf.round(x * 255.0), tf.uint8)
+
+
+def preprocess(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The `Transform` of this project: decode, reshape to 3072, rescale to [0, 1]."""
+    return {"image": to_unit_interval(decode(features["image"])), "id": features["id"]}
+
+
+def noise_seed(ids: tf.Tensor) -> tf.Tensor:
+    """The name of each image's noise, [B] int64, a function of its id alone."""
+    return tf.strings.to_hash_bucket_fast(ids, 2**31 - 1)
+
+
+def load_images(files: Sequence[str], transform: Transform) -> ImageSet:
+    """Reads gzipped TFRecord files of Examples and runs `transform` over them.
+
+    The order is that of the noise seeds, whatever order and files the images come in.
+
+    Raises:
+      UserError: no file, or no image in them.
+    """
+    paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
+    if not paths:
+        raise UserError(f"no file matches {', '.join(files)}: expected gzipped TFRecord files of Examples")
+
+    def read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features = transform(tf.io.parse_example(serialized, EXAMPLE_FEATURES))
+        return to_bytes(features["image"]), noise_seed(features["id"])
+
+    records = tf.data.TFRecordDataset(paths, compression_type="GZIP").batch(512)
+    batches = list(records.map(read, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
+    if not batches:
+        raise UserError(f"{', '.join(paths)} hold no Example: expected at least one image")
+    pixels, seeds = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    order = np.argsort(seeds, kind="stable")
+    return ImageSet(pixels[order], seeds[order])
+
+
+def hold_out(images: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:
+    """Splits `images` at random into one part to train on and a smaller one to choose the epoch with.
+
+    Raises:
+      UserError: too few images for two parts.
+    """
+    held = max(1, round(fraction * len(images)))
+    if held >= len(images):
+        raise UserError(f"the training split has {len(images)} image(s): expected at least 2, one to train on and one held out")
+    order = np.random.default_rng(seed).permutation(len(images))
+    take = lambda rows: ImageSet(images.pixels[rows], images.noise_seeds[rows])  # noqa: E731
+    return take(np.sort(order[held:])), take(np.sort(order[:held]))
+
+
+def pixel_model(images: ImageSet) -> PixelModel:
+    """Mean and variance of every pixel over `images`."""
+    mean, square = np.zeros(IMAGE_SIZE), np.zeros(IMAGE_SIZE)
+    for chunk in np.array_split(images.pixels, -(-len(images) // 1000)):
+        x = chunk / 255.0
+        mean += x.sum(axis=0) / len(images)
+        square += (x**2).sum(axis=0) / len(images)
+    return PixelModel(tf.constant(mean, tf.float32), tf.constant(square - mean**2, tf.float32))
+
+
+def shuffled_batches(images: ImageSet, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
+    """Full batches [batch_size, 3072] uint8 of one epoch, in an order that is a function of seed and epoch."""
+    order = np.random.default_rng([seed, epoch]).permutation(len(images))
+    steps = len(images) // batch_size
+    pixels = tf.constant(images.pixels)
+    rows = tf.data.Dataset.from_tensor_slices(order[: steps * batch_size].reshape(steps, batch_size))
+    return rows.map(lambda index: tf.gather(pixels, index), num_parallel_calls=1).prefetch(2)
+
+
+def ordered_batches(images: ImageSet, batch_size: int) -> tf.data.Dataset:
+    """Every image once, in order: (pixels [B, 3072] uint8, noise_seeds [B]); the last batch may be smaller."""
+    return tf.data.Dataset.from_tensor_slices((images.pixels, images.noise_seeds)).batch(batch_size)
