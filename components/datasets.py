@@ -52,32 +52,30 @@ def _builder(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder:
 def _prepare(
     builder: tfds.core.DatasetBuilder, data_dirs: list[str], manual_dir: str | None
 ) -> tfds.core.DatasetBuilder:
+    name, archives = builder.info.full_name, builder.url_infos or {}
     ways = (
-        f"There are three ways to get it: connect this machine to the network and run again; or set TFDS_DATA_DIR (or "
-        f"--data-dir) to a folder that has {builder.info.full_name} prepared by TFDS; or put "
-        f"{', '.join(info.filename for info in builder.url_infos.values()) or 'its archive'} into a folder and pass "
-        "it with --manual-dir."
+        f"There are three ways to get it: connect this machine to the network and run again; or set TFDS_DATA_DIR "
+        f"(or --data-dir) to a folder that has {name} prepared by TFDS; or put "
+        f"{', '.join(info.filename for info in archives.values())} into a folder and pass it with --manual-dir"
     )
-    if builder.url_infos:
-        log.info("%s is not prepared in %s", builder.info.full_name, " or ".join(data_dirs))
+    if archives:
+        log.info("%s is not in %s", name, " or ".join(data_dirs))
         _check_source(builder, manual_dir, ways)
-    log.info("preparing %s in %s", builder.info.full_name, builder.data_path)
+    log.info("preparing %s in %s", name, builder.data_path)
     config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
     try:
         builder.download_and_prepare(download_config=config)
     except tfds.download.download_manager.NonMatchingChecksumError as error:
-        raise UserError(
-            f"the archive of {builder.info.full_name} is not the one expected (its checksum differs): {error}. {ways}"
-        ) from error
+        raise UserError(f"the archive of {name} is not the one that TFDS knows: its checksum differs. {ways}") from error
     return builder
 
 
 def _check_source(builder: tfds.core.DatasetBuilder, manual_dir: str | None, ways: str) -> None:
-    """Raises unless every archive lies in `manual_dir` or answers: TFDS itself would retry for minutes."""
+    """Raises unless every archive lies in `manual_dir` or its server answers: TFDS itself retries for minutes."""
     for url, info in builder.url_infos.items():
         if manual_dir is not None:
             if not (pathlib.Path(manual_dir) / info.filename).is_file():
-                raise UserError(f"--manual-dir {manual_dir} has no {info.filename}, which {builder.name} is made from. {ways}")
+                raise UserError(f"--manual-dir {manual_dir} has no {info.filename}. {ways}")
             continue
         try:
             with requests.get(url, stream=True, timeout=CONNECT_SECONDS) as response:
@@ -87,8 +85,9 @@ def _check_source(builder: tfds.core.DatasetBuilder, manual_dir: str | None, way
 
 
 def _check(builder: tfds.core.DatasetBuilder) -> None:
-    features, name = builder.info.features, builder.info.full_name
-    image = features.get("image") if isinstance(features, tfds.features.FeaturesDict) else None
+    name = builder.info.full_name
+    features = dict(builder.info.features.items())
+    image = features.get("image")
     if not isinstance(image, tfds.features.Image) or image.shape != IMAGE_SHAPE:
         came = f"images of shape {image.shape}" if image is not None else f"the features {list(features)}"
         raise UserError(f"data set {name}: expected a feature 'image' of shape {IMAGE_SHAPE}, got {came}")

@@ -1,0 +1,1 @@
+"""The DAG, its configuration, the local runner and the command line."""

@@ -1,0 +1,155 @@
+"""The command line, `vaeiaf`. Imports TensorFlow and TFX only when there is work to do."""
+
+import argparse
+import dataclasses
+import os
+import pathlib
+import re
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING
+
+from pipeline.config import PipelineConfig
+from pipeline.console import console
+from trainer.errors import UserError
+from trainer.presets import PRESETS
+
+if TYPE_CHECKING:
+    from pipeline.outcome import Outcome
+
+PUSHED, FAILED, BAD_INPUT, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command and returns its exit code: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused."""
+    options = _parser().parse_args(arguments)
+    try:
+        config = _config(options)
+        log_file = _prepare_root(config.root)
+    except UserError as error:
+        print(f"vaeiaf: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:
+        print(f"vaeiaf: --root {options.root} cannot be written: {error.strerror}. Choose another folder", file=sys.stderr)
+        return BAD_INPUT
+    return _run(config, log_file)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vaeiaf", description="Retrains a VAE/IAF and pushes it if its test-set ELBO allows.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    run = commands.add_parser(
+        "run",
+        help="run the pipeline on this machine",
+        description="Ingests, validates, transforms, trains, evaluates and pushes, on this machine. "
+        "What has not changed since the last run is taken from it.",
+        epilog="Exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused by the gate.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    data = run.add_argument_group("data")
+    data.add_argument("--dataset", default="cifar10", help="photo_patches (embedded), cifar10, or another TFDS name")
+    data.add_argument("--data-dir", metavar="DIR", help="prepared TFDS data sets (default: TFDS_DATA_DIR, ~/tensorflow_datasets)")
+    data.add_argument("--manual-dir", metavar="DIR", help="folder with the data set's archive, where there is no network")
+    training = run.add_argument_group("training; what is not given comes from the preset")
+    training.add_argument("--preset", default="default", choices=list(PRESETS), help="recipe")
+    for name, kind, text in (
+        ("epochs", int, "passes over the training images"),
+        ("batch_size", int, "images per step"),
+        ("learning_rate", float, "of Adam, at its highest"),
+        ("seed", int, "of weights, order and noise"),
+        ("eval_samples", int, "draws of z per image behind the ELBO that decides"),
+    ):
+        training.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", default=argparse.SUPPRESS, help=text)
+    gate = run.add_argument_group("gate")
+    gate.add_argument("--min-elbo", type=float, metavar="NATS", help="lower bound of the test-set ELBO per image (default: the best model that ignores the image's structure)")
+    gate.add_argument("--max-regression", type=float, metavar="NATS", default=1.0, help="how much worse than the last blessed model it may be, per image")
+    place = run.add_argument_group("place")
+    place.add_argument("--root", metavar="DIR", default="vaeiaf", help="folder of everything that runs leave behind")
+    place.add_argument("--beam-arg", dest="beam_args", metavar="ARG", action="append", default=[], help="passed to Beam, as in --beam-arg=--runner=FlinkRunner")
+    return parser
+
+
+def _config(options: argparse.Namespace) -> PipelineConfig:
+    preset = PRESETS[options.preset]
+    overrides = {field.name for field in dataclasses.fields(preset)} & set(vars(options))
+    return PipelineConfig(
+        dataset=options.dataset,
+        train=dataclasses.replace(preset, **{name: getattr(options, name) for name in overrides}),
+        root=os.path.abspath(options.root),
+        data_dir=options.data_dir,
+        manual_dir=options.manual_dir,
+        min_elbo=options.min_elbo,
+        max_regression=options.max_regression,
+        beam_args=tuple(options.beam_args),
+    )
+
+
+def _prepare_root(root: str) -> str:
+    """Makes the folder and returns the path of this run's log file."""
+    logs = pathlib.Path(root, "logs")
+    logs.mkdir(parents=True, exist_ok=True)
+    log_file = logs / time.strftime("%Y%m%d-%H%M%S.log")
+    log_file.touch()
+    return str(log_file)
+
+
+def _run(config: PipelineConfig, log_file: str) -> int:
+    with console(log_file) as stream:
+        try:
+            from pipeline import local
+
+            outcome = local.run(config)
+        except KeyboardInterrupt:
+            print(f"\nvaeiaf: interrupted; the next run goes on after the last finished component. Log: {log_file}", file=stream)
+            return INTERRUPTED
+        except Exception as error:
+            traceback.print_exc()  # to the log file
+            message = user_message(error)
+            print(f"\nvaeiaf: {message or _first_line(error)}", file=stream)
+            print(f"Log: {log_file}", file=stream)
+            return BAD_INPUT if message else FAILED
+        print(f"\n{describe(outcome)}", file=stream)
+        return PUSHED if outcome.verdict.blessed else REFUSED
+
+
+def user_message(error: BaseException) -> str | None:
+    """The message for a person among an error's causes; Beam hands on errors of its workers as text."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return re.sub(r" \[while running .*", "", str(cause), flags=re.DOTALL)
+        match = re.search(r"^(?:[\w.]+\.)?(?:UserError|ConfigError): (.*?)(?: \[while running|$)", str(cause), re.MULTILINE)
+        if match:
+            return match.group(1)
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"
+
+
+def describe(outcome: "Outcome") -> str:
+    """The end of the story: the verdict with its numbers, and where things are."""
+    verdict = outcome.verdict
+    numbers = verdict.candidate
+    lines = [] if outcome.trained else ["Nothing was trained: data, code and configuration are those of an earlier run."]
+    if not verdict.blessed:
+        lines += [f"REFUSED: {reason}." for reason in verdict.reasons]
+    else:
+        against = f"; last blessed {verdict.baseline['elbo']:.2f}" if verdict.baseline else ""
+        lines.append(
+            f"test-set ELBO {numbers['elbo']:.2f} nats per image, standard error {numbers['elbo_standard_error']:.2f} over "
+            f"{numbers['images']:.0f} images (independent pixels {numbers['independent_pixels']:.2f}{against})"
+        )
+    if outcome.unchanged:
+        lines.append(f"UNCHANGED: this model is already the newest version, {outcome.unchanged}")
+    if outcome.pushed_to:
+        base = os.path.dirname(outcome.pushed_to)
+        lines.append(f"PUSHED to {outcome.pushed_to}")
+        lines.append(f"Serve:  docker run -p 8501:8501 -e MODEL_NAME=vaeiaf -v {base}:/models/vaeiaf tensorflow/serving")
+    lines.append(f"Report: {outcome.report}")
+    return "\n".join(lines)

@@ -1,0 +1,63 @@
+"""What a pipeline run is made of."""
+
+import dataclasses
+import math
+import os
+
+from trainer.config import ConfigError, TrainConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineConfig:
+    """Data, training, gate and places of one run.
+
+    Raises:
+      ConfigError: a value that cannot be; the message names the setting, what was expected and what came.
+    """
+
+    dataset: str  # as TFDS writes it
+    train: TrainConfig
+    root: str  # everything that runs leave behind
+    data_dir: str | None = None  # prepared TFDS data sets; None: TFDS_DATA_DIR or TFDS's default, then <root>/datasets
+    manual_dir: str | None = None  # the data set's archive, for a machine that cannot download it
+    min_elbo: float | None = None  # nats per image; None: the best model that ignores the image's structure
+    max_regression: float = 1.0  # nats per image that a model may be worse than the last blessed one
+    beam_args: tuple[str, ...] = ()  # after the default runner; a later --runner wins
+
+    def __post_init__(self) -> None:
+        if not self.max_regression >= 0 or math.isinf(self.max_regression):
+            raise ConfigError("max_regression", "a number of nats per image that is not negative", self.max_regression)
+        if self.min_elbo is not None and not math.isfinite(self.min_elbo):
+            raise ConfigError("min_elbo", "a finite number of nats per image", self.min_elbo)
+        for name in ("data_dir", "manual_dir"):
+            folder = getattr(self, name)
+            if folder is not None and not os.path.isdir(folder):
+                raise ConfigError(name, "a folder that exists", folder)
+
+    @property
+    def name(self) -> str:
+        """Name of the pipeline: models of one data set compete with each other."""
+        return "vaeiaf-" + "".join(c if c.isalnum() else "-" for c in self.dataset)
+
+    @property
+    def data_dirs(self) -> list[str]:
+        """Where to look for the data set, in order; it is prepared in the last."""
+        if self.data_dir is not None:
+            return [self.data_dir]
+        default = os.environ.get("TFDS_DATA_DIR") or os.path.expanduser("~/tensorflow_datasets")
+        return [default, os.path.join(self.root, "datasets")]
+
+    @property
+    def artifacts(self) -> str:
+        """Folder of the artifacts of every component."""
+        return os.path.join(self.root, "artifacts", self.name)
+
+    @property
+    def metadata(self) -> str:
+        """The ML Metadata database, an SQLite file."""
+        return os.path.join(self.root, "metadata.sqlite")
+
+    @property
+    def push_directory(self) -> str:
+        """Folder that a model server watches."""
+        return os.path.join(self.root, "pushed", self.name)

@@ -1,0 +1,123 @@
+"""The pipeline: one linear function."""
+
+import pathlib
+
+import tensorflow as tf  # noqa: F401  before tfx, whose imports would print its start-up lines
+from tfx.components.evaluator.component import Evaluator
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
+from tfx.dsl.components.common.importer import Importer
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
+from tfx.types import Channel
+from tfx.types.standard_artifacts import Model, ModelBlessing, Schema
+
+import components
+from components import gate
+from components.code import fingerprint
+from components.image_example_gen import ImageExampleGen
+from components.pusher import AtomicPusher
+from components.report import Report
+from components.validator import StrictExampleValidator
+from pipeline.config import PipelineConfig
+
+SCHEMAS = pathlib.Path(components.__file__).parent / "schemas"
+
+# The engine of Beam's DirectRunner, without its attempt to download another one first.
+BEAM_ARGS = ["--runner=FnApiRunner"]
+
+
+def create_pipeline(config: PipelineConfig) -> Pipeline:
+    """TFDS images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report."""
+    example_gen = ImageExampleGen(
+        config.dataset,
+        config.data_dirs,
+        config.manual_dir,
+        code=fingerprint("components.image_example_gen", "components.datasets", "components.photo_patches"),
+    )
+    examples = example_gen.outputs["examples"]
+
+    statistics_gen = StatisticsGen(examples)
+    schema = _schema(config.dataset)
+    validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["result"])
+
+    transform = Transform(
+        examples,
+        schema.outputs["result"],
+        preprocessing_fn="trainer.images.preprocess",
+        materialize=False,
+        disable_statistics=True,
+        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=[]),
+        custom_config={"code": fingerprint("trainer.images")},
+    )
+    transform.add_upstream_node(validator)
+
+    trainer = Trainer(
+        examples=examples,
+        transform_graph=transform.outputs["transform_graph"],
+        run_fn="components.run_fn.run_fn",
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["test"]),
+        custom_config={"train": config.train.to_dict(), "code": fingerprint("components.run_fn", "trainer")},
+    )
+    model = trainer.outputs["model"]
+
+    last_blessed = Resolver(
+        LatestBlessedModelStrategy, model=Channel(type=Model), model_blessing=Channel(type=ModelBlessing)
+    ).with_id("LastBlessedModel")
+    evaluator = Evaluator(
+        examples=examples,
+        example_splits=["test"],
+        model=model,
+        baseline_model=last_blessed.outputs["model"],
+        eval_config=gate.eval_config(config.min_elbo, config.max_regression, fingerprint("components.elbo_metric")),
+    )
+    pusher = AtomicPusher(
+        model=model,
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=config.push_directory)
+        ),
+    )
+    report = Report(
+        examples=examples,
+        model=model,
+        model_run=trainer.outputs["model_run"],
+        evaluation=evaluator.outputs["evaluation"],
+        pushed_model=pusher.outputs["pushed_model"],
+        code=fingerprint("components.report", "components.gate"),
+    )
+
+    return Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=config.artifacts,
+        components=[
+            example_gen,
+            statistics_gen,
+            schema,
+            validator,
+            transform,
+            trainer,
+            last_blessed,
+            evaluator,
+            pusher,
+            report,
+        ],
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(config.metadata),
+        beam_pipeline_args=[*BEAM_ARGS, *config.beam_args],
+    )
+
+
+def _schema(dataset: str) -> Importer:
+    """The curated schema of the data set; its content is part of what the cache goes by."""
+    name = dataset.split(":")[0].split("/")[0]
+    folder = SCHEMAS / name if (SCHEMAS / name).is_dir() else SCHEMAS / "default"
+    content = (folder / "schema.pbtxt").read_text()
+    return Importer(
+        source_uri=str(folder), artifact_type=Schema, custom_properties={"content": content}
+    ).with_id("Schema")

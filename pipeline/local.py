@@ -1,0 +1,19 @@
+"""Runs the pipeline on this machine, with Beam in this process."""
+
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+
+from pipeline.config import PipelineConfig
+from pipeline.dag import create_pipeline
+from pipeline.outcome import Outcome, read_outcome
+
+
+def run(config: PipelineConfig) -> Outcome:
+    """Runs every component in turn; cached ones are skipped.
+
+    Raises:
+      Exception: whatever a component raised; a `UserError` among its causes is for a person.
+      IncompleteRun: a component did not finish.
+    """
+    pipeline = create_pipeline(config)
+    LocalDagRunner().run(pipeline)
+    return read_outcome(config.metadata, config.name, [node.id for node in pipeline.components])
