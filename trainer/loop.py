@@ -19,6 +19,8 @@ from trainer.vae import VAE, build
 
 log = logging.getLogger(__name__)
 
+PROGRESS_SECONDS = 30.0
+
 
 class Epoch(NamedTuple):
     """What is known after an epoch; ELBOs in nats per image."""
@@ -70,8 +72,12 @@ def train_and_evaluate(config: TrainConfig, train: ImageSet, test: ImageSet, wor
     best_weights: list[tf.Tensor] = []
     for number in range(1, config.epochs + 1):
         total, start = tf.zeros([]), time.monotonic()
+        shown = start
         for i, pixels in enumerate(shuffled_batches(train, config.batch_size, config.seed, number)):
             total += step(pixels, tf.constant((number - 1) * steps + i))
+            if time.monotonic() - shown > PROGRESS_SECONDS:
+                shown = time.monotonic()
+                log.info("epoch %d/%d  step %d of %d", number, config.epochs, i + 1, steps)
         loss = float(total) / steps
         seconds = time.monotonic() - start
         if not math.isfinite(loss):

@@ -1,0 +1,61 @@
+"""Trains without TFX: `python -m trainer --train 'a/*' --test 'b/*' --output c`, on TFRecord files of Examples."""
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import pathlib
+import sys
+
+from trainer.config import TrainConfig
+from trainer.errors import UserError
+from trainer.presets import PRESETS
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code: 0 trained, 2 bad input."""
+    parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
+    parser.add_argument("--train", required=True, metavar="FILES", help="gzipped TFRecord files of Examples, a pattern")
+    parser.add_argument("--test", required=True, metavar="FILES", help="the same of the test split")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the model, history and TensorBoard scalars")
+    recipe = parser.add_mutually_exclusive_group()
+    recipe.add_argument("--preset", default="default", choices=list(PRESETS))
+    recipe.add_argument("--config", metavar="FILE", help="JSON file of settings")
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        config = PRESETS[options.preset] if options.config is None else _read(options.config)
+        if options.epochs is not None:
+            config = dataclasses.replace(config, epochs=options.epochs)
+        _train(config, options.train, options.test, options.output)
+    except UserError as error:
+        print(f"trainer: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _read(path: str) -> TrainConfig:
+    try:
+        settings = json.loads(pathlib.Path(path).read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise UserError(f"--config {path}: expected a JSON file of settings: {error}") from error
+    if not isinstance(settings, dict):
+        raise UserError(f"--config {path}: expected a JSON object of settings, got {type(settings).__name__}")
+    return TrainConfig.from_dict(settings)
+
+
+def _train(config: TrainConfig, train_files: str, test_files: str, output: str) -> None:
+    from trainer.export import Servable, save
+    from trainer.images import load_images, pixel_model, preprocess
+    from trainer.loop import train_and_evaluate
+
+    train, test = load_images([train_files], preprocess), load_images([test_files], preprocess)
+    os.makedirs(output, exist_ok=True)
+    result = train_and_evaluate(config, train, test, output)
+    save(Servable(result.model, pixel_model(train), config.eval_samples, preprocess), os.path.join(output, "model"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
