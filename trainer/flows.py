@@ -17,19 +17,26 @@ class FlowResult(NamedTuple):
 
 
 class MaskedDense(tf.Module):
-    """y = x (W * mask) + b with a fixed 0/1 mask, [inputs, outputs], and W drawn as in `Dense`."""
+    """y = x (W * mask) + b, where mask lets input i reach output j iff degree_in[i] <= degree_out[j].
 
-    def __init__(self, mask: np.ndarray, rng: np.random.Generator, bias: float, dtype: tf.DType) -> None:
+    W is drawn as in `Dense`. The mask is made from the degrees in the graph, where it costs no memory in a
+    saved model.
+    """
+
+    def __init__(
+        self, degree_in: np.ndarray, degree_out: np.ndarray, rng: np.random.Generator, bias: float, dtype: tf.DType
+    ) -> None:
         super().__init__()
-        inputs, outputs = mask.shape
+        inputs, outputs = len(degree_in), len(degree_out)
         limit = math.sqrt(6.0 / (inputs + outputs))
-        self.w = tf.Variable(rng.uniform(-limit, limit, mask.shape), dtype=dtype, name="w")
+        self.w = tf.Variable(rng.uniform(-limit, limit, [inputs, outputs]), dtype=dtype, name="w")
         self.b = tf.Variable(tf.fill([outputs], tf.constant(bias, dtype)), name="b")
-        self._mask = mask
+        self._degree_in, self._degree_out = degree_in, degree_out
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """x: [..., inputs]; returns [..., outputs]."""
-        return tf.matmul(x, self.w * tf.constant(self._mask, self.w.dtype)) + self.b
+        mask = tf.constant(self._degree_in)[:, None] <= tf.constant(self._degree_out)[None, :]
+        return tf.matmul(x, self.w * tf.cast(mask, self.w.dtype)) + self.b
 
 
 class MADE(tf.Module):
@@ -58,12 +65,10 @@ class MADE(tf.Module):
         super().__init__()
         position = np.arange(1, size + 1)
         degree = 1 + np.arange(hidden) * (size - 1) // hidden
-        into = position[:, None] <= degree[None, :]
-        out_of = degree[:, None] < position[None, :]
-        self.hidden = MaskedDense(into, rng, 0.0, dtype)
+        self.hidden = MaskedDense(position, degree, rng, 0.0, dtype)
         self.context = Dense(context, hidden, rng, dtype)
-        self.m = MaskedDense(out_of, rng, 0.0, dtype)
-        self.s = MaskedDense(out_of, rng, gate_bias, dtype)
+        self.m = MaskedDense(degree, position - 1, rng, 0.0, dtype)
+        self.s = MaskedDense(degree, position - 1, rng, gate_bias, dtype)
 
     def __call__(self, z: tf.Tensor, h: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """z: [..., size], h: [..., context]; returns m and s, [..., size] each."""
