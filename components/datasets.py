@@ -16,9 +16,7 @@ CONNECT_SECONDS = 5
 SPLITS = ("train", "test")
 
 
-def prepared_builder(
-    dataset: str, data_dirs: list[str], manual_dir: str | None = None
-) -> tfds.core.DatasetBuilder:
+def prepared_builder(dataset: str, data_dirs: list[str], manual_dir: str | None = None) -> tfds.core.DatasetBuilder:
     """The TFDS builder of `dataset`, with its files on disk.
 
     Args:
@@ -31,9 +29,10 @@ def prepared_builder(
       UserError: unknown data set, no 32x32x3 images, no train and test split, or no way to get the data.
     """
     builders = [_builder(dataset, data_dir) for data_dir in data_dirs]
+    _check_features(builders[-1])
     ready = [builder for builder in builders if builder.data_path.exists()]
     builder = ready[0] if ready else _prepare(builders[-1], data_dirs, manual_dir)
-    _check(builder)
+    _check_splits(builder)
     return builder
 
 
@@ -46,7 +45,7 @@ def _builder(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder:
             "classification data set of 32x32x3 images"
         ) from None
     except (AssertionError, ValueError) as error:  # of a version or configuration that does not exist
-        raise UserError(f"data set {dataset!r}: {str(error).splitlines()[0]}") from error
+        raise UserError(str(error).splitlines()[0].split('}": ')[-1]) from error
 
 
 def _prepare(
@@ -66,7 +65,9 @@ def _prepare(
     try:
         builder.download_and_prepare(download_config=config)
     except tfds.download.download_manager.NonMatchingChecksumError as error:
-        raise UserError(f"the archive of {name} is not the one that TFDS knows: its checksum differs. {ways}") from error
+        raise UserError(
+            f"the archive of {name} is not the one that TFDS knows: its checksum differs. {ways}"
+        ) from error
     return builder
 
 
@@ -81,20 +82,25 @@ def _check_source(builder: tfds.core.DatasetBuilder, manual_dir: str | None, way
             with requests.get(url, stream=True, timeout=CONNECT_SECONDS) as response:
                 response.raise_for_status()
         except requests.RequestException as error:
-            raise UserError(f"{builder.info.full_name} cannot be downloaded ({type(error).__name__}). {ways}") from error
+            raise UserError(
+                f"{builder.info.full_name} cannot be downloaded ({type(error).__name__}). {ways}"
+            ) from error
 
 
-def _check(builder: tfds.core.DatasetBuilder) -> None:
-    name = builder.info.full_name
-    features = dict(builder.info.features.items())
+def _check_features(builder: tfds.core.DatasetBuilder) -> None:
+    name, features = builder.info.full_name, dict(builder.info.features.items())
     image = features.get("image")
     if not isinstance(image, tfds.features.Image) or image.shape != IMAGE_SHAPE:
         came = f"images of shape {image.shape}" if image is not None else f"the features {list(features)}"
         raise UserError(f"data set {name}: expected a feature 'image' of shape {IMAGE_SHAPE}, got {came}")
     if not isinstance(features.get("label"), tfds.features.ClassLabel):
         raise UserError(f"data set {name}: expected a feature 'label' with classes, got {list(features)}")
+
+
+def _check_splits(builder: tfds.core.DatasetBuilder) -> None:
+    name, splits = builder.info.full_name, builder.info.splits
     for split in SPLITS:
-        if split not in builder.info.splits:
-            raise UserError(f"data set {name}: expected the splits train and test, got {list(builder.info.splits)}")
-        if not builder.info.splits[split].num_examples:
+        if split not in splits:
+            raise UserError(f"data set {name}: expected the splits train and test, got {', '.join(splits) or 'none'}")
+        if not splits[split].num_examples:
             raise UserError(f"data set {name}: the split {split} is empty, expected at least one image")

@@ -39,7 +39,9 @@ def _computations(model_name: str = "", output_name: str = "", **_: Any) -> metr
         name: metric_types.MetricKey(name, model_name=model_name, output_name=output_name, example_weighted=None)
         for name in KEYS
     }
-    return [metric_types.MetricComputation(list(keys.values()), preprocessors=None, combiner=_Combiner(keys, model_name))]
+    return [
+        metric_types.MetricComputation(list(keys.values()), preprocessors=None, combiner=_Combiner(keys, model_name))
+    ]
 
 
 class _Combiner(beam.CombineFn):
@@ -55,7 +57,7 @@ class _Combiner(beam.CombineFn):
     def add_input(self, accumulator: np.ndarray, element: metric_types.StandardMetricInputs) -> np.ndarray:
         predictions = element.get_predictions(self._model_name)
         values = [float(np.squeeze(predictions[output])) for output in OUTPUTS]
-        return accumulator + [1.0, *values, values[0] ** 2]
+        return accumulator + np.array([1.0, *values, values[0] ** 2])
 
     def merge_accumulators(self, accumulators: Any) -> np.ndarray:
         return np.sum(list(accumulators), axis=0)

@@ -1,6 +1,7 @@
 """ImageExampleGen: any TFDS image classification data set as TFX Examples, checked image by image."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -126,16 +127,24 @@ def _decoded(images: np.ndarray, ids: list[str]) -> np.ndarray:
         return _decode_batch(images).numpy()
     except tf.errors.InvalidArgumentError:
         for image, name in zip(images, ids, strict=True):
-            try:
-                shape = tuple(tf.io.decode_image(image, expand_animations=False).shape)
-            except tf.errors.InvalidArgumentError as error:
-                raise UserError(
-                    f"image {name} cannot be decoded: expected a whole PNG, JPEG or BMP, got {len(image)} bytes "
-                    f"({error.message.split('{{')[0].strip().rstrip('.')}). Repair or remove it and prepare the data set again"
-                ) from error
-            if shape != IMAGE_SHAPE:
-                raise UserError(f"image {name}: expected the shape {IMAGE_SHAPE}, got {shape}") from None
+            _check_image(image, name)
         raise
+
+
+def _check_image(image: bytes, name: str) -> None:
+    try:
+        shape = tuple(tf.io.decode_image(image, expand_animations=False).shape)
+    except tf.errors.InvalidArgumentError as error:
+        why = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", error.message).strip(" .")
+        raise UserError(
+            f"image {name} cannot be decoded: expected a whole PNG, JPEG or BMP, got {len(image)} bytes ({why}). "
+            "Repair or remove it and prepare the data set again"
+        ) from error
+    if shape != IMAGE_SHAPE:
+        raise UserError(
+            f"image {name}: expected the shape {IMAGE_SHAPE}, got {shape}. "
+            "Repair or remove it and prepare the data set again"
+        )
 
 
 def _example(image: bytes, label: int, name: str) -> bytes:

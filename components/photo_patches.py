@@ -21,7 +21,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     name = "photo_patches"
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(

@@ -73,9 +73,7 @@ def pushed_versions(base: str) -> list[int]:
 def tree_digest(folder: str) -> str:
     """SHA-256 over the names and contents of the files under `folder`."""
     digest = hashlib.sha256()
-    for path in sorted(
-        os.path.join(parent, name) for parent, _, names in fileio.walk(folder) for name in names
-    ):
+    for path in sorted(os.path.join(parent, name) for parent, _, names in fileio.walk(folder) for name in names):
         content = io_utils.read_bytes_file(path)
         digest.update(f"{os.path.relpath(path, folder)}\0{len(content)}\0".encode())
         digest.update(content)

@@ -80,6 +80,7 @@ def image_grid(images: np.ndarray, columns: int) -> bytes:
 def elbo_curve(history: dict) -> bytes:
     """PNG of the ELBO after each epoch."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.subplots()
@@ -93,7 +94,7 @@ def elbo_curve(history: dict) -> bytes:
     axes.axvline(history["best_epoch"], color="grey", linewidth=0.8, linestyle=":", label="exported epoch")
     axes.set_xlabel("epoch")
     axes.set_ylabel("ELBO, nats per image")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)

@@ -25,5 +25,4 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
 
 def transform_of(transform_output: str) -> Transform:
     """The transform graph of the Transform component."""
-    layer = tft.TFTransformOutput(transform_output).transform_features_layer()
-    return layer
+    return tft.TFTransformOutput(transform_output).transform_features_layer()

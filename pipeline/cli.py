@@ -16,6 +16,7 @@ from trainer.errors import UserError
 from trainer.presets import PRESETS
 
 if TYPE_CHECKING:
+    from components.gate import Verdict
     from pipeline.outcome import Outcome
 
 PUSHED, FAILED, BAD_INPUT, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -31,13 +32,17 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"vaeiaf: {error}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:
-        print(f"vaeiaf: --root {options.root} cannot be written: {error.strerror}. Choose another folder", file=sys.stderr)
+        print(
+            f"vaeiaf: --root {options.root} cannot be written: {error.strerror}. Choose another folder", file=sys.stderr
+        )
         return BAD_INPUT
     return _run(config, log_file)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vaeiaf", description="Retrains a VAE/IAF and pushes it if its test-set ELBO allows.")
+    parser = argparse.ArgumentParser(
+        prog="vaeiaf", description="Retrains a VAE/IAF and pushes it if its test-set ELBO allows."
+    )
     commands = parser.add_subparsers(required=True, metavar="command")
     run = commands.add_parser(
         "run",
@@ -50,8 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     data = run.add_argument_group("data")
     data.add_argument("--dataset", default="cifar10", help="photo_patches (embedded), cifar10, or another TFDS name")
-    data.add_argument("--data-dir", metavar="DIR", help="prepared TFDS data sets (default: TFDS_DATA_DIR, ~/tensorflow_datasets)")
-    data.add_argument("--manual-dir", metavar="DIR", help="folder with the data set's archive, where there is no network")
+    data.add_argument(
+        "--data-dir", metavar="DIR", help="prepared TFDS data sets (default: TFDS_DATA_DIR, ~/tensorflow_datasets)"
+    )
+    data.add_argument(
+        "--manual-dir", metavar="DIR", help="folder with the data set's archive, where there is no network"
+    )
     training = run.add_argument_group("training; what is not given comes from the preset")
     training.add_argument("--preset", default="default", choices=list(PRESETS), help="recipe")
     for name, kind, text in (
@@ -61,13 +70,33 @@ def _parser() -> argparse.ArgumentParser:
         ("seed", int, "of weights, order and noise"),
         ("eval_samples", int, "draws of z per image behind the ELBO that decides"),
     ):
-        training.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", default=argparse.SUPPRESS, help=text)
+        training.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, metavar="N", default=argparse.SUPPRESS, help=text
+        )
     gate = run.add_argument_group("gate")
-    gate.add_argument("--min-elbo", type=float, metavar="NATS", help="lower bound of the test-set ELBO per image (default: the best model that ignores the image's structure)")
-    gate.add_argument("--max-regression", type=float, metavar="NATS", default=1.0, help="how much worse than the last blessed model it may be, per image")
+    gate.add_argument(
+        "--min-elbo",
+        type=float,
+        metavar="NATS",
+        help="lower bound of the test-set ELBO per image (default: the best model that ignores the image's structure)",
+    )
+    gate.add_argument(
+        "--max-regression",
+        type=float,
+        metavar="NATS",
+        default=1.0,
+        help="how much worse than the last blessed model it may be, per image",
+    )
     place = run.add_argument_group("place")
     place.add_argument("--root", metavar="DIR", default="vaeiaf", help="folder of everything that runs leave behind")
-    place.add_argument("--beam-arg", dest="beam_args", metavar="ARG", action="append", default=[], help="passed to Beam, as in --beam-arg=--runner=FlinkRunner")
+    place.add_argument(
+        "--beam-arg",
+        dest="beam_args",
+        metavar="ARG",
+        action="append",
+        default=[],
+        help="passed to Beam, as in --beam-arg=--runner=FlinkRunner",
+    )
     return parser
 
 
@@ -102,7 +131,10 @@ def _run(config: PipelineConfig, log_file: str) -> int:
 
             outcome = local.run(config)
         except KeyboardInterrupt:
-            print(f"\nvaeiaf: interrupted; the next run goes on after the last finished component. Log: {log_file}", file=stream)
+            print(
+                f"\nvaeiaf: interrupted; the next run goes on after the last finished component. Log: {log_file}",
+                file=stream,
+            )
             return INTERRUPTED
         except Exception as error:
             traceback.print_exc()  # to the log file
@@ -120,7 +152,9 @@ def user_message(error: BaseException) -> str | None:
     while cause is not None:
         if isinstance(cause, UserError):
             return re.sub(r" \[while running .*", "", str(cause), flags=re.DOTALL)
-        match = re.search(r"^(?:[\w.]+\.)?(?:UserError|ConfigError): (.*?)(?: \[while running|$)", str(cause), re.MULTILINE)
+        match = re.search(
+            r"^(?:[\w.]+\.)?(?:UserError|ConfigError): (.*?)(?: \[while running|$)", str(cause), re.MULTILINE
+        )
         if match:
             return match.group(1)
         cause = cause.__cause__ or cause.__context__
@@ -134,22 +168,29 @@ def _first_line(error: Exception) -> str:
 
 def describe(outcome: "Outcome") -> str:
     """The end of the story: the verdict with its numbers, and where things are."""
-    verdict = outcome.verdict
-    numbers = verdict.candidate
-    lines = [] if outcome.trained else ["Nothing was trained: data, code and configuration are those of an earlier run."]
-    if not verdict.blessed:
-        lines += [f"REFUSED: {reason}." for reason in verdict.reasons]
+    lines = []
+    if not outcome.trained:
+        lines.append("Nothing was trained: data, code and configuration are those of an earlier run.")
+    if outcome.verdict.blessed:
+        lines.append(_numbers(outcome.verdict))
     else:
-        against = f"; last blessed {verdict.baseline['elbo']:.2f}" if verdict.baseline else ""
-        lines.append(
-            f"test-set ELBO {numbers['elbo']:.2f} nats per image, standard error {numbers['elbo_standard_error']:.2f} over "
-            f"{numbers['images']:.0f} images (independent pixels {numbers['independent_pixels']:.2f}{against})"
-        )
+        lines += [f"REFUSED: {reason}." for reason in outcome.verdict.reasons]
     if outcome.unchanged:
         lines.append(f"UNCHANGED: this model is already the newest version, {outcome.unchanged}")
     if outcome.pushed_to:
         base = os.path.dirname(outcome.pushed_to)
         lines.append(f"PUSHED to {outcome.pushed_to}")
-        lines.append(f"Serve:  docker run -p 8501:8501 -e MODEL_NAME=vaeiaf -v {base}:/models/vaeiaf tensorflow/serving")
+        lines.append(
+            f"Serve:  docker run -p 8501:8501 -e MODEL_NAME=vaeiaf -v {base}:/models/vaeiaf tensorflow/serving"
+        )
     lines.append(f"Report: {outcome.report}")
     return "\n".join(lines)
+
+
+def _numbers(verdict: "Verdict") -> str:
+    mean = verdict.candidate
+    against = f"; last blessed {verdict.baseline['elbo']:.2f}" if verdict.baseline else ""
+    return (
+        f"Test-set ELBO {mean['elbo']:.2f} nats per image, standard error {mean['elbo_standard_error']:.2f} "
+        f"over {mean['images']:.0f} images (independent pixels {mean['independent_pixels']:.2f}{against})"
+    )

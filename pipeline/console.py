@@ -26,6 +26,7 @@ class Story(logging.Handler):
         self._mid_line = False
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Writes what `record` adds to the story, if anything."""
         if record.name != "absl":
             self._line(f"  {record.getMessage()}")
         elif record.msg == "Component %s is running.":

@@ -7,12 +7,14 @@ from tfx.components.evaluator.component import Evaluator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
+from tfx.dsl.compiler import compiler
 from tfx.dsl.components.common.importer import Importer
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
+from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing, Schema
 
@@ -113,11 +115,23 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     )
 
 
+def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
+    """TFX's intermediate representation of `pipeline`.
+
+    The pusher looks at its directory, which may have changed though its inputs did not: it is never cached.
+    """
+    ir = compiler.Compiler().compile(pipeline)
+    for node in ir.nodes:
+        if node.pipeline_node.node_info.id == "AtomicPusher":
+            node.pipeline_node.execution_options.caching_options.enable_cache = False
+    return ir
+
+
 def _schema(dataset: str) -> Importer:
     """The curated schema of the data set; its content is part of what the cache goes by."""
     name = dataset.split(":")[0].split("/")[0]
     folder = SCHEMAS / name if (SCHEMAS / name).is_dir() else SCHEMAS / "default"
     content = (folder / "schema.pbtxt").read_text()
-    return Importer(
-        source_uri=str(folder), artifact_type=Schema, custom_properties={"content": content}
-    ).with_id("Schema")
+    return Importer(source_uri=str(folder), artifact_type=Schema, custom_properties={"content": content}).with_id(
+        "Schema"
+    )

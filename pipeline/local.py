@@ -3,7 +3,7 @@
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
 from pipeline.config import PipelineConfig
-from pipeline.dag import create_pipeline
+from pipeline.dag import compile_pipeline, create_pipeline
 from pipeline.outcome import Outcome, read_outcome
 
 
@@ -12,8 +12,8 @@ def run(config: PipelineConfig) -> Outcome:
 
     Raises:
       Exception: whatever a component raised; a `UserError` among its causes is for a person.
-      IncompleteRun: a component did not finish.
+      IncompleteRunError: a component did not finish.
     """
     pipeline = create_pipeline(config)
-    LocalDagRunner().run(pipeline)
+    LocalDagRunner().run_with_ir(compile_pipeline(pipeline))
     return read_outcome(config.metadata, config.name, [node.id for node in pipeline.components])

@@ -20,7 +20,7 @@ class Outcome(NamedTuple):
     trained: bool  # False: the model came from the cache
 
 
-class IncompleteRun(Exception):
+class IncompleteRunError(Exception):
     """A component of the run did not finish, though nothing was raised."""
 
 
@@ -28,7 +28,7 @@ def read_outcome(database: str, pipeline_name: str, nodes: list[str]) -> Outcome
     """The outcome of the newest run of `pipeline_name` in the SQLite file `database`.
 
     Raises:
-      IncompleteRun: one of `nodes` has no successful execution in that run.
+      IncompleteRunError: one of `nodes` has no successful execution in that run.
     """
     with metadata.Metadata(metadata.sqlite_metadata_connection_config(database)) as handle:
         store = handle.store
@@ -40,10 +40,10 @@ def read_outcome(database: str, pipeline_name: str, nodes: list[str]) -> Outcome
         done = (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED)
         for node in nodes:
             if node in executions and executions[node].last_known_state not in done:
-                raise IncompleteRun(f"{node} did not finish")
+                raise IncompleteRunError(f"{node} did not finish")
         for node in ("Trainer", "Evaluator", "AtomicPusher", "Report"):
             if node not in executions:
-                raise IncompleteRun(f"{node} did not run")
+                raise IncompleteRunError(f"{node} did not run")
         pushed = _output(store, executions["AtomicPusher"], "pushed_model")
         return Outcome(
             verdict=read_verdict(_output(store, executions["Evaluator"], "evaluation").uri),
@@ -60,7 +60,7 @@ def _newest_run(store, pipeline_name: str) -> mlmd.Context:
     for run in sorted(store.get_contexts_by_type("pipeline_run"), key=lambda c: c.id, reverse=True):
         if any(e.id in of_pipeline for e in store.get_executions_by_context(run.id)):
             return run
-    raise IncompleteRun(f"no run of {pipeline_name} is recorded")
+    raise IncompleteRunError(f"no run of {pipeline_name} is recorded")
 
 
 def _output(store, execution: mlmd.Execution, key: str):
@@ -70,4 +70,4 @@ def _output(store, execution: mlmd.Execution, key: str):
             artifact = store.get_artifacts_by_id([event.artifact_id])[0]
             (artifact_type,) = store.get_artifact_types_by_id([artifact.type_id])
             return artifact_utils.deserialize_artifact(artifact_type, artifact)
-    raise IncompleteRun(f"execution {execution.id} has no output {key}")
+    raise IncompleteRunError(f"execution {execution.id} has no output {key}")

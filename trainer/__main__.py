@@ -18,7 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
     parser.add_argument("--train", required=True, metavar="FILES", help="gzipped TFRecord files of Examples, a pattern")
     parser.add_argument("--test", required=True, metavar="FILES", help="the same of the test split")
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the model, history and TensorBoard scalars")
+    parser.add_argument(
+        "--output", required=True, metavar="DIR", help="folder of the model, history and TensorBoard scalars"
+    )
     recipe = parser.add_mutually_exclusive_group()
     recipe.add_argument("--preset", default="default", choices=list(PRESETS))
     recipe.add_argument("--config", metavar="FILE", help="JSON file of settings")

@@ -45,5 +45,8 @@ class Evaluator:
         )
 
     def __call__(self, images: ImageSet) -> MeanELBO:
+        """The mean over every image, each counted once."""
         batches = [self._image_elbo(pixels, seeds) for pixels, seeds in ordered_batches(images, BATCH_SIZE)]
-        return MeanELBO(*(float(np.mean(np.concatenate(part), dtype=np.float64)) for part in zip(*batches, strict=True)))
+        return MeanELBO(
+            *(float(np.mean(np.concatenate(part), dtype=np.float64)) for part in zip(*batches, strict=True))
+        )

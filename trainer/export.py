@@ -78,11 +78,9 @@ class Servable(tf.Module):
         """As `encode_pixels`, from encoded images [B]."""
         return self.encode_pixels(decode(images))
 
-    @tf.function(
-        input_signature=[tf.TensorSpec([], tf.int32, name="n"), tf.TensorSpec([], tf.int32, name="seed")]
-    )
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32, name="n"), tf.TensorSpec([], tf.int32, name="seed")])
     def sample(self, n: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """n images [n, 32, 32, 3] uint8 from the prior; the same seed gives the same images."""
+        """Images [n, 32, 32, 3] uint8 decoded from n draws from the prior; the same seed gives the same images."""
         eps = tf.random.stateless_normal(tf.stack([n, self.model.latent_size]), tf.stack([seed, 0]))
         return {"images": _as_images(self.model.sample(eps))}
 

@@ -36,7 +36,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
     """Encoded images [B] as uint8 [B, 32, 32, 3]; raises InvalidArgumentError on bytes that are no such image."""
 
     def decode_one(image: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(tf.io.decode_image(image, channels=3, expand_animations=False), IMAGE_SHAPE)
+        return tf.ensure_shape(tf.io.decode_image(image, expand_animations=False), IMAGE_SHAPE)
 
     return tf.map_fn(decode_one, encoded, fn_output_signature=tf.TensorSpec(IMAGE_SHAPE, tf.uint8))
 
@@ -94,7 +94,9 @@ def hold_out(images: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, Im
     """
     held = max(1, round(fraction * len(images)))
     if held >= len(images):
-        raise UserError(f"the training split has {len(images)} image(s): expected at least 2, one to train on and one held out")
+        raise UserError(
+            f"the training split has {len(images)} image(s): expected at least 2, one to train on and one held out"
+        )
     order = np.random.default_rng(seed).permutation(len(images))
     take = lambda rows: ImageSet(images.pixels[rows], images.noise_seeds[rows])  # noqa: E731
     return take(np.sort(order[held:])), take(np.sort(order[:held]))

@@ -54,7 +54,9 @@ def train_and_evaluate(config: TrainConfig, train: ImageSet, test: ImageSet, wor
     train, held_out = hold_out(train, config.held_out_fraction, config.seed)
     steps = len(train) // config.batch_size
     if not steps:
-        raise UserError(f"batch_size: expected at most the {len(train)} images there are to train on, got {config.batch_size}")
+        raise UserError(
+            f"batch_size: expected at most the {len(train)} images there are to train on, got {config.batch_size}"
+        )
     optimizer = tf.keras.optimizers.Adam(_learning_rate(config, steps * config.epochs))
     optimizer.build(model.trainable_variables)
     step = _make_step(config, model, optimizer)
@@ -85,9 +87,7 @@ def train_and_evaluate(config: TrainConfig, train: ImageSet, test: ImageSet, wor
                 f"the loss of epoch {number} is {loss}, expected a finite number: "
                 f"lower the learning rate (it was {config.learning_rate:g}) and run again; no model was written"
             )
-        epoch = Epoch(
-            number, -loss, evaluate(held_out), evaluate(test), steps * config.batch_size / seconds, seconds
-        )
+        epoch = Epoch(number, -loss, evaluate(held_out), evaluate(test), steps * config.batch_size / seconds, seconds)
         _report(epoch, config.epochs, writer)
         if not epochs or epoch.held_out.elbo > max(e.held_out.elbo for e in epochs):
             best_weights = [tf.identity(v) for v in model.variables]
@@ -156,9 +156,7 @@ def _write_history(config: TrainConfig, result: TrainResult, workdir: str) -> No
         "config": dataclasses.asdict(config),
         "best_epoch": result.best_epoch,
         "test": result.test._asdict(),
-        "epochs": [
-            {**e._asdict(), "held_out": e.held_out._asdict(), "test": e.test._asdict()} for e in result.epochs
-        ],
+        "epochs": [{**e._asdict(), "held_out": e.held_out._asdict(), "test": e.test._asdict()} for e in result.epochs],
     }
     with tf.io.gfile.GFile(os.path.join(workdir, "history.json"), "w") as file:
         file.write(json.dumps(history, indent=1))

@@ -1,0 +1,38 @@
+# Every target does the set-up that it needs.
+PYTHON := .venv/bin/python
+SETUP := .venv/.complete
+LOCKED := $(shell command -v uv || echo .uv/bin/uv)
+
+.PHONY: help setup run test check format lock clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(SETUP)  ## Python 3.11 with the locked dependencies, in .venv
+
+$(SETUP): requirements.lock pyproject.toml scripts/setup.sh
+	@scripts/setup.sh
+
+run: $(SETUP)  ## the whole pipeline on embedded data, in a few minutes
+	@$(PYTHON) -m pipeline run --dataset photo_patches --preset smoke
+
+test: $(SETUP)  ## all tests
+	@$(PYTHON) -m pytest
+
+check: $(SETUP)  ## lint, format, types and import rules
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports
+
+format: $(SETUP)  ## format the sources and mend what lint can
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+lock: $(SETUP)  ## renew requirements.lock from pyproject.toml
+	@$(LOCKED) pip compile --universal --generate-hashes --upgrade --quiet --no-header --no-emit-index-url \
+		--python-version 3.11 --group build --group test --group lint --group types --output-file requirements.lock pyproject.toml
+
+clean:  ## remove what set-up made
+	rm -rf .venv .uv
