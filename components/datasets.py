@@ -28,23 +28,26 @@ def prepared_builder(dataset: str, data_dirs: list[str], manual_dir: str | None 
     Raises:
       UserError: unknown data set, no 32x32x3 images, no train and test split, or no way to get the data.
     """
-    builders = [_builder(dataset, data_dir) for data_dir in data_dirs]
+    builders = [builder for data_dir in data_dirs if (builder := _builder(dataset, data_dir))]
+    if not builders:
+        raise UserError(
+            f"unknown data set {dataset!r}: expected photo_patches, cifar10 or another TFDS image "
+            f"classification data set of 32x32x3 images, or one prepared in {' or '.join(data_dirs)}"
+        )
     _check_features(builders[-1])
-    ready = [builder for builder in builders if builder.data_path.exists()]
+    ready = [builder for builder in builders if (builder.data_path / "dataset_info.json").exists()]
     builder = ready[0] if ready else _prepare(builders[-1], data_dirs, manual_dir)
     _check_splits(builder)
     return builder
 
 
-def _builder(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder:
+def _builder(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder | None:
+    """None: TFDS has no code for `dataset`, and it is not prepared in `data_dir` either."""
     try:
         return tfds.builder(dataset, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError:
-        raise UserError(
-            f"unknown data set {dataset!r}: expected photo_patches, cifar10 or another TFDS image "
-            "classification data set of 32x32x3 images"
-        ) from None
-    except (AssertionError, ValueError) as error:  # of a version or configuration that does not exist
+        return None
+    except (AssertionError, ValueError) as error:  # a version or configuration that does not exist
         raise UserError(str(error).splitlines()[0].split('}": ')[-1]) from error
 
 
@@ -104,3 +107,6 @@ def _check_splits(builder: tfds.core.DatasetBuilder) -> None:
             raise UserError(f"data set {name}: expected the splits train and test, got {', '.join(splits) or 'none'}")
         if not splits[split].num_examples:
             raise UserError(f"data set {name}: the split {split} is empty, expected at least one image")
+        for path in splits[split].filepaths:
+            if not path.exists():
+                raise UserError(f"data set {name} is not whole: {path} is missing. Copy or prepare it again")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.config import PipelineConfig
 from pipeline.console import console
+from pipeline.interrupt import InterruptError, interruptible
 from trainer.errors import UserError
 from trainer.presets import PRESETS
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from components.gate import Verdict
     from pipeline.outcome import Outcome
 
-PUSHED, FAILED, BAD_INPUT, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
+PUSHED, FAILED, BAD_INPUT, REFUSED = 0, 1, 2, 3
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -125,17 +126,15 @@ def _prepare_root(root: str) -> str:
 
 
 def _run(config: PipelineConfig, log_file: str) -> int:
-    with console(log_file) as stream:
+    with console(log_file) as stream, interruptible():
         try:
             from pipeline import local
 
             outcome = local.run(config)
-        except KeyboardInterrupt:
-            print(
-                f"\nvaeiaf: interrupted; the next run goes on after the last finished component. Log: {log_file}",
-                file=stream,
-            )
-            return INTERRUPTED
+        except InterruptError as interrupt:
+            print(f"\nvaeiaf: {interrupt}; the next run goes on after the last finished component", file=stream)
+            print(f"Log: {log_file}", file=stream)
+            return interrupt.exit_code
         except Exception as error:
             traceback.print_exc()  # to the log file
             message = user_message(error)

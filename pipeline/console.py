@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import sys
 import time
 from collections.abc import Iterator
 from typing import TextIO
@@ -50,44 +49,42 @@ class Story(logging.Handler):
 
 @contextlib.contextmanager
 def console(log_file: str) -> Iterator[TextIO]:
-    """Sends file descriptors 1 and 2 to `log_file`, and yields a stream to where standard output went.
+    """Sends everything that is printed or logged to `log_file`, and yields a stream to the real standard output.
 
-    Descriptors, because TensorFlow's and Beam's native code write to them directly.
+    File descriptors 1 and 2 too: TensorFlow's and Beam's native code write to them directly.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
-    log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    stream = os.fdopen(os.dup(saved[0]), "w")
-    story = Story(stream)
-    try:
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        _attach(story)
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(os.fdopen(os.dup(1), "w"))
+        log = stack.enter_context(open(log_file, "a", buffering=1))  # noqa: SIM115
+        for descriptor in (1, 2):
+            stack.callback(_restore, descriptor, os.dup(descriptor))
+            os.dup2(log.fileno(), descriptor)
+        stack.enter_context(contextlib.redirect_stdout(log))
+        stack.enter_context(contextlib.redirect_stderr(log))
+        stack.enter_context(_logging(Story(stream), log))
         yield stream
-    finally:
-        _detach(story)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for descriptor, original in zip((1, 2), saved, strict=True):
-            os.dup2(original, descriptor)
-            os.close(original)
-        os.close(log)
-        stream.close()
 
 
-def _attach(story: Story) -> None:
-    from absl import logging as absl_logging
+def _restore(descriptor: int, original: int) -> None:
+    os.dup2(original, descriptor)
+    os.close(original)
 
-    absl_logging.set_verbosity(absl_logging.INFO)
-    absl_logging.use_absl_handler()
-    absl_logging.get_absl_logger().addHandler(story)
-    for name in OWN:
-        logger = logging.getLogger(name)
+
+@contextlib.contextmanager
+def _logging(story: Story, log: TextIO) -> Iterator[None]:
+    """Every logger's records to `log`; those of TFX and of the project also to the story."""
+    to_file = logging.StreamHandler(log)
+    to_file.setFormatter(logging.Formatter("%(levelname).1s %(asctime)s %(name)s] %(message)s"))
+    logging.root.addHandler(to_file)
+    loggers = [logging.getLogger(name) for name in ("absl", *OWN)]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
         logger.setLevel(logging.INFO)
         logger.addHandler(story)
-
-
-def _detach(story: Story) -> None:
-    for name in ("absl", *OWN):
-        logging.getLogger(name).removeHandler(story)
+    try:
+        yield
+    finally:
+        logging.root.removeHandler(to_file)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+            logger.removeHandler(story)

@@ -44,7 +44,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     examples = example_gen.outputs["examples"]
 
     statistics_gen = StatisticsGen(examples)
-    schema = _schema(config.dataset)
+    schema = schema_of(config.dataset)
     validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["result"])
 
     transform = Transform(
@@ -127,7 +127,7 @@ def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
     return ir
 
 
-def _schema(dataset: str) -> Importer:
+def schema_of(dataset: str) -> Importer:
     """The curated schema of the data set; its content is part of what the cache goes by."""
     name = dataset.split(":")[0].split("/")[0]
     folder = SCHEMAS / name if (SCHEMAS / name).is_dir() else SCHEMAS / "default"

@@ -1,0 +1,70 @@
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.gate import Verdict
+from components.report import elbo_curve, image_grid, render
+
+NUMBERS = {
+    "elbo": -1900.0,
+    "elbo_standard_error": 2.0,
+    "reconstruction": -1870.0,
+    "kl": 30.0,
+    "independent_pixels": -2117.8,
+    "ceiling": -1685.0,
+    "images": 10000.0,
+}
+
+
+@pytest.fixture
+def history():
+    epochs = [
+        {"epoch": i, "train_elbo": -2000.0 + i, "held_out": {"elbo": -1990.0 + i}, "test": {"elbo": -1995.0 + i}}
+        for i in (1, 2, 3)
+    ]
+    return {"config": {"eval_samples": 4, "seed": 0}, "best_epoch": 3, "epochs": epochs}
+
+
+def page(verdict, history, pushed_to=""):
+    html = render(verdict, history, pushed_to, pairs=b"pairs", samples=b"samples", curve=b"curve")
+    HTMLParser().feed(html)
+    return html
+
+
+def test_a_blessed_run_says_its_numbers_and_where_the_model_is_served(history):
+    html = page(Verdict(True, NUMBERS, {**NUMBERS, "elbo": -1910.5}, []), history, pushed_to="/models/7")
+    for text in ("Blessed", "/models/7", "-1900.00", "-1910.50", "10,000 images", "4 draws"):
+        assert text in html
+
+
+def test_a_refused_run_says_why(history):
+    html = page(Verdict(False, NUMBERS, None, ["its ELBO is <too> low"]), history)
+    assert "Refused" in html
+    assert "its ELBO is &lt;too&gt; low" in html
+    assert "Blessed" not in html
+
+
+def test_the_page_needs_nothing_from_elsewhere(history):
+    html = page(Verdict(True, NUMBERS, None, []), history)
+    assert len(re.findall(r'src="data:image/png;base64,', html)) == 3
+    assert not re.search(r'(src|href)="(?!data:)', html)
+    assert "<script" not in html
+
+
+def test_a_grid_has_every_image_at_its_place():
+    images = np.random.default_rng(0).integers(0, 256, [6, 32, 32, 3], dtype=np.uint8)
+    grid = tf.io.decode_png(image_grid(images, columns=3)).numpy()[::2, ::2]
+    assert grid.shape == (64, 96, 3)
+    for i, image in enumerate(images):
+        row, column = divmod(i, 3)
+        np.testing.assert_array_equal(grid[32 * row : 32 * row + 32, 32 * column : 32 * column + 32], image)
+
+
+def test_the_curve_is_a_picture_that_changes_with_the_numbers(history):
+    before = elbo_curve(history)
+    history["epochs"][1]["test"]["elbo"] += 5.0
+    assert tf.io.decode_png(before).shape[-1] in (3, 4)
+    assert elbo_curve(history) != before

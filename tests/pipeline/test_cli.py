@@ -1,0 +1,90 @@
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from pipeline import cli, local
+from pipeline.interrupt import InterruptError
+from trainer.errors import UserError
+
+
+def run(*arguments):
+    return cli.main(["run", *arguments])
+
+
+@pytest.mark.parametrize("module", ["pipeline.cli", "trainer.__main__"])
+def test_help_and_bad_arguments_import_nothing_heavy(module):
+    program = f"import sys, {module}; print([n for n in ('tensorflow', 'tfx', 'apache_beam', 'numpy') if n in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_help_lists_every_exit_code(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("--help")
+    assert stop.value.code == 0
+    assert "0 pushed or unchanged, 1 failed, 2 bad input, 3 refused" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--max-regression=-1"], "max_regression: expected a number of nats per image that is not negative, got -1.0"),
+        (["--batch-size=0"], "batch_size: expected at least 1, got 0"),
+        (["--learning-rate=7"], "learning_rate: expected a number between 0 and 1, got 7.0"),
+        (["--eval-samples=0"], "eval_samples: expected at least 1, got 0"),
+        (["--data-dir=/no/such/folder"], "data_dir: expected a folder that exists, got '/no/such/folder'"),
+    ],
+)
+def test_a_bad_value_is_one_sentence_and_exit_code_2(capsys, tmp_path, arguments, expected):
+    root = tmp_path / "root"
+    assert run(*arguments, "--root", str(root)) == cli.BAD_INPUT
+    assert capsys.readouterr().err == f"vaeiaf: {expected}\n"
+    assert not root.exists()
+
+
+def test_a_root_that_cannot_be_written_says_so(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert run("--root", str(tmp_path / "file/root")) == cli.BAD_INPUT
+    error = capsys.readouterr().err
+    assert "cannot be written: Not a directory" in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "expected"),
+    [
+        (UserError("the data are wrong"), cli.BAD_INPUT, "vaeiaf: the data are wrong\n"),
+        (RuntimeError("trainer.errors.UserError: bad [while running 'x']"), cli.BAD_INPUT, "vaeiaf: bad\n"),
+        (OSError(28, "No space left on device"), cli.FAILED, "vaeiaf: OSError: [Errno 28] No space left on device\n"),
+        (InterruptError(signal.SIGTERM), 143, "vaeiaf: interrupted by SIGTERM; the next run goes on"),
+    ],
+)
+def test_a_failure_is_one_sentence_with_the_path_of_the_log(capfd, tmp_path, monkeypatch, error, code, expected):
+    def fail(config):
+        raise error
+
+    monkeypatch.setattr(local, "run", fail)
+    assert run("--root", str(tmp_path)) == code
+    captured = capfd.readouterr()
+    assert expected in captured.out
+    assert "Traceback" not in captured.out + captured.err
+    (log,) = (tmp_path / "logs").iterdir()
+    assert str(log) in captured.out
+
+
+def test_the_preset_is_the_default_and_an_option_overrides_it(tmp_path, monkeypatch):
+    configs = []
+
+    def remember(config):
+        configs.append(config)
+        raise UserError("enough")
+
+    monkeypatch.setattr(local, "run", remember)
+    run("--root", str(tmp_path))
+    run("--root", str(tmp_path), "--preset=seed", "--epochs=2", "--dataset=photo_patches", "--min-elbo=-1900")
+    first, second = configs
+    assert (first.dataset, first.train) == ("cifar10", cli.PRESETS["default"])
+    assert (second.dataset, second.min_elbo) == ("photo_patches", -1900.0)
+    assert (second.train.epochs, second.train.batch_size) == (2, cli.PRESETS["seed"].batch_size)

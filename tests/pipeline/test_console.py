@@ -1,0 +1,61 @@
+import io
+import logging
+import os
+
+import pytest
+
+from pipeline.console import Story, console
+
+
+@pytest.fixture
+def story():
+    return Story(io.StringIO())
+
+
+def tell(story, name, message, *arguments):
+    story.handle(logging.LogRecord(name, logging.INFO, "", 0, message, arguments, None))
+
+
+def test_a_component_has_one_line_with_its_seconds(story):
+    tell(story, "absl", "Component %s is running.", "Transform")
+    tell(story, "absl", "Component %s is finished.", "Transform")
+    (line,) = story._stream.getvalue().splitlines()
+    assert line.split()[0] == "Transform"
+    assert line.endswith(" s")
+
+
+def test_a_cached_component_says_so(story):
+    tell(story, "absl", "Component %s is running.", "Trainer")
+    tell(story, "absl", "A cached execution %d is used.", 3)
+    tell(story, "absl", "Component %s is finished.", "Trainer")
+    assert story._stream.getvalue().split() == ["Trainer", "cached"]
+
+
+def test_what_the_project_logs_stands_inside_its_component(story):
+    tell(story, "absl", "Component %s is running.", "Trainer")
+    tell(story, "trainer.loop", "epoch %d", 1)
+    tell(story, "absl", "Component %s is finished.", "Trainer")
+    lines = story._stream.getvalue().splitlines()
+    assert [line.split()[0] for line in lines] == ["Trainer", "epoch", "Trainer"]
+    assert lines[1].startswith("  epoch 1")
+
+
+def test_other_messages_of_tfx_do_not_reach_the_console(story):
+    tell(story, "absl", "MetadataStore with DB connection initialized")
+    assert story._stream.getvalue() == ""
+
+
+def test_native_output_goes_to_the_log_file_and_the_console_stays_clean(tmp_path, capfd):
+    log = tmp_path / "log"
+    with console(str(log)) as stream:
+        os.write(1, b"noise on 1\n")
+        os.write(2, b"noise on 2\n")
+        print("story", file=stream)
+        logging.getLogger("trainer.loop").info("epoch 1")
+    os.write(1, b"after\n")
+    captured = capfd.readouterr()
+    assert captured.out.split() == ["story", "epoch", "1", "after"]
+    assert captured.err == ""
+    logged = log.read_text()
+    assert logged.startswith("noise on 1\nnoise on 2\n")
+    assert "epoch 1" in logged  # the log has the whole story too

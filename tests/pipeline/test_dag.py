@@ -1,0 +1,51 @@
+import dataclasses
+
+import pytest
+
+from pipeline.config import PipelineConfig
+from pipeline.dag import compile_pipeline, create_pipeline
+from trainer.presets import PRESETS
+
+
+@pytest.fixture
+def config(tmp_path):
+    return PipelineConfig(dataset="photo_patches", train=PRESETS["smoke"], root=str(tmp_path))
+
+
+def upstream(pipeline, name, seen=None):
+    """Every node that runs before `name`."""
+    nodes = {node.id: node for node in pipeline.components}
+    seen = set() if seen is None else seen
+    for node in nodes[name].upstream_nodes:
+        if node.id not in seen:
+            seen.add(node.id)
+            upstream(pipeline, node.id, seen)
+    return seen
+
+
+def test_nothing_is_trained_on_data_that_were_not_validated(config):
+    assert "StrictExampleValidator" in upstream(create_pipeline(config), "Trainer")
+
+
+def test_nothing_is_pushed_that_was_not_evaluated(config):
+    assert {"Evaluator", "LastBlessedModel"} <= upstream(create_pipeline(config), "AtomicPusher")
+
+
+def test_only_the_pusher_is_never_cached(config):
+    uncached = [
+        node.pipeline_node.node_info.id
+        for node in compile_pipeline(create_pipeline(config)).nodes
+        if not node.pipeline_node.execution_options.caching_options.enable_cache
+    ]
+    assert uncached == ["AtomicPusher"]
+
+
+def test_beam_runs_in_this_process_unless_told_otherwise(config):
+    other = dataclasses.replace(config, beam_args=("--runner=FlinkRunner",))
+    assert create_pipeline(config).beam_pipeline_args == ["--runner=FnApiRunner"]
+    assert create_pipeline(other).beam_pipeline_args[-1] == "--runner=FlinkRunner"
+
+
+def test_making_the_graph_touches_no_file(config, tmp_path):
+    compile_pipeline(create_pipeline(config))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,204 @@
+"""The whole pipeline through LocalDagRunner, Beam in process and the command line, on the embedded data.
+
+The tests of the first part share a root and run in order: they are the life of a model directory.
+"""
+
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import pipeline.dag
+import trainer.loop
+from components.pusher import pushed_versions
+from pipeline import cli
+
+from toy_data import png, rows, write_toy
+
+pytestmark = pytest.mark.slow
+
+EPOCHS = ["--epochs=2"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("root")
+
+
+@pytest.fixture
+def run(root, capfd):
+    """Runs `vaeiaf run` on the embedded data; returns exit code and console."""
+
+    def start(*arguments, dataset="photo_patches", root=root):
+        capfd.readouterr()
+        code = cli.main(["run", f"--dataset={dataset}", "--preset=smoke", f"--root={root}", *arguments])
+        captured = capfd.readouterr()
+        assert captured.err == ""
+        assert "Traceback" not in captured.out
+        return code, captured.out
+
+    return start
+
+
+def versions(root):
+    return pushed_versions(str(root / "pushed/vaeiaf-photo-patches"))
+
+
+def elbo(console):
+    return float(re.search(r"Test-set ELBO (-[\d.]+) nats", console).group(1))
+
+
+def component(console, name):
+    """'cached' or the seconds of a component."""
+    return re.findall(rf"^{name} +(.+)$", console, re.MULTILINE)[-1]
+
+
+def test_a_first_run_tells_its_story_and_pushes(run, root):
+    code, console = run(*EPOCHS)
+    assert code == cli.PUSHED
+    for text in ("training on 5,700 images", "epoch 2/2  test ELBO", "PUSHED to ", "docker run", "Report: "):
+        assert text in console
+    assert len(versions(root)) == 1
+    assert len(console.splitlines()) < 40
+    report = pathlib.Path(re.search(r"Report: (.+)", console).group(1))
+    assert "Blessed" in report.read_text()
+
+
+def test_the_pushed_model_serves_clients_of_every_signature(root):
+    (version,) = versions(root)
+    model = tf.saved_model.load(str(root / f"pushed/vaeiaf-photo-patches/{version}"))
+    encoded = tf.constant([png(1), png(2)])
+    for signature, inputs, output in (
+        ("serving_default", {"images": encoded}, (2, 32, 32, 3)),
+        ("reconstruct_pixels", {"images": tf.zeros([2, 32, 32, 3], tf.uint8)}, (2, 32, 32, 3)),
+        ("encode", {"images": encoded}, (2, 64)),
+        ("sample", {"n": tf.constant(3), "seed": tf.constant(0)}, (3, 32, 32, 3)),
+    ):
+        (value,) = model.signatures[signature](**inputs).values()
+        assert value.shape == output
+
+
+def test_the_evaluator_finds_the_number_that_the_trainer_reported(run, root):
+    _, console = run(*EPOCHS)
+    (history,) = (root / "artifacts").glob("*/Trainer/model_run/*/history.json")
+    assert elbo(console) == pytest.approx(json.loads(history.read_text())["test"]["elbo"], abs=0.006)  # 2 decimals
+
+
+def test_the_same_run_again_trains_nothing_and_pushes_nothing(run, root):
+    before = versions(root)
+    code, console = run(*EPOCHS)
+    assert code == cli.PUSHED
+    assert "Nothing was trained" in console
+    assert f"UNCHANGED: this model is already the newest version, {root}" in console
+    for name in ("ImageExampleGen", "StatisticsGen", "StrictExampleValidator", "Transform", "Trainer"):
+        assert component(console, name) == "cached"
+    assert versions(root) == before
+
+
+def test_a_better_run_is_pushed_beside_the_first(run, root):
+    code, console = run("--epochs=4")
+    assert code == cli.PUSHED
+    assert "last blessed -" in console
+    assert len(versions(root)) == 2
+
+
+def test_a_worse_run_is_refused_with_both_numbers_and_pushes_nothing(run, root):
+    before = versions(root)
+    code, console = run("--epochs=1", "--learning-rate=1e-4")
+    assert code == cli.REFUSED
+    assert re.search(r"REFUSED: its test-set ELBO -\d+\.\d\d is \d+\.\d\d nats per image worse than .* -\d+\.\d\d", console)
+    assert versions(root) == before
+
+
+def test_a_run_below_the_bound_is_refused(run, root):
+    code, console = run("--epochs=4", "--min-elbo=-500")
+    assert code == cli.REFUSED
+    assert re.search(r"REFUSED: its test-set ELBO -\d+\.\d\d is below the bound -500.00", console)
+    assert len(versions(root)) == 2
+
+
+def test_a_broken_model_is_refused(run, root, monkeypatch):
+    train = trainer.loop.train_and_evaluate
+
+    def train_and_break(*arguments):
+        result = train(*arguments)
+        variable = result.model.trainable_variables[0]
+        variable.assign(tf.fill(variable.shape, np.nan))
+        return result
+
+    monkeypatch.setattr(trainer.loop, "train_and_evaluate", train_and_break)  # TFX loads run_fn anew
+    code, console = run("--epochs=1", "--seed=1")
+    assert code == cli.REFUSED
+    assert "REFUSED: its test-set ELBO is nan, expected a finite number" in console
+    assert len(versions(root)) == 2
+
+
+def test_a_refused_model_does_not_become_the_baseline(run):
+    code, console = run("--epochs=4")
+    assert code == cli.PUSHED
+    assert re.search(r"last blessed -\d+\.\d\d", console)
+
+
+def test_an_edit_of_the_training_code_retrains_to_the_same_model_and_no_more_is_ingested(run, monkeypatch):
+    fingerprint = pipeline.dag.fingerprint
+    monkeypatch.setattr(
+        pipeline.dag, "fingerprint", lambda *names: fingerprint(*names) + ("-edited" if "trainer" in names else "")
+    )
+    _, before = run("--epochs=4")
+    assert component(before, "Trainer") != "cached"
+    assert component(before, "ImageExampleGen") == component(before, "Transform") == "cached"
+    last_blessed = float(re.search(r"last blessed (-[\d.]+)", before).group(1))
+    assert elbo(before) == last_blessed  # the same seed, so the same weights
+
+
+def test_a_deleted_model_directory_is_filled_again(run, root):
+    for path in sorted((root / "pushed").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    code, console = run("--epochs=4")
+    assert code == cli.PUSHED
+    assert "PUSHED to " in console
+    assert len(versions(root)) == 1
+
+
+def test_an_anomaly_stops_the_run_before_training(run, tmp_path):
+    train, test = rows("train", 40, 0), [*rows("test", 10, 100), ("unlabelled", png(999), -1)]
+    data_dir = write_toy(tmp_path / "data", train, test)
+    code, console = run(f"--data-dir={data_dir}", dataset="toy", root=tmp_path / "root")
+    assert code == cli.BAD_INPUT
+    assert "split test: feature label: Out-of-range values" in console
+    assert "Trainer" not in console
+    assert not (tmp_path / "root/pushed").exists()
+
+
+def test_a_truncated_image_stops_the_run_by_its_id(run, tmp_path):
+    data_dir = write_toy(tmp_path / "data", [*rows("train", 40, 0), ("cut", png(7)[:500], 0)], rows("test", 10, 100))
+    code, console = run(f"--data-dir={data_dir}", dataset="toy", root=tmp_path / "root")
+    assert code == cli.BAD_INPUT
+    assert "vaeiaf: image cut cannot be decoded: expected a whole PNG" in console
+    assert "StatisticsGen" not in console
+
+
+def test_an_interrupted_run_leaves_no_half_model_and_the_next_one_goes_on(run, tmp_path):
+    command = [sys.executable, "-m", "pipeline", "run", "--dataset=photo_patches", "--preset=smoke"]
+    process = subprocess.Popen(
+        [*command, "--epochs=500", f"--root={tmp_path}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    console = ""
+    for line in process.stdout:
+        console += line
+        if "epoch 1/500" in line:
+            process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    assert "vaeiaf: interrupted by SIGINT" in console
+    assert "Traceback" not in console
+    assert not (tmp_path / "pushed").exists()
+    assert not list((tmp_path / "artifacts").glob("*/Trainer/model/*"))
+    code, console = run("--epochs=1", root=tmp_path)
+    assert code == cli.PUSHED
+    assert component(console, "ImageExampleGen") == "cached"

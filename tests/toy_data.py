@@ -1,0 +1,45 @@
+"""Small TFDS data sets for tests, with whatever rows a test wants."""
+
+import io
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+FEATURES = tfds.features.FeaturesDict(
+    {
+        "id": tfds.features.Text(),
+        "image": tfds.features.Image(shape=(32, 32, 3)),
+        "label": tfds.features.ClassLabel(num_classes=10),
+    }
+)
+
+Row = tuple[str, bytes, int]  # id, encoded image, label
+
+
+def png(seed: int, shape: tuple[int, ...] = (32, 32, 3)) -> bytes:
+    """A PNG of random pixels."""
+    return tf.io.encode_png(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)).numpy()
+
+
+def rows(split: str, count: int, first_seed: int) -> list[Row]:
+    """Sound rows, each with another image."""
+    return [(f"{split}_{i:03d}", png(first_seed + i), i % 10) for i in range(count)]
+
+
+def write_toy(data_dir: pathlib.Path, train: list[Row], test: list[Row]) -> pathlib.Path:
+    """Writes the data set `toy` as TFDS does; images are stored byte for byte. Returns `data_dir`."""
+    splits = {
+        split: [(name, {"id": name, "image": io.BytesIO(image), "label": label}) for name, image, label in content]
+        for split, content in {"train": train, "test": test}.items()
+    }
+    return write(data_dir, FEATURES, splits)
+
+
+def write(data_dir: pathlib.Path, features: tfds.features.FeaturesDict, splits: dict[str, list]) -> pathlib.Path:
+    """Writes (key, example) pairs of each split as the data set `toy`. Returns `data_dir`."""
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="toy", version="1.0.0", features=features, split_datasets=splits, data_dir=data_dir
+    )
+    return data_dir
