@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
+from absl import logging as absl_logging
+
 OWN = ("pipeline", "components", "trainer")
 
 
@@ -55,7 +57,7 @@ def console(log_file: str) -> Iterator[TextIO]:
     """
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(os.fdopen(os.dup(1), "w"))
-        log = stack.enter_context(open(log_file, "a", buffering=1))  # noqa: SIM115
+        log = stack.enter_context(open(log_file, "a", buffering=1))
         for descriptor in (1, 2):
             stack.callback(_restore, descriptor, os.dup(descriptor))
             os.dup2(log.fileno(), descriptor)
@@ -76,8 +78,9 @@ def _logging(story: Story, log: TextIO) -> Iterator[None]:
     to_file = logging.StreamHandler(log)
     to_file.setFormatter(logging.Formatter("%(levelname).1s %(asctime)s %(name)s] %(message)s"))
     logging.root.addHandler(to_file)
+    verbosity = absl_logging.get_verbosity()
+    absl_logging.set_verbosity(absl_logging.INFO)  # absl sets its logger back to it now and then
     loggers = [logging.getLogger(name) for name in ("absl", *OWN)]
-    levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.INFO)
         logger.addHandler(story)
@@ -85,6 +88,6 @@ def _logging(story: Story, log: TextIO) -> Iterator[None]:
         yield
     finally:
         logging.root.removeHandler(to_file)
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        absl_logging.set_verbosity(verbosity)
+        for logger in loggers:
             logger.removeHandler(story)

@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _read(path: str) -> TrainConfig:
     try:
         settings = json.loads(pathlib.Path(path).read_text())
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"--config {path}: expected a JSON file of settings: {error}") from error
     if not isinstance(settings, dict):
         raise UserError(f"--config {path}: expected a JSON object of settings, got {type(settings).__name__}")
@@ -54,7 +54,10 @@ def _train(config: TrainConfig, train_files: str, test_files: str, output: str) 
     from trainer.loop import train_and_evaluate
 
     train, test = load_images([train_files], preprocess), load_images([test_files], preprocess)
-    os.makedirs(output, exist_ok=True)
+    try:
+        os.makedirs(output, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {output} cannot be written: {error.strerror}. Choose another folder") from error
     result = train_and_evaluate(config, train, test, output)
     save(Servable(result.model, pixel_model(train), config.eval_samples, preprocess), os.path.join(output, "model"))
 

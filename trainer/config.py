@@ -1,6 +1,7 @@
 """What a training run is made of: one frozen dataclass that checks itself."""
 
 import dataclasses
+import math
 from typing import Any
 
 from trainer.errors import UserError
@@ -46,7 +47,10 @@ class TrainConfig:
             _at_least(name, getattr(self, name), 1)
         _at_least("latent_size", self.latent_size, 2 if self.iaf_steps else 1)
         _at_least("iaf_steps", self.iaf_steps, 0)
-        _at_least("seed", self.seed, 0)
+        if not 0 <= self.seed < 2**31:
+            raise ConfigError("seed", "a number from 0 to 2^31 - 1", self.seed)
+        if not math.isfinite(self.gate_bias):
+            raise ConfigError("gate_bias", "a finite number", self.gate_bias)
         if not 0 < self.learning_rate < 1:
             raise ConfigError("learning_rate", "a number between 0 and 1", self.learning_rate)
         if not 0 < self.held_out_fraction < 0.5:

@@ -48,7 +48,8 @@ class MADE(tf.Module):
 
     Args:
       size: number L of latents, at least 2.
-      hidden: number of hidden units; degrees 1 .. L-1 are spread evenly over them.
+      hidden: number of hidden units; degrees 0 .. L-1 are spread evenly over them;
+        a unit of degree d sees z_1 .. z_d, so those of degree 0 bring the context to every output.
       context: size of h, which is not masked.
       gate_bias: what s starts at.
     """
@@ -64,7 +65,7 @@ class MADE(tf.Module):
     ) -> None:
         super().__init__()
         position = np.arange(1, size + 1)
-        degree = 1 + np.arange(hidden) * (size - 1) // hidden
+        degree = np.arange(hidden) * size // hidden
         self.hidden = MaskedDense(position, degree, rng, 0.0, dtype)
         self.context = Dense(context, hidden, rng, dtype)
         self.m = MaskedDense(degree, position - 1, rng, 0.0, dtype)

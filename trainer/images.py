@@ -64,10 +64,10 @@ def noise_seed(ids: tf.Tensor) -> tf.Tensor:
 def load_images(files: Sequence[str], transform: Transform) -> ImageSet:
     """Reads gzipped TFRecord files of Examples and runs `transform` over them.
 
-    The order is that of the noise seeds, whatever order and files the images come in.
+    The images are ordered by id, whatever order and files they come in.
 
     Raises:
-      UserError: no file, or no image in them.
+      UserError: no file, no image in them, or something else in them.
     """
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
     if not paths:
@@ -75,15 +75,21 @@ def load_images(files: Sequence[str], transform: Transform) -> ImageSet:
 
     def read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = transform(tf.io.parse_example(serialized, EXAMPLE_FEATURES))
-        return to_bytes(features["image"]), noise_seed(features["id"])
+        return to_bytes(features["image"]), features["id"]
 
     records = tf.data.TFRecordDataset(paths, compression_type="GZIP").batch(512)
-    batches = list(records.map(read, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
+    try:
+        batches = list(records.map(read, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"{', '.join(files)}: expected gzipped TFRecord files of Examples with images of shape {IMAGE_SHAPE}, "
+            f"got what cannot be read: {error.message.splitlines()[0]}"
+        ) from error
     if not batches:
         raise UserError(f"{', '.join(paths)} hold no Example: expected at least one image")
-    pixels, seeds = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    order = np.argsort(seeds, kind="stable")
-    return ImageSet(pixels[order], seeds[order])
+    pixels, ids = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    order = np.argsort(ids, kind="stable")
+    return ImageSet(pixels[order], noise_seed(tf.constant(ids[order])).numpy())
 
 
 def hold_out(images: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:

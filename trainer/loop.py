@@ -82,12 +82,8 @@ def train_and_evaluate(config: TrainConfig, train: ImageSet, test: ImageSet, wor
                 log.info("epoch %d/%d  step %d of %d", number, config.epochs, i + 1, steps)
         loss = float(total) / steps
         seconds = time.monotonic() - start
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss of epoch {number} is {loss}, expected a finite number: "
-                f"lower the learning rate (it was {config.learning_rate:g}) and run again; no model was written"
-            )
         epoch = Epoch(number, -loss, evaluate(held_out), evaluate(test), steps * config.batch_size / seconds, seconds)
+        _check_finite(epoch, config.learning_rate)
         _report(epoch, config.epochs, writer)
         if not epochs or epoch.held_out.elbo > max(e.held_out.elbo for e in epochs):
             best_weights = [tf.identity(v) for v in model.variables]
@@ -129,6 +125,15 @@ def _make_step(config: TrainConfig, model: VAE, optimizer: tf.keras.optimizers.O
         return loss
 
     return step
+
+
+def _check_finite(epoch: Epoch, learning_rate: float) -> None:
+    if not (math.isfinite(epoch.train_elbo) and math.isfinite(epoch.held_out.elbo)):
+        raise UserError(
+            f"after epoch {epoch.epoch} the ELBO is {epoch.train_elbo} in training and {epoch.held_out.elbo} on "
+            f"held-out images, expected finite numbers: lower the learning rate (it was {learning_rate:g}) and run "
+            "again; no model was written"
+        )
 
 
 def _report(epoch: Epoch, epochs: int, writer: tf.summary.SummaryWriter) -> None:

@@ -14,7 +14,7 @@ PRESETS = {
         iaf_steps=2,
         iaf_hidden_size=256,
         batch_size=64,
-        epochs=20,
+        epochs=40,
         held_out_fraction=0.05,
     ),
 }

@@ -8,9 +8,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from components.datasets import prepared_builder
-from trainer.errors import UserError
-
 from toy_data import FEATURES, rows, write, write_toy
+from trainer.errors import UserError
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 

@@ -4,9 +4,8 @@ import tensorflow_datasets as tfds
 
 from components.image_example_gen import ImageExampleGen
 from pipeline.cli import user_message
-from trainer.images import EXAMPLE_FEATURES
-
 from toy_data import png, rows, write, write_toy
+from trainer.images import EXAMPLE_FEATURES
 
 
 def example_gen(data_dir, code="1", dataset="toy"):

@@ -6,9 +6,8 @@ from tfx.components.statistics_gen.component import StatisticsGen
 from components.image_example_gen import ImageExampleGen
 from components.validator import StrictExampleValidator, anomaly_sentences
 from pipeline.dag import schema_of
-from trainer.errors import UserError
-
 from toy_data import png, rows, write_toy
+from trainer.errors import UserError
 
 
 def nodes(data_dir):
@@ -27,7 +26,7 @@ def test_sound_data_pass(tmp_path, run_nodes):
 def test_a_label_outside_the_schema_stops_the_run_by_split_feature_and_anomaly(tmp_path, run_nodes):
     unlabelled = ("test_999", png(999), -1)
     data_dir = write_toy(tmp_path, rows("train", 5, 0), [*rows("test", 5, 100), unlabelled])
-    with pytest.raises(UserError, match="split test: feature label: .*small value: -1"):
+    with pytest.raises(UserError, match=r"split test: feature label: .*small value: -1"):
         run_nodes(nodes(data_dir))
     assert not list((tmp_path / "artifacts").glob("StrictExampleValidator/anomalies/*"))
 

@@ -15,7 +15,9 @@ def run(*arguments):
 
 @pytest.mark.parametrize("module", ["pipeline.cli", "trainer.__main__"])
 def test_help_and_bad_arguments_import_nothing_heavy(module):
-    program = f"import sys, {module}; print([n for n in ('tensorflow', 'tfx', 'apache_beam', 'numpy') if n in sys.modules])"
+    program = (
+        f"import sys, {module}; print([n for n in ('tensorflow', 'tfx', 'apache_beam', 'numpy') if n in sys.modules])"
+    )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

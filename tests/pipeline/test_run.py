@@ -18,7 +18,6 @@ import pipeline.dag
 import trainer.loop
 from components.pusher import pushed_versions
 from pipeline import cli
-
 from toy_data import png, rows, write_toy
 
 pytestmark = pytest.mark.slow
@@ -112,7 +111,9 @@ def test_a_worse_run_is_refused_with_both_numbers_and_pushes_nothing(run, root):
     before = versions(root)
     code, console = run("--epochs=1", "--learning-rate=1e-4")
     assert code == cli.REFUSED
-    assert re.search(r"REFUSED: its test-set ELBO -\d+\.\d\d is \d+\.\d\d nats per image worse than .* -\d+\.\d\d", console)
+    assert re.search(
+        r"REFUSED: its test-set ELBO -\d+\.\d\d is \d+\.\d\d nats per image worse than .* -\d+\.\d\d", console
+    )
     assert versions(root) == before
 
 

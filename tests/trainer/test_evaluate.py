@@ -1,0 +1,83 @@
+"""An image's ELBO is the image's own, whatever it is evaluated with."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+
+import trainer.evaluate
+from trainer.evaluate import Evaluator, image_elbo, image_noise
+from trainer.images import to_unit_interval
+from trainer.objective import single_sample_elbo
+from trainer.vae import build
+
+COUNT, SAMPLES, LATENTS = 20, 3, 8
+
+
+@pytest.fixture
+def images(make_images):
+    return make_images(COUNT)
+
+
+@pytest.fixture
+def model(tiny_config, scramble):
+    """Its ELBOs are far below the ceiling, which is no matter here."""
+    return scramble(build(tiny_config, 3072), scale=0.3)
+
+
+@pytest.fixture
+def whole(model, images):
+    """The ELBOs of all images as one batch."""
+    return image_elbo(model, to_unit_interval(images.pixels), tf.constant(images.noise_seeds), SAMPLES)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, COUNT])
+def test_an_images_elbo_does_not_depend_on_its_batch(batch_size, model, images, whole):
+    order = np.random.default_rng(0).permutation(COUNT)
+    for start in range(0, COUNT, batch_size):
+        chosen = order[start : start + batch_size]
+        x, seeds = to_unit_interval(images.pixels[chosen]), tf.constant(images.noise_seeds[chosen])
+        for part, expected in zip(image_elbo(model, x, seeds, SAMPLES), whole, strict=True):
+            np.testing.assert_allclose(part, expected.numpy()[chosen], rtol=1e-6, atol=1e-3)
+
+
+def test_an_images_elbo_is_the_mean_of_its_draws(model, images, whole):
+    x, noise = to_unit_interval(images.pixels), image_noise(tf.constant(images.noise_seeds), SAMPLES, LATENTS)
+    draws = [single_sample_elbo(model, x, noise[k]) for k in range(SAMPLES)]
+    assert np.ptp([draw.elbo for draw in draws], axis=0).min() > 1e-2, "the draws must differ, or the law is empty"
+    for part, parts in zip(whole, zip(*draws, strict=True), strict=True):
+        assert part.shape == (COUNT,)
+        np.testing.assert_allclose(part, np.mean(parts, axis=0), rtol=1e-6, atol=1e-3)
+
+
+@pytest.mark.parametrize("batch_size", [7, COUNT, 500])
+def test_the_evaluators_mean_is_the_mean_over_images(batch_size, model, images, whole, monkeypatch):
+    monkeypatch.setattr(trainer.evaluate, "BATCH_SIZE", batch_size)
+    expected = [np.mean(part.numpy().astype(float)) for part in whole]
+    np.testing.assert_allclose(Evaluator(model, SAMPLES)(images), expected, rtol=1e-6, atol=1e-3)
+
+
+def test_the_evaluator_sees_the_weights_of_now(model, images, scramble):
+    evaluate = Evaluator(model, SAMPLES)
+    before = evaluate(images)
+    scramble(model, scale=0.3, seed=1)
+    after = evaluate(images)
+    assert before != after
+    np.testing.assert_allclose(after, Evaluator(model, SAMPLES)(images), rtol=1e-6, atol=1e-3)
+
+
+def test_noise_is_a_function_of_the_seed_alone():
+    seeds = tf.constant([5, 0, 2**31 - 2, 7], tf.int64)
+    noise = image_noise(seeds, SAMPLES, LATENTS).numpy()
+    assert noise.shape == (SAMPLES, 4, LATENTS)
+    np.testing.assert_array_equal(image_noise(seeds[::-1], SAMPLES, LATENTS), noise[:, ::-1])
+    for i in range(4):
+        np.testing.assert_array_equal(image_noise(seeds[i : i + 1], SAMPLES, LATENTS)[:, 0], noise[:, i])
+
+
+def test_noise_is_standard_normal_and_independent_between_seeds_draws_and_latents():
+    noise = image_noise(tf.range(2000, dtype=tf.int64), 2, LATENTS).numpy()
+    assert scipy.stats.kstest(noise.ravel(), "norm").pvalue > 1e-3
+    columns = np.concatenate([noise[0, :-1], noise[1, :-1], noise[0, 1:]], axis=1)  # the last ones: of the next seed
+    correlation = np.corrcoef(columns, rowvar=False)
+    assert np.abs(correlation - np.eye(3 * LATENTS)).max() < 5.0 / np.sqrt(2000)

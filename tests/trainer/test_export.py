@@ -1,0 +1,153 @@
+"""The SavedModel, loaded again, is the model."""
+
+import numpy as np
+import pytest
+import scipy.special
+import tensorflow as tf
+
+from trainer.config import DECODERS
+from trainer.evaluate import image_elbo
+from trainer.export import Servable, save
+from trainer.images import decode, noise_seed, pixel_model, preprocess, to_bytes, to_unit_interval
+from trainer.vae import build
+
+COUNT, LATENTS = 9, 8
+PARTS = ("elbo", "reconstruction", "kl")
+
+
+@pytest.fixture(scope="module")
+def images(make_images):
+    return make_images(COUNT)
+
+
+@pytest.fixture(scope="module")
+def ids():
+    return [f"test_{i}" for i in range(COUNT)]
+
+
+@pytest.fixture(scope="module")
+def encoded(images, png):
+    return tf.constant([png(image) for image in images.pixels])
+
+
+@pytest.fixture(scope="module")
+def examples(encoded, ids, example):
+    return tf.constant([example(image, name) for image, name in zip(encoded.numpy(), ids, strict=True)])
+
+
+@pytest.fixture(scope="module")
+def pixels(images):
+    return tf.constant(images.pixels.reshape(COUNT, 32, 32, 3))
+
+
+@pytest.fixture(scope="module", params=DECODERS)
+def model(request, tiny_config, scramble):
+    config = {**tiny_config.to_dict(), "decoder": request.param}
+    return scramble(build(type(tiny_config).from_dict(config), 3072), scale=0.3)
+
+
+@pytest.fixture(scope="module")
+def signatures(model, tiny_config, images, tmp_path_factory):
+    """The signatures of the model, saved and loaded."""
+    path = str(tmp_path_factory.mktemp("model"))
+    save(Servable(model, pixel_model(images), tiny_config.eval_samples, preprocess), path)
+    loaded = tf.saved_model.load(path)
+    yield loaded.signatures
+    del loaded  # it owns the variables of its signatures
+
+
+@pytest.fixture(scope="module")
+def evaluated(signatures, examples):
+    return {name: part.numpy() for name, part in signatures["evaluate"](examples=examples).items()}
+
+
+def test_every_signature_takes_any_batch_and_says_its_shapes(signatures):
+    image, encoded = ((None, 32, 32, 3), tf.uint8), ((None,), tf.string)
+    latents, number, scalar = ((None, LATENTS), tf.float32), ((None,), tf.float32), ((), tf.int32)
+    numbers = dict.fromkeys((*PARTS, "independent_pixels", "ceiling"), number)
+    expected = {
+        "evaluate": ({"examples": encoded}, numbers),
+        "reconstruct": ({"images": encoded}, {"images": image}),
+        "serving_default": ({"images": encoded}, {"images": image}),
+        "reconstruct_pixels": ({"images": image}, {"images": image}),
+        "encode": ({"images": encoded}, {"latents": latents}),
+        "encode_pixels": ({"images": image}, {"latents": latents}),
+        "sample": ({"n": scalar, "seed": scalar}, {"images": image}),
+    }
+    described = {
+        name: tuple(
+            {key: (tuple(spec.shape), spec.dtype) for key, spec in specs.items()}
+            for specs in (signature.structured_input_signature[1], signature.structured_outputs)
+        )
+        for name, signature in signatures.items()
+    }
+    assert described == expected
+
+
+def test_evaluate_is_the_elbo_of_the_same_images_and_ids(model, tiny_config, images, ids, evaluated):
+    expected = image_elbo(model, to_unit_interval(images.pixels), noise_seed(ids), tiny_config.eval_samples)
+    for name, part in expected._asdict().items():
+        np.testing.assert_allclose(evaluated[name], part, rtol=1e-6, atol=1e-3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_evaluate_does_not_depend_on_the_batch(batch_size, signatures, examples, evaluated):
+    for start in range(0, COUNT, batch_size):
+        rows = slice(start, start + batch_size)
+        for name, part in signatures["evaluate"](examples=examples[rows]).items():
+            np.testing.assert_allclose(part, evaluated[name][rows], rtol=1e-6, atol=1e-3)
+
+
+def test_evaluated_elbo_is_reconstruction_less_kl_and_below_its_ceiling(evaluated):
+    np.testing.assert_allclose(evaluated["elbo"], evaluated["reconstruction"] - evaluated["kl"], rtol=1e-6, atol=1e-3)
+    assert np.all(evaluated["reconstruction"] <= evaluated["ceiling"])
+    assert evaluated["elbo"].mean() < evaluated["ceiling"].mean()
+
+
+def test_the_bounds_are_those_of_the_training_images(model, images, evaluated):
+    x = images.pixels / 255.0
+    bounds = model.likelihood.independent(pixel_model(images)).log_prob(x.astype(np.float32))
+    np.testing.assert_allclose(evaluated["independent_pixels"], bounds, rtol=1e-5)
+    np.testing.assert_allclose(evaluated["ceiling"], model.likelihood.ceiling(x), rtol=1e-5)
+    if model.likelihood.__name__ == "Bernoulli":
+        p = np.clip(x.mean(axis=0), 1e-3, 1.0 - 1e-3)
+        expected = (scipy.special.xlogy(x, p) + scipy.special.xlog1py(1.0 - x, -p)).sum(axis=-1)
+        np.testing.assert_allclose(evaluated["independent_pixels"], expected, rtol=1e-5)
+
+
+def test_encode_is_the_posterior_without_noise_and_tells_images_apart(model, signatures, pixels, encoded, images):
+    expected = model.infer(to_unit_interval(images.pixels), tf.zeros([COUNT, LATENTS])).z
+    latents = signatures["encode_pixels"](images=pixels)["latents"]
+    np.testing.assert_allclose(latents, expected, atol=1e-4)
+    np.testing.assert_allclose(signatures["encode"](images=encoded)["latents"], latents, atol=1e-6)
+    assert len(np.unique(latents, axis=0)) == COUNT
+
+
+def test_reconstruct_is_the_mean_image_of_the_latents(model, signatures, pixels):
+    latents = signatures["encode_pixels"](images=pixels)["latents"]
+    expected = tf.reshape(to_bytes(model.decode(latents).mean()), pixels.shape)
+    images = signatures["reconstruct_pixels"](images=pixels)["images"]
+    assert np.abs(images.numpy().astype(int) - expected.numpy()).max() <= 1, "a rounding apart at most"
+    assert len(np.unique(images, axis=0)) > 1
+
+
+@pytest.mark.parametrize("name", ["reconstruct", "serving_default"])
+def test_encoded_images_are_reconstructed_as_their_pixels_are(name, signatures, pixels, encoded):
+    np.testing.assert_array_equal(decode(encoded), pixels)
+    images = signatures["reconstruct_pixels"](images=pixels)["images"]
+    np.testing.assert_array_equal(signatures[name](images=encoded)["images"], images)
+
+
+@pytest.mark.parametrize("n", [1, 6])
+def test_a_seed_gives_the_same_images_and_another_others(n, signatures):
+    sample = lambda seed: signatures["sample"](n=tf.constant(n), seed=tf.constant(seed))["images"].numpy()  # noqa: E731
+    images = sample(0)
+    assert images.shape == (n, 32, 32, 3)
+    assert len(np.unique(images, axis=0)) == n
+    np.testing.assert_array_equal(sample(0), images)
+    assert not np.array_equal(sample(1), images)
+
+
+def test_an_example_without_an_image_is_refused(signatures, example):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        signatures["evaluate"](examples=tf.constant([example(b"not an image", "a")]))

@@ -1,0 +1,204 @@
+"""A run is a function of its config and data, learns, chooses without the test set, and leaves a record."""
+
+import contextlib
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import trainer.loop
+from trainer.config import TrainConfig
+from trainer.distributions import Bernoulli, Gaussian
+from trainer.errors import UserError
+from trainer.evaluate import Evaluator, MeanELBO
+from trainer.images import pixel_model, to_unit_interval
+from trainer.loop import train_and_evaluate
+from trainer.vae import build
+
+
+@pytest.fixture(scope="module")
+def train(make_images):
+    return make_images(300, seed=1)
+
+
+@pytest.fixture(scope="module")
+def unseen(make_images):
+    """The test split, under a name that pytest does not take for a test."""
+    return make_images(60, seed=2)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_config, train, unseen):
+    """A run with some settings changed: its result and its folder."""
+
+    def start(**settings):
+        folder = tmp_path_factory.mktemp("run")
+        return train_and_evaluate(dataclasses.replace(tiny_config, **settings), train, unseen, str(folder)), folder
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def trained(run):
+    return run()
+
+
+@pytest.fixture
+def quick(tmp_path, tiny_config, train, unseen):
+    """A run of one epoch of two steps, of a model that XLA compiles soon."""
+    few = {"batch_size": 128, "epochs": 1, "iaf_steps": 0, "latent_size": 1}
+
+    def start(**settings):
+        config = dataclasses.replace(tiny_config, **few | settings)
+        return train_and_evaluate(config, train, unseen, str(tmp_path))
+
+    return start
+
+
+def independent_pixels(family, train, unseen):
+    return np.mean(family.independent(pixel_model(train)).log_prob(to_unit_interval(unseen.pixels)))
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_weights_to_the_bit(run, trained, weights_of):
+    for weights, again in zip(weights_of(trained[0].model), weights_of(run()[0].model), strict=True):
+        np.testing.assert_array_equal(weights, again)
+
+
+def test_another_seed_gives_other_weights(run, trained, weights_of):
+    other = run(seed=1)[0]
+    for weights, others in zip(weights_of(trained[0].model), weights_of(other.model), strict=True):
+        assert not np.array_equal(weights, others)
+
+
+def test_the_elbo_rises_and_beats_the_best_model_that_ignores_the_image(trained, train, unseen):
+    result, _ = trained
+    assert result.epochs[-1].test.elbo > result.epochs[0].test.elbo
+    assert result.epochs[-1].train_elbo > result.epochs[0].train_elbo
+    assert result.test.elbo > independent_pixels(Bernoulli, train, unseen) + 100.0
+    assert result.test.elbo < np.mean(Bernoulli.ceiling(to_unit_interval(unseen.pixels)))
+
+
+def test_a_gaussian_model_without_flow_at_a_constant_rate_learns_too(run, train, unseen):
+    result, _ = run(decoder="GaussianMLP", iaf_steps=0, schedule="constant", epochs=6)
+    assert result.test.elbo > independent_pixels(Gaussian, train, unseen) + 100.0
+
+
+def test_the_result_is_the_model_of_the_best_epoch_with_all_its_draws(trained, tiny_config, unseen):
+    result, _ = trained
+    held_out = [epoch.held_out.elbo for epoch in result.epochs]
+    assert result.best_epoch == 1 + int(np.argmax(held_out))
+    np.testing.assert_allclose(Evaluator(result.model, tiny_config.eval_samples)(unseen), result.test, rtol=1e-6)
+    np.testing.assert_allclose(Evaluator(result.model, 1)(unseen), result.epochs[result.best_epoch - 1].test, rtol=1e-6)
+
+
+def test_every_epochs_elbo_is_its_reconstruction_less_its_kl(trained):
+    for epoch in trained[0].epochs:
+        for part in (epoch.held_out, epoch.test):
+            assert part.elbo == pytest.approx(part.reconstruction - part.kl, abs=1e-2)
+
+
+def test_history_is_the_result_and_its_config_as_json(trained, tiny_config):
+    result, folder = trained
+    history = json.loads((folder / "history.json").read_text())
+    assert TrainConfig.from_dict(history["config"]) == tiny_config
+    assert history["best_epoch"] == result.best_epoch
+    assert history["test"] == result.test._asdict()
+    assert [epoch["epoch"] for epoch in history["epochs"]] == list(range(1, tiny_config.epochs + 1))
+    for written, epoch in zip(history["epochs"], result.epochs, strict=True):
+        assert written["held_out"] == epoch.held_out._asdict()
+        assert written["test"] == epoch.test._asdict()
+        assert {name: written[name] for name in ("train_elbo", "images_per_second", "seconds")} == {
+            name: getattr(epoch, name) for name in ("train_elbo", "images_per_second", "seconds")
+        }
+
+
+@pytest.mark.parametrize("name", ["elbo", "reconstruction", "kl"])
+@pytest.mark.parametrize("split", ["held_out", "test"])
+def test_tensorboard_shows_every_part_after_every_epoch(split, name, trained):
+    result, folder = trained
+    events = EventAccumulator(str(folder)).Reload().Tensors(f"{split}/{name}")
+    assert [event.step for event in events] == [epoch.epoch for epoch in result.epochs]
+    shown = [float(tf.make_ndarray(event.tensor_proto)) for event in events]
+    np.testing.assert_allclose(shown, [getattr(getattr(epoch, split), name) for epoch in result.epochs], rtol=1e-6)
+
+
+class Script:
+    """Stands in for the Evaluator: it says what it is told and remembers the weights and images it was shown."""
+
+    def __init__(self, unseen, held_out_elbos, test_elbos):
+        self.unseen, self.elbos = unseen, {"held_out": iter(held_out_elbos), "test": iter(test_elbos)}
+        self.weights, self.held_out = [], []
+
+    def __call__(self, model, samples):
+        return lambda images: self.evaluate(model, images)
+
+    def evaluate(self, model, images):
+        if images is self.unseen:
+            return MeanELBO(next(self.elbos["test"], 0.0), 0.0, 0.0)
+        self.held_out.append(images)
+        self.weights.append([variable.numpy() for variable in model.variables])
+        return MeanELBO(next(self.elbos["held_out"]), 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "best"), [((-3.0, -1.0, -2.0), 2), ((-1.0, -2.0, -3.0), 1), ((-3.0, -2.0, -1.0), 3)]
+)
+def test_the_held_out_elbo_chooses_the_epoch_and_the_test_elbo_never(
+    held_out, best, quick, unseen, monkeypatch, weights_of
+):
+    script = Script(unseen, held_out, [-value for value in held_out])
+    monkeypatch.setattr(trainer.loop, "Evaluator", script)
+    result = quick(epochs=3)
+    assert result.best_epoch == best
+    for weights, chosen in zip(weights_of(result.model), script.weights[best - 1], strict=True):
+        np.testing.assert_array_equal(weights, chosen)
+    assert not np.array_equal(script.weights[0][0], script.weights[1][0])
+
+
+def test_no_held_out_image_is_trained_on(quick, train, unseen, monkeypatch):
+    script, trained_on = Script(unseen, [-1.0], [-1.0]), []
+    batches = trainer.loop.shuffled_batches
+    monkeypatch.setattr(trainer.loop, "Evaluator", script)
+    monkeypatch.setattr(
+        trainer.loop, "shuffled_batches", lambda images, *rest: trained_on.append(images) or batches(images, *rest)
+    )
+    quick()
+    shown, held_out = set(trained_on[0].noise_seeds), set(script.held_out[0].noise_seeds)
+    assert not shown & held_out
+    assert shown | held_out == set(train.noise_seeds)
+
+
+def test_a_batch_larger_than_the_data_is_the_users_error(quick):
+    with pytest.raises(
+        UserError, match=r"^batch_size: expected at most the 270 images there are to train on, got 271$"
+    ):
+        quick(batch_size=271)
+
+
+def test_a_batch_of_all_the_data_is_taken(quick, unseen, monkeypatch):
+    monkeypatch.setattr(trainer.loop, "Evaluator", Script(unseen, [-1.0], [-1.0]))
+    assert len(quick(batch_size=270).epochs) == 1
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_without_a_record(quick, tmp_path, monkeypatch):
+    def build_broken(*arguments):
+        model = build(*arguments)
+        model.variables[0].assign(tf.fill(model.variables[0].shape, math.nan))
+        return model
+
+    monkeypatch.setattr(trainer.loop, "build", build_broken)
+    with pytest.raises(UserError, match="after epoch 1 the ELBO is nan in training .* lower the learning rate"):
+        quick()
+    assert not (tmp_path / "history.json").exists()
+
+
+@pytest.mark.parametrize("held_out", [(math.nan,), (math.nan, -1.0)])
+def test_an_epoch_whose_held_out_elbo_is_not_finite_is_never_chosen(held_out, quick, unseen, monkeypatch):
+    monkeypatch.setattr(trainer.loop, "Evaluator", Script(unseen, held_out, held_out))
+    with contextlib.suppress(UserError):
+        assert math.isfinite(held_out[quick(epochs=len(held_out)).best_epoch - 1])
