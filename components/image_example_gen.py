@@ -27,10 +27,14 @@ class ImageDriver(driver.FileBasedDriver):
     """Finds or prepares the data set; its name, version and files are the fingerprint that the cache goes by."""
 
     def resolve_exec_properties(self, exec_properties: dict[str, Any], *args: Any) -> dict[str, Any]:
-        """Adds the folder of the prepared data set and the fingerprint to `exec_properties`."""
-        source = _source(exec_properties)
+        """Puts the prepared data set and its fingerprint in the place of where to look for it.
+
+        What is left is the key of the cache: found by another way, the same data are the same.
+        """
+        source = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
         builder = prepared_builder(source["dataset"], source["data_dirs"], source["manual_dir"])
         exec_properties[specs.INPUT_BASE_KEY] = str(builder.data_path)
+        exec_properties[specs.CUSTOM_CONFIG_KEY] = proto_utils.proto_to_json(_pack({"code": source["code"]}))
         exec_properties = super().resolve_exec_properties(exec_properties, *args)
         files = exec_properties[utils.FINGERPRINT_PROPERTY_NAME]
         exec_properties[utils.FINGERPRINT_PROPERTY_NAME] = f"{builder.info.full_name},{files}"
@@ -88,24 +92,28 @@ class ImageExampleGen(component.FileBasedExampleGen):
 
     def __init__(self, dataset: str, data_dirs: list[str], manual_dir: str | None, code: str) -> None:
         name = dataset.split(":")[0].split("/")[0]
-        source = struct_pb2.Struct()
-        source.update({"dataset": dataset, "data_dirs": data_dirs, "manual_dir": manual_dir, "code": code})
-        config = example_gen_pb2.CustomConfig()
-        config.custom_config.Pack(source)
+        source = {"dataset": dataset, "data_dirs": data_dirs, "manual_dir": manual_dir, "code": code}
         super().__init__(
             input_base="resolved by the driver",
             input_config=example_gen_pb2.Input(
                 splits=[example_gen_pb2.Input.Split(name=split, pattern=f"{name}-{split}.*") for split in SPLITS]
             ),
-            custom_config=config,
+            custom_config=_pack(source),
         )
 
 
-def _source(exec_properties: dict[str, Any]) -> dict[str, Any]:
-    config, source = example_gen_pb2.CustomConfig(), struct_pb2.Struct()
-    proto_utils.json_to_proto(exec_properties[specs.CUSTOM_CONFIG_KEY], config)
-    config.custom_config.Unpack(source)
-    return json_format.MessageToDict(source)
+def _pack(source: dict[str, Any]) -> example_gen_pb2.CustomConfig:
+    struct, config = struct_pb2.Struct(), example_gen_pb2.CustomConfig()
+    struct.update(source)
+    config.custom_config.Pack(struct)
+    return config
+
+
+def _unpack(config_json: str) -> dict[str, Any]:
+    struct, config = struct_pb2.Struct(), example_gen_pb2.CustomConfig()
+    proto_utils.json_to_proto(config_json, config)
+    config.custom_config.Unpack(struct)
+    return json_format.MessageToDict(struct)
 
 
 def _checked_examples(batch: dict[str, tf.Tensor]) -> Iterator[tuple[bytes, str, bytes]]:

@@ -8,8 +8,8 @@ from toy_data import png, rows, write, write_toy
 from trainer.images import EXAMPLE_FEATURES
 
 
-def example_gen(data_dir, code="1", dataset="toy"):
-    return ImageExampleGen(dataset, [str(data_dir)], None, code)
+def example_gen(*data_dirs, code="1"):
+    return ImageExampleGen("toy", [str(data_dir) for data_dir in data_dirs], None, code)
 
 
 def read(folder, split):
@@ -82,6 +82,9 @@ def test_the_cache_holds_for_the_same_data_and_misses_for_changed_data_or_code(t
     run_nodes([example_gen(data_dir)])
     caplog.clear()
     run_nodes([example_gen(data_dir)])
+    assert not executed(caplog)
+    caplog.clear()
+    run_nodes([example_gen("/no/such/folder", data_dir)])  # the same data, found in another way
     assert not executed(caplog)
     caplog.clear()
     run_nodes([example_gen(data_dir, code="2")])

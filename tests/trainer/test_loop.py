@@ -192,7 +192,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_without_a_record(quick, tmp_path
         return model
 
     monkeypatch.setattr(trainer.loop, "build", build_broken)
-    with pytest.raises(UserError, match="after epoch 1 the ELBO is nan in training .* lower the learning rate"):
+    with pytest.raises(UserError, match=r"after epoch 1 the ELBO is nan in training .* lower the learning rate"):
         quick()
     assert not (tmp_path / "history.json").exists()
 
