@@ -11,7 +11,7 @@ help:  ## list the targets
 
 setup: $(SETUP)  ## Python 3.11 with the locked dependencies, in .venv
 
-$(SETUP): requirements.lock pyproject.toml scripts/setup.sh
+$(SETUP): requirements.lock scripts/setup.sh
 	@scripts/setup.sh
 
 run: $(SETUP)  ## the whole pipeline on embedded data, in a few minutes
