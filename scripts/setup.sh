@@ -70,8 +70,7 @@ give_private_libc() {
   apt update && (cd "$work" && apt download libc6 libstdc++6 libgcc-s1) ||
     die "apt could not download libc6, libstdc++6 and libgcc-s1 of $next from $mirror. $SUPPORTED"
   for deb in "$work"/*.deb; do dpkg-deb --extract "$deb" "$work/root"; done
-  find "$work/root" -path '*x86_64-linux-gnu/*' \( -name '*.so' -o -name '*.so.*' \) -exec cp -P {} "$lib" \;
-  cp -P "$work"/root/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 "$lib"
+  find "$work/root" -path '*/x86_64-linux-gnu/*' -name '*.so*' ! -path '*/gconv/*' -exec cp -P {} "$lib" \;
 
   real=$("$PYTHON" -c 'import os, sys; print(os.path.realpath(sys._base_executable))')
   rm "$PYTHON" && cp "$real" "$PYTHON" && chmod u+w "$PYTHON"

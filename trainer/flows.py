@@ -85,17 +85,9 @@ class IAFStep(tf.Module):
     The Jacobian before the reversal is triangular with g on its diagonal, and reversing changes no volume.
     """
 
-    def __init__(
-        self,
-        size: int,
-        hidden: int,
-        context: int,
-        gate_bias: float,
-        rng: np.random.Generator,
-        dtype: tf.DType = tf.float32,
-    ) -> None:
+    def __init__(self, made: MADE) -> None:
         super().__init__()
-        self.made = MADE(size, hidden, context, gate_bias, rng, dtype)
+        self.made = made
 
     def __call__(self, z: tf.Tensor, h: tf.Tensor) -> FlowResult:
         """z: [..., size], h: [..., context]."""

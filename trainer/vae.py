@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from trainer.config import TrainConfig
 from trainer.distributions import Bernoulli, Gaussian, log_normal_pdf
-from trainer.flows import IAFStep
+from trainer.flows import MADE, IAFStep
 from trainer.networks import Dense, GaussianMLP, build_decoder
 
 
@@ -60,7 +60,7 @@ class VAE(tf.Module):
         self._encoder = GaussianMLP(image_size, hidden_size, latent_size, rng)
         self._decoder = build_decoder(decoder, latent_size, hidden_size, image_size, rng)
         self._context = Dense(hidden_size, hidden_size, rng) if iaf_steps else None
-        self._iaf = [IAFStep(latent_size, iaf_hidden_size, hidden_size, gate_bias, rng) for _ in range(iaf_steps)]
+        self._iaf = [IAFStep(MADE(latent_size, iaf_hidden_size, hidden_size, gate_bias, rng)) for _ in range(iaf_steps)]
 
     @property
     def iaf(self) -> list[IAFStep]:
