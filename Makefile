@@ -1,7 +1,7 @@
 # Every target does the set-up that it needs.
 PYTHON := .venv/bin/python
 SETUP := .venv/.complete
-LOCKED := $(shell command -v uv || echo .uv/bin/uv)
+UV = $(shell command -v uv || echo .uv/bin/uv)
 
 .PHONY: help setup run test check format lock clean
 .DEFAULT_GOAL := help
@@ -31,7 +31,7 @@ format: $(SETUP)  ## format the sources and mend what lint can
 	@$(PYTHON) -m ruff format .
 
 lock: $(SETUP)  ## renew requirements.lock from pyproject.toml
-	@$(LOCKED) pip compile --universal --generate-hashes --upgrade --quiet --no-header --no-emit-index-url \
+	@$(UV) pip compile --universal --generate-hashes --upgrade --quiet --no-header --no-emit-index-url \
 		--python-version 3.11 --group build --group test --group lint --group types --output-file requirements.lock pyproject.toml
 
 clean:  ## remove what set-up made
