@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import shlex
 import sys
 import time
 import traceback
@@ -177,11 +178,9 @@ def describe(outcome: "Outcome") -> str:
     if outcome.unchanged:
         lines.append(f"UNCHANGED: this model is already the newest version, {outcome.unchanged}")
     if outcome.pushed_to:
-        base = os.path.dirname(outcome.pushed_to)
+        volume = shlex.quote(f"{os.path.dirname(outcome.pushed_to)}:/models/vaeiaf")
         lines.append(f"PUSHED to {outcome.pushed_to}")
-        lines.append(
-            f"Serve:  docker run -p 8501:8501 -e MODEL_NAME=vaeiaf -v {base}:/models/vaeiaf tensorflow/serving"
-        )
+        lines.append(f"Serve:  docker run -p 8501:8501 -e MODEL_NAME=vaeiaf -v {volume} tensorflow/serving")
     lines.append(f"Report: {outcome.report}")
     return "\n".join(lines)
 

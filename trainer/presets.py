@@ -13,8 +13,8 @@ PRESETS = {
         latent_size=64,
         iaf_steps=2,
         iaf_hidden_size=256,
-        batch_size=32,
-        epochs=20,
+        batch_size=64,
+        epochs=30,
         held_out_fraction=0.05,
     ),
 }
