@@ -1,13 +1,14 @@
 """Fingerprints of source code, so that a cached result is not older than the code that makes it."""
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import pathlib
 
 
 def fingerprint(*names: str) -> str:
-    """SHA-256 of the sources of modules and packages (their direct modules), named by dotted path."""
-    digest = hashlib.sha256()
+    """SHA-256 of modules and packages (their direct modules), named by dotted path, and of TensorFlow's version."""
+    digest = hashlib.sha256(importlib.metadata.version("tensorflow").encode())
     for name in names:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:

@@ -28,22 +28,21 @@ def eval_config(min_elbo: float | None, max_regression: float, code: str) -> tfm
       max_regression: how many nats per image a model may be worse than the last blessed one.
       code: fingerprint of the metric's sources.
     """
-    not_below = tfma_config.GenericValueThreshold(lower_bound={"value": 0.0 if min_elbo is None else min_elbo})
-    # With no bound of its own the ELBO still has to be a number.
-    any_number = tfma_config.GenericValueThreshold(lower_bound={"value": -1e30}, upper_bound={"value": 1e30})
+
+    def at_least(bound: float) -> tfma_config.GenericValueThreshold:
+        return tfma_config.GenericValueThreshold(lower_bound={"value": bound})  # admits no NaN
+
     not_worse = tfma_config.GenericChangeThreshold(
         absolute={"value": -max_regression}, direction=tfma_config.MetricDirection.HIGHER_IS_BETTER
     )
     thresholds = {
-        "elbo": tfma_config.MetricThreshold(
-            value_threshold=any_number if min_elbo is None else not_below, change_threshold=not_worse
-        ),
-        "below_ceiling": tfma_config.MetricThreshold(
-            value_threshold=tfma_config.GenericValueThreshold(lower_bound={"value": 0.0})
-        ),
+        "elbo": tfma_config.MetricThreshold(change_threshold=not_worse),
+        "below_ceiling": tfma_config.MetricThreshold(value_threshold=at_least(0.0)),
     }
     if min_elbo is None:
-        thresholds["above_independent_pixels"] = tfma_config.MetricThreshold(value_threshold=not_below)
+        thresholds["above_independent_pixels"] = tfma_config.MetricThreshold(value_threshold=at_least(0.0))
+    else:
+        thresholds["elbo"].value_threshold.CopyFrom(at_least(min_elbo))
     metric = tfma_config.MetricConfig(
         module="components.elbo_metric", class_name="MeanELBO", config=json.dumps({"code": code})
     )
@@ -74,6 +73,8 @@ def read_verdict(evaluation: str) -> Verdict:
         for validation in result.metric_validations_per_slice
         for failure in validation.failures
     ]
+    if not result.validation_ok and not reasons:
+        reasons = ["TFMA found no numbers to hold against the bounds"]
     return Verdict(result.validation_ok, candidate, baseline, sorted(set(reasons)))
 
 

@@ -20,7 +20,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """Builder of photo_patches; needs no download."""
 
     name = "photo_patches"
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.0.0")  # an edit of what it yields needs a new one: prepared data are not made again
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(

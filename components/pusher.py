@@ -19,6 +19,7 @@ class Executor(executor.Executor):
     """Pushes to `<base directory>/<version>`, where version is the time of the push in seconds since 1970.
 
     The copy is made beside the versions, in a folder that TensorFlow Serving does not look at, and renamed.
+    The artifact gets no copy of its own, which could fail when the model is out: it says where the model is.
     """
 
     def Do(
@@ -43,11 +44,12 @@ class Executor(executor.Executor):
             return
         version = max(int(time.time()), versions[-1] + 1 if versions else 0)
         self._copy_whole(model, base, str(version))
-        io_utils.copy_dir(model, artifact.uri)
         self._MarkPushed(artifact, pushed_destination=os.path.join(base, str(version)), pushed_version=str(version))
 
     def _copy_whole(self, model: str, base: str, version: str) -> None:
-        staging = os.path.join(base, f".incomplete-{version}")
+        staging = os.path.join(base, ".incomplete")
+        if fileio.exists(staging):  # of a push that was killed
+            fileio.rmtree(staging)
         try:
             io_utils.copy_dir(model, staging)
             fileio.rename(staging, os.path.join(base, version))
@@ -71,10 +73,15 @@ def pushed_versions(base: str) -> list[int]:
 
 
 def tree_digest(folder: str) -> str:
-    """SHA-256 over the names and contents of the files under `folder`."""
+    """SHA-256 over the names and contents of a SavedModel's files.
+
+    Not of fingerprint.pb: it has a random number, by which alone two exports of the same model differ.
+    """
     digest = hashlib.sha256()
-    for path in sorted(os.path.join(parent, name) for parent, _, names in fileio.walk(folder) for name in names):
-        content = io_utils.read_bytes_file(path)
-        digest.update(f"{os.path.relpath(path, folder)}\0{len(content)}\0".encode())
-        digest.update(content)
+    paths = sorted(os.path.join(parent, name) for parent, _, names in fileio.walk(folder) for name in names)
+    for path in paths:
+        if os.path.basename(path) != "fingerprint.pb":
+            content = io_utils.read_bytes_file(path)
+            digest.update(f"{os.path.relpath(path, folder)}\0{len(content)}\0".encode())
+            digest.update(content)
     return digest.hexdigest()

@@ -10,7 +10,7 @@ import jinja2
 import numpy as np
 import tensorflow as tf
 from tfx import types
-from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
@@ -37,7 +37,6 @@ def Report(
     evaluation: InputArtifact[standard_artifacts.ModelEvaluation],
     pushed_model: InputArtifact[standard_artifacts.PushedModel],
     report: OutputArtifact[ReportPage],
-    code: Parameter[str],  # noqa: ARG001  only for the cache: an edit of the sources makes it miss
 ):
     """Writes the page: verdict, ELBO per epoch, test images with reconstructions, samples from the prior."""
     history = json.loads(pathlib.Path(model_run.uri, "history.json").read_text())

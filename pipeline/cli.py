@@ -3,17 +3,16 @@
 import argparse
 import dataclasses
 import os
-import pathlib
 import re
 import shlex
 import sys
-import time
 import traceback
 from typing import TYPE_CHECKING
 
 from pipeline.config import PipelineConfig
-from pipeline.console import console
+from pipeline.console import Story, console
 from pipeline.interrupt import InterruptError, interruptible
+from pipeline.root import open_root
 from trainer.errors import UserError
 from trainer.presets import PRESETS
 
@@ -29,16 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         config = _config(options)
-        log_file = _prepare_root(config.root)
+        with open_root(config) as log_file, console(log_file) as story:
+            return _run(config, log_file, story)
     except UserError as error:
         print(f"vaeiaf: {error}", file=sys.stderr)
         return BAD_INPUT
-    except OSError as error:
-        print(
-            f"vaeiaf: --root {options.root} cannot be written: {error.strerror}. Choose another folder", file=sys.stderr
-        )
-        return BAD_INPUT
-    return _run(config, log_file)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,53 +111,48 @@ def _config(options: argparse.Namespace) -> PipelineConfig:
     )
 
 
-def _prepare_root(root: str) -> str:
-    """Makes the folder and returns the path of this run's log file."""
-    logs = pathlib.Path(root, "logs")
-    logs.mkdir(parents=True, exist_ok=True)
-    log_file = logs / time.strftime("%Y%m%d-%H%M%S.log")
-    log_file.touch()
-    return str(log_file)
-
-
-def _run(config: PipelineConfig, log_file: str) -> int:
-    with console(log_file) as stream, interruptible():
-        try:
+def _run(config: PipelineConfig, log_file: str, story: Story) -> int:
+    try:
+        with interruptible():
             from pipeline import local
 
             outcome = local.run(config)
-        except InterruptError as interrupt:
-            print(f"\nvaeiaf: {interrupt}; the next run goes on after the last finished component", file=stream)
-            print(f"Log: {log_file}", file=stream)
-            return interrupt.exit_code
-        except Exception as error:
-            traceback.print_exc()  # to the log file
-            message = user_message(error)
-            print(f"\nvaeiaf: {message or _first_line(error)}", file=stream)
-            print(f"Log: {log_file}", file=stream)
-            return BAD_INPUT if message else FAILED
-        print(f"\n{describe(outcome)}", file=stream)
-        return PUSHED if outcome.verdict.blessed else REFUSED
+    except Exception as error:
+        traceback.print_exc()  # to the log file
+        message, code = explain(error)
+        story.say(f"\nvaeiaf: {message}\nLog: {log_file}")
+        return code
+    story.say(f"\n{describe(outcome)}")
+    return PUSHED if outcome.verdict.blessed else REFUSED
 
 
-def user_message(error: BaseException) -> str | None:
-    """The message for a person among an error's causes; Beam hands on errors of its workers as text."""
-    cause: BaseException | None = error
-    while cause is not None:
+def explain(error: BaseException) -> tuple[str, int]:
+    """A sentence for a person, and the exit code, from an error and its causes."""
+    chain = _causes(error)
+    for cause in chain:
+        if isinstance(cause, InterruptError):
+            return f"{cause}; the next run goes on after the last finished component", cause.exit_code
         if isinstance(cause, UserError):
-            return re.sub(r" \[while running .*", "", str(cause), flags=re.DOTALL)
-        match = re.search(
-            r"^(?:[\w.]+\.)?(?:UserError|ConfigError): (.*?)(?: \[while running|$)", str(cause), re.MULTILINE
-        )
-        if match:
-            return match.group(1)
-        cause = cause.__cause__ or cause.__context__
-    return None
+            return _without_beam(str(cause)), BAD_INPUT
+        # Beam hands on the errors of its workers as text.
+        if match := re.search(r"^(?:[\w.]+\.)?(?:UserError|ConfigError): (.*)$", str(cause), re.MULTILINE):
+            return _without_beam(match.group(1)), BAD_INPUT
+    for cause in chain:
+        if str(cause).strip():
+            return f"{type(cause).__name__}: {_without_beam(str(cause).strip().splitlines()[0])}", FAILED
+    return type(error).__name__, FAILED
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"
+def _causes(error: BaseException) -> list[BaseException]:
+    """`error`, what it was raised from, and so on."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+        chain.append(cause)
+    return chain
+
+
+def _without_beam(message: str) -> str:
+    return re.sub(r" \[while running .*", "", message, flags=re.DOTALL)
 
 
 def describe(outcome: "Outcome") -> str:

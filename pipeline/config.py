@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+import re
 
 from trainer.config import ConfigError, TrainConfig
 
@@ -18,13 +19,15 @@ class PipelineConfig:
     dataset: str  # as TFDS writes it
     train: TrainConfig
     root: str  # everything that runs leave behind
-    data_dir: str | None = None  # prepared TFDS data sets; None: TFDS_DATA_DIR or TFDS's default, then <root>/datasets
+    data_dir: str | None = None  # prepared TFDS data sets; None: TFDS_DATA_DIR or TFDS's default
     manual_dir: str | None = None  # the data set's archive, for a machine that cannot download it
     min_elbo: float | None = None  # nats per image; None: the best model that ignores the image's structure
     max_regression: float = 1.0  # nats per image that a model may be worse than the last blessed one
     beam_args: tuple[str, ...] = ()  # after the default runner; a later --runner wins
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?", self.dataset):
+            raise ConfigError("dataset", "a name as TFDS writes it, such as cifar10 or cifar10:3.0.2", self.dataset)
         if not self.max_regression >= 0 or math.isinf(self.max_regression):
             raise ConfigError("max_regression", "a number of nats per image that is not negative", self.max_regression)
         if self.min_elbo is not None and not math.isfinite(self.min_elbo):
@@ -42,10 +45,8 @@ class PipelineConfig:
     @property
     def data_dirs(self) -> list[str]:
         """Where to look for the data set, in order; it is prepared in the last."""
-        if self.data_dir is not None:
-            return [self.data_dir]
         default = os.environ.get("TFDS_DATA_DIR") or os.path.expanduser("~/tensorflow_datasets")
-        return [default, os.path.join(self.root, "datasets")]
+        return [self.data_dir or default, os.path.join(self.root, "datasets")]
 
     @property
     def artifacts(self) -> str:

@@ -29,11 +29,10 @@ class Story(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Writes what `record` adds to the story, if anything."""
         if record.name != "absl":
-            self._line(f"  {record.getMessage()}")
+            self.say(f"  {record.getMessage()}")
         elif record.msg == "Component %s is running.":
             self._component, self._start, self._cached = str(record.args[0]), time.monotonic(), False  # type: ignore[index]
-            self._stream.write(f"{self._component:<24}")
-            self._stream.flush()
+            self._write(f"{self._component:<24}")
             self._mid_line = True
         elif record.msg == "A cached execution %d is used.":
             self._cached = True
@@ -41,21 +40,27 @@ class Story(logging.Handler):
             name = "" if self._mid_line else f"{self._component:<24}"
             self._mid_line = False
             took = "cached" if self._cached else f"{time.monotonic() - self._start:.1f} s"
-            self._line(f"{name}{took:>8}")
+            self.say(f"{name}{took:>8}")
 
-    def _line(self, text: str) -> None:
-        self._stream.write(("\n" if self._mid_line else "") + text + "\n")
-        self._stream.flush()
+    def say(self, text: str) -> None:
+        """Writes `text` on a line of its own."""
+        self._write(("\n" if self._mid_line else "") + text + "\n")
         self._mid_line = False
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the reader has seen enough; the run goes on
+            self._stream.write(text)
+            self._stream.flush()
 
 
 @contextlib.contextmanager
-def console(log_file: str) -> Iterator[TextIO]:
-    """Sends everything that is printed or logged to `log_file`, and yields a stream to the real standard output.
+def console(log_file: str) -> Iterator[Story]:
+    """Sends everything that is printed or logged to `log_file`, but the story, which goes to standard output.
 
     File descriptors 1 and 2 too: TensorFlow's and Beam's native code write to them directly.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.suppress(BrokenPipeError))
         stream = stack.enter_context(os.fdopen(os.dup(1), "w"))
         log = stack.enter_context(open(log_file, "a", buffering=1))
         for descriptor in (1, 2):
@@ -63,8 +68,9 @@ def console(log_file: str) -> Iterator[TextIO]:
             os.dup2(log.fileno(), descriptor)
         stack.enter_context(contextlib.redirect_stdout(log))
         stack.enter_context(contextlib.redirect_stderr(log))
-        stack.enter_context(_logging(Story(stream), log))
-        yield stream
+        story = Story(stream)
+        stack.enter_context(_logging(story, log))
+        yield story
 
 
 def _restore(descriptor: int, original: int) -> None:

@@ -10,7 +10,6 @@ from tfx.components.transform.component import Transform
 from tfx.dsl.compiler import compiler
 from tfx.dsl.components.common.importer import Importer
 from tfx.dsl.components.common.resolver import Resolver
-from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
@@ -22,6 +21,7 @@ import components
 from components import gate
 from components.code import fingerprint
 from components.image_example_gen import ImageExampleGen
+from components.last_blessed import LastBlessedModelStrategy
 from components.pusher import AtomicPusher
 from components.report import Report
 from components.validator import StrictExampleValidator
@@ -39,7 +39,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         config.dataset,
         config.data_dirs,
         config.manual_dir,
-        code=fingerprint("components.image_example_gen", "components.datasets", "components.photo_patches"),
+        code=fingerprint("components.image_example_gen", "components.datasets"),
     )
     examples = example_gen.outputs["examples"]
 
@@ -69,7 +69,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     model = trainer.outputs["model"]
 
     last_blessed = Resolver(
-        LatestBlessedModelStrategy, model=Channel(type=Model), model_blessing=Channel(type=ModelBlessing)
+        LastBlessedModelStrategy, model=Channel(type=Model), model_blessing=Channel(type=ModelBlessing)
     ).with_id("LastBlessedModel")
     evaluator = Evaluator(
         examples=examples,
@@ -91,7 +91,6 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         model_run=trainer.outputs["model_run"],
         evaluation=evaluator.outputs["evaluation"],
         pushed_model=pusher.outputs["pushed_model"],
-        code=fingerprint("components.report", "components.gate"),
     )
 
     return Pipeline(
@@ -118,7 +117,8 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
 def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
     """TFX's intermediate representation of `pipeline`.
 
-    The pusher looks at its directory, which may have changed though its inputs did not: it is never cached.
+    The pusher looks at its directory, which may have changed though its inputs did not: it is never cached,
+    and neither is the report behind it.
     """
     ir = compiler.Compiler().compile(pipeline)
     for node in ir.nodes:

@@ -3,7 +3,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from components.image_example_gen import ImageExampleGen
-from pipeline.cli import user_message
+from pipeline.cli import BAD_INPUT, explain
 from toy_data import png, rows, write, write_toy
 from trainer.images import EXAMPLE_FEATURES
 
@@ -19,8 +19,8 @@ def read(folder, split):
 
 
 def message_of(error):
-    message = user_message(error.value)
-    assert message is not None, f"not an error for a person: {error.value!r}"
+    message, code = explain(error.value)
+    assert code == BAD_INPUT, f"not an error for a person: {error.value!r}"
     return message
 
 

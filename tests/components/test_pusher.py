@@ -15,7 +15,7 @@ def push(tmp_path):
     """Pushes a model with this content; returns the artifact that says what was done."""
     count = iter(range(100))
 
-    def run(content, blessed=True):
+    def run(content, blessed=True, fingerprint=""):
         folder = tmp_path / str(next(count))
         model = standard_artifacts.Model()
         model.uri = str(folder / "model")
@@ -23,6 +23,7 @@ def push(tmp_path):
         (serving / "variables").mkdir(parents=True)
         (serving / "saved_model.pb").write_text(content)
         (serving / "variables/data").write_text(content)
+        (serving / "fingerprint.pb").write_text(fingerprint)
         blessing = standard_artifacts.ModelBlessing()
         blessing.uri = str(folder / "blessing")
         name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
@@ -49,7 +50,7 @@ def test_a_blessed_model_is_pushed_whole_and_says_where(push, tmp_path):
     assert pushed.get_int_custom_property("pushed") == 1
     assert [path.name] == [entry.name for entry in (tmp_path / "serving").iterdir()]
     assert path.name == pushed.get_string_custom_property("pushed_version")
-    assert tree_digest(str(path)) == tree_digest(pushed.uri) == tree_digest(str(tmp_path / "0/model/Format-Serving"))
+    assert tree_digest(str(path)) == tree_digest(str(tmp_path / "0/model/Format-Serving"))
 
 
 def test_a_model_without_blessing_is_not_pushed(push, tmp_path):
@@ -62,6 +63,21 @@ def test_an_unchanged_model_is_not_pushed_again_and_says_which_version_it_is(pus
     assert second.get_int_custom_property("pushed") == 0
     assert second.get_string_custom_property("unchanged") == first.get_string_custom_property("pushed_destination")
     assert len(pushed_versions(str(tmp_path / "serving"))) == 1
+
+
+def test_another_export_of_the_same_model_is_unchanged(push, tmp_path):
+    for number in ("1", "2"):
+        pushed = push("one", fingerprint=number)
+    assert pushed.get_string_custom_property("unchanged")
+    assert len(pushed_versions(str(tmp_path / "serving"))) == 1
+
+
+def test_what_a_killed_push_left_is_cleared_away(push, tmp_path):
+    (tmp_path / "serving/.incomplete").mkdir(parents=True)
+    (tmp_path / "serving/.incomplete/stale").write_text("")
+    path = pathlib.Path(push("one").get_string_custom_property("pushed_destination"))
+    assert not (path / "stale").exists()
+    assert not (tmp_path / "serving/.incomplete").exists()
 
 
 def test_versions_grow_even_within_a_second(push, tmp_path):

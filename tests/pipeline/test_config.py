@@ -15,6 +15,8 @@ def config(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
+        ("dataset", "", "such as cifar10 or cifar10:3.0.2, got ''"),
+        ("dataset", "../cifar10", "got '../cifar10'"),
         ("max_regression", -0.5, "not negative, got -0.5"),
         ("max_regression", math.nan, "not negative, got nan"),
         ("max_regression", math.inf, "not negative, got inf"),
@@ -43,4 +45,4 @@ def test_models_of_different_data_sets_do_not_meet(config):
 def test_data_are_looked_for_where_tfds_looks(config, monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", "/prepared")
     assert config.data_dirs == ["/prepared", str(tmp_path / "datasets")]
-    assert dataclasses.replace(config, data_dir=str(tmp_path)).data_dirs == [str(tmp_path)]
+    assert dataclasses.replace(config, data_dir=str(tmp_path)).data_dirs == [str(tmp_path), str(tmp_path / "datasets")]

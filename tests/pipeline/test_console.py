@@ -47,10 +47,10 @@ def test_other_messages_of_tfx_do_not_reach_the_console(story):
 
 def test_native_output_goes_to_the_log_file_and_the_console_stays_clean(tmp_path, capfd):
     log = tmp_path / "log"
-    with console(str(log)) as stream:
+    with console(str(log)) as story:
         os.write(1, b"noise on 1\n")
         os.write(2, b"noise on 2\n")
-        print("story", file=stream)
+        story.say("story")
         logging.getLogger("trainer.loop").info("epoch 1")
     os.write(1, b"after\n")
     captured = capfd.readouterr()
@@ -59,3 +59,13 @@ def test_native_output_goes_to_the_log_file_and_the_console_stays_clean(tmp_path
     logged = log.read_text()
     assert logged.startswith("noise on 1\nnoise on 2\n")
     assert "epoch 1" in logged  # the log has the whole story too
+
+
+def test_a_reader_that_leaves_does_not_stop_the_run():
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    story = Story(Closed())
+    tell(story, "trainer.loop", "epoch 1")
+    story.say("the end")

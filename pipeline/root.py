@@ -1,0 +1,58 @@
+"""The folder of everything that runs leave behind."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import sqlite3
+import time
+from collections.abc import Iterator
+
+from pipeline.config import PipelineConfig
+from trainer.errors import UserError
+
+
+@contextlib.contextmanager
+def open_root(config: PipelineConfig) -> Iterator[str]:
+    """Makes the folder, keeps other runs out of it, and yields the path of this run's log file.
+
+    Raises:
+      UserError: it cannot be written, is in use by another run, or has lost or broken metadata.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            logs = pathlib.Path(config.root, "logs")
+            logs.mkdir(parents=True, exist_ok=True)
+            log_file = logs / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}.log")
+            log_file.touch()
+            lock = stack.enter_context(open(os.path.join(config.root, "lock"), "w"))
+        except OSError as error:
+            raise UserError(
+                f"--root {config.root} cannot be written: {error.strerror}. Choose another folder"
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(
+                f"another run is at work in {config.root}: wait for its end, or choose another --root"
+            ) from error
+        _check_metadata(config.metadata, config.artifacts)
+        yield str(log_file)
+
+
+def _check_metadata(database: str, artifacts: str) -> None:
+    if not os.path.exists(database):
+        if os.path.isdir(artifacts) and os.listdir(artifacts):
+            raise UserError(
+                f"{artifacts} has results, but the database that knows them, {database}, is gone: "
+                "bring it back, or move the results away to start anew"
+            )
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            connection.execute("SELECT name FROM sqlite_master").fetchall()
+    except sqlite3.DatabaseError as error:
+        raise UserError(
+            f"{database} is not a database of ML Metadata ({error}): bring back a copy, or move it and {artifacts} "
+            "away to start anew"
+        ) from error
