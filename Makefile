@@ -1,18 +1,19 @@
 # Every target does the set-up that it needs.
 PYTHON := .venv/bin/python
-SETUP := .venv/.complete
-UV = $(shell command -v uv || echo .uv/bin/uv)
+# Named by the folder: a venv does not survive a move.
+SETUP := .venv/.complete-$(shell pwd | cksum | cut -d ' ' -f 1)
+UV = $(shell test -x .uv/bin/uv && echo .uv/bin/uv || echo uv)
 
 .PHONY: help setup run test check format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(SETUP)  ## Python 3.11 with the locked dependencies, in .venv
 
 $(SETUP): requirements.lock scripts/setup.sh
-	@scripts/setup.sh
+	@scripts/setup.sh $(SETUP)
 
 run: $(SETUP)  ## the whole pipeline on embedded data, in a few minutes
 	@$(PYTHON) -m pipeline run --dataset photo_patches --preset smoke

