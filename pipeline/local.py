@@ -14,6 +14,5 @@ def run(config: PipelineConfig) -> Outcome:
       Exception: whatever a component raised; a `UserError` among its causes is for a person.
       IncompleteRunError: a component did not finish.
     """
-    pipeline = create_pipeline(config)
-    LocalDagRunner().run_with_ir(compile_pipeline(pipeline))
-    return read_outcome(config.metadata, config.name, [node.id for node in pipeline.components])
+    LocalDagRunner().run_with_ir(compile_pipeline(create_pipeline(config)))
+    return read_outcome(config.metadata, config.name)

@@ -24,26 +24,23 @@ class IncompleteRunError(Exception):
     """A component of the run did not finish, though nothing was raised."""
 
 
-def read_outcome(database: str, pipeline_name: str, nodes: list[str]) -> Outcome:
+def read_outcome(database: str, pipeline_name: str) -> Outcome:
     """The outcome of the newest run of `pipeline_name` in the SQLite file `database`.
 
     Raises:
-      IncompleteRunError: one of `nodes` has no successful execution in that run.
+      IncompleteRunError: a component of that run has no successful execution.
     """
     with metadata.Metadata(metadata.sqlite_metadata_connection_config(database)) as handle:
         store = handle.store
         run = _newest_run(store, pipeline_name)
         types = {execution_type.id: execution_type.name for execution_type in store.get_execution_types()}
-        executions: dict[str, mlmd.Execution] = {}
-        for execution in sorted(store.get_executions_by_context(run.id), key=lambda e: e.id):
-            executions[types[execution.type_id].split(".")[-1]] = execution
-        done = (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED)
-        for node in nodes:
-            if node in executions and executions[node].last_known_state not in done:
-                raise IncompleteRunError(f"{node} did not finish")
-        for node in ("Trainer", "Evaluator", "AtomicPusher", "Report"):
-            if node not in executions:
-                raise IncompleteRunError(f"{node} did not run")
+        executions = {types[e.type_id].split(".")[-1]: e for e in store.get_executions_by_context(run.id)}
+        for name, execution in executions.items():
+            if execution.last_known_state not in (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED):
+                raise IncompleteRunError(f"{name} did not finish")
+        for name in ("Trainer", "Evaluator", "AtomicPusher", "Report"):
+            if name not in executions:
+                raise IncompleteRunError(f"{name} did not run")
         pushed = _output(store, executions["AtomicPusher"], "pushed_model")
         return Outcome(
             verdict=read_verdict(_output(store, executions["Evaluator"], "evaluation").uri),

@@ -146,16 +146,16 @@ def test_a_refused_model_does_not_become_the_baseline(run):
     assert re.search(r"last blessed -\d+\.\d\d", console)
 
 
-def test_an_edit_of_the_training_code_retrains_to_the_same_model_and_no_more_is_ingested(run, monkeypatch):
+def test_an_edit_of_the_training_code_retrains_to_the_same_model_and_ingests_nothing(run, monkeypatch):
     fingerprint = pipeline.dag.fingerprint
     monkeypatch.setattr(
         pipeline.dag, "fingerprint", lambda *names: fingerprint(*names) + ("-edited" if "trainer" in names else "")
     )
-    _, before = run("--epochs=4")
-    assert component(before, "Trainer") != "cached"
-    assert component(before, "ImageExampleGen") == component(before, "Transform") == "cached"
-    last_blessed = float(re.search(r"last blessed (-[\d.]+)", before).group(1))
-    assert elbo(before) == last_blessed  # the same seed, so the same weights
+    _, console = run("--epochs=4")
+    assert component(console, "Trainer") != "cached"
+    assert component(console, "ImageExampleGen") == component(console, "Transform") == "cached"
+    last_blessed = float(re.search(r"last blessed (-[\d.]+)", console).group(1))
+    assert elbo(console) == last_blessed  # the same seed, so the same weights
 
 
 def test_a_deleted_model_directory_is_filled_again(run, root):
@@ -165,6 +165,15 @@ def test_a_deleted_model_directory_is_filled_again(run, root):
     assert code == cli.PUSHED
     assert "PUSHED to " in console
     assert len(versions(root)) == 1
+
+
+def test_models_that_are_gone_are_no_baseline(run, root):
+    for path in sorted(root.glob("artifacts/*/Trainer/model/*"), reverse=True):
+        path.rename(root / f"moved-{path.name}")
+    code, console = run("--epochs=1", "--seed=7")
+    assert code == cli.PUSHED
+    assert "are gone and not considered" in console
+    assert "last blessed" not in console
 
 
 def test_an_anomaly_stops_the_run_before_training(run, tmp_path):
