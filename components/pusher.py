@@ -1,10 +1,10 @@
 """AtomicPusher: a pushed model appears whole or not at all, and an unchanged one is not pushed again."""
 
-import hashlib
 import os
 import time
 from typing import Any
 
+import tensorflow as tf
 from tfx import types
 from tfx.components.pusher import component, executor
 from tfx.dsl.components.base import executor_spec
@@ -38,9 +38,10 @@ class Executor(executor.Executor):
         base = destination.filesystem.base_directory
         model = self.GetModelPath(input_dict)
         versions = pushed_versions(base)
-        if versions and tree_digest(os.path.join(base, str(versions[-1]))) == tree_digest(model):
+        newest = os.path.join(base, str(versions[-1])) if versions else None
+        if newest and _same_model(newest, model):
             self._MarkNotPushed(artifact)
-            artifact.set_string_custom_property("unchanged", os.path.join(base, str(versions[-1])))
+            artifact.set_string_custom_property("unchanged", newest)
             return
         version = max(int(time.time()), versions[-1] + 1 if versions else 0)
         self._copy_whole(model, base, str(version))
@@ -72,16 +73,13 @@ def pushed_versions(base: str) -> list[int]:
     return sorted(int(name) for name in (entry.rstrip("/") for entry in fileio.listdir(base)) if name.isdigit())
 
 
-def tree_digest(folder: str) -> str:
-    """SHA-256 over the names and contents of a SavedModel's files.
+def _same_model(one: str, other: str) -> bool:
+    """Whether two SavedModels have the same graph, signatures and weights.
 
-    Not of fingerprint.pb: it has a random number, by which alone two exports of the same model differ.
+    Their files differ even so: an export has random and running numbers in it.
     """
-    digest = hashlib.sha256()
-    paths = sorted(os.path.join(parent, name) for parent, _, names in fileio.walk(folder) for name in names)
-    for path in paths:
-        if os.path.basename(path) != "fingerprint.pb":
-            content = io_utils.read_bytes_file(path)
-            digest.update(f"{os.path.relpath(path, folder)}\0{len(content)}\0".encode())
-            digest.update(content)
-    return digest.hexdigest()
+    read = tf.saved_model.experimental.read_fingerprint
+    try:
+        return read(one).singleprint() == read(other).singleprint()
+    except FileNotFoundError:  # a version that somebody else put there
+        return False

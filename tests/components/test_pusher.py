@@ -1,29 +1,39 @@
 import pathlib
 
 import pytest
+import tensorflow as tf
 from tfx.components.evaluator import constants
 from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 from tfx.types import standard_component_specs as specs
 from tfx.utils import io_utils, proto_utils
 
-from components.pusher import Executor, pushed_versions, tree_digest
+from components.pusher import Executor, pushed_versions
+
+
+class Constant(tf.Module):
+    """A model that says one number."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = tf.Variable(number)
+
+    @tf.function(input_signature=[])
+    def say(self):
+        return self.number + 0.0
 
 
 @pytest.fixture
 def push(tmp_path):
-    """Pushes a model with this content; returns the artifact that says what was done."""
+    """Pushes a model that says this number; returns the artifact that says what was done."""
     count = iter(range(100))
 
-    def run(content, blessed=True, fingerprint=""):
+    def run(number, blessed=True):
         folder = tmp_path / str(next(count))
         model = standard_artifacts.Model()
         model.uri = str(folder / "model")
-        serving = folder / "model/Format-Serving"
-        (serving / "variables").mkdir(parents=True)
-        (serving / "saved_model.pb").write_text(content)
-        (serving / "variables/data").write_text(content)
-        (serving / "fingerprint.pb").write_text(fingerprint)
+        constant = Constant(number)
+        tf.saved_model.save(constant, str(folder / "model/Format-Serving"), signatures={"say": constant.say})
         blessing = standard_artifacts.ModelBlessing()
         blessing.uri = str(folder / "blessing")
         name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
@@ -44,50 +54,52 @@ def push(tmp_path):
     return run
 
 
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_blessed_model_is_pushed_whole_and_says_where(push, tmp_path):
-    pushed = push("one")
+    pushed = push(1.0)
     path = pathlib.Path(pushed.get_string_custom_property("pushed_destination"))
     assert pushed.get_int_custom_property("pushed") == 1
     assert [path.name] == [entry.name for entry in (tmp_path / "serving").iterdir()]
     assert path.name == pushed.get_string_custom_property("pushed_version")
-    assert tree_digest(str(path)) == tree_digest(str(tmp_path / "0/model/Format-Serving"))
+    assert contents(path) == contents(tmp_path / "0/model/Format-Serving")
 
 
 def test_a_model_without_blessing_is_not_pushed(push, tmp_path):
-    assert push("one", blessed=False).get_int_custom_property("pushed") == 0
+    assert push(1.0, blessed=False).get_int_custom_property("pushed") == 0
     assert not (tmp_path / "serving").exists()
 
 
 def test_an_unchanged_model_is_not_pushed_again_and_says_which_version_it_is(push, tmp_path):
-    first, second = push("one"), push("one")
+    first, second = push(1.0), push(1.0)  # two exports, whose files differ
     assert second.get_int_custom_property("pushed") == 0
     assert second.get_string_custom_property("unchanged") == first.get_string_custom_property("pushed_destination")
     assert len(pushed_versions(str(tmp_path / "serving"))) == 1
 
 
-def test_another_export_of_the_same_model_is_unchanged(push, tmp_path):
-    for number in ("1", "2"):
-        pushed = push("one", fingerprint=number)
-    assert pushed.get_string_custom_property("unchanged")
-    assert len(pushed_versions(str(tmp_path / "serving"))) == 1
+def test_a_version_that_is_no_export_of_ours_counts_as_another_model(push, tmp_path):
+    (tmp_path / "serving/7").mkdir(parents=True)
+    assert push(1.0).get_int_custom_property("pushed") == 1
 
 
 def test_what_a_killed_push_left_is_cleared_away(push, tmp_path):
     (tmp_path / "serving/.incomplete").mkdir(parents=True)
     (tmp_path / "serving/.incomplete/stale").write_text("")
-    path = pathlib.Path(push("one").get_string_custom_property("pushed_destination"))
+    path = pathlib.Path(push(1.0).get_string_custom_property("pushed_destination"))
     assert not (path / "stale").exists()
     assert not (tmp_path / "serving/.incomplete").exists()
 
 
 def test_versions_grow_even_within_a_second(push, tmp_path):
-    versions = [int(push(content).get_string_custom_property("pushed_version")) for content in ("one", "two", "three")]
+    versions = [int(push(number).get_string_custom_property("pushed_version")) for number in (1.0, 2.0, 3.0)]
     assert versions == sorted(set(versions)) == pushed_versions(str(tmp_path / "serving"))
 
 
 def test_a_model_that_differs_from_the_newest_version_is_pushed_though_an_older_one_is_the_same(push, tmp_path):
-    for content in ("one", "two", "one"):
-        push(content)
+    for number in (1.0, 2.0, 1.0):
+        push(number)
     assert len(pushed_versions(str(tmp_path / "serving"))) == 3
 
 
@@ -99,7 +111,7 @@ def test_a_copy_that_fails_half_way_leaves_nothing(push, tmp_path, monkeypatch):
 
     monkeypatch.setattr(io_utils, "copy_dir", fill_the_disk)
     with pytest.raises(OSError, match="No space left"):
-        push("one")
+        push(1.0)
     assert not list((tmp_path / "serving").iterdir())
 
 
@@ -111,7 +123,7 @@ def test_no_version_is_ever_seen_incomplete(push, tmp_path, monkeypatch):
         seen.append(pushed_versions(str(tmp_path / "serving")))
 
     monkeypatch.setattr(io_utils, "copy_dir", watch)
-    push("one")
+    push(1.0)
     assert seen[0] == []  # all is copied, and no version is visible
 
 

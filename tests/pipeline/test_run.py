@@ -154,8 +154,7 @@ def test_an_edit_of_the_training_code_retrains_to_the_same_model_and_ingests_not
     _, console = run("--epochs=4")
     assert component(console, "Trainer") != "cached"
     assert component(console, "ImageExampleGen") == component(console, "Transform") == "cached"
-    last_blessed = float(re.search(r"last blessed (-[\d.]+)", console).group(1))
-    assert elbo(console) == last_blessed  # the same seed, so the same weights
+    assert "UNCHANGED" in console  # the same seed, so the same weights
 
 
 def test_a_deleted_model_directory_is_filled_again(run, root):
