@@ -48,7 +48,7 @@ def _builder(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder | None:
     except tfds.core.DatasetNotFoundError:
         return None
     except (AssertionError, ValueError) as error:  # a version or configuration that does not exist
-        raise UserError(str(error).splitlines()[0].split('}": ')[-1]) from error
+        raise UserError(" ".join(str(error).split()).split('}": ')[-1]) from error
 
 
 def _prepare(

@@ -6,8 +6,10 @@ import logging
 import math
 import os
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from trainer.config import TrainConfig
@@ -20,6 +22,9 @@ from trainer.vae import VAE, build
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 30.0
+
+# (pixels [B, D] uint8, number of the step) -> loss, nats per image
+Step = Callable[[np.ndarray, tf.Tensor], tf.Tensor]
 
 
 class Epoch(NamedTuple):
@@ -71,27 +76,20 @@ def train_and_evaluate(config: TrainConfig, train: ImageSet, test: ImageSet, wor
     )
 
     epochs: list[Epoch] = []
-    best_weights: list[tf.Tensor] = []
+    best, best_weights = None, []
     for number in range(1, config.epochs + 1):
-        total, start = tf.zeros([]), time.monotonic()
-        shown = start
-        for i, pixels in enumerate(shuffled_batches(train, config.batch_size, config.seed, number)):
-            total += step(pixels, tf.constant((number - 1) * steps + i))
-            if time.monotonic() - shown > PROGRESS_SECONDS:
-                shown = time.monotonic()
-                log.info("epoch %d/%d  step %d of %d", number, config.epochs, i + 1, steps)
-        loss = float(total) / steps
-        seconds = time.monotonic() - start
-        epoch = Epoch(number, -loss, evaluate(held_out), evaluate(test), steps * config.batch_size / seconds, seconds)
+        train_elbo, seconds = _train_epoch(config, step, train, number)
+        images_per_second = steps * config.batch_size / seconds
+        epoch = Epoch(number, train_elbo, evaluate(held_out), evaluate(test), images_per_second, seconds)
         _check_finite(epoch, config.learning_rate)
         _report(epoch, config.epochs, writer)
-        if not epochs or epoch.held_out.elbo > max(e.held_out.elbo for e in epochs):
-            best_weights = [tf.identity(v) for v in model.variables]
+        if best is None or epoch.held_out.elbo > best.held_out.elbo:
+            best, best_weights = epoch, [tf.identity(v) for v in model.variables]
         epochs.append(epoch)
 
+    assert best is not None  # there is at least one epoch
     for variable, value in zip(model.variables, best_weights, strict=True):
         variable.assign(value)
-    best = max(epochs, key=lambda e: e.held_out.elbo)
     result = TrainResult(model, epochs, best.epoch, Evaluator(model, config.eval_samples)(test))
     log.info(
         "epoch %d has the best held-out ELBO; its test-set ELBO with %d samples per image: %.2f nats per image",
@@ -103,14 +101,27 @@ def train_and_evaluate(config: TrainConfig, train: ImageSet, test: ImageSet, wor
     return result
 
 
+def _train_epoch(config: TrainConfig, step: Step, images: ImageSet, number: int) -> tuple[float, float]:
+    """One pass over `images`; returns the mean ELBO on the way, nats per image, and the seconds it took."""
+    steps = len(images) // config.batch_size
+    total, start = tf.zeros([]), time.monotonic()
+    shown = start
+    for i, pixels in enumerate(shuffled_batches(images, config.batch_size, config.seed, number)):
+        total += step(pixels, tf.constant((number - 1) * steps + i))
+        if time.monotonic() - shown > PROGRESS_SECONDS:
+            shown = time.monotonic()
+            log.info("epoch %d/%d  step %d of %d", number, config.epochs, i + 1, steps)
+    return -float(total) / steps, time.monotonic() - start
+
+
 def _learning_rate(config: TrainConfig, steps: int) -> float | tf.keras.optimizers.schedules.LearningRateSchedule:
     if config.schedule == "cosine":
         return tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, decay_steps=steps)
     return config.learning_rate
 
 
-def _make_step(config: TrainConfig, model: VAE, optimizer: tf.keras.optimizers.Optimizer):
-    """One optimiser step as a compiled function (pixels uint8 [B, D], step number) -> loss, nats per image.
+def _make_step(config: TrainConfig, model: VAE, optimizer: tf.keras.optimizers.Optimizer) -> Step:
+    """One optimiser step as a compiled function.
 
     XLA fuses the many passes that Adam makes over the weights.
     """
