@@ -7,22 +7,17 @@ from tfx.components.trainer import fn_args_utils
 
 from trainer.config import TrainConfig
 from trainer.export import Servable, save
-from trainer.images import Transform, load_images, pixel_model
+from trainer.images import load_images, pixel_model
 from trainer.loop import train_and_evaluate
 
 
 def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     """Trains on the split train, reports on test, and exports to `fn_args.serving_model_dir`."""
     config = TrainConfig.from_dict(fn_args.custom_config["train"])
-    transform = transform_of(fn_args.transform_output)
+    transform = tft.TFTransformOutput(fn_args.transform_output).transform_features_layer()
     train = load_images(fn_args.train_files, transform)
     test = load_images(fn_args.eval_files, transform)
     os.makedirs(fn_args.model_run_dir, exist_ok=True)
     result = train_and_evaluate(config, train, test, fn_args.model_run_dir)
     servable = Servable(result.model, pixel_model(train), config.eval_samples, transform)
     save(servable, fn_args.serving_model_dir)
-
-
-def transform_of(transform_output: str) -> Transform:
-    """The transform graph of the Transform component."""
-    return tft.TFTransformOutput(transform_output).transform_features_layer()

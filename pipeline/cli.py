@@ -133,13 +133,13 @@ def explain(error: BaseException) -> tuple[str, int]:
         if isinstance(cause, InterruptError):
             return f"{cause}; the next run goes on after the last finished component", cause.exit_code
         if isinstance(cause, UserError):
-            return _without_beam(str(cause)), BAD_INPUT
+            return _plain(str(cause)), BAD_INPUT
         # Beam hands on the errors of its workers as text.
         if match := re.search(r"^(?:[\w.]+\.)?(?:UserError|ConfigError): (.*)$", str(cause), re.MULTILINE):
-            return _without_beam(match.group(1)), BAD_INPUT
+            return _plain(match.group(1)), BAD_INPUT
     for cause in chain:
         if str(cause).strip():
-            return f"{type(cause).__name__}: {_without_beam(str(cause).strip().splitlines()[0])}", FAILED
+            return f"{type(cause).__name__}: {_plain(str(cause).strip().splitlines()[0])}", FAILED
     return type(error).__name__, FAILED
 
 
@@ -151,8 +151,9 @@ def _causes(error: BaseException) -> list[BaseException]:
     return chain
 
 
-def _without_beam(message: str) -> str:
-    return re.sub(r" \[while running .*", "", message, flags=re.DOTALL)
+def _plain(message: str) -> str:
+    """`message` without what Beam and TensorFlow add for themselves."""
+    return re.sub(r" \[while running .*|\{\{.*?\}\} | \[Op:\w+\]", "", message, flags=re.DOTALL)
 
 
 def describe(outcome: "Outcome") -> str:

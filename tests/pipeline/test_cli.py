@@ -57,6 +57,7 @@ def caused(error, cause):
         (UserError("the data are wrong"), cli.BAD_INPUT, "vaeiaf: the data are wrong\n"),
         (RuntimeError("trainer.errors.UserError: bad [while running 'x']"), cli.BAD_INPUT, "vaeiaf: bad\n"),
         (OSError(28, "No space left on device"), cli.FAILED, "vaeiaf: OSError: [Errno 28] No space left on device\n"),
+        (OSError("{{function_node x}} disk full [Op:SaveV2]"), cli.FAILED, "vaeiaf: OSError: disk full\n"),
         (caused(LookupError(), OSError("/models is a file")), cli.FAILED, "vaeiaf: OSError: /models is a file\n"),
         (caused(RuntimeError("in user code"), InterruptError(signal.SIGINT)), 130, "vaeiaf: interrupted by SIGINT"),
         (InterruptError(signal.SIGTERM), 143, "vaeiaf: interrupted by SIGTERM; the next run goes on"),
