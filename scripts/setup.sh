@@ -27,7 +27,7 @@ docker run --rm -it --platform linux/amd64 -v \"\$PWD\":/src -w /src python:3.11
 # A uv on the PATH that works and knows dependency groups, or one in .uv.
 find_uv() {
   UV=uv
-  if uv pip compile --help 2>/dev/null | grep -q -e --group; then return; fi
+  if [[ $(uv pip compile --help 2>/dev/null) == *--group* ]]; then return; fi
   UV=$ROOT/.uv/bin/uv
   if [ -x "$UV" ]; then return; fi
   say "installing uv into .uv"
@@ -65,7 +65,8 @@ give_private_libc() {
   mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$lib"
   # The distribution's own mirror is the one that also serves the release's -updates.
   mirror=$(apt-get update --print-uris -o Dir::State::Lists="$work/lists" |
-    sed -n "s|^'\(.*\)/dists/$codename-updates/.*|\1|p" | head -n 1)
+    sed -n "s|^'\(.*\)/dists/$codename-updates/.*|\1|p")
+  mirror=${mirror%%$'\n'*}
   [ -n "$mirror" ] || die "no mirror of $codename-updates stands in this system's apt sources. $SUPPORTED"
   echo "deb [arch=amd64 signed-by=$keyring] $mirror $next main" >"$work/sources.list"
   apt() {
