@@ -34,11 +34,18 @@ def prepared_builder(dataset: str, data_dirs: list[str], manual_dir: str | None 
             f"unknown data set {dataset!r}: expected photo_patches, cifar10 or another TFDS image "
             f"classification data set of 32x32x3 images, or one prepared in {' or '.join(data_dirs)}"
         )
-    _check_features(builders[-1])
     ready = [builder for builder in builders if (builder.data_path / "dataset_info.json").exists()]
-    builder = ready[0] if ready else _prepare(builders[-1], data_dirs, manual_dir)
+    builder = ready[0] if ready else builders[-1]
+    _check_features(builder)
+    if not ready:
+        _prepare(builder, data_dirs, manual_dir)
     _check_splits(builder)
     return builder
+
+
+def base_name(dataset: str) -> str:
+    """The name alone, `cifar10`, of `cifar10:3.0.2` or `cifar10/some_config`."""
+    return dataset.split(":")[0].split("/")[0]
 
 
 def _builder(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder | None:
@@ -51,9 +58,7 @@ def _builder(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder | None:
         raise UserError(" ".join(str(error).split()).split('}": ')[-1]) from error
 
 
-def _prepare(
-    builder: tfds.core.DatasetBuilder, data_dirs: list[str], manual_dir: str | None
-) -> tfds.core.DatasetBuilder:
+def _prepare(builder: tfds.core.DatasetBuilder, data_dirs: list[str], manual_dir: str | None) -> None:
     name, archives = builder.info.full_name, builder.url_infos or {}
     ways = (
         f"There are three ways to get it: connect this machine to the network and run again; or set TFDS_DATA_DIR "
@@ -71,7 +76,6 @@ def _prepare(
         raise UserError(
             f"the archive of {name} is not the one that TFDS knows: its checksum differs. {ways}"
         ) from error
-    return builder
 
 
 def _check_source(builder: tfds.core.DatasetBuilder, manual_dir: str | None, ways: str) -> None:

@@ -16,7 +16,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import standard_component_specs as specs
 from tfx.utils import proto_utils
 
-from components.datasets import SPLITS, prepared_builder
+from components.datasets import SPLITS, base_name, prepared_builder
 from trainer.errors import UserError
 from trainer.images import IMAGE_SHAPE, decode
 
@@ -91,7 +91,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
     DRIVER_CLASS = ImageDriver
 
     def __init__(self, dataset: str, data_dirs: list[str], manual_dir: str | None, code: str) -> None:
-        name = dataset.split(":")[0].split("/")[0]
+        name = base_name(dataset)
         source = {"dataset": dataset, "data_dirs": data_dirs, "manual_dir": manual_dir, "code": code}
         super().__init__(
             input_base="resolved by the driver",

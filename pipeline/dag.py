@@ -20,6 +20,7 @@ from tfx.types.standard_artifacts import Model, ModelBlessing, Schema
 import components
 from components import gate
 from components.code import fingerprint
+from components.datasets import base_name
 from components.image_example_gen import ImageExampleGen
 from components.last_blessed import LastBlessedModelStrategy
 from components.pusher import AtomicPusher
@@ -129,7 +130,7 @@ def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
 
 def schema_of(dataset: str) -> Importer:
     """The curated schema of the data set; its content is part of what the cache goes by."""
-    name = dataset.split(":")[0].split("/")[0]
+    name = base_name(dataset)
     folder = SCHEMAS / name if (SCHEMAS / name).is_dir() else SCHEMAS / "default"
     content = (folder / "schema.pbtxt").read_text()
     return Importer(source_uri=str(folder), artifact_type=Schema, custom_properties={"content": content}).with_id(
