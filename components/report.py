@@ -15,8 +15,10 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
-from components.gate import Verdict, read_verdict
-from trainer.images import EXAMPLE_FEATURES, decode
+from components.verdict import Verdict, interval, read_verdict
+from trainer.images import EXAMPLE_FEATURES, IMAGE_SIZE, decode
+from trainer.likelihoods import LIKELIHOODS, bits_per_dim
+from trainer.units import Units, read_units
 
 IMAGES = 10
 SAMPLES = 40
@@ -47,6 +49,7 @@ def Report(
     page = render(
         read_verdict(evaluation.uri),
         history,
+        read_units(path_utils.serving_model_path(model.uri)),
         pushed_to=pushed_model.get_string_custom_property("pushed_destination")
         or pushed_model.get_string_custom_property("unchanged"),
         pairs=image_grid(np.concatenate([decode(originals), reconstructions]), columns=IMAGES),
@@ -57,14 +60,27 @@ def Report(
     pathlib.Path(report.uri, "index.html").write_text(page)
 
 
-def render(verdict: Verdict, history: dict, pushed_to: str, pairs: bytes, samples: bytes, curve: bytes) -> str:
+def render(
+    verdict: Verdict, history: dict, units: Units, pushed_to: str, pairs: bytes, samples: bytes, curve: bytes
+) -> str:
     """The page as HTML; pictures are PNG bytes."""
+    likelihood = LIKELIHOODS[units.likelihood]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["png"] = lambda data: "data:image/png;base64," + base64.b64encode(data).decode()
     return environment.get_template("report.html.j2").render(
-        verdict=verdict, history=history, pushed_to=pushed_to, pairs=pairs, samples=samples, curve=curve
+        verdict=verdict,
+        gain=interval(verdict.candidate) if verdict.baseline else "",
+        history=history,
+        units=units,
+        bits_per_dim=bits_per_dim(likelihood, verdict.candidate["elbo"], IMAGE_SIZE)
+        if likelihood.IS_PROBABILITY
+        else None,
+        pushed_to=pushed_to,
+        pairs=pairs,
+        samples=samples,
+        curve=curve,
     )
 
 

@@ -9,15 +9,17 @@ from trainer.config import TrainConfig
 from trainer.export import Servable, save
 from trainer.images import load_images, pixel_model
 from trainer.loop import train_and_evaluate
+from trainer.units import Units
 
 
 def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
-    """Trains on the split train, reports on test, and exports to `fn_args.serving_model_dir`."""
-    config = TrainConfig.from_dict(fn_args.custom_config["train"])
+    """Trains on the split train, with what a Tuner found if there was one, and exports to `serving_model_dir`."""
+    found = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
+    config = TrainConfig.from_dict({**fn_args.custom_config["train"], **found})
     transform = tft.TFTransformOutput(fn_args.transform_output).transform_features_layer()
     train = load_images(fn_args.train_files, transform)
     test = load_images(fn_args.eval_files, transform)
     os.makedirs(fn_args.model_run_dir, exist_ok=True)
     result = train_and_evaluate(config, train, test, fn_args.model_run_dir)
     servable = Servable(result.model, pixel_model(train), config.eval_samples, transform)
-    save(servable, fn_args.serving_model_dir)
+    save(servable, Units.of(config), fn_args.serving_model_dir)

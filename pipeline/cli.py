@@ -1,23 +1,24 @@
 """The command line, `vaeiaf`. Imports TensorFlow and TFX only when there is work to do."""
 
 import argparse
-import dataclasses
+import json
 import os
 import re
 import shlex
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config import PipelineConfig
 from pipeline.console import Story, console
 from pipeline.interrupt import InterruptError, interruptible
 from pipeline.root import open_root
+from trainer.config import TrainConfig
 from trainer.errors import UserError
 from trainer.presets import PRESETS
 
 if TYPE_CHECKING:
-    from components.gate import Verdict
+    from components.verdict import Verdict
     from pipeline.outcome import Outcome
 
 PUSHED, FAILED, BAD_INPUT, REFUSED = 0, 1, 2, 3
@@ -46,11 +47,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Ingests, validates, transforms, trains, evaluates and pushes, on this machine. "
         "What has not changed since the last run is taken from it.",
         epilog="Exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused by the gate.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
     data = run.add_argument_group("data")
-    data.add_argument("--dataset", default="cifar10", help="photo_patches (embedded), cifar10, or another TFDS name")
+    data.add_argument(
+        "--dataset",
+        default="cifar10",
+        help="photo_patches (embedded), cifar10, or another TFDS name (default: %(default)s)",
+    )
     data.add_argument(
         "--data-dir", metavar="DIR", help="prepared TFDS data sets (default: TFDS_DATA_DIR, ~/tensorflow_datasets)"
     )
@@ -58,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "--manual-dir", metavar="DIR", help="folder with the data set's archive, where there is no network"
     )
     training = run.add_argument_group("training; what is not given comes from the preset")
-    training.add_argument("--preset", default="default", choices=list(PRESETS), help="recipe")
+    training.add_argument("--preset", default="default", choices=list(PRESETS), help="recipe (default: %(default)s)")
     for name, kind, text in (
         ("epochs", int, "passes over the training images"),
         ("batch_size", int, "images per step"),
@@ -69,6 +73,22 @@ def _parser() -> argparse.ArgumentParser:
         training.add_argument(
             f"--{name.replace('_', '-')}", type=kind, metavar="N", default=argparse.SUPPRESS, help=text
         )
+    training.add_argument(
+        "--set",
+        dest="settings",
+        type=_setting,
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="any other setting of trainer/config.py, as in --set iaf_steps=0",
+    )
+    training.add_argument(
+        "--tune",
+        type=int,
+        metavar="N",
+        default=0,
+        help="first try N variants of the recipe, for a quarter of its epochs each, and train the best",
+    )
     gate = run.add_argument_group("gate")
     gate.add_argument(
         "--min-elbo",
@@ -81,10 +101,21 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar="NATS",
         default=1.0,
-        help="how much worse than the last blessed model it may be, per image",
+        help="how much worse than the last blessed model it may be, with 95 %% confidence (default: %(default)s)",
+    )
+    gate.add_argument(
+        "--min-label-elbo",
+        type=float,
+        metavar="NATS",
+        help="lower bound of the ELBO on the images of each label (default: none)",
     )
     place = run.add_argument_group("place")
-    place.add_argument("--root", metavar="DIR", default="vaeiaf", help="folder of everything that runs leave behind")
+    place.add_argument(
+        "--root",
+        metavar="DIR",
+        default="vaeiaf",
+        help="folder of everything that runs leave behind (default: %(default)s)",
+    )
     place.add_argument(
         "--beam-arg",
         dest="beam_args",
@@ -96,17 +127,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _setting(text: str) -> tuple[str, Any]:
+    """A name and its value, a JSON number or boolean or else a string."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
 def _config(options: argparse.Namespace) -> PipelineConfig:
-    preset = PRESETS[options.preset]
-    overrides = {field.name for field in dataclasses.fields(preset)} & set(vars(options))
+    preset = PRESETS[options.preset].to_dict()
+    given = {name: value for name, value in vars(options).items() if name in preset}
     return PipelineConfig(
         dataset=options.dataset,
-        train=dataclasses.replace(preset, **{name: getattr(options, name) for name in overrides}),
+        train=TrainConfig.from_dict({**preset, **dict(options.settings), **given}),
         root=os.path.abspath(options.root),
         data_dir=options.data_dir,
         manual_dir=options.manual_dir,
         min_elbo=options.min_elbo,
         max_regression=options.max_regression,
+        min_label_elbo=options.min_label_elbo,
+        tune=options.tune,
         beam_args=tuple(options.beam_args),
     )
 
@@ -116,7 +160,7 @@ def _run(config: PipelineConfig, log_file: str, story: Story) -> int:
         with interruptible():
             from pipeline import local
 
-            outcome = local.run(config)
+            outcome = local.run(config, story)
     except Exception as error:
         traceback.print_exc()  # to the log file
         message, code = explain(error)
@@ -176,9 +220,13 @@ def describe(outcome: "Outcome") -> str:
 
 
 def _numbers(verdict: "Verdict") -> str:
+    from components.verdict import interval
+
     mean = verdict.candidate
-    against = f"; last blessed {verdict.baseline['elbo']:.2f}" if verdict.baseline else ""
-    return (
+    numbers = (
         f"Test-set ELBO {mean['elbo']:.2f} nats per image, standard error {mean['elbo_standard_error']:.2f} "
-        f"over {mean['images']:.0f} images (independent pixels {mean['independent_pixels']:.2f}{against})"
+        f"over {mean['images']:.0f} images (independent pixels {mean['independent_pixels']:.2f})"
     )
+    if verdict.baseline is None:
+        return numbers
+    return f"{numbers}\nLast blessed model {verdict.baseline['elbo']:.2f}: {interval(mean)}"

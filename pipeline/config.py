@@ -23,6 +23,8 @@ class PipelineConfig:
     manual_dir: str | None = None  # the data set's archive, for a machine that cannot download it
     min_elbo: float | None = None  # nats per image; None: the best model that ignores the image's structure
     max_regression: float = 1.0  # nats per image that a model may be worse than the last blessed one
+    min_label_elbo: float | None = None  # nats per image, on the images of each label; None: no such bound
+    tune: int = 0  # trials of the Tuner before the training; 0: no Tuner
     beam_args: tuple[str, ...] = ()  # after the default runner; a later --runner wins
 
     def __post_init__(self) -> None:
@@ -30,8 +32,12 @@ class PipelineConfig:
             raise ConfigError("dataset", "a name as TFDS writes it, such as cifar10 or cifar10:3.0.2", self.dataset)
         if not self.max_regression >= 0 or math.isinf(self.max_regression):
             raise ConfigError("max_regression", "a number of nats per image that is not negative", self.max_regression)
-        if self.min_elbo is not None and not math.isfinite(self.min_elbo):
-            raise ConfigError("min_elbo", "a finite number of nats per image", self.min_elbo)
+        for name in ("min_elbo", "min_label_elbo"):
+            bound = getattr(self, name)
+            if bound is not None and not math.isfinite(bound):
+                raise ConfigError(name, "a finite number of nats per image", bound)
+        if self.tune < 0:
+            raise ConfigError("tune", "a number of trials that is not negative", self.tune)
         for name in ("data_dir", "manual_dir"):
             folder = getattr(self, name)
             if folder is not None and not os.path.isdir(folder):

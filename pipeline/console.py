@@ -13,34 +13,31 @@ OWN = ("pipeline", "components", "trainer")
 
 
 class Story(logging.Handler):
-    """A line for each component with its seconds, and between them what the project's own code logs.
-
-    TFX's runner has no hooks; it logs when a component starts, ends or is taken from the cache.
-    """
+    """A line for each component with its seconds, and between them what the project's own code logs."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(logging.INFO)
         self._stream = stream
         self._component = ""
         self._start = 0.0
-        self._cached = False
         self._mid_line = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes what `record` adds to the story, if anything."""
-        if record.name != "absl":
-            self.say(f"  {record.getMessage()}")
-        elif record.msg == "Component %s is running.":
-            self._component, self._start, self._cached = str(record.args[0]), time.monotonic(), False  # type: ignore[index]
-            self._write(f"{self._component:<24}")
-            self._mid_line = True
-        elif record.msg == "A cached execution %d is used.":
-            self._cached = True
-        elif record.msg == "Component %s is finished.":
-            name = "" if self._mid_line else f"{self._component:<24}"
-            self._mid_line = False
-            took = "cached" if self._cached else f"{time.monotonic() - self._start:.1f} s"
-            self.say(f"{name}{took:>8}")
+        """Writes a message inside the component's lines."""
+        self.say(f"  {record.getMessage()}")
+
+    def starts(self, component: str) -> None:
+        """Begins the component's line."""
+        self._component, self._start = component, time.monotonic()
+        self._write(f"{component:<24}")
+        self._mid_line = True
+
+    def ends(self, cached: bool) -> None:
+        """Ends the component's line, or gives it another one after what it said."""
+        name = "" if self._mid_line else f"{self._component:<24}"
+        self._mid_line = False
+        took = "cached" if cached else f"{time.monotonic() - self._start:.1f} s"
+        self.say(f"{name}{took:>8}")
 
     def say(self, text: str) -> None:
         """Writes `text` on a line of its own."""
@@ -80,13 +77,13 @@ def _restore(descriptor: int, original: int) -> None:
 
 @contextlib.contextmanager
 def _logging(story: Story, log: TextIO) -> Iterator[None]:
-    """Every logger's records to `log`; those of TFX and of the project also to the story."""
+    """Every logger's records to `log`; those of the project also to the story."""
     to_file = logging.StreamHandler(log)
     to_file.setFormatter(logging.Formatter("%(levelname).1s %(asctime)s %(name)s] %(message)s"))
     logging.root.addHandler(to_file)
     verbosity = absl_logging.get_verbosity()
     absl_logging.set_verbosity(absl_logging.INFO)  # absl sets its logger back to it now and then
-    loggers = [logging.getLogger(name) for name in ("absl", *OWN)]
+    loggers = [logging.getLogger(name) for name in OWN]
     for logger in loggers:
         logger.setLevel(logging.INFO)
         logger.addHandler(story)

@@ -7,6 +7,7 @@ from tfx.components.evaluator.component import Evaluator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
+from tfx.components.tuner.component import Tuner
 from tfx.dsl.compiler import compiler
 from tfx.dsl.components.common.importer import Importer
 from tfx.dsl.components.common.resolver import Resolver
@@ -18,15 +19,17 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing, Schema
 
 import components
-from components import gate
 from components.code import fingerprint
 from components.datasets import base_name
+from components.gate import eval_config
 from components.image_example_gen import ImageExampleGen
 from components.last_blessed import LastBlessedModelStrategy
 from components.pusher import AtomicPusher
 from components.report import Report
+from components.units_check import UnitsCheck
 from components.validator import StrictExampleValidator
 from pipeline.config import PipelineConfig
+from trainer.units import Units
 
 SCHEMAS = pathlib.Path(components.__file__).parent / "schemas"
 
@@ -59,25 +62,42 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     )
     transform.add_upstream_node(validator)
 
-    trainer = Trainer(
-        examples=examples,
-        transform_graph=transform.outputs["transform_graph"],
-        run_fn="components.run_fn.run_fn",
-        train_args=trainer_pb2.TrainArgs(splits=["train"]),
-        eval_args=trainer_pb2.EvalArgs(splits=["test"]),
-        custom_config={"train": config.train.to_dict(), "code": fingerprint("components.run_fn", "trainer")},
-    )
-    model = trainer.outputs["model"]
-
+    units = Units.of(config.train)
     last_blessed = Resolver(
         LastBlessedModelStrategy, model=Channel(type=Model), model_blessing=Channel(type=ModelBlessing)
     ).with_id("LastBlessedModel")
+    units_check = UnitsCheck(units, baseline=last_blessed.outputs["model"])
+
+    data = {
+        "examples": examples,
+        "transform_graph": transform.outputs["transform_graph"],
+        "train_args": trainer_pb2.TrainArgs(splits=["train"]),
+        "eval_args": trainer_pb2.EvalArgs(splits=["test"]),
+    }
+    recipe = {
+        "train": config.train.to_dict(),
+        "code": fingerprint("components.run_fn", "components.tuner_fn", "trainer"),
+    }
+    tuners = (
+        [Tuner(tuner_fn="components.tuner_fn.tuner_fn", custom_config={**recipe, "trials": config.tune}, **data)]
+        if config.tune
+        else []
+    )
+    trainer = Trainer(
+        run_fn="components.run_fn.run_fn",
+        hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
+        custom_config=recipe,
+        **data,
+    )
+    model = trainer.outputs["model"]
+    for node in (*tuners, trainer):
+        node.add_upstream_node(units_check)
     evaluator = Evaluator(
         examples=examples,
         example_splits=["test"],
         model=model,
         baseline_model=last_blessed.outputs["model"],
-        eval_config=gate.eval_config(config.min_elbo, config.max_regression, fingerprint("components.elbo_metric")),
+        eval_config=eval_config(config.min_elbo, config.max_regression, config.min_label_elbo, units),
     )
     pusher = AtomicPusher(
         model=model,
@@ -103,8 +123,10 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
             schema,
             validator,
             transform,
-            trainer,
             last_blessed,
+            units_check,
+            *tuners,
+            trainer,
             evaluator,
             pusher,
             report,

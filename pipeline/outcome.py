@@ -7,7 +7,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration import metadata
 from tfx.types import artifact_utils
 
-from components.gate import Verdict, read_verdict
+from components.verdict import Verdict, read_verdict
 
 
 class Outcome(NamedTuple):

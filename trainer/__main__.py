@@ -52,6 +52,7 @@ def _train(config: TrainConfig, train_files: str, test_files: str, output: str) 
     from trainer.export import Servable, save
     from trainer.images import load_images, pixel_model, preprocess
     from trainer.loop import train_and_evaluate
+    from trainer.units import Units
 
     train, test = load_images([train_files], preprocess), load_images([test_files], preprocess)
     try:
@@ -59,7 +60,8 @@ def _train(config: TrainConfig, train_files: str, test_files: str, output: str) 
     except OSError as error:
         raise UserError(f"--output {output} cannot be written: {error.strerror}. Choose another folder") from error
     result = train_and_evaluate(config, train, test, output)
-    save(Servable(result.model, pixel_model(train), config.eval_samples, preprocess), os.path.join(output, "model"))
+    servable = Servable(result.model, pixel_model(train), config.eval_samples, preprocess)
+    save(servable, Units.of(config), os.path.join(output, "model"))
 
 
 if __name__ == "__main__":

@@ -6,55 +6,95 @@ from typing import Any
 
 from trainer.errors import UserError
 
-ENCODERS = ("GaussianMLP",)
-DECODERS = ("BernoulliMLP", "GaussianMLP")
+LIKELIHOODS = ("Bernoulli", "Gaussian", "DiscretizedLogistic")
+ENCODERS = ("GaussianMLP", "GaussianResNet")
+DECODERS = tuple(likelihood + network for network in ("MLP", "ResNet") for likelihood in LIKELIHOODS)
+OBJECTIVES = ("elbo", "iwae")
 SCHEDULES = ("constant", "cosine")
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """Model, optimisation and evaluation of one run.
+    """Model, objective, optimisation and evaluation of one run.
 
     Raises:
       ConfigError: a value that cannot be; the message names the setting, what was expected and what came.
     """
 
     encoder: str = "GaussianMLP"
-    decoder: str = "BernoulliMLP"
-    hidden_size: int = 500
+    decoder: str = "BernoulliMLP"  # likelihood of the pixels, and the network to its parameters
+    hidden_size: int = 500  # of the MLPs, and of the flow's context h
+    channels: int = 48  # of a ResNet at 16x16; twice as many at 8x8
+    blocks: int = 1  # of a ResNet, at each of the two resolutions
     latent_size: int = 500
     iaf_steps: int = 3
     iaf_hidden_size: int = 500
+    iaf_layers: int = 1  # hidden layers of a step's MADE
+    iaf_location_only: bool = False  # steps that move z and do not scale it
     gate_bias: float = 1.5  # s starts near it: each IAF step first keeps sigmoid(1.5) = 82 % of z
+
+    objective: str = "elbo"  # what training maximises: elbo, or iwae over train_samples draws
+    train_samples: int = 1  # draws of z per image and step
+    kl_warmup_epochs: float = 0.0  # over which the weight of the KL rises to 1
+    free_bits: float = 0.0  # nats of each latent's KL that cost nothing in training
+
     batch_size: int = 128
     epochs: int = 8
     learning_rate: float = 1e-3
     schedule: str = "cosine"
+    warmup_epochs: float = 0.0  # over which the learning rate rises from 0
+    clip_norm: float = 0.0  # bound on the gradient's norm; 0 for none
+    ema_decay: float = 0.0  # of the running mean of the weights, which is evaluated and exported; 0 for none
+    horizontal_flips: bool = False  # every other training image is shown mirrored
+    seed: int = 0
+
     held_out_fraction: float = 0.02  # of the training split, for choosing the epoch that is exported
     eval_samples: int = 4  # K, samples of z per image behind the number that decides
-    seed: int = 0
+    importance_samples: int = 0  # of the importance-weighted bound in the final report; 0 leaves it out
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            expected: tuple[type, ...] = (int, float) if field.type is float else (field.type,)  # type: ignore[assignment]
-            if not isinstance(value, expected) or isinstance(value, bool):
-                raise ConfigError(field.name, f"a value of type {field.type.__name__}", value)  # type: ignore[union-attr]
+            value, expected = getattr(self, field.name), field.type
+            number = expected is float and isinstance(value, (int, float)) and not isinstance(value, bool)
+            if type(value) is not expected and not number:
+                raise ConfigError(field.name, f"a value of type {expected.__name__}", value)  # type: ignore[union-attr]
+            if expected is float and not math.isfinite(value):
+                raise ConfigError(field.name, "a finite number", value)
+        self._check_choices()
+        self._check_ranges()
+
+    def _check_choices(self) -> None:
         _one_of("encoder", self.encoder, ENCODERS)
         _one_of("decoder", self.decoder, DECODERS)
+        _one_of("objective", self.objective, OBJECTIVES)
         _one_of("schedule", self.schedule, SCHEDULES)
-        for name in ("hidden_size", "iaf_hidden_size", "batch_size", "epochs", "eval_samples"):
+        if self.objective == "iwae" and (self.kl_warmup_epochs or self.free_bits):
+            raise ConfigError("objective", "elbo with kl_warmup_epochs or free_bits, which iwae has no KL for", "iwae")
+        if self.schedule == "constant" and self.warmup_epochs:
+            raise ConfigError("warmup_epochs", "0 with a constant schedule", self.warmup_epochs)
+
+    def _check_ranges(self) -> None:
+        counts = ("hidden_size", "channels", "blocks", "iaf_hidden_size", "iaf_layers", "train_samples", "batch_size")
+        for name in (*counts, "epochs", "eval_samples"):
             _at_least(name, getattr(self, name), 1)
         _at_least("latent_size", self.latent_size, 2 if self.iaf_steps else 1)
-        _at_least("iaf_steps", self.iaf_steps, 0)
+        for name in ("iaf_steps", "kl_warmup_epochs", "free_bits", "warmup_epochs", "clip_norm", "importance_samples"):
+            _at_least(name, getattr(self, name), 0)
+        if not self.warmup_epochs < self.epochs:
+            raise ConfigError("warmup_epochs", f"less than the {self.epochs} epochs", self.warmup_epochs)
         if not 0 <= self.seed < 2**31:
             raise ConfigError("seed", "a number from 0 to 2^31 - 1", self.seed)
-        if not math.isfinite(self.gate_bias):
-            raise ConfigError("gate_bias", "a finite number", self.gate_bias)
         if not 0 < self.learning_rate < 1:
             raise ConfigError("learning_rate", "a number between 0 and 1", self.learning_rate)
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError("ema_decay", "a number from 0 to below 1", self.ema_decay)
         if not 0 < self.held_out_fraction < 0.5:
             raise ConfigError("held_out_fraction", "a number between 0 and 0.5", self.held_out_fraction)
+
+    @property
+    def likelihood(self) -> str:
+        """The family of p(x|z), the decoder's name without its network's."""
+        return self.decoder.removesuffix("MLP").removesuffix("ResNet")
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types; `from_dict` takes them back."""
@@ -82,6 +122,6 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ConfigError(name, f"one of {', '.join(choices)}", value)
 
 
-def _at_least(name: str, value: int, bound: int) -> None:
+def _at_least(name: str, value: float, bound: int) -> None:
     if value < bound:
         raise ConfigError(name, f"at least {bound}", value)

@@ -1,15 +1,17 @@
 """The ELBO of a set of images, with noise that belongs to the image and not to the run."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from trainer.images import ImageSet, ordered_batches, to_unit_interval
-from trainer.objective import ELBO, single_sample_elbo
+from trainer.objective import ELBO, draw, elbo, importance_weighted_bound
 from trainer.vae import VAE
 
-BATCH_SIZE = 500
+DRAWS_AT_ONCE = 2000  # images times samples: bounds the memory of an evaluation
+ACTIVE_VARIANCE = 0.01  # Burda et al. (2016, arXiv 1509.00519, appendix C)
 
 
 class MeanELBO(NamedTuple):
@@ -20,33 +22,67 @@ class MeanELBO(NamedTuple):
     kl: float  # nats per image
 
 
+class Quality(NamedTuple):
+    """A closer look at a model."""
+
+    importance_samples: int  # K
+    importance_weighted_bound: float  # nats per image, of K draws
+    active_latents: int  # whose posterior mean varies over the images, with a variance above 0.01
+
+
 def image_noise(seeds: tf.Tensor, samples: int, latent_size: int) -> tf.Tensor:
     """Standard normal noise [samples, B, L], a function of each image's seed alone.
 
     So two models see the same noise for the same image, in whatever batch it comes.
     """
-    draw = lambda seed: tf.random.stateless_normal([samples, latent_size], [seed, 0])  # noqa: E731
-    noise = tf.map_fn(draw, seeds, fn_output_signature=tf.TensorSpec([samples, latent_size], tf.float32))
+    draw_one = lambda seed: tf.random.stateless_normal([samples, latent_size], [seed, 0])  # noqa: E731
+    noise = tf.map_fn(draw_one, seeds, fn_output_signature=tf.TensorSpec([samples, latent_size], tf.float32))
     return tf.transpose(noise, [1, 0, 2])
 
 
 def image_elbo(model: VAE, x: tf.Tensor, seeds: tf.Tensor, samples: int) -> ELBO:
     """ELBO of each image, [B], the mean of `samples` draws; x is [B, D] in [0, 1], seeds are [B]."""
-    parts = single_sample_elbo(model, x, image_noise(seeds, samples, model.latent_size))
-    return ELBO(*(tf.reduce_mean(part, axis=0) for part in parts))
+    return elbo(model, x, image_noise(seeds, samples, model.latent_size))
 
 
 class Evaluator:
     """Mean ELBO of a model over image sets, with `samples` draws per image."""
 
     def __init__(self, model: VAE, samples: int) -> None:
+        self._samples = samples
         self._image_elbo = tf.function(
             lambda pixels, seeds: image_elbo(model, to_unit_interval(pixels), seeds, samples), reduce_retracing=True
         )
 
     def __call__(self, images: ImageSet) -> MeanELBO:
         """The mean over every image, each counted once."""
-        batches = [self._image_elbo(pixels, seeds) for pixels, seeds in ordered_batches(images, BATCH_SIZE)]
+        batches = [self._image_elbo(pixels, seeds) for pixels, seeds in _batches(images, self._samples)]
         return MeanELBO(
             *(float(np.mean(np.concatenate(part), dtype=np.float64)) for part in zip(*batches, strict=True))
         )
+
+
+def quality(model: VAE, images: ImageSet, samples: int) -> Quality:
+    """The importance-weighted bound over `samples` draws, and the latents that the model uses.
+
+    The variance over images of E[z|x] is that of the mean of its draws, less what their number adds to it.
+    """
+
+    @tf.function(reduce_retracing=True)
+    def look(pixels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        draws = draw(model, to_unit_interval(pixels), image_noise(seeds, samples, model.latent_size))
+        mean, variance = tf.nn.moments(draws.z, axes=[0])
+        return importance_weighted_bound(draws.elbo().elbo), mean, variance / max(samples - 1, 1)
+
+    batches = [look(pixels, seeds) for pixels, seeds in _batches(images, samples)]
+    bounds, means, errors = (np.concatenate(part).astype(np.float64) for part in zip(*batches, strict=True))
+    explained = means.var(axis=0) - errors.mean(axis=0)
+    return Quality(
+        importance_samples=samples,
+        importance_weighted_bound=float(bounds.mean()),
+        active_latents=int(np.sum(explained > ACTIVE_VARIANCE)),
+    )
+
+
+def _batches(images: ImageSet, samples: int) -> Iterator[ImageSet]:
+    return ordered_batches(images, max(1, DRAWS_AT_ONCE // samples))

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from trainer.distributions import PixelModel
 from trainer.evaluate import image_elbo
 from trainer.images import (
     EXAMPLE_FEATURES,
@@ -16,6 +15,8 @@ from trainer.images import (
     to_bytes,
     to_unit_interval,
 )
+from trainer.likelihoods import PixelModel
+from trainer.units import Units, write_units
 from trainer.vae import VAE
 
 Signature = Callable[..., dict[str, tf.Tensor]]
@@ -47,15 +48,18 @@ class Servable(tf.Module):
         """Per image, [B], nats: the ELBO, its parts, and the two bounds that frame it.
 
         `independent_pixels` is log p(x) under the best model that ignores the image's structure, which a
-        model that learned something beats; `ceiling` is the largest log p(x|z) there can be.
+        model that learned something beats; `ceiling` is the largest log p(x|z) there can be. `fingerprint`
+        is a number below 2^31 made from the image's id and bytes.
         """
-        features = self.transform(tf.io.parse_example(examples, EXAMPLE_FEATURES))
+        raw = tf.io.parse_example(examples, EXAMPLE_FEATURES)
+        features = self.transform(raw)
         x = tf.ensure_shape(features["image"], [None, IMAGE_SIZE])
         result = image_elbo(self.model, x, noise_seed(features["id"]), self._samples)
         return {
             **result._asdict(),
             "independent_pixels": self._independent.log_prob(x),
             "ceiling": self.model.likelihood.ceiling(x),
+            "fingerprint": tf.strings.to_hash_bucket_fast(raw["id"] + raw["image"], 2**31 - 1),
         }
 
     @tf.function(input_signature=[PIXELS])
@@ -95,9 +99,10 @@ class Servable(tf.Module):
         return {**{name: getattr(self, name) for name in names}, "serving_default": self.reconstruct}
 
 
-def save(servable: Servable, path: str) -> None:
-    """Writes `servable` to the folder `path` as a SavedModel."""
+def save(servable: Servable, units: Units, path: str) -> None:
+    """Writes `servable` to the folder `path` as a SavedModel that says what its ELBO is measured in."""
     tf.saved_model.save(servable, path, signatures=servable.signatures())
+    write_units(units, path)
 
 
 def _as_images(x: tf.Tensor) -> tf.Tensor:

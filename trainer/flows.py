@@ -1,6 +1,7 @@
 """Inverse autoregressive flow (Kingma et al., 2016, arXiv 1606.04934, section 4)."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ class FlowResult(NamedTuple):
     """A flow's value and log-determinant, which only mean something together."""
 
     z: tf.Tensor  # [..., L]
-    log_det: tf.Tensor  # [...], nats: log |det dz_out / dz_in|
+    log_gates: tf.Tensor  # [..., L], nats: log d z_i / d (what z_i came from); their sum is log |det dz_out / dz_in|
 
 
 class MaskedDense(tf.Module):
@@ -42,39 +43,43 @@ class MaskedDense(tf.Module):
 class MADE(tf.Module):
     """Masked autoregressive network: output i sees z_1 .. z_(i-1) and all of the context.
 
-        u = elu(z (W * M) + h C + b),   m = u (Wm * S) + bm,   s = u (Ws * S) + bs
+        u1 = elu(z (W1 * M1) + h C + b1),   u = elu(u (W * M) + b),   y_k = u (Vk * S) + ck
 
-    M and S are the masks of Germain et al. (2015, arXiv 1502.03509), S strict.
+    The M and S are the masks of Germain et al. (2015, arXiv 1502.03509), S strict.
 
     Args:
       size: number L of latents, at least 2.
-      hidden: number of hidden units; degrees 0 .. L-1 are spread evenly over them;
+      hidden: units of a hidden layer; degrees 0 .. L-1 are spread evenly over them;
         a unit of degree d sees z_1 .. z_d, so those of degree 0 bring the context to every output.
+      layers: number of hidden layers, at least 1.
       context: size of h, which is not masked.
-      gate_bias: what s starts at.
+      biases: what each output starts at; as many outputs as there are biases.
     """
 
     def __init__(
         self,
         size: int,
         hidden: int,
+        layers: int,
         context: int,
-        gate_bias: float,
+        biases: Sequence[float],
         rng: np.random.Generator,
         dtype: tf.DType = tf.float32,
     ) -> None:
         super().__init__()
         position = np.arange(1, size + 1)
         degree = np.arange(hidden) * size // hidden
-        self.hidden = MaskedDense(position, degree, rng, 0.0, dtype)
+        self.first = MaskedDense(position, degree, rng, 0.0, dtype)
         self.context = Dense(context, hidden, rng, dtype)
-        self.m = MaskedDense(degree, position - 1, rng, 0.0, dtype)
-        self.s = MaskedDense(degree, position - 1, rng, gate_bias, dtype)
+        self.deeper = [MaskedDense(degree, degree, rng, 0.0, dtype) for _ in range(layers - 1)]
+        self.outputs = [MaskedDense(degree, position - 1, rng, bias, dtype) for bias in biases]
 
-    def __call__(self, z: tf.Tensor, h: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """z: [..., size], h: [..., context]; returns m and s, [..., size] each."""
-        u = tf.nn.elu(self.hidden(z) + self.context(h))
-        return self.m(u), self.s(u)
+    def __call__(self, z: tf.Tensor, h: tf.Tensor) -> list[tf.Tensor]:
+        """z: [..., size], h: [..., context]; returns a [..., size] for each output."""
+        u = tf.nn.elu(self.first(z) + self.context(h))
+        for layer in self.deeper:
+            u = tf.nn.elu(layer(u))
+        return [output(u) for output in self.outputs]
 
 
 class IAFStep(tf.Module):
@@ -83,15 +88,53 @@ class IAFStep(tf.Module):
         m, s = MADE(z, h),   g = sigmoid(s),   z' = reverse(g z + (1 - g) m),   log det = sum_i log g_i
 
     The Jacobian before the reversal is triangular with g on its diagonal, and reversing changes no volume.
+
+    Args:
+      size, hidden, layers, context: of its MADE.
+      gate_bias: what s starts at.
     """
 
-    def __init__(self, made: MADE) -> None:
+    def __init__(
+        self,
+        size: int,
+        hidden: int,
+        layers: int,
+        context: int,
+        gate_bias: float,
+        rng: np.random.Generator,
+        dtype: tf.DType = tf.float32,
+    ) -> None:
         super().__init__()
-        self.made = made
+        self.made = MADE(size, hidden, layers, context, [0.0, gate_bias], rng, dtype)
 
     def __call__(self, z: tf.Tensor, h: tf.Tensor) -> FlowResult:
         """z: [..., size], h: [..., context]."""
         m, s = self.made(z, h)
         gate = tf.sigmoid(s)
         z = gate * z + (1.0 - gate) * m
-        return FlowResult(tf.reverse(z, axis=[-1]), tf.reduce_sum(tf.math.log_sigmoid(s), axis=-1))
+        return FlowResult(tf.reverse(z, axis=[-1]), tf.reverse(tf.math.log_sigmoid(s), axis=[-1]))
+
+
+class LocationStep(tf.Module):
+    """The step that only moves: z' = reverse(z + m), m = MADE(z, h), log det = 0 (section 4, "location-only").
+
+    Args:
+      size, hidden, layers, context: of its MADE.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        hidden: int,
+        layers: int,
+        context: int,
+        rng: np.random.Generator,
+        dtype: tf.DType = tf.float32,
+    ) -> None:
+        super().__init__()
+        self.made = MADE(size, hidden, layers, context, [0.0], rng, dtype)
+
+    def __call__(self, z: tf.Tensor, h: tf.Tensor) -> FlowResult:
+        """z: [..., size], h: [..., context]."""
+        (m,) = self.made(z, h)
+        return FlowResult(tf.reverse(z + m, axis=[-1]), tf.zeros_like(z))

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from trainer.distributions import PixelModel
 from trainer.errors import UserError
+from trainer.likelihoods import PixelModel
 
 IMAGE_SHAPE = (32, 32, 3)
 IMAGE_SIZE = 3072
@@ -49,6 +49,13 @@ def to_unit_interval(pixels: tf.Tensor) -> tf.Tensor:
 def to_bytes(x: tf.Tensor) -> tf.Tensor:
     """Pixels in [0, 1] as uint8; undoes `to_unit_interval` exactly."""
     return tf.cast(tf.round(x * 255.0), tf.uint8)
+
+
+def random_flips(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Images [B, 3072], each mirrored left to right or not, as a function of the seed [2]."""
+    images = tf.reshape(x, [-1, *IMAGE_SHAPE])
+    mirror = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed) < 0.5
+    return tf.reshape(tf.where(mirror, tf.reverse(images, axis=[2]), images), [-1, IMAGE_SIZE])
 
 
 def preprocess(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

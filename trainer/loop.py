@@ -14,16 +14,19 @@ import tensorflow as tf
 
 from trainer.config import TrainConfig
 from trainer.errors import UserError
-from trainer.evaluate import Evaluator, MeanELBO
-from trainer.images import IMAGE_SIZE, ImageSet, hold_out, shuffled_batches, to_unit_interval
-from trainer.objective import single_sample_elbo
+from trainer.evaluate import Evaluator, MeanELBO, Quality, quality
+from trainer.images import IMAGE_SIZE, ImageSet, hold_out, random_flips, shuffled_batches, to_unit_interval
+from trainer.likelihoods import bits_per_dim
+from trainer.losses import Loss, build_loss
+from trainer.objective import draw
+from trainer.optimizer import averaged_weights, build_optimizer
 from trainer.vae import VAE, build
 
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 30.0
 
-# (pixels [B, D] uint8, number of the step) -> loss, nats per image
+# (pixels [B, D] uint8, number of the step) -> mean ELBO of the batch before the step, nats per image
 Step = Callable[[np.ndarray, tf.Tensor], tf.Tensor]
 
 
@@ -41,10 +44,11 @@ class Epoch(NamedTuple):
 class TrainResult(NamedTuple):
     """A trained model and how it came to be."""
 
-    model: VAE  # with the weights of the epoch whose held-out ELBO was best
+    model: VAE  # with the weights of the epoch whose held-out ELBO was best, averaged if config.ema_decay
     epochs: list[Epoch]
     best_epoch: int
     test: MeanELBO  # of `model`, with config.eval_samples draws per image
+    quality: Quality | None  # on the test set, if config.importance_samples
 
 
 def train_and_evaluate(config: TrainConfig, train: ImageSet, test: ImageSet, workdir: str) -> TrainResult:
@@ -62,9 +66,9 @@ def train_and_evaluate(config: TrainConfig, train: ImageSet, test: ImageSet, wor
         raise UserError(
             f"batch_size: expected at most the {len(train)} images there are to train on, got {config.batch_size}"
         )
-    optimizer = tf.keras.optimizers.Adam(_learning_rate(config, steps * config.epochs))
+    optimizer = build_optimizer(config, steps)
     optimizer.build(model.trainable_variables)
-    step = _make_step(config, model, optimizer)
+    step = _make_step(config, model, optimizer, build_loss(config, steps))
     evaluate = Evaluator(model, samples=1)
     writer = tf.summary.create_file_writer(workdir)
     log.info(
@@ -80,25 +84,45 @@ def train_and_evaluate(config: TrainConfig, train: ImageSet, test: ImageSet, wor
     for number in range(1, config.epochs + 1):
         train_elbo, seconds = _train_epoch(config, step, train, number)
         images_per_second = steps * config.batch_size / seconds
-        epoch = Epoch(number, train_elbo, evaluate(held_out), evaluate(test), images_per_second, seconds)
-        _check_finite(epoch, config.learning_rate)
-        _report(epoch, config.epochs, writer)
-        if best is None or epoch.held_out.elbo > best.held_out.elbo:
-            best, best_weights = epoch, [tf.identity(v) for v in model.variables]
+        with averaged_weights(optimizer, model.trainable_variables):
+            epoch = Epoch(number, train_elbo, evaluate(held_out), evaluate(test), images_per_second, seconds)
+            _check_finite(epoch, config.learning_rate)
+            _report(epoch, config.epochs, writer)
+            if best is None or epoch.held_out.elbo > best.held_out.elbo:
+                best, best_weights = epoch, [tf.identity(v) for v in model.variables]
         epochs.append(epoch)
 
     assert best is not None  # there is at least one epoch
     for variable, value in zip(model.variables, best_weights, strict=True):
         variable.assign(value)
-    result = TrainResult(model, epochs, best.epoch, Evaluator(model, config.eval_samples)(test))
-    log.info(
-        "epoch %d has the best held-out ELBO; its test-set ELBO with %d samples per image: %.2f nats per image",
-        best.epoch,
-        config.eval_samples,
-        result.test.elbo,
-    )
+    result = _look_at(model, config, epochs, best.epoch, test)
     _write_history(config, result, workdir)
     return result
+
+
+def _look_at(model: VAE, config: TrainConfig, epochs: list[Epoch], best_epoch: int, test: ImageSet) -> TrainResult:
+    mean = Evaluator(model, config.eval_samples)(test)
+    likelihood = model.likelihood
+    bits = f", {bits_per_dim(likelihood, mean.elbo, IMAGE_SIZE):.3f} bits/dim" if likelihood.IS_PROBABILITY else ""
+    log.info(
+        "epoch %d has the best held-out ELBO; its test-set ELBO with %d samples per image: %.2f nats per image%s",
+        best_epoch,
+        config.eval_samples,
+        mean.elbo,
+        bits,
+    )
+    if not config.importance_samples:
+        return TrainResult(model, epochs, best_epoch, mean, quality=None)
+    looked = quality(model, test, config.importance_samples)
+    log.info(
+        "test set: KL %.2f, importance-weighted bound %.2f with %d samples, %d of %d latents active",
+        mean.kl,
+        looked.importance_weighted_bound,
+        config.importance_samples,
+        looked.active_latents,
+        model.latent_size,
+    )
+    return TrainResult(model, epochs, best_epoch, mean, looked)
 
 
 def _train_epoch(config: TrainConfig, step: Step, images: ImageSet, number: int) -> tuple[float, float]:
@@ -111,29 +135,28 @@ def _train_epoch(config: TrainConfig, step: Step, images: ImageSet, number: int)
         if time.monotonic() - shown > PROGRESS_SECONDS:
             shown = time.monotonic()
             log.info("epoch %d/%d  step %d of %d", number, config.epochs, i + 1, steps)
-    return -float(total) / steps, time.monotonic() - start
+    return float(total) / steps, time.monotonic() - start
 
 
-def _learning_rate(config: TrainConfig, steps: int) -> float | tf.keras.optimizers.schedules.LearningRateSchedule:
-    if config.schedule == "cosine":
-        return tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, decay_steps=steps)
-    return config.learning_rate
-
-
-def _make_step(config: TrainConfig, model: VAE, optimizer: tf.keras.optimizers.Optimizer) -> Step:
+def _make_step(config: TrainConfig, model: VAE, optimizer: tf.keras.optimizers.Optimizer, loss_of: Loss) -> Step:
     """One optimiser step as a compiled function.
 
     XLA fuses the many passes that Adam makes over the weights.
     """
+    noise_shape = [config.train_samples, config.batch_size, config.latent_size]
 
     @tf.function(jit_compile=True)
     def step(pixels: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        eps = tf.random.stateless_normal([config.batch_size, config.latent_size], [config.seed, number])
+        x = to_unit_interval(pixels)
+        if config.horizontal_flips:
+            x = random_flips(x, [config.seed, -1 - number])  # steps count from 0: not a seed of z
+        eps = tf.random.stateless_normal(noise_shape, [config.seed, number])
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(single_sample_elbo(model, to_unit_interval(pixels), eps).elbo)
+            drawn = draw(model, x, eps)
+            loss = loss_of(drawn, number)
         variables = model.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return loss
+        return tf.reduce_mean(drawn.elbo().elbo)
 
     return step
 
@@ -172,6 +195,7 @@ def _write_history(config: TrainConfig, result: TrainResult, workdir: str) -> No
         "config": dataclasses.asdict(config),
         "best_epoch": result.best_epoch,
         "test": result.test._asdict(),
+        "quality": result.quality and result.quality._asdict(),
         "epochs": [{**e._asdict(), "held_out": e.held_out._asdict(), "test": e.test._asdict()} for e in result.epochs],
     }
     with tf.io.gfile.GFile(os.path.join(workdir, "history.json"), "w") as file:

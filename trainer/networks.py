@@ -1,11 +1,16 @@
-"""The fully connected networks of the VAE (Kingma and Welling, 2014, arXiv 1312.6114, appendix C)."""
+"""The fully connected networks of the VAE (Kingma and Welling, 2014, arXiv 1312.6114, appendix C).
+
+A network takes an array [..., inputs] and returns a list of arrays, one for each of its `outputs`: the encoder's
+are loc and logvar of q(z0|x) and the context h, the decoder's are the parameters of p(x|z).
+"""
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from trainer.distributions import MIN_LOGVAR, Bernoulli, Gaussian
+Network = Callable[[tf.Tensor], list[tf.Tensor]]
 
 
 class Dense(tf.Module):
@@ -27,79 +32,29 @@ class Dense(tf.Module):
         return tf.matmul(x, self.w) + self.b
 
 
-class BernoulliMLP(tf.Module):
-    """Decoder p(x|z) = Bernoulli(sigmoid(W2 tanh(W1 z + b1) + b2)).
+class MLP(tf.Module):
+    """One tanh layer and linear outputs of it: y_k = W_k tanh(W x + b) + b_k.
 
-    It gives logits: a sigmoid stands only where somebody looks at an image.
-
-    Args:
-      inputs, hidden, outputs: sizes of z, of the hidden layer and of the image.
-    """
-
-    likelihood = Bernoulli
-
-    def __init__(
-        self, inputs: int, hidden: int, outputs: int, rng: np.random.Generator, dtype: tf.DType = tf.float32
-    ) -> None:
-        super().__init__()
-        self.hidden = Dense(inputs, hidden, rng, dtype)
-        self.logits = Dense(hidden, outputs, rng, dtype)
-
-    def __call__(self, z: tf.Tensor) -> Bernoulli:
-        """z: [..., inputs]; returns the distribution of x, [..., outputs]."""
-        return Bernoulli(self.logits(tf.tanh(self.hidden(z))))
-
-
-class GaussianMLP(tf.Module):
-    """N(mean, exp(logvar)) with both linear in one tanh layer: encoder q(z|x) or decoder p(x|z).
+    With outputs loc, logvar and h it is the encoder GaussianMLP, with logits the decoder BernoulliMLP.
 
     Args:
-      inputs, hidden, outputs: sizes of the input, of the hidden layer and of the variable.
-      min_logvar: lower bound of logvar, approached smoothly; none by default. A likelihood needs one.
+      inputs, hidden: sizes of the input and of the hidden layer.
+      outputs: size of each output.
     """
-
-    likelihood = Gaussian
 
     def __init__(
         self,
         inputs: int,
         hidden: int,
-        outputs: int,
+        outputs: Sequence[int],
         rng: np.random.Generator,
         dtype: tf.DType = tf.float32,
-        *,
-        min_logvar: float | None = None,
     ) -> None:
         super().__init__()
-        self._min_logvar = min_logvar
         self.hidden = Dense(inputs, hidden, rng, dtype)
-        self.loc = Dense(hidden, outputs, rng, dtype)
-        self.logvar = Dense(hidden, outputs, rng, dtype)
+        self.heads = [Dense(hidden, size, rng, dtype) for size in outputs]
 
-    def features(self, x: tf.Tensor) -> tf.Tensor:
-        """The hidden layer, [..., hidden]."""
-        return tf.tanh(self.hidden(x))
-
-    def head(self, features: tf.Tensor) -> Gaussian:
-        """The distribution, [..., outputs], that follows from the hidden layer."""
-        logvar = self.logvar(features)
-        if self._min_logvar is not None:
-            logvar = self._min_logvar + tf.nn.softplus(logvar - self._min_logvar)
-        return Gaussian(self.loc(features), logvar)
-
-    def __call__(self, x: tf.Tensor) -> Gaussian:
-        """x: [..., inputs]; returns the distribution, [..., outputs]."""
-        return self.head(self.features(x))
-
-
-def build_decoder(name: str, inputs: int, hidden: int, outputs: int, rng: np.random.Generator) -> tf.Module:
-    """The decoder called `name`.
-
-    Raises:
-      ValueError: no decoder has that name.
-    """
-    if name == "BernoulliMLP":
-        return BernoulliMLP(inputs, hidden, outputs, rng)
-    if name == "GaussianMLP":
-        return GaussianMLP(inputs, hidden, outputs, rng, min_logvar=MIN_LOGVAR)
-    raise ValueError(f"Unknown decoder type: {name}")
+    def __call__(self, x: tf.Tensor) -> list[tf.Tensor]:
+        """x: [..., inputs]; returns a [..., size] for each of `outputs`."""
+        features = tf.tanh(self.hidden(x))
+        return [head(features) for head in self.heads]

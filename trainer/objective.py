@@ -1,19 +1,40 @@
-"""The evidence lower bound."""
+"""The evidence lower bound: what is reported and what decides."""
 
+import math
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from trainer.distributions import log_normal_pdf
+from trainer.distributions import log_normal
 from trainer.vae import VAE
 
 
 class ELBO(NamedTuple):
-    """The bound and its two parts."""
+    """The bound and its parts."""
 
     elbo: tf.Tensor  # [..., B], nats per image
     reconstruction: tf.Tensor  # [..., B], nats: log p(x|z)
     kl: tf.Tensor  # [..., B], nats: log q(z|x) - log p(z), one draw's estimate of KL(q(z|x) || p(z))
+
+
+class Draw(NamedTuple):
+    """One draw of z with all that bounds and training objectives are made of."""
+
+    z: tf.Tensor  # [..., B, L]
+    reconstruction: tf.Tensor  # [..., B], nats: log p(x|z)
+    kl: tf.Tensor  # [..., B, L], nats: log q(z_i | x, those before it) - log p(z_i)
+
+    def elbo(self) -> ELBO:
+        """The draw's log-weight log p(x, z) / q(z|x) and its two parts."""
+        kl = tf.reduce_sum(self.kl, axis=-1)
+        return ELBO(self.reconstruction - kl, self.reconstruction, kl)
+
+
+def draw(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> Draw:
+    """Draws z ~ q(z|x) with the standard normal noise eps [..., B, L], for x [B, D] with pixels in [0, 1]."""
+    z, log_q = model.infer(x, eps)
+    log_prior = log_normal(z, tf.zeros_like(z), tf.zeros_like(z))
+    return Draw(z, model.decode(z).log_prob(x), log_q - log_prior)
 
 
 def single_sample_elbo(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> ELBO:
@@ -25,8 +46,25 @@ def single_sample_elbo(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> ELBO:
       x: [B, D], pixels in [0, 1].
       eps: [..., B, L], standard normal noise.
     """
-    z, log_q = model.infer(x, eps)
-    log_prior = log_normal_pdf(z, tf.zeros_like(z), tf.zeros_like(z))
-    reconstruction = model.decode(z).log_prob(x)
-    kl = log_q - log_prior
-    return ELBO(reconstruction - kl, reconstruction, kl)
+    return draw(model, x, eps).elbo()
+
+
+def elbo(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> ELBO:
+    """The mean of K draws' estimates, [B]: the same bound as one draw's, with less noise.
+
+    Args:
+      x: [B, D], pixels in [0, 1].
+      eps: [K, B, L], standard normal noise.
+    """
+    return ELBO(*(tf.reduce_mean(part, axis=0) for part in single_sample_elbo(model, x, eps)))
+
+
+def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:
+    """The bound of Burda et al. (2016, arXiv 1509.00519, equation 8), [B], nats: between the ELBO and log p(x).
+
+        IWAE-K = log 1/K sum_k p(x, z_k) / q(z_k|x)
+
+    Args:
+      log_weights: [K, B], the single-sample ELBOs of K draws.
+    """
+    return tf.reduce_logsumexp(log_weights, axis=0) - math.log(log_weights.shape[0])

@@ -1,82 +1,68 @@
 """The variational autoencoder with inverse autoregressive flow."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from trainer.config import TrainConfig
-from trainer.distributions import Bernoulli, Gaussian, log_normal_pdf
-from trainer.flows import MADE, IAFStep
-from trainer.networks import Dense, GaussianMLP, build_decoder
+from trainer.distributions import Gaussian, log_normal, smooth_clip
+from trainer.flows import FlowResult, IAFStep, LocationStep
+from trainer.likelihoods import LIKELIHOODS, Likelihood
+from trainer.networks import MLP, Network
+from trainer.resnet import ResNetDecoder, ResNetEncoder
+
+Step = Callable[[tf.Tensor, tf.Tensor], FlowResult]
+
+LOGVAR_BOUND = 12.0  # of q(z0|x), both ways: standard deviations from 1/400 to 400
 
 
 class Encoding(NamedTuple):
     """What the encoder says of an image."""
 
     q0: Gaussian  # q(z0|x), [B, L]: the posterior before the flow
-    h: tf.Tensor  # [B, H]: context of every IAF step
+    h: tf.Tensor | None  # [B, H]: context of every IAF step; None without a flow
 
 
 class Posterior(NamedTuple):
     """A draw from q(z|x)."""
 
     z: tf.Tensor  # [..., B, L]
-    log_q: tf.Tensor  # [..., B], nats: log q(z|x)
+    log_q: tf.Tensor  # [..., B, L], nats: log q(z_i | x, those before it); their sum is log q(z|x)
 
 
 class VAE(tf.Module):
-    """p(x|z) p(z) with z ~ N(0, I), and q(z|x) a Gaussian pushed through IAF steps.
+    """p(x|z) p(z) with z ~ N(0, I), and q(z|x) a Gaussian pushed through the steps of a flow.
 
     Args:
-      image_size: pixels of an image, D.
       latent_size: latents, L.
-      hidden_size: width of encoder, context h and decoder, H.
-      encoder: 'GaussianMLP'.
-      decoder: 'BernoulliMLP' or 'GaussianMLP'.
-      iaf_steps, iaf_hidden_size, gate_bias: the flow; no steps leave the posterior Gaussian.
-      rng: source of the initial weights.
-
-    Raises:
-      ValueError: unknown encoder or decoder.
+      encoder: [B, D] to loc and logvar [B, L] of q(z0|x), and with a flow to its context h [B, H].
+      decoder: [..., L] to the parameters of the likelihood, [..., D] each.
+      likelihood: the family of p(x|z).
+      iaf: the steps of the flow, in the order in which z passes them; none leave the posterior Gaussian.
     """
 
     def __init__(
         self,
-        image_size: int,
         latent_size: int,
-        hidden_size: int,
-        encoder: str,
-        decoder: str,
-        iaf_steps: int,
-        iaf_hidden_size: int,
-        gate_bias: float,
-        rng: np.random.Generator,
+        encoder: Network,
+        decoder: Network,
+        likelihood: type[Likelihood],
+        iaf: Sequence[Step] = (),
     ) -> None:
         super().__init__()
-        if encoder != "GaussianMLP":
-            raise ValueError(f"Unknown encoder type: {encoder}")
         self.latent_size = latent_size
-        self._encoder = GaussianMLP(image_size, hidden_size, latent_size, rng)
-        self._decoder = build_decoder(decoder, latent_size, hidden_size, image_size, rng)
-        self._context = Dense(hidden_size, hidden_size, rng) if iaf_steps else None
-        self._iaf = [IAFStep(MADE(latent_size, iaf_hidden_size, hidden_size, gate_bias, rng)) for _ in range(iaf_steps)]
-
-    @property
-    def iaf(self) -> list[IAFStep]:
-        """The steps of the flow, in the order in which z passes them."""
-        return self._iaf
-
-    @property
-    def likelihood(self) -> type[Bernoulli] | type[Gaussian]:
-        """The family of p(x|z)."""
-        return self._decoder.likelihood
+        self.likelihood = likelihood
+        self.encoder = encoder
+        self.decoder = decoder
+        self.iaf = list(iaf)
 
     def encode(self, x: tf.Tensor) -> Encoding:
         """x: [B, D], pixels in [0, 1]."""
-        features = self._encoder.features(x)
-        h = self._context(features) if self._context else features
-        return Encoding(self._encoder.head(features), h)
+        loc, logvar, *context = self.encoder(x)
+        q0 = Gaussian(loc, smooth_clip(logvar, -LOGVAR_BOUND, LOGVAR_BOUND))
+        return Encoding(q0, context[0] if context else None)
 
     def reparameterize(self, q0: Gaussian, eps: tf.Tensor) -> tf.Tensor:
         """z0 = mu + sigma eps, [..., B, L], for standard normal eps of that shape."""
@@ -93,31 +79,52 @@ class VAE(tf.Module):
         """
         q0, h = self.encode(x)
         z = self.reparameterize(q0, eps)
-        log_q = log_normal_pdf(z, q0.loc, q0.logvar)
-        for step in self._iaf:
-            z, log_det = step(z, h)
-            log_q -= log_det
+        log_q = log_normal(z, q0.loc, q0.logvar)
+        for step in self.iaf:
+            z, log_gates = step(z, h)
+            log_q = tf.reverse(log_q, axis=[-1]) - log_gates  # a step reverses the order of z
         return Posterior(z, log_q)
 
-    def decode(self, z: tf.Tensor) -> Bernoulli | Gaussian:
+    def decode(self, z: tf.Tensor) -> Likelihood:
         """p(x|z) for z [..., L]."""
-        return self._decoder(z)
+        return self.likelihood.from_network(*self.decoder(z))
 
     def sample(self, eps: tf.Tensor) -> tf.Tensor:
         """Mean images, [N, D], of draws eps [N, L] from the prior. The flow belongs to q(z|x) and has no part."""
         return self.decode(eps).mean()
 
 
-def build(config: TrainConfig, image_size: int) -> VAE:
+def build(config: TrainConfig, image_size: int, dtype: tf.DType = tf.float32) -> VAE:
     """The VAE that `config` describes, with weights drawn from its seed."""
+    rng = np.random.default_rng(config.seed)
+    latents, hidden = config.latent_size, config.hidden_size
+    encoder_outputs = [latents, latents, hidden] if config.iaf_steps else [latents, latents]
+    likelihood = LIKELIHOODS[config.likelihood]
     return VAE(
-        image_size=image_size,
-        latent_size=config.latent_size,
-        hidden_size=config.hidden_size,
-        encoder=config.encoder,
-        decoder=config.decoder,
-        iaf_steps=config.iaf_steps,
-        iaf_hidden_size=config.iaf_hidden_size,
-        gate_bias=config.gate_bias,
-        rng=np.random.default_rng(config.seed),
+        latents,
+        encoder=_encoder(config, image_size, encoder_outputs, rng, dtype),
+        decoder=_decoder(config, image_size, likelihood.NETWORK_OUTPUTS, rng, dtype),
+        likelihood=likelihood,
+        iaf=[_step(config, rng, dtype) for _ in range(config.iaf_steps)],
     )
+
+
+def _encoder(
+    config: TrainConfig, image_size: int, outputs: list[int], rng: np.random.Generator, dtype: tf.DType
+) -> Network:
+    if config.encoder == "GaussianResNet":
+        return ResNetEncoder(config.channels, config.blocks, outputs, rng, dtype)
+    return MLP(image_size, config.hidden_size, outputs, rng, dtype)
+
+
+def _decoder(config: TrainConfig, image_size: int, outputs: int, rng: np.random.Generator, dtype: tf.DType) -> Network:
+    if config.decoder.endswith("ResNet"):
+        return ResNetDecoder(config.latent_size, config.channels, config.blocks, outputs, rng, dtype)
+    return MLP(config.latent_size, config.hidden_size, [image_size] * outputs, rng, dtype)
+
+
+def _step(config: TrainConfig, rng: np.random.Generator, dtype: tf.DType) -> Step:
+    sizes = (config.latent_size, config.iaf_hidden_size, config.iaf_layers, config.hidden_size)
+    if config.iaf_location_only:
+        return LocationStep(*sizes, rng, dtype)
+    return IAFStep(*sizes, config.gate_bias, rng, dtype)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from trainer.config import TrainConfig
 from trainer.images import ImageSet
-from trainer.vae import VAE
+from trainer.vae import build
 
 
 @pytest.fixture(scope="session")
@@ -29,12 +29,14 @@ def tiny_config():
 
 @pytest.fixture(scope="session")
 def make_vae():
-    """A VAE of 12 pixels and 4 latents, or what the arguments say instead, with its initial weights."""
+    """A VAE of 12 pixels and 4 latents, or of what the settings say instead, with its initial weights.
 
-    def make(seed=0, **settings):
-        sizes = {"image_size": 12, "latent_size": 4, "hidden_size": 8, "iaf_steps": 3, "iaf_hidden_size": 6}
-        kinds = {"encoder": "GaussianMLP", "decoder": "BernoulliMLP", "gate_bias": 1.5}
-        return VAE(**sizes | kinds | settings, rng=np.random.default_rng(seed))
+    One with a ResNet takes 3072 pixels.
+    """
+    sizes = {"hidden_size": 8, "latent_size": 4, "iaf_steps": 3, "iaf_hidden_size": 6, "channels": 2}
+
+    def make(seed=0, image_size=12, dtype=tf.float32, **settings):
+        return build(TrainConfig(**sizes | settings, seed=seed), image_size, dtype)
 
     return make
 

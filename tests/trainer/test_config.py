@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from trainer.config import ConfigError, TrainConfig
+from trainer.config import DECODERS, ENCODERS, ConfigError, TrainConfig
 from trainer.errors import UserError
 from trainer.presets import PRESETS
 
@@ -15,24 +15,29 @@ WRONG_TYPES = {
     int: ["3", 2.5, True, None, [3]],
     float: ["0.1", True, None, [0.1]],
     str: [3, None, True, ["BernoulliMLP"]],
+    bool: [0, 1, 1.0, "true", None],
 }
+COUNTS = (
+    *("hidden_size", "channels", "blocks", "latent_size", "iaf_hidden_size", "iaf_layers"),
+    *("train_samples", "batch_size", "epochs", "eval_samples"),
+)
+NOT_NEGATIVE = ("iaf_steps", "kl_warmup_epochs", "free_bits", "warmup_epochs", "clip_norm", "importance_samples")
 OUT_OF_RANGE = [
+    *((name, value) for name in ("encoder", "decoder", "objective", "schedule") for value in ("", "linear", "ELBO")),
     ("encoder", "GaussianCNN"),
+    ("encoder", "BernoulliMLP"),
     ("decoder", "bernoulliMLP"),
-    ("schedule", "linear"),
-    ("hidden_size", 0),
-    ("iaf_hidden_size", 0),
-    ("batch_size", -32),
-    ("epochs", 0),
-    ("eval_samples", 0),
-    ("latent_size", 0),
-    ("iaf_steps", -1),
+    ("decoder", "GaussianCNN"),
+    *((name, value) for name in COUNTS for value in (0, -32)),
+    *((name, -1) for name in NOT_NEGATIVE),
+    ("warmup_epochs", 8),
+    ("warmup_epochs", 8.5),
     ("seed", -1),
-    ("seed", 2**64),
-    ("gate_bias", math.nan),
-    ("gate_bias", math.inf),
-    *(("learning_rate", value) for value in (0.0, -1e-3, 1.0, 3, math.nan, math.inf)),
-    *(("held_out_fraction", value) for value in (0.0, -0.1, 0.5, 2, math.nan)),
+    ("seed", 2**31),
+    *((name, value) for name, kind in FIELDS.items() if kind is float for value in (math.nan, math.inf, -math.inf)),
+    *(("learning_rate", value) for value in (0.0, -1e-3, 1.0, 3)),
+    *(("ema_decay", value) for value in (-0.1, 1.0, 2)),
+    *(("held_out_fraction", value) for value in (0.0, -0.1, 0.5, 2)),
 ]
 
 
@@ -81,12 +86,38 @@ def test_a_value_out_of_range_is_refused_by_name(name, value):
     [
         {"iaf_steps": 0, "latent_size": 1},
         {"iaf_steps": 1, "latent_size": 2},
-        {"hidden_size": 1, "iaf_hidden_size": 1, "batch_size": 1, "epochs": 1, "eval_samples": 1, "seed": 0},
+        dict.fromkeys(COUNTS, 1) | {"iaf_steps": 0},
+        dict.fromkeys(NOT_NEGATIVE, 0),
+        {"seed": 0, "ema_decay": 0},
+        {"seed": 2**31 - 1, "ema_decay": 0.9999},
         {"gate_bias": -2},
+        {"warmup_epochs": 7.99},
+        {"kl_warmup_epochs": 100.0, "free_bits": 3, "train_samples": 5},
+        {"objective": "iwae", "train_samples": 5},
+        *({"encoder": encoder, "decoder": decoder} for encoder in ENCODERS for decoder in DECODERS),
     ],
 )
 def test_a_value_at_its_bound_is_taken(settings):
     assert TrainConfig(**settings).to_dict().items() >= settings.items()
+
+
+@pytest.mark.parametrize(
+    ("decoder", "likelihood"),
+    [("BernoulliMLP", "Bernoulli"), ("GaussianResNet", "Gaussian"), ("DiscretizedLogisticMLP", "DiscretizedLogistic")],
+)
+def test_a_decoder_names_its_likelihood(decoder, likelihood):
+    assert TrainConfig(decoder=decoder).likelihood == likelihood
+
+
+@pytest.mark.parametrize("relaxed", [{"free_bits": 0.5}, {"kl_warmup_epochs": 1.0}])
+def test_iwae_has_no_kl_to_relax(relaxed):
+    message = refusal(objective="iwae", **relaxed)
+    assert message.startswith("objective: expected elbo with kl_warmup_epochs or free_bits")
+
+
+def test_a_constant_rate_has_no_warm_up():
+    expected = "warmup_epochs: expected 0 with a constant schedule, got 1.0"
+    assert refusal(schedule="constant", warmup_epochs=1.0) == expected
 
 
 def test_a_flow_needs_two_latents():

@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import tensorflow as tf
 
 import trainer.evaluate
-from trainer.evaluate import Evaluator, image_elbo, image_noise
-from trainer.images import to_unit_interval
+from trainer.evaluate import Evaluator, image_elbo, image_noise, quality
+from trainer.images import ImageSet, to_unit_interval
+from trainer.likelihoods import Bernoulli
 from trainer.objective import single_sample_elbo
-from trainer.vae import build
+from trainer.vae import VAE, build
 
 COUNT, SAMPLES, LATENTS = 20, 3, 8
 
@@ -50,9 +52,17 @@ def test_an_images_elbo_is_the_mean_of_its_draws(model, images, whole):
         np.testing.assert_allclose(part, np.mean(parts, axis=0), rtol=1e-6, atol=1e-3)
 
 
-@pytest.mark.parametrize("batch_size", [7, COUNT, 500])
-def test_the_evaluators_mean_is_the_mean_over_images(batch_size, model, images, whole, monkeypatch):
-    monkeypatch.setattr(trainer.evaluate, "BATCH_SIZE", batch_size)
+def test_an_images_elbo_does_not_depend_on_what_pads_its_batch(model, images, whole):
+    junk = np.random.default_rng(0).integers(0, 256, [9, 3072], dtype=np.uint8)
+    x = to_unit_interval(np.concatenate([images.pixels, junk]))
+    seeds = tf.constant(np.concatenate([images.noise_seeds, np.repeat(images.noise_seeds[:3], 3)]))
+    for part, expected in zip(image_elbo(model, x, seeds, SAMPLES), whole, strict=True):
+        np.testing.assert_allclose(part[:COUNT], expected, rtol=1e-6, atol=1e-3)
+
+
+@pytest.mark.parametrize("at_once", [1, 7 * SAMPLES, COUNT * SAMPLES, 2000])
+def test_the_evaluators_mean_is_the_mean_over_images(at_once, model, images, whole, monkeypatch):
+    monkeypatch.setattr(trainer.evaluate, "DRAWS_AT_ONCE", at_once)
     expected = [np.mean(part.numpy().astype(float)) for part in whole]
     np.testing.assert_allclose(Evaluator(model, SAMPLES)(images), expected, rtol=1e-6, atol=1e-3)
 
@@ -81,3 +91,32 @@ def test_noise_is_standard_normal_and_independent_between_seeds_draws_and_latent
     columns = np.concatenate([noise[0, :-1], noise[1, :-1], noise[0, 1:]], axis=1)  # the last ones: of the next seed
     correlation = np.corrcoef(columns, rowvar=False)
     assert np.abs(correlation - np.eye(3 * LATENTS)).max() < 5.0 / np.sqrt(2000)
+
+
+def test_the_importance_weighted_bound_is_that_of_each_images_own_draws(model, images, monkeypatch):
+    monkeypatch.setattr(trainer.evaluate, "DRAWS_AT_ONCE", 7 * SAMPLES)
+    noise = image_noise(tf.constant(images.noise_seeds), SAMPLES, LATENTS)
+    weights = single_sample_elbo(model, to_unit_interval(images.pixels), noise).elbo.numpy().astype(float)
+    expected = scipy.special.logsumexp(weights, axis=0, b=1.0 / SAMPLES).mean()
+    np.testing.assert_allclose(quality(model, images, SAMPLES).importance_weighted_bound, expected, rtol=1e-6)
+
+
+def test_the_importance_weighted_bound_starts_at_the_elbo_and_rises_with_its_draws(model, images):
+    bounds = {k: quality(model, images, k).importance_weighted_bound for k in (1, 10, 100)}
+    np.testing.assert_allclose(bounds[1], Evaluator(model, 1)(images).elbo, rtol=1e-6)
+    assert bounds[1] < bounds[10] < bounds[100]
+    assert all(bounds[k] > Evaluator(model, k)(images).elbo for k in (10, 100))
+
+
+@pytest.mark.parametrize("active", [0, 3, LATENTS])
+def test_an_active_latent_is_one_whose_posterior_mean_varies_over_the_images(active):
+    """The first latents' means vary by just enough and the others' too little; all have a mean that is not zero.
+
+    Without its correction for 50 draws, the unit variance of a posterior would alone make a latent active.
+    """
+    deviation = np.where(np.arange(LATENTS) < active, 0.2, 0.02)
+    encoder = lambda x: [3.0 + (x[:, :LATENTS] - 0.5) * 2.0 * deviation, tf.zeros([len(x), LATENTS])]  # noqa: E731
+    decoder = lambda z: [tf.zeros(tf.concat([tf.shape(z)[:-1], [3072]], axis=0))]  # noqa: E731
+    pixels = 255 * np.random.default_rng(0).integers(0, 2, [200, 3072], dtype=np.uint8)
+    images = ImageSet(pixels, np.arange(200, dtype=np.int64))
+    assert quality(VAE(LATENTS, encoder, decoder, Bernoulli), images, 50).active_latents == active

@@ -1,5 +1,7 @@
 """The SavedModel, loaded again, is the model."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.special
@@ -9,6 +11,7 @@ from trainer.config import DECODERS
 from trainer.evaluate import image_elbo
 from trainer.export import Servable, save
 from trainer.images import decode, noise_seed, pixel_model, preprocess, to_bytes, to_unit_interval
+from trainer.units import Units, read_units
 from trainer.vae import build
 
 COUNT, LATENTS = 9, 8
@@ -41,16 +44,26 @@ def pixels(images):
 
 
 @pytest.fixture(scope="module", params=DECODERS)
-def model(request, tiny_config, scramble):
-    config = {**tiny_config.to_dict(), "decoder": request.param}
-    return scramble(build(type(tiny_config).from_dict(config), 3072), scale=0.3)
+def config(request, tiny_config):
+    return dataclasses.replace(tiny_config, decoder=request.param, channels=2)
 
 
 @pytest.fixture(scope="module")
-def signatures(model, tiny_config, images, tmp_path_factory):
-    """The signatures of the model, saved and loaded."""
+def model(config, scramble):
+    return scramble(build(config, 3072), scale=0.3)
+
+
+@pytest.fixture(scope="module")
+def path(config, model, images, tmp_path_factory):
+    """The folder of the saved model."""
     path = str(tmp_path_factory.mktemp("model"))
-    save(Servable(model, pixel_model(images), tiny_config.eval_samples, preprocess), path)
+    save(Servable(model, pixel_model(images), config.eval_samples, preprocess), Units.of(config), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def signatures(path):
+    """The signatures of the model, saved and loaded."""
     loaded = tf.saved_model.load(path)
     yield loaded.signatures
     del loaded  # it owns the variables of its signatures
@@ -64,7 +77,7 @@ def evaluated(signatures, examples):
 def test_every_signature_takes_any_batch_and_says_its_shapes(signatures):
     image, encoded = ((None, 32, 32, 3), tf.uint8), ((None,), tf.string)
     latents, number, scalar = ((None, LATENTS), tf.float32), ((None,), tf.float32), ((), tf.int32)
-    numbers = dict.fromkeys((*PARTS, "independent_pixels", "ceiling"), number)
+    numbers = dict.fromkeys((*PARTS, "independent_pixels", "ceiling"), number) | {"fingerprint": ((None,), tf.int64)}
     expected = {
         "evaluate": ({"examples": encoded}, numbers),
         "reconstruct": ({"images": encoded}, {"images": image}),
@@ -84,10 +97,14 @@ def test_every_signature_takes_any_batch_and_says_its_shapes(signatures):
     assert described == expected
 
 
-def test_evaluate_is_the_elbo_of_the_same_images_and_ids(model, tiny_config, images, ids, evaluated):
-    expected = image_elbo(model, to_unit_interval(images.pixels), noise_seed(ids), tiny_config.eval_samples)
+def test_a_saved_model_says_what_its_elbo_is_measured_in(path, config):
+    assert read_units(path) == Units.of(config)
+
+
+def test_evaluate_is_the_elbo_of_the_same_images_and_ids(model, config, images, ids, evaluated):
+    expected = image_elbo(model, to_unit_interval(images.pixels), noise_seed(ids), config.eval_samples)
     for name, part in expected._asdict().items():
-        np.testing.assert_allclose(evaluated[name], part, rtol=1e-6, atol=1e-3)
+        np.testing.assert_allclose(evaluated[name], part, rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
@@ -95,13 +112,24 @@ def test_evaluate_does_not_depend_on_the_batch(batch_size, signatures, examples,
     for start in range(0, COUNT, batch_size):
         rows = slice(start, start + batch_size)
         for name, part in signatures["evaluate"](examples=examples[rows]).items():
-            np.testing.assert_allclose(part, evaluated[name][rows], rtol=1e-6, atol=1e-3)
+            np.testing.assert_allclose(part, evaluated[name][rows], rtol=1e-5, atol=1e-3)
 
 
 def test_evaluated_elbo_is_reconstruction_less_kl_and_below_its_ceiling(evaluated):
     np.testing.assert_allclose(evaluated["elbo"], evaluated["reconstruction"] - evaluated["kl"], rtol=1e-6, atol=1e-3)
     assert np.all(evaluated["reconstruction"] <= evaluated["ceiling"])
     assert evaluated["elbo"].mean() < evaluated["ceiling"].mean()
+
+
+def test_a_fingerprint_changes_with_the_id_and_with_the_image(signatures, evaluated, encoded, ids, example):
+    prints = lambda *examples: signatures["evaluate"](examples=tf.constant(examples))["fingerprint"].numpy()  # noqa: E731
+    (image, other), (name, another) = encoded.numpy()[:2], ids[:2]
+    same, new_id, new_image = prints(example(image, name), example(image, another), example(other, name))
+    assert len(set(evaluated["fingerprint"])) == COUNT
+    assert same == evaluated["fingerprint"][0]
+    assert len({same, new_id, new_image}) == 3
+    assert min(evaluated["fingerprint"]) >= 0
+    assert max(evaluated["fingerprint"]) < 2**31
 
 
 def test_the_bounds_are_those_of_the_training_images(model, images, evaluated):

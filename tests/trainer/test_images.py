@@ -15,6 +15,7 @@ from trainer.images import (
     ordered_batches,
     pixel_model,
     preprocess,
+    random_flips,
     shuffled_batches,
     to_bytes,
     to_unit_interval,
@@ -68,6 +69,26 @@ def test_to_bytes_undoes_to_unit_interval_for_every_grey_level():
     x = to_unit_interval(tf.constant(levels))
     np.testing.assert_allclose(x, levels / 255.0, rtol=1e-6)
     np.testing.assert_array_equal(to_bytes(x), levels)
+
+
+def test_a_flip_mirrors_left_and_right_and_leaves_the_rest(images):
+    x = to_unit_interval(images.pixels).numpy()
+    mirrored = x.reshape(-1, 32, 32, 3)[:, :, ::-1].reshape(x.shape)
+    flipped = random_flips(tf.constant(x), [0, 0]).numpy()
+    as_is, turned = (np.all(flipped == those, axis=1) for those in (x, mirrored))
+    assert np.all(as_is != turned)
+    assert 0 < turned.sum() < len(images)
+
+
+def test_every_other_image_is_flipped_as_a_function_of_the_seed():
+    x = tf.constant(np.resize(np.arange(2.0, dtype=np.float32).repeat(3), [1000, IMAGE_SIZE]))
+    which = lambda *seed: np.any(random_flips(x, list(seed)) != x, axis=1)  # noqa: E731
+    first = which(3, 5)
+    np.testing.assert_array_equal(which(3, 5), first)
+    for other in (first, which(3, 6), which(4, 5)):
+        assert abs(other.mean() - 0.5) < 5.0 * 0.5 / np.sqrt(1000)
+    for other in (which(3, 6), which(4, 5)):
+        assert 0.4 < np.mean(first == other) < 0.6
 
 
 def test_preprocess_decodes_rescales_and_keeps_the_id(images, png):

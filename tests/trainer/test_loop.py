@@ -12,11 +12,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import trainer.loop
 from trainer.config import TrainConfig
-from trainer.distributions import Bernoulli, Gaussian
 from trainer.errors import UserError
-from trainer.evaluate import Evaluator, MeanELBO
-from trainer.images import pixel_model, to_unit_interval
+from trainer.evaluate import Evaluator, MeanELBO, quality
+from trainer.images import hold_out, pixel_model, to_unit_interval
+from trainer.likelihoods import Bernoulli, DiscretizedLogistic, GaussianPixels
 from trainer.loop import train_and_evaluate
+from trainer.objective import single_sample_elbo
 from trainer.vae import build
 
 
@@ -48,15 +49,16 @@ def trained(run):
 
 
 @pytest.fixture
-def quick(tmp_path, tiny_config, train, unseen):
-    """A run of one epoch of two steps, of a model that XLA compiles soon."""
+def quick_config(tiny_config):
+    """One epoch of two steps, of a model that XLA compiles soon."""
     few = {"batch_size": 128, "epochs": 1, "iaf_steps": 0, "latent_size": 1}
+    return lambda **settings: dataclasses.replace(tiny_config, **few | settings)
 
-    def start(**settings):
-        config = dataclasses.replace(tiny_config, **few | settings)
-        return train_and_evaluate(config, train, unseen, str(tmp_path))
 
-    return start
+@pytest.fixture
+def quick(tmp_path, quick_config, train, unseen):
+    """A run of that."""
+    return lambda **settings: train_and_evaluate(quick_config(**settings), train, unseen, str(tmp_path))
 
 
 def independent_pixels(family, train, unseen):
@@ -85,7 +87,31 @@ def test_the_elbo_rises_and_beats_the_best_model_that_ignores_the_image(trained,
 
 def test_a_gaussian_model_without_flow_at_a_constant_rate_learns_too(run, train, unseen):
     result, _ = run(decoder="GaussianMLP", iaf_steps=0, schedule="constant", epochs=6)
-    assert result.test.elbo > independent_pixels(Gaussian, train, unseen) + 100.0
+    assert result.test.elbo > independent_pixels(GaussianPixels, train, unseen) + 100.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"iaf_steps": 1, "kl_warmup_epochs": 2.0, "free_bits": 0.05},
+        {"iaf_steps": 1, "objective": "iwae", "train_samples": 3},
+        {"iaf_steps": 1, "iaf_layers": 2, "iaf_location_only": True, "clip_norm": 100.0, "warmup_epochs": 1.0},
+        {"iaf_steps": 0, "encoder": "GaussianResNet", "decoder": "BernoulliResNet", "channels": 4, "ema_decay": 0.5},
+    ],
+    ids=["relaxed", "iwae", "location-only", "ResNet"],
+)
+def test_every_recipe_learns(settings, run, train, unseen):
+    result, _ = run(**settings)
+    assert result.test.elbo > independent_pixels(Bernoulli, train, unseen)
+
+
+@pytest.mark.slow
+def test_a_discretized_logistic_learns_and_has_bits(run, train, unseen, caplog):
+    caplog.set_level("INFO")
+    result, _ = run(decoder="DiscretizedLogisticMLP", iaf_steps=0, horizontal_flips=True)
+    assert result.test.elbo > independent_pixels(DiscretizedLogistic, train, unseen)
+    assert f"{-result.test.elbo / (3072 * math.log(2.0)):.3f} bits/dim" in caplog.text
 
 
 def test_the_result_is_the_model_of_the_best_epoch_with_all_its_draws(trained, tiny_config, unseen):
@@ -108,6 +134,7 @@ def test_history_is_the_result_and_its_config_as_json(trained, tiny_config):
     assert TrainConfig.from_dict(history["config"]) == tiny_config
     assert history["best_epoch"] == result.best_epoch
     assert history["test"] == result.test._asdict()
+    assert history["quality"] is result.quality is None, "nobody asked for importance samples"
     assert [epoch["epoch"] for epoch in history["epochs"]] == list(range(1, tiny_config.epochs + 1))
     for written, epoch in zip(history["epochs"], result.epochs, strict=True):
         assert written["held_out"] == epoch.held_out._asdict()
@@ -158,6 +185,59 @@ def test_the_held_out_elbo_chooses_the_epoch_and_the_test_elbo_never(
     for weights, chosen in zip(weights_of(result.model), script.weights[best - 1], strict=True):
         np.testing.assert_array_equal(weights, chosen)
     assert not np.array_equal(script.weights[0][0], script.weights[1][0])
+
+
+@pytest.mark.slow
+def test_with_a_decay_the_averaged_weights_are_evaluated_and_returned(quick, unseen, monkeypatch, weights_of):
+    seen = {}
+    for decay in (0.0, 0.75):
+        script = Script(unseen, [-3.0, -2.0, -1.0], [0.0] * 3)
+        monkeypatch.setattr(trainer.loop, "Evaluator", script)
+        result = quick(batch_size=270, epochs=3, ema_decay=decay)  # one step an epoch
+        seen[decay] = script.weights
+    mean = seen[0.0][0]
+    for trained, averaged in zip(seen[0.0], seen[0.75], strict=True):
+        mean = [0.75 * old + 0.25 * new for old, new in zip(mean, trained, strict=True)]
+        for weights, expected in zip(averaged, mean, strict=True):
+            np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-7)
+    for weights, expected in zip(weights_of(result.model), seen[0.75][2], strict=True):
+        np.testing.assert_array_equal(weights, expected)
+
+
+STILL = {"learning_rate": 1e-30, "schedule": "constant", "latent_size": 8}  # the weights stay what they were
+
+
+@pytest.fixture
+def initial_elbo(quick_config, train):
+    """The mean ELBO at the initial weights of the images that are trained on, and the same if all were white."""
+    config = quick_config(**STILL)
+    model, x = build(config, 3072), to_unit_interval(hold_out(train, config.held_out_fraction, config.seed)[0].pixels)
+    eps = tf.random.stateless_normal([50, len(x), config.latent_size], [7, 7])
+    shown, white = (np.mean(single_sample_elbo(model, images, eps).elbo) for images in (x, tf.ones_like(x)))
+    assert abs(shown - white) > 2.0
+    return shown, white
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"free_bits": 1000.0, "kl_warmup_epochs": 9.0}, {"objective": "iwae", "train_samples": 10}],
+    ids=["relaxed", "iwae"],
+)
+def test_the_reported_training_elbo_is_the_elbo_whatever_is_minimised(settings, quick, initial_elbo):
+    assert quick(**STILL, **settings).epochs[0].train_elbo == pytest.approx(initial_elbo[0], abs=0.5)
+
+
+def test_what_random_flips_make_of_the_images_is_trained_on(quick, initial_elbo, monkeypatch):
+    monkeypatch.setattr(trainer.loop, "random_flips", lambda x, seed: tf.ones_like(x))
+    assert quick(**STILL, horizontal_flips=True).epochs[0].train_elbo == pytest.approx(initial_elbo[1], abs=0.5)
+
+
+def test_importance_samples_give_a_closer_look(quick, tmp_path, unseen, caplog):
+    caplog.set_level("INFO")
+    result = quick(importance_samples=6)
+    assert result.quality == quality(result.model, unseen, 6)
+    assert json.loads((tmp_path / "history.json").read_text())["quality"] == result.quality._asdict()
+    assert "bits/dim" not in caplog.text, "a cross entropy has no bits"
 
 
 def test_no_held_out_image_is_trained_on(quick, train, unseen, monkeypatch):

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 import trainer
 from trainer.__main__ import main
+from trainer.config import TrainConfig
+from trainer.units import Units, read_units
 
 SIZES = {"hidden_size": 8, "latent_size": 2, "iaf_steps": 1, "iaf_hidden_size": 4}
 SETTINGS = {**SIZES, "batch_size": 16, "epochs": 2, "eval_samples": 2}
@@ -62,6 +64,7 @@ def test_a_run_leaves_a_model_its_history_and_its_scalars(start, folder):
     history = json.loads((folder / "out" / "history.json").read_text())
     assert history["config"].items() >= {**SETTINGS, "epochs": 1}.items(), "--epochs goes before the recipe"
     assert list((folder / "out").glob("events.out.tfevents.*"))
+    assert read_units(str(folder / "out" / "model")) == Units.of(TrainConfig.from_dict(history["config"]))
     records = list(tf.data.TFRecordDataset(tf.io.gfile.glob(str(folder / "test-*")), "GZIP").as_numpy_iterator())
     served = tf.saved_model.load(str(folder / "out" / "model"))
     evaluated = served.signatures["evaluate"](examples=tf.constant(records))
@@ -91,9 +94,11 @@ def test_a_batch_larger_than_the_data_is_named(refused, folder):
         (b"[1]", "expected a JSON object of settings, got list"),
         (b'{"latents": 3}', "setting: expected one of encoder, decoder"),
         (b'{"epochs": "3"}', "epochs: expected a value of type int, got '3'"),
-        (b'{"learning_rate": NaN}', "learning_rate: expected a number between 0 and 1, got nan"),
+        (b'{"horizontal_flips": 1}', "horizontal_flips: expected a value of type bool, got 1"),
+        (b'{"learning_rate": NaN}', "learning_rate: expected a finite number, got nan"),
+        (b'{"learning_rate": 2}', "learning_rate: expected a number between 0 and 1, got 2"),
     ],
-    ids=["no JSON", "no text", "no object", "unknown setting", "wrong type", "out of range"],
+    ids=["no JSON", "no text", "no object", "unknown setting", "wrong type", "number", "not finite", "out of range"],
 )
 def test_a_recipe_that_cannot_be_is_explained(written, complaint, refused, folder):
     (folder / "config.json").write_bytes(written)

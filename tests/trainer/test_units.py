@@ -1,0 +1,69 @@
+"""Two numbers compare only if their models say the same of them."""
+
+import dataclasses
+import shutil
+
+import pytest
+
+from trainer.config import DECODERS, TrainConfig
+from trainer.errors import UserError
+from trainer.units import FILE, Units, read_units, write_units
+
+
+def test_units_are_those_of_the_likelihood_and_the_draws():
+    config = TrainConfig(decoder="DiscretizedLogisticResNet", eval_samples=7)
+    likelihood, measure, scaling, samples = Units.of(config)
+    assert (likelihood, samples) == ("DiscretizedLogistic", 7)
+    assert "probability of 8-bit pixels" in measure
+    assert "[0, 1]" in scaling
+
+
+def test_what_changes_no_number_changes_no_units():
+    config = TrainConfig()
+    same = dataclasses.replace(config, decoder="BernoulliResNet", encoder="GaussianResNet", epochs=1, free_bits=1.0)
+    assert Units.of(same) == Units.of(config)
+
+
+def test_another_likelihood_or_number_of_draws_is_another_unit():
+    configs = [TrainConfig(decoder=f"{name}MLP") for name in ("Bernoulli", "Gaussian", "DiscretizedLogistic")]
+    assert len({Units.of(config) for config in (*configs, TrainConfig(eval_samples=5))}) == 4
+
+
+def test_units_read_as_one_sentence():
+    text = str(Units.of(TrainConfig(eval_samples=7)))
+    assert text == "Bernoulli (nats per image, cross entropy of grey values), pixels / 255, in [0, 1], K = 7"
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_units_survive_being_written(decoder, tmp_path):
+    units = Units.of(TrainConfig(decoder=decoder))
+    write_units(units, str(tmp_path / "model"))
+    assert read_units(str(tmp_path / "model")) == units
+
+
+def test_units_are_copied_with_their_model(tmp_path):
+    units = Units.of(TrainConfig())
+    write_units(units, str(tmp_path / "model"))
+    shutil.copytree(tmp_path / "model", tmp_path / "pushed" / "1")
+    shutil.rmtree(tmp_path / "model")
+    assert read_units(str(tmp_path / "pushed" / "1")) == units
+
+
+def test_units_are_written_over(tmp_path):
+    for samples in (100, 2):
+        write_units(Units.of(TrainConfig(eval_samples=samples)), str(tmp_path))
+    assert read_units(str(tmp_path)).samples == 2
+
+
+@pytest.mark.parametrize(
+    "written",
+    [None, b"", b"{", b"\xff\xfe", b"null", b"[1, 2, 3, 4]", b'{"likelihood": "Bernoulli"}', b'{"nats": 1}'],
+)
+def test_a_model_that_does_not_say_is_named(written, tmp_path):
+    if written is not None:
+        write_units(Units.of(TrainConfig()), str(tmp_path))
+        (tmp_path / FILE).write_bytes(written)
+    with pytest.raises(UserError) as caught:
+        read_units(str(tmp_path))
+    assert str(tmp_path) in str(caught.value)
+    assert FILE in str(caught.value)
