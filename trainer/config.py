@@ -27,6 +27,7 @@ class TrainConfig:
     channels: int = 48  # of a ResNet at 16x16; twice as many at 8x8
     blocks: int = 1  # of a ResNet, at each of the two resolutions
     latent_size: int = 500
+    latent_maps: bool = False  # of ResNets: latents and h are 8x8 feature maps, not dense outputs of them
     iaf_steps: int = 3
     iaf_hidden_size: int = 500
     iaf_layers: int = 1  # hidden layers of a step's MADE
@@ -70,8 +71,17 @@ class TrainConfig:
         _one_of("schedule", self.schedule, SCHEDULES)
         if self.objective == "iwae" and (self.kl_warmup_epochs or self.free_bits):
             raise ConfigError("objective", "elbo with kl_warmup_epochs or free_bits, which iwae has no KL for", "iwae")
+        if self.latent_maps:
+            self._check_latent_maps()
         if self.schedule == "constant" and self.warmup_epochs:
             raise ConfigError("warmup_epochs", "0 with a constant schedule", self.warmup_epochs)
+
+    def _check_latent_maps(self) -> None:
+        if not (self.encoder.endswith("ResNet") and self.decoder.endswith("ResNet")):
+            raise ConfigError("latent_maps", "ResNets as encoder and decoder", f"{self.encoder}, {self.decoder}")
+        for name in ("latent_size", "hidden_size"):
+            if getattr(self, name) % 64:
+                raise ConfigError(name, "a multiple of 64, cells of an 8x8 map, with latent_maps", getattr(self, name))
 
     def _check_ranges(self) -> None:
         counts = ("hidden_size", "channels", "blocks", "iaf_hidden_size", "iaf_layers", "train_samples", "batch_size")

@@ -72,19 +72,48 @@ class ResidualBlock(tf.Module):
         return x + self.second(tf.nn.elu(self.first(tf.nn.elu(x))))
 
 
+class Flat(tf.Module):
+    """A layer of feature maps between flat arrays: it hides that latents are maps from all who need no maps.
+
+    Args:
+      conv: the layer.
+      channels: of its input.
+    """
+
+    def __init__(self, conv: Conv, channels: int) -> None:
+        super().__init__()
+        self.conv = conv
+        self._channels = channels
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """x: [..., LOW * LOW * channels]; returns [N, LOW * LOW * outputs], leading axes made one."""
+        maps = self.conv(tf.reshape(x, [-1, LOW, LOW, self._channels]))
+        return tf.reshape(maps, [-1, LOW * LOW * maps.shape[-1]])
+
+
+def dense_or_maps(inputs: int, outputs: int, maps: bool, rng: np.random.Generator, dtype: tf.DType) -> Dense | Flat:
+    """A layer between flat arrays of `inputs` and `outputs`: dense, or as 8x8 feature maps a 3x3 convolution."""
+    if not maps:
+        return Dense(inputs, outputs, rng, dtype)
+    cells = LOW * LOW
+    return Flat(Conv(inputs // cells, outputs // cells, 3, 1, rng, dtype), inputs // cells)
+
+
 class ResNetEncoder(tf.Module):
     """Images to linear outputs of the last feature map.
 
     Args:
       channels: C, at 16x16; twice as many at 8x8.
       blocks: residual blocks at each of the two resolutions.
-      outputs: size of each output.
+      maps: whether an output is 8x8 feature maps, flattened, each cell a function of its part of the image.
+      outputs: size of each output; multiples of 64 if they are maps.
     """
 
     def __init__(
         self,
         channels: int,
         blocks: int,
+        maps: bool,
         outputs: Sequence[int],
         rng: np.random.Generator,
         dtype: tf.DType = tf.float32,
@@ -96,14 +125,15 @@ class ResNetEncoder(tf.Module):
             Conv(channels, 2 * channels, 4, 2, rng, dtype),
             *(ResidualBlock(2 * channels, rng, dtype) for _ in range(blocks)),
         ]
-        self.heads = [Dense(LOW * LOW * 2 * channels, size, rng, dtype) for size in outputs]
+        self._features = LOW * LOW * 2 * channels
+        self.heads = [dense_or_maps(self._features, size, maps, rng, dtype) for size in outputs]
 
     def __call__(self, x: tf.Tensor) -> list[tf.Tensor]:
         """x: [B, 3072] in [0, 1]; returns a [B, size] for each of `outputs`."""
         features = tf.reshape(2.0 * x - 1.0, [-1, SIDE, SIDE, COLOURS])
         for layer in self.layers:
             features = layer(features)
-        features = tf.reshape(tf.nn.elu(features), [-1, self.heads[0].w.shape[0]])
+        features = tf.reshape(tf.nn.elu(features), [-1, self._features])
         return [head(features) for head in self.heads]
 
 
@@ -112,7 +142,7 @@ class ResNetDecoder(tf.Module):
 
     Args:
       inputs: latents, L.
-      channels, blocks: as the encoder's, in reverse order.
+      channels, blocks, maps: as the encoder's, in reverse order.
       outputs: number of arrays.
     """
 
@@ -121,13 +151,14 @@ class ResNetDecoder(tf.Module):
         inputs: int,
         channels: int,
         blocks: int,
+        maps: bool,
         outputs: int,
         rng: np.random.Generator,
         dtype: tf.DType = tf.float32,
     ) -> None:
         super().__init__()
         self._channels, self._outputs = channels, outputs
-        self.dense = Dense(inputs, LOW * LOW * 2 * channels, rng, dtype)
+        self.first = dense_or_maps(inputs, LOW * LOW * 2 * channels, maps, rng, dtype)
         self.layers: list[Layer] = [
             *(ResidualBlock(2 * channels, rng, dtype) for _ in range(blocks)),
             Upsample(2 * channels, channels, rng, dtype),
@@ -137,7 +168,7 @@ class ResNetDecoder(tf.Module):
 
     def __call__(self, z: tf.Tensor) -> list[tf.Tensor]:
         """z: [..., L]; returns `outputs` arrays [..., 3072]."""
-        features = tf.reshape(self.dense(z), [-1, LOW, LOW, 2 * self._channels])
+        features = tf.reshape(self.first(z), [-1, LOW, LOW, 2 * self._channels])
         for layer in self.layers:
             features = layer(features)
         pixels = self.last(tf.nn.elu(features))

@@ -113,13 +113,15 @@ def _encoder(
     config: TrainConfig, image_size: int, outputs: list[int], rng: np.random.Generator, dtype: tf.DType
 ) -> Network:
     if config.encoder == "GaussianResNet":
-        return ResNetEncoder(config.channels, config.blocks, outputs, rng, dtype)
+        return ResNetEncoder(config.channels, config.blocks, config.latent_maps, outputs, rng, dtype)
     return MLP(image_size, config.hidden_size, outputs, rng, dtype)
 
 
 def _decoder(config: TrainConfig, image_size: int, outputs: int, rng: np.random.Generator, dtype: tf.DType) -> Network:
     if config.decoder.endswith("ResNet"):
-        return ResNetDecoder(config.latent_size, config.channels, config.blocks, outputs, rng, dtype)
+        return ResNetDecoder(
+            config.latent_size, config.channels, config.blocks, config.latent_maps, outputs, rng, dtype
+        )
     return MLP(config.latent_size, config.hidden_size, [image_size] * outputs, rng, dtype)
 
 

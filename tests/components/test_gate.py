@@ -34,7 +34,7 @@ def serialize(label, ease, luck):
 
 
 class Says(tf.Module):
-    """A model whose ELBO is `elbo` on average, `label_3` nats better on images of label 3, and has `luck` of its own."""
+    """A model whose ELBO is `elbo` on average, `label_3` nats better on label 3, and has `luck` of its own."""
 
     def __init__(self, elbo, luck=0.0, label_3=0.0):
         super().__init__()

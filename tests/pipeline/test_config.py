@@ -21,6 +21,8 @@ def config(tmp_path):
         ("max_regression", math.nan, "not negative, got nan"),
         ("max_regression", math.inf, "not negative, got inf"),
         ("min_elbo", math.nan, "a finite number of nats per image, got nan"),
+        ("min_label_elbo", math.inf, "a finite number of nats per image, got inf"),
+        ("tune", -1, "a number of trials that is not negative, got -1"),
         ("data_dir", "/no/such/folder", "a folder that exists, got '/no/such/folder'"),
         ("manual_dir", "/no/such/folder", "a folder that exists, got '/no/such/folder'"),
     ],

@@ -17,32 +17,26 @@ def tell(story, name, message, *arguments):
 
 
 def test_a_component_has_one_line_with_its_seconds(story):
-    tell(story, "absl", "Component %s is running.", "Transform")
-    tell(story, "absl", "Component %s is finished.", "Transform")
+    story.starts("Transform")
+    story.ends(cached=False)
     (line,) = story._stream.getvalue().splitlines()
     assert line.split()[0] == "Transform"
     assert line.endswith(" s")
 
 
 def test_a_cached_component_says_so(story):
-    tell(story, "absl", "Component %s is running.", "Trainer")
-    tell(story, "absl", "A cached execution %d is used.", 3)
-    tell(story, "absl", "Component %s is finished.", "Trainer")
+    story.starts("Trainer")
+    story.ends(cached=True)
     assert story._stream.getvalue().split() == ["Trainer", "cached"]
 
 
 def test_what_the_project_logs_stands_inside_its_component(story):
-    tell(story, "absl", "Component %s is running.", "Trainer")
+    story.starts("Trainer")
     tell(story, "trainer.loop", "epoch %d", 1)
-    tell(story, "absl", "Component %s is finished.", "Trainer")
+    story.ends(cached=False)
     lines = story._stream.getvalue().splitlines()
     assert [line.split()[0] for line in lines] == ["Trainer", "epoch", "Trainer"]
     assert lines[1].startswith("  epoch 1")
-
-
-def test_other_messages_of_tfx_do_not_reach_the_console(story):
-    tell(story, "absl", "MetadataStore with DB connection initialized")
-    assert story._stream.getvalue() == ""
 
 
 def test_native_output_goes_to_the_log_file_and_the_console_stays_clean(tmp_path, capfd):

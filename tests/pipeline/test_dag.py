@@ -27,6 +27,17 @@ def test_nothing_is_trained_on_data_that_were_not_validated(config):
     assert "StrictExampleValidator" in upstream(create_pipeline(config), "Trainer")
 
 
+def test_nothing_is_trained_that_could_not_be_compared(config):
+    tuning = dataclasses.replace(config, tune=3)
+    assert {"LastBlessedModel", "UnitsCheck"} <= upstream(create_pipeline(config), "Trainer")
+    assert {"LastBlessedModel", "UnitsCheck"} <= upstream(create_pipeline(tuning), "Tuner")
+
+
+def test_a_tuner_is_there_when_asked_for_and_feeds_the_trainer(config):
+    assert "Tuner" not in {node.id for node in create_pipeline(config).components}
+    assert "Tuner" in upstream(create_pipeline(dataclasses.replace(config, tune=3)), "Trainer")
+
+
 def test_nothing_is_pushed_that_was_not_evaluated(config):
     assert {"Evaluator", "LastBlessedModel"} <= upstream(create_pipeline(config), "AtomicPusher")
 

@@ -115,6 +115,25 @@ def test_iwae_has_no_kl_to_relax(relaxed):
     assert message.startswith("objective: expected elbo with kl_warmup_epochs or free_bits")
 
 
+RESNETS = {"encoder": "GaussianResNet", "decoder": "GaussianResNet"}
+MAPS = {**RESNETS, "latent_maps": True, "latent_size": 128, "hidden_size": 64}
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"encoder": "GaussianMLP"}, "latent_maps: expected ResNets as encoder and decoder, got 'GaussianMLP, Gau"),
+        ({"decoder": "BernoulliMLP"}, "latent_maps: expected ResNets as encoder and decoder, got 'GaussianResNet, Be"),
+        ({"latent_size": 65}, "latent_size: expected a multiple of 64"),
+        ({"hidden_size": 32}, "hidden_size: expected a multiple of 64"),
+    ],
+)
+def test_latent_maps_are_of_resnets_and_have_64_cells(other, message):
+    assert TrainConfig(**MAPS).latent_maps
+    assert not TrainConfig(**MAPS | other | {"latent_maps": False}).latent_maps
+    assert refusal(**MAPS | other).startswith(message)
+
+
 def test_a_constant_rate_has_no_warm_up():
     expected = "warmup_epochs: expected 0 with a constant schedule, got 1.0"
     assert refusal(schedule="constant", warmup_epochs=1.0) == expected

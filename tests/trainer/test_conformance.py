@@ -25,9 +25,11 @@ from trainer.vae import build
 
 BATCH, LATENTS, CONTEXT, PIXELS = 2, 4, 3, 3072
 SIZES = {"hidden_size": CONTEXT, "latent_size": LATENTS, "iaf_hidden_size": 5, "channels": 2}
+RESNETS = {"encoder": "GaussianResNet", "decoder": "BernoulliResNet"}
 SETTINGS = {
     **{f"{decoder}, flow of {n}": {"decoder": decoder, "iaf_steps": n} for decoder in DECODERS for n in (0, 2)},
     "ResNet encoder": {"encoder": "GaussianResNet"},
+    "latent maps": {**RESNETS, "latent_maps": True, "latent_size": 64, "hidden_size": 64},
     "deep flow": {"iaf_layers": 2},
     "location-only flow": {"iaf_location_only": True},
 }
@@ -46,7 +48,7 @@ def whole(settings):
     size = PIXELS if "ResNet" in config.encoder + config.decoder else 12
     return Case(
         lambda _, dtype: build(config, size, dtype),
-        [size, LATENTS],
+        [size, config.latent_size],
         [(), (), ()],
         lambda vae, x, eps: list(single_sample_elbo(vae, x, eps)),
     )
@@ -55,8 +57,8 @@ def whole(settings):
 STEP = ([LATENTS, CONTEXT], [(LATENTS,), (LATENTS,)])
 CASES = {
     "MLP": Case(lambda rng, dtype: MLP(4, 5, [3, 2], rng, dtype), [4], [(3,), (2,)]),
-    "ResNetEncoder": Case(lambda rng, dtype: ResNetEncoder(2, 1, [3, 2], rng, dtype), [PIXELS], [(3,), (2,)]),
-    "ResNetDecoder": Case(lambda rng, dtype: ResNetDecoder(3, 2, 1, 2, rng, dtype), [3], [(PIXELS,), (PIXELS,)]),
+    "ResNetEncoder": Case(lambda rng, dtype: ResNetEncoder(2, 1, False, [3, 2], rng, dtype), [PIXELS], [(3,), (2,)]),
+    "ResNetDecoder": Case(lambda rng, dtype: ResNetDecoder(3, 2, 1, False, 2, rng, dtype), [3], [(PIXELS,)] * 2),
     "IAFStep": Case(lambda rng, dtype: IAFStep(LATENTS, 5, 1, CONTEXT, 1.5, rng, dtype), *STEP),
     "IAFStep of two layers": Case(lambda rng, dtype: IAFStep(LATENTS, 5, 2, CONTEXT, 1.5, rng, dtype), *STEP),
     "LocationStep": Case(lambda rng, dtype: LocationStep(LATENTS, 5, 1, CONTEXT, rng, dtype), *STEP),

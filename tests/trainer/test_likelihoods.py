@@ -142,7 +142,7 @@ def test_samples_fall_where_log_prob_says(name, rng):
     np.testing.assert_allclose(below[-1], 1.0, atol=1e-6)
     draws = 20_000
     samples = type(p)(*(tf.repeat(parameter[None], draws, 0) for parameter in parameters_of(p))).sample([1, 2]).numpy()
-    for i in np.unique(np.linspace(0, len(support) - 1, 200).astype(int)):
+    for i in np.unique(np.linspace(0, len(support) - 1, 256).astype(int)):
         expected, error = below[i], np.sqrt(np.clip(below[i] * (1.0 - below[i]), 1e-4, 1.0) / draws)
         share = np.mean(samples <= support[i] + 1e-9, axis=0)
         assert np.all(np.abs(share - expected) < 5.0 * error)

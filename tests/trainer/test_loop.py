@@ -21,6 +21,9 @@ from trainer.objective import single_sample_elbo
 from trainer.vae import build
 
 
+RESNETS = {"encoder": "GaussianResNet", "decoder": "BernoulliResNet", "channels": 4}
+
+
 @pytest.fixture(scope="module")
 def train(make_images):
     return make_images(300, seed=1)
@@ -97,7 +100,7 @@ def test_a_gaussian_model_without_flow_at_a_constant_rate_learns_too(run, train,
         {"iaf_steps": 1, "kl_warmup_epochs": 2.0, "free_bits": 0.05},
         {"iaf_steps": 1, "objective": "iwae", "train_samples": 3},
         {"iaf_steps": 1, "iaf_layers": 2, "iaf_location_only": True, "clip_norm": 100.0, "warmup_epochs": 1.0},
-        {"iaf_steps": 0, "encoder": "GaussianResNet", "decoder": "BernoulliResNet", "channels": 4, "ema_decay": 0.5},
+        {"iaf_steps": 0, "latent_size": 64, "hidden_size": 64, "latent_maps": True, "ema_decay": 0.5} | RESNETS,
     ],
     ids=["relaxed", "iwae", "location-only", "ResNet"],
 )
