@@ -169,16 +169,16 @@ def with_a_linear_flow_to_a_correlated_posterior_every_weight_is_the_evidence():
 
 
 def a_latents_log_q_is_its_log_density_given_those_before_it():
-    """One step leaves the last latent first: each is conditioned on those that stand after it."""
+    """One step sees the latents in their own order: each is conditioned on those that stand before it."""
     model, x = correlated_model()
     mean, covariance = model.posterior_mean(x), np.linalg.inv(model.posterior_precision())
     for kind in (LocationStep, IAFStep):
         z, log_q = exact_linear_flow(model, [kind]).infer(tf.constant(x), normal(BATCH, LATENTS))
         apart = z.numpy() - mean
-        of_those_after = [
-            scipy.stats.multivariate_normal(cov=covariance[i:, i:]).logpdf(apart[:, i:]) for i in range(LATENTS)
+        of_the_first = [
+            scipy.stats.multivariate_normal(cov=covariance[:i, :i]).logpdf(apart[:, :i]) for i in range(1, LATENTS + 1)
         ]
-        expected = -np.diff(np.stack([*of_those_after, np.zeros(BATCH)], axis=-1))
+        expected = np.diff(np.stack([np.zeros(BATCH), *of_the_first], axis=-1))
         np.testing.assert_allclose(log_q, expected, rtol=1e-10, atol=1e-10)
 
 

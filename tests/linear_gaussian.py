@@ -91,7 +91,8 @@ def exact_linear_flow(model, kinds):
 
     The steps before the last are arbitrary, and so is loc; the last makes the covariance and h the mean.
     """
-    target = np.linalg.cholesky(np.linalg.inv(model.posterior_precision())[::-1, ::-1])
+    last = slice(None, None, 1 if len(kinds) % 2 else -1)  # the order in which the last step's latents leave
+    target = np.linalg.cholesky(np.linalg.inv(model.posterior_precision())[last, last])
     variance = np.diag(target) ** 2 if kinds[-1] is LocationStep else np.array([4.0, 3.0, 5.0])
     covariance, matrices = np.diag(variance), []
     for kind in kinds[:-1]:
@@ -103,7 +104,7 @@ def exact_linear_flow(model, kinds):
     def push(z, h):
         for matrix in matrices:
             z = (z @ matrix.T + h)[:, ::-1]
-        return z
+        return z[:, ::-1][:, last]
 
     loc = lambda x: np.tanh(x[:, :LATENTS])  # noqa: E731
     reach = np.linalg.inv(push(np.zeros([LATENTS, LATENTS]), np.eye(LATENTS)))

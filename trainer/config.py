@@ -59,7 +59,7 @@ class TrainConfig:
             number = expected is float and isinstance(value, (int, float)) and not isinstance(value, bool)
             if type(value) is not expected and not number:
                 raise ConfigError(field.name, f"a value of type {expected.__name__}", value)  # type: ignore[union-attr]
-            if expected is float and not math.isfinite(value):
+            if expected is float and not -math.inf < value < math.inf:
                 raise ConfigError(field.name, "a finite number", value)
         self._check_choices()
         self._check_ranges()

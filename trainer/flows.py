@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from trainer.networks import Dense
 
+OUTPUT_GAIN = 0.01  # a new flow all but leaves the latents apart from each other, which a decoder can learn from
+
 
 class FlowResult(NamedTuple):
     """A flow's value and log-determinant, which only mean something together."""
@@ -20,16 +22,22 @@ class FlowResult(NamedTuple):
 class MaskedDense(tf.Module):
     """y = x (W * mask) + b, where mask lets input i reach output j iff degree_in[i] <= degree_out[j].
 
-    W is drawn as in `Dense`. The mask is made from the degrees in the graph, where it costs no memory in a
-    saved model.
+    W is drawn as in `Dense`, times `gain`. The mask is made from the degrees in the graph, where it costs no memory
+    in a saved model.
     """
 
     def __init__(
-        self, degree_in: np.ndarray, degree_out: np.ndarray, rng: np.random.Generator, bias: float, dtype: tf.DType
+        self,
+        degree_in: np.ndarray,
+        degree_out: np.ndarray,
+        rng: np.random.Generator,
+        dtype: tf.DType,
+        bias: float = 0.0,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         inputs, outputs = len(degree_in), len(degree_out)
-        limit = math.sqrt(6.0 / (inputs + outputs))
+        limit = gain * math.sqrt(6.0 / (inputs + outputs))
         self.w = tf.Variable(rng.uniform(-limit, limit, [inputs, outputs]), dtype=dtype, name="w")
         self.b = tf.Variable(tf.fill([outputs], tf.constant(bias, dtype)), name="b")
         self._degree_in, self._degree_out = degree_in, degree_out
@@ -53,7 +61,7 @@ class MADE(tf.Module):
         a unit of degree d sees z_1 .. z_d, so those of degree 0 bring the context to every output.
       layers: number of hidden layers, at least 1.
       context: size of h, which is not masked.
-      biases: what each output starts at; as many outputs as there are biases.
+      biases: what each output starts near; as many outputs as there are biases.
     """
 
     def __init__(
@@ -69,10 +77,10 @@ class MADE(tf.Module):
         super().__init__()
         position = np.arange(1, size + 1)
         degree = np.arange(hidden) * size // hidden
-        self.first = MaskedDense(position, degree, rng, 0.0, dtype)
+        self.first = MaskedDense(position, degree, rng, dtype)
         self.context = Dense(context, hidden, rng, dtype)
-        self.deeper = [MaskedDense(degree, degree, rng, 0.0, dtype) for _ in range(layers - 1)]
-        self.outputs = [MaskedDense(degree, position - 1, rng, bias, dtype) for bias in biases]
+        self.deeper = [MaskedDense(degree, degree, rng, dtype) for _ in range(layers - 1)]
+        self.outputs = [MaskedDense(degree, position - 1, rng, dtype, bias, OUTPUT_GAIN) for bias in biases]
 
     def __call__(self, z: tf.Tensor, h: tf.Tensor) -> list[tf.Tensor]:
         """z: [..., size], h: [..., context]; returns a [..., size] for each output."""

@@ -10,7 +10,7 @@ Every one has the same interface:
     mean()                   [..., D] in [0, 1]
     sample(seed)             a draw, [..., D], a function of the seed [2]
     ceiling(x)               the largest log_prob(x) that its parameters can reach, [...], nats
-    independent(pixels)      its best member that ignores the image's structure
+    independent(pixels)      its member that ignores the image's structure and has the pixels' moments
 """
 
 import dataclasses
@@ -113,7 +113,7 @@ class GaussianPixels:
     @staticmethod
     def ceiling(x: tf.Tensor) -> tf.Tensor:
         """Reached at loc = x and the floor of the variance; [...], nats."""
-        return log_normal_pdf(x, x, tf.fill(tf.shape(x), tf.cast(MIN_LOGVAR, x.dtype)))
+        return log_normal_pdf(x, x, tf.fill(tf.shape(x), tf.constant(MIN_LOGVAR, x.dtype)))
 
     @staticmethod
     def independent(pixels: PixelModel) -> "GaussianPixels":
@@ -156,9 +156,13 @@ class DiscretizedLogistic:
         return tf.reduce_sum(levels, axis=-1)
 
     def mean(self) -> tf.Tensor:
-        """[..., D]: that of the logistic clipped to [0, 1], within half a level of the levels' own."""
+        """[..., D]: that of the logistic clipped to [0, 1], within half a level of the levels' own.
+
+        With softplus(x) = max(x, 0) + softplus(-|x|) the large terms cancel before they are computed.
+        """
         scale = tf.exp(self.log_scale)
-        return scale * (tf.nn.softplus(self.loc / scale) - tf.nn.softplus((self.loc - 1.0) / scale))
+        tails = tf.nn.softplus(-tf.abs(self.loc) / scale) - tf.nn.softplus(-tf.abs(self.loc - 1.0) / scale)
+        return tf.clip_by_value(tf.clip_by_value(self.loc, 0.0, 1.0) + scale * tails, 0.0, 1.0)
 
     def sample(self, seed: tf.Tensor) -> tf.Tensor:
         """One of the 256 levels for each pixel, [..., D]."""

@@ -49,5 +49,5 @@ def read_units(model: str) -> Units:
     try:
         with tf.io.gfile.GFile(os.path.join(model, FILE)) as file:
             return Units(**json.loads(file.read()))
-    except (tf.errors.NotFoundError, ValueError, TypeError) as error:
+    except (tf.errors.OpError, ValueError, TypeError) as error:
         raise UserError(f"{model} does not say in {FILE} what its ELBO is measured in") from error

@@ -83,6 +83,8 @@ class VAE(tf.Module):
         for step in self.iaf:
             z, log_gates = step(z, h)
             log_q = tf.reverse(log_q, axis=[-1]) - log_gates  # a step reverses the order of z
+        if len(self.iaf) % 2:  # latents leave in the order in which they came, which maps have to
+            z, log_q = tf.reverse(z, axis=[-1]), tf.reverse(log_q, axis=[-1])
         return Posterior(z, log_q)
 
     def decode(self, z: tf.Tensor) -> Likelihood:

@@ -1,4 +1,4 @@
-"""The whole pipeline through LocalDagRunner, Beam in process and the command line, on the embedded data.
+"""The whole pipeline through the command line, with Beam in process, on the embedded data.
 
 The tests of the first part share a root and run in order: they are the life of a model directory.
 """
@@ -103,7 +103,10 @@ def test_the_same_run_again_trains_nothing_and_pushes_nothing(run, root):
 def test_a_better_run_is_pushed_beside_the_first(run, root):
     code, console = run("--epochs=4")
     assert code == cli.PUSHED
-    assert "last blessed -" in console
+    lower = re.search(r"Last blessed model -\d+\.\d\d: the gain over 1000 .* between ([+-][\d.]+) and", console).group(
+        1
+    )
+    assert float(lower) > 0.0
     assert len(versions(root)) == 2
 
 
@@ -112,7 +115,8 @@ def test_a_worse_run_is_refused_with_both_numbers_and_pushes_nothing(run, root):
     code, console = run("--epochs=1", "--learning-rate=1e-4")
     assert code == cli.REFUSED
     assert re.search(
-        r"REFUSED: its test-set ELBO -\d+\.\d\d is \d+\.\d\d nats per image worse than .* -\d+\.\d\d", console
+        r"REFUSED: its test-set ELBO is -\d+\.\d\d, the last blessed model's -\d+\.\d\d .* worse by more than the 1.00",
+        console,
     )
     assert versions(root) == before
 
@@ -143,7 +147,7 @@ def test_a_broken_model_is_refused(run, root, monkeypatch):
 def test_a_refused_model_does_not_become_the_baseline(run):
     code, console = run("--epochs=4")
     assert code == cli.PUSHED
-    assert re.search(r"last blessed -\d+\.\d\d", console)
+    assert re.search(r"Last blessed model -\d+\.\d\d: the gain .* is \+0.00", console)
 
 
 def test_an_edit_of_the_training_code_retrains_to_the_same_model_and_ingests_nothing(run, monkeypatch):
@@ -172,7 +176,51 @@ def test_models_that_are_gone_are_no_baseline(run, root):
     code, console = run("--epochs=1", "--seed=7")
     assert code == cli.PUSHED
     assert "are gone and not considered" in console
-    assert "last blessed" not in console
+    assert "Last blessed model" not in console
+
+
+def test_a_baseline_in_other_units_stops_the_run_before_training(run, root):
+    before = versions(root)
+    code, console = run("--epochs=1", "--eval-samples=2")
+    assert code == cli.BAD_INPUT
+    assert "K = 4, this one would be as" in console
+    assert "Trainer" not in console
+    assert versions(root) == before
+
+
+def test_a_resolver_that_fails_stops_the_run_and_lets_nothing_out(run, root, monkeypatch):
+    def fail(*_):
+        raise OSError("the store is gone")
+
+    before = versions(root)
+    monkeypatch.setattr("components.last_blessed.LastBlessedModelStrategy.resolve_artifacts", fail)
+    code, console = run("--epochs=1", "--seed=8")
+    assert code == cli.FAILED
+    assert "LastBlessedModel did not finish" in console
+    assert "Trainer" not in console
+    assert versions(root) == before
+
+
+def test_a_tuner_finds_a_configuration_that_the_trainer_uses(run, tmp_path):
+    code, console = run("--epochs=1", "--tune=2", root=tmp_path)
+    assert code == cli.PUSHED
+    assert "trial 2 of 2: learning_rate" in console
+    (found,) = tmp_path.glob("artifacts/*/Tuner/best_hyperparameters/*/*")
+    (history,) = tmp_path.glob("artifacts/*/Trainer/model_run/*/history.json")
+    config = json.loads(history.read_text())["config"]
+    for name, value in json.loads(found.read_text())["values"].items():
+        assert config[name] == value
+
+
+def test_every_label_and_a_closer_look_are_in_the_report(run, tmp_path):
+    code, console = run(
+        "--epochs=1", "--set=importance_samples=5", "--set=decoder=DiscretizedLogisticMLP", root=tmp_path
+    )
+    assert code == cli.PUSHED
+    assert " bits/dim" in console
+    report = pathlib.Path(re.search(r"Report: (.+)", console).group(1)).read_text()
+    for text in ("bits/dim", "Importance-weighted bound with 5 draws", "<th>label</th>"):
+        assert text in report
 
 
 def test_an_anomaly_stops_the_run_before_training(run, tmp_path):

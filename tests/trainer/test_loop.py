@@ -20,7 +20,6 @@ from trainer.loop import train_and_evaluate
 from trainer.objective import single_sample_elbo
 from trainer.vae import build
 
-
 RESNETS = {"encoder": "GaussianResNet", "decoder": "BernoulliResNet", "channels": 4}
 
 

@@ -52,9 +52,19 @@ def test_the_flow_sees_the_image_through_its_context(make, scramble, x, eps):
     z = loc + tf.exp(0.5 * logvar) * eps
     for step in vae.iaf:
         z = step(z, h).z
-    np.testing.assert_allclose(vae.infer(x, eps).z, z, rtol=1e-12)
+    np.testing.assert_allclose(vae.infer(x, eps).z[:, ::-1], z, rtol=1e-12)  # three steps reverse the order
+    before = vae.infer(x, eps).z
     scramble(vae.encoder.heads[2], seed=9)
-    assert np.all(np.any(vae.infer(x, eps).z != z, axis=-1))
+    assert np.all(np.any(vae.infer(x, eps).z != before, axis=-1))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_flow_that_moves_nothing_leaves_every_latent_in_its_place(steps, make, scramble, x, eps):
+    vae = make(iaf_steps=steps, iaf_location_only=True)
+    for variable in (variable for step in vae.iaf for variable in step.variables):
+        variable.assign(tf.zeros_like(variable))
+    (loc, logvar), _ = vae.encode(x)
+    np.testing.assert_allclose(vae.infer(x, eps).z, loc + tf.exp(0.5 * logvar) * eps, rtol=1e-12)
 
 
 def test_several_draws_at_once_are_those_draws_one_by_one(make, scramble, x):
