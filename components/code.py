@@ -5,10 +5,12 @@ import importlib.metadata
 import importlib.util
 import pathlib
 
+LIBRARIES = ("tensorflow", "keras", "keras-tuner")
+
 
 def fingerprint(*names: str) -> str:
-    """SHA-256 of modules and packages (their direct modules), named by dotted path, and of TensorFlow's version."""
-    digest = hashlib.sha256(importlib.metadata.version("tensorflow").encode())
+    """SHA-256 of modules and packages (their direct modules), named by dotted path, and of the versions below them."""
+    digest = hashlib.sha256("".join(importlib.metadata.version(name) for name in LIBRARIES).encode())
     for name in names:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:

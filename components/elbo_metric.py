@@ -20,14 +20,15 @@ class MeanELBO(metric_types.Metric):
     """Means over images, in nats per image.
 
     Keys: one for each of `OUTPUTS`; `elbo_standard_error`, of the mean over images; `above_independent_pixels`,
-    the ELBO's distance from the best model that ignores the image's structure; `below_ceiling`, its distance
+    the ELBO's distance from a model that ignores the image's structure; `below_ceiling`, its distance
     from the largest value there can be; `images`, their number; `data_fingerprint`, a number made from the
     images' ids and bytes, in whatever order. A value that is not finite makes its mean and the distances not
     finite, and no threshold admits those.
 
     Beside a baseline also `elbo_gain`, the mean of the images' differences of ELBO to the baseline, and
-    `elbo_gain_lower` and `elbo_gain_upper`, its 95 % confidence interval. The pairs see the same image and the
-    same noise, so the interval is far narrower than that of either mean. The baseline's own gain is 0.
+    `elbo_gain_lower` and `elbo_gain_upper`, its 95 % confidence interval. The pairs see the same image and,
+    with as many latents and draws, the same noise, so the interval is far narrower than that of either mean.
+    The baseline's own gain is 0.
 
     Args:
       name: required by TFMA, not used: each key has its own.

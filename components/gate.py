@@ -18,8 +18,8 @@ def eval_config(
     """TFMA's configuration of the gate.
 
     Args:
-      min_elbo: lower bound of the test-set ELBO, nats per image; None for the log-likelihood of the best model
-        that ignores the image's structure.
+      min_elbo: lower bound of the test-set ELBO, nats per image; None for the log-likelihood of independent
+        pixels with the training images' moments.
       max_regression: how many nats per image a model may be worse than the last blessed one: the lower end of
         the confidence interval of its gain must not be below minus this.
       min_label_elbo: lower bound of the ELBO of the images of every label; None for no such bound.

@@ -29,9 +29,10 @@ def tuner_fn(fn_args: fn_args_utils.FnArgs) -> TunerFnResult:
     oracle = RecipeFirst(
         objective=keras_tuner.Objective("elbo", "max"),
         max_trials=fn_args.custom_config["trials"],
+        max_consecutive_failed_trials=fn_args.custom_config["trials"] + 1,  # never: the others may do
         hyperparameters=search_space(recipe),
         allow_new_entries=False,
-        seed=recipe.seed,
+        seed=recipe.seed + 1,  # KerasTuner takes 0 for none
     )
     tuner = ELBOTuner(oracle, directory=fn_args.working_dir, project_name="tuner")
     return TunerFnResult(tuner=tuner, fit_kwargs={"recipe": recipe, "train": train, "validation": validation})
@@ -41,17 +42,31 @@ def search_space(recipe: TrainConfig) -> keras_tuner.HyperParameters:
     """The settings that matter most, half to twice the recipe's; the recipe itself is the default."""
     space = keras_tuner.HyperParameters()
     rate = recipe.learning_rate
-    space.Float("learning_rate", rate / 4, min(4 * rate, 0.5), sampling="log", default=rate)
+    space.Float("learning_rate", rate / 4, min(4 * rate, 0.99), sampling="log", default=rate)
+    least = 64 if recipe.latent_maps else 2
     for name in ("hidden_size", "latent_size", *(["iaf_hidden_size"] if recipe.iaf_steps else [])):
         size = getattr(recipe, name)
-        space.Choice(name, sorted({max(size // 2, 2), size, 2 * size}), default=size)
-    if recipe.iaf_steps:
-        space.Float("gate_bias", 0.0, 3.0, default=recipe.gate_bias)
+        space.Choice(name, sorted({max(size // 2 // least * least, least), size, 2 * size}), default=size)
+    if recipe.iaf_steps and not recipe.iaf_location_only:
+        space.Float("gate_bias", recipe.gate_bias - 1.5, recipe.gate_bias + 1.5, default=recipe.gate_bias)
     return space
 
 
+def shortened(recipe: TrainConfig) -> TrainConfig:
+    """`recipe` over a part of its epochs, its warm-ups shortened with them."""
+    epochs = max(1, recipe.epochs // EPOCHS_FRACTION)
+    part = epochs / recipe.epochs
+    return dataclasses.replace(
+        recipe,
+        epochs=epochs,
+        warmup_epochs=recipe.warmup_epochs * part,
+        kl_warmup_epochs=recipe.kl_warmup_epochs * part,
+        importance_samples=0,
+    )
+
+
 class RecipeFirst(keras_tuner.oracles.RandomSearchOracle):
-    """Random search whose first trial is the defaults, so that what is found is no worse than they are."""
+    """Random search whose first trial is the defaults: what scores best scores no worse than they do."""
 
     def populate_space(self, trial_id: str) -> dict:
         """KerasTuner's hook: the values of the next trial."""
@@ -64,7 +79,10 @@ class ELBOTuner(keras_tuner.Tuner):
     """Tries settings by training with them; the score is the ELBO of the validation images, nats per image."""
 
     def run_trial(self, trial: Trial, recipe: TrainConfig, train: ImageSet, validation: ImageSet) -> dict[str, float]:
-        """KerasTuner's hook: trains once. A trial whose loss is not finite has failed; the search goes on."""
+        """KerasTuner's hook: trains once. A trial whose loss is not finite has failed; the search goes on.
+
+        Any other error ends it: KerasTuner would take it, an interrupt too, for one more failed trial.
+        """
         values = trial.hyperparameters.values
         settings = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         log.info(
@@ -73,12 +91,26 @@ class ELBOTuner(keras_tuner.Tuner):
             self.oracle.max_trials,
             settings,
         )
-        config = dataclasses.replace(
-            recipe, **values, epochs=max(1, recipe.epochs // EPOCHS_FRACTION), importance_samples=0
-        )
         workdir = os.path.join(self.get_trial_dir(trial.trial_id), "run")
         os.makedirs(workdir)
         try:
+            config = dataclasses.replace(shortened(recipe), **values)
             return {"elbo": train_and_evaluate(config, train, validation, workdir).test.elbo}
         except UserError as error:
+            log.info("failed: %s", error)
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
+        except Exception as error:
+            raise keras_tuner.errors.FatalError(str(error)) from error
+
+    def on_search_end(self) -> None:
+        """KerasTuner's hook.
+
+        Raises:
+          UserError: no trial succeeded, so there is nothing to train with.
+        """
+        super().on_search_end()
+        if not any(trial.status == TrialStatus.COMPLETED for trial in self.oracle.trials.values()):
+            raise UserError(
+                f"all {len(self.oracle.trials)} trials of the Tuner failed, the first being the recipe itself: "
+                "lower its learning rate, or its batch size if it is larger than the data, and run again"
+            )

@@ -72,7 +72,7 @@ def _reason(
     if failure.metric_key.name == "above_independent_pixels":
         return (
             f"its test-set ELBO {elbo:.2f} is not above {candidate['independent_pixels']:.2f} nats per image, the "
-            "log-likelihood of the best model that ignores the image's structure"
+            "log-likelihood of independent pixels with the training images' moments"
         )
     return f"its test-set ELBO {elbo:.2f} is below the bound {bound:.2f} nats per image"
 
@@ -85,8 +85,8 @@ def _regression(candidate: Metrics, baseline: Metrics, allowed: float) -> str:
     if candidate["elbo_gain_upper"] < -allowed:
         return f"{numbers}: worse by more than the {allowed:.2f} allowed"
     return (
-        f"{numbers}: too wide to say that it is not worse by more than the {allowed:.2f} allowed; more draws "
-        "(--eval-samples) or more test images make it narrower"
+        f"{numbers}: too wide to say that it is not worse by more than the {allowed:.2f} allowed; more test "
+        "images make it narrower, and so do more draws (--eval-samples) in a new series, with another --root"
     )
 
 

@@ -87,14 +87,14 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         metavar="N",
         default=0,
-        help="first try N variants of the recipe, for a quarter of its epochs each, and train the best",
+        help="first try the recipe and N - 1 variants, for a quarter of its epochs each, and train the best",
     )
     gate = run.add_argument_group("gate")
     gate.add_argument(
         "--min-elbo",
         type=float,
         metavar="NATS",
-        help="lower bound of the test-set ELBO per image (default: the best model that ignores the image's structure)",
+        help="lower bound of the test-set ELBO per image (default: that of independent pixels)",
     )
     gate.add_argument(
         "--max-regression",

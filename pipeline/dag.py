@@ -74,19 +74,13 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         "train_args": trainer_pb2.TrainArgs(splits=["train"]),
         "eval_args": trainer_pb2.EvalArgs(splits=["test"]),
     }
-    recipe = {
-        "train": config.train.to_dict(),
-        "code": fingerprint("components.run_fn", "components.tuner_fn", "trainer"),
-    }
-    tuners = (
-        [Tuner(tuner_fn="components.tuner_fn.tuner_fn", custom_config={**recipe, "trials": config.tune}, **data)]
-        if config.tune
-        else []
-    )
+    recipe = config.train.to_dict()
+    search = {"train": recipe, "trials": config.tune, "code": fingerprint("components.tuner_fn", "trainer")}
+    tuners = [Tuner(tuner_fn="components.tuner_fn.tuner_fn", custom_config=search, **data)] if config.tune else []
     trainer = Trainer(
         run_fn="components.run_fn.run_fn",
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
-        custom_config=recipe,
+        custom_config={"train": recipe, "code": fingerprint("components.run_fn", "trainer")},
         **data,
     )
     model = trainer.outputs["model"]
@@ -141,11 +135,11 @@ def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
     """TFX's intermediate representation of `pipeline`.
 
     The pusher looks at its directory, which may have changed though its inputs did not: it is never cached,
-    and neither is the report behind it.
+    and neither is the report behind it. The check of the units is as cheap as a look into the cache.
     """
     ir = compiler.Compiler().compile(pipeline)
     for node in ir.nodes:
-        if node.pipeline_node.node_info.id == "AtomicPusher":
+        if node.pipeline_node.node_info.id in ("AtomicPusher", "UnitsCheck"):
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     return ir
 

@@ -1,7 +1,6 @@
 """What a training run is made of: one frozen dataclass that checks itself."""
 
 import dataclasses
-import math
 from typing import Any
 
 from trainer.errors import UserError
@@ -10,6 +9,7 @@ LIKELIHOODS = ("Bernoulli", "Gaussian", "DiscretizedLogistic")
 ENCODERS = ("GaussianMLP", "GaussianResNet")
 DECODERS = tuple(likelihood + network for network in ("MLP", "ResNet") for likelihood in LIKELIHOODS)
 OBJECTIVES = ("elbo", "iwae")
+MAX_FLOAT = 3e38  # of TensorFlow's float32
 SCHEDULES = ("constant", "cosine")
 
 
@@ -37,7 +37,7 @@ class TrainConfig:
     objective: str = "elbo"  # what training maximises: elbo, or iwae over train_samples draws
     train_samples: int = 1  # draws of z per image and step
     kl_warmup_epochs: float = 0.0  # over which the weight of the KL rises to 1
-    free_bits: float = 0.0  # nats of each latent's KL that cost nothing in training
+    free_bits: float = 0.0  # nats of each latent's share of the KL that cost nothing in training
 
     batch_size: int = 128
     epochs: int = 8
@@ -59,7 +59,7 @@ class TrainConfig:
             number = expected is float and isinstance(value, (int, float)) and not isinstance(value, bool)
             if type(value) is not expected and not number:
                 raise ConfigError(field.name, f"a value of type {expected.__name__}", value)  # type: ignore[union-attr]
-            if expected is float and not -math.inf < value < math.inf:
+            if expected is float and not abs(value) < MAX_FLOAT:
                 raise ConfigError(field.name, "a finite number", value)
         self._check_choices()
         self._check_ranges()
@@ -90,6 +90,8 @@ class TrainConfig:
         _at_least("latent_size", self.latent_size, 2 if self.iaf_steps else 1)
         for name in ("iaf_steps", "kl_warmup_epochs", "free_bits", "warmup_epochs", "clip_norm", "importance_samples"):
             _at_least(name, getattr(self, name), 0)
+        if self.importance_samples == 1:
+            raise ConfigError("importance_samples", "0 for none, or at least 2", 1)
         if not self.warmup_epochs < self.epochs:
             raise ConfigError("warmup_epochs", f"less than the {self.epochs} epochs", self.warmup_epochs)
         if not 0 <= self.seed < 2**31:

@@ -72,7 +72,7 @@ def quality(model: VAE, images: ImageSet, samples: int) -> Quality:
     def look(pixels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         draws = draw(model, to_unit_interval(pixels), image_noise(seeds, samples, model.latent_size))
         mean, variance = tf.nn.moments(draws.z, axes=[0])
-        return importance_weighted_bound(draws.elbo().elbo), mean, variance / max(samples - 1, 1)
+        return importance_weighted_bound(draws.elbo().elbo), mean, variance / (samples - 1)
 
     batches = [look(pixels, seeds) for pixels, seeds in _batches(images, samples)]
     bounds, means, errors = (np.concatenate(part).astype(np.float64) for part in zip(*batches, strict=True))

@@ -47,7 +47,7 @@ class Servable(tf.Module):
     def evaluate(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Per image, [B], nats: the ELBO, its parts, and the two bounds that frame it.
 
-        `independent_pixels` is log p(x) under the best model that ignores the image's structure, which a
+        `independent_pixels` is log p(x) of independent pixels with the training images' moments, which a
         model that learned something beats; `ceiling` is the largest log p(x|z) there can be. `fingerprint`
         is a number below 2^31 made from the image's id and bytes.
         """

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -113,6 +114,7 @@ def _look_at(model: VAE, config: TrainConfig, epochs: list[Epoch], best_epoch: i
     )
     if not config.importance_samples:
         return TrainResult(model, epochs, best_epoch, mean, quality=None)
+    log.info("drawing %d samples of each test image for the importance-weighted bound", config.importance_samples)
     looked = quality(model, test, config.importance_samples)
     log.info(
         "test set: KL %.2f, importance-weighted bound %.2f with %d samples, %d of %d latents active",
@@ -138,7 +140,7 @@ def _train_epoch(config: TrainConfig, step: Step, images: ImageSet, number: int)
     return float(total) / steps, time.monotonic() - start
 
 
-def _make_step(config: TrainConfig, model: VAE, optimizer: tf.keras.optimizers.Optimizer, loss_of: Loss) -> Step:
+def _make_step(config: TrainConfig, model: VAE, optimizer: keras.optimizers.Optimizer, loss_of: Loss) -> Step:
     """One optimiser step as a compiled function.
 
     XLA fuses the many passes that Adam makes over the weights.

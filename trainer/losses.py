@@ -14,7 +14,7 @@ Loss = Callable[[Draw, tf.Tensor], tf.Tensor]
 def relaxed_elbo(draw: Draw, kl_weight: tf.Tensor, free_bits: float) -> tf.Tensor:
     """Minus the ELBO with a weight on its KL and a part of it free, a scalar in nats per image.
 
-    The KL of each latent, averaged over the batch, costs nothing below `free_bits` nats (Kingma et al., 2016,
+    Each latent's share of the KL, averaged over the batch, costs nothing below `free_bits` nats (Kingma et al., 2016,
     arXiv 1606.04934, appendix C.8), so no latent gains by telling nothing; a weight that rises from 0 to 1
     does the same for a while (Bowman et al., 2016, arXiv 1511.06349). With weight 1 and nothing free it is -ELBO.
 

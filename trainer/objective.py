@@ -22,7 +22,7 @@ class Draw(NamedTuple):
 
     z: tf.Tensor  # [..., B, L]
     reconstruction: tf.Tensor  # [..., B], nats: log p(x|z)
-    kl: tf.Tensor  # [..., B, L], nats: log q(z_i | x, those before it) - log p(z_i)
+    kl: tf.Tensor  # [..., B, L], nats: each latent's share of log q(z|x) - log p(z), which is their sum
 
     def elbo(self) -> ELBO:
         """The draw's log-weight log p(x, z) / q(z|x) and its two parts."""

@@ -3,37 +3,37 @@
 import contextlib
 from collections.abc import Iterator
 
+import keras  # not tf.keras, which TensorFlow Transform's import can turn into Keras 2
 import tensorflow as tf
 
 from trainer.config import TrainConfig
 
 
-def build_optimizer(config: TrainConfig, steps_per_epoch: int) -> tf.keras.optimizers.Optimizer:
+def build_optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """The optimizer that `config` asks for, over all its epochs."""
-    return tf.keras.optimizers.Adam(
+    return keras.optimizers.Adam(
         _learning_rate(config, steps_per_epoch),
         global_clipnorm=config.clip_norm or None,
         use_ema=config.ema_decay > 0,
-        ema_momentum=config.ema_decay or 0.99,  # not read without use_ema, and checked even so
+        ema_momentum=config.ema_decay,
     )
 
 
 def _learning_rate(
     config: TrainConfig, steps_per_epoch: int
-) -> float | tf.keras.optimizers.schedules.LearningRateSchedule:
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
     if config.schedule == "constant":
         return config.learning_rate
-    warmup = round(config.warmup_epochs * steps_per_epoch)
-    decay = config.epochs * steps_per_epoch - warmup
+    steps = config.epochs * steps_per_epoch
+    warmup = min(round(config.warmup_epochs * steps_per_epoch), steps - 1)
+    decay = steps - warmup
     if not warmup:
-        return tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, decay)
-    return tf.keras.optimizers.schedules.CosineDecay(
-        0.0, decay, warmup_target=config.learning_rate, warmup_steps=warmup
-    )
+        return keras.optimizers.schedules.CosineDecay(config.learning_rate, decay)
+    return keras.optimizers.schedules.CosineDecay(0.0, decay, warmup_target=config.learning_rate, warmup_steps=warmup)
 
 
 @contextlib.contextmanager
-def averaged_weights(optimizer: tf.keras.optimizers.Optimizer, variables: list[tf.Variable]) -> Iterator[None]:
+def averaged_weights(optimizer: keras.optimizers.Optimizer, variables: list[tf.Variable]) -> Iterator[None]:
     """`variables` at their running mean, if the optimizer keeps one, and back at what they were afterwards."""
     trained = [tf.identity(variable) for variable in variables]
     optimizer.finalize_variable_values(variables)

@@ -10,7 +10,7 @@ from trainer.config import TrainConfig
 from trainer.errors import UserError
 from trainer.likelihoods import LIKELIHOODS
 
-FILE = os.path.join("assets.extra", "units.json")  # where TensorFlow Serving looks for nothing
+FILE = os.path.join("assets.extra", "units.json")  # TensorFlow Serving ignores a file of this name
 
 
 class Units(NamedTuple):
@@ -50,4 +50,7 @@ def read_units(model: str) -> Units:
         with tf.io.gfile.GFile(os.path.join(model, FILE)) as file:
             return Units(**json.loads(file.read()))
     except (tf.errors.OpError, ValueError, TypeError) as error:
-        raise UserError(f"{model} does not say in {FILE} what its ELBO is measured in") from error
+        raise UserError(
+            f"{model} does not say in {FILE} what its ELBO is measured in: expected a model of this version. "
+            "Begin a new series with another --root"
+        ) from error

@@ -13,7 +13,7 @@ from trainer.likelihoods import LIKELIHOODS, Likelihood
 from trainer.networks import MLP, Network
 from trainer.resnet import ResNetDecoder, ResNetEncoder
 
-Step = Callable[[tf.Tensor, tf.Tensor], FlowResult]
+FlowStep = Callable[[tf.Tensor, tf.Tensor], FlowResult]  # (z, h) -> z and its log-determinant
 
 LOGVAR_BOUND = 12.0  # of q(z0|x), both ways: standard deviations from 1/400 to 400
 
@@ -29,7 +29,7 @@ class Posterior(NamedTuple):
     """A draw from q(z|x)."""
 
     z: tf.Tensor  # [..., B, L]
-    log_q: tf.Tensor  # [..., B, L], nats: log q(z_i | x, those before it); their sum is log q(z|x)
+    log_q: tf.Tensor  # [..., B, L], nats: each latent's share of log q(z|x), which is their sum
 
 
 class VAE(tf.Module):
@@ -49,7 +49,7 @@ class VAE(tf.Module):
         encoder: Network,
         decoder: Network,
         likelihood: type[Likelihood],
-        iaf: Sequence[Step] = (),
+        iaf: Sequence[FlowStep] = (),
     ) -> None:
         super().__init__()
         self.latent_size = latent_size
@@ -127,7 +127,7 @@ def _decoder(config: TrainConfig, image_size: int, outputs: int, rng: np.random.
     return MLP(config.latent_size, config.hidden_size, [image_size] * outputs, rng, dtype)
 
 
-def _step(config: TrainConfig, rng: np.random.Generator, dtype: tf.DType) -> Step:
+def _step(config: TrainConfig, rng: np.random.Generator, dtype: tf.DType) -> FlowStep:
     sizes = (config.latent_size, config.iaf_hidden_size, config.iaf_layers, config.hidden_size)
     if config.iaf_location_only:
         return LocationStep(*sizes, rng, dtype)

@@ -18,6 +18,7 @@ NUMBERS = {
     "independent_pixels": -2117.8,
     "ceiling": -1685.0,
     "images": 10000.0,
+    "data_fingerprint": float(0xABCDEF),
 }
 GAINS = {"elbo_gain": 10.5, "elbo_gain_lower": 10.1, "elbo_gain_upper": 10.9}
 LABELS = {0: {**NUMBERS, "elbo": -1700.25}, 7: {**NUMBERS, "elbo": -2050.75}}
@@ -43,7 +44,7 @@ def page(verdict, history, pushed_to="", decoder="BernoulliMLP"):
 def test_a_blessed_run_says_its_numbers_and_where_the_model_is_served(history):
     verdict = Verdict(True, NUMBERS | GAINS, {**NUMBERS, "elbo": -1910.5}, LABELS, [])
     html = page(verdict, history, pushed_to="/models/7")
-    for text in ("Blessed", "/models/7", "-1900.00", "-1910.50", "10,000 images", "K = 4", "Bernoulli"):
+    for text in ("Blessed", "/models/7", "-1900.00", "-1910.50", "10,000 images", "abcdef", "K = 4", "Bernoulli"):
         assert text in html
     for text in ("+10.50", "between +10.10 and +10.90", "-1700.25", "-2050.75"):
         assert text in html

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 import components.tuner_fn
-from components.tuner_fn import ELBOTuner, RecipeFirst, search_space
+from components.tuner_fn import ELBOTuner, RecipeFirst, search_space, shortened
+from pipeline.interrupt import InterruptError
 from trainer.config import TrainConfig
 from trainer.errors import UserError
 from trainer.evaluate import MeanELBO
 from trainer.images import ImageSet
+from trainer.presets import PRESETS
 
 RECIPE = TrainConfig(hidden_size=40, latent_size=10, iaf_hidden_size=20, epochs=8, importance_samples=7)
 IMAGES = ImageSet(np.zeros([30, 3072], np.uint8), np.arange(30))
@@ -32,6 +34,7 @@ def search(tmp_path, monkeypatch):
         oracle = RecipeFirst(
             objective=keras_tuner.Objective("elbo", "max"),
             max_trials=trials,
+            max_consecutive_failed_trials=trials + 1,
             hyperparameters=search_space(recipe),
             allow_new_entries=False,
             seed=1,
@@ -74,12 +77,35 @@ def test_a_trial_that_diverges_has_failed_and_the_search_goes_on(search):
     assert tuner.get_best_hyperparameters()[0].values["learning_rate"] == max(c.learning_rate for c in tried[1:])
 
 
+def test_a_search_of_failed_trials_says_so(search):
+    def score(config):
+        raise UserError("the ELBO is nan")
+
+    with pytest.raises(UserError, match="all 4 trials of the Tuner failed"):
+        search(score)
+
+
+def test_an_interrupt_ends_the_search(search):
+    def score(config):
+        raise InterruptError(2)
+
+    with pytest.raises(keras_tuner.errors.FatalError) as stop:
+        search(score)
+    assert isinstance(stop.value.__cause__, InterruptError)
+
+
+def test_warm_ups_are_shortened_with_the_epochs():
+    recipe = dataclasses.replace(RECIPE, warmup_epochs=6.0, kl_warmup_epochs=4.0)
+    short = shortened(recipe)
+    assert (short.epochs, short.warmup_epochs, short.kl_warmup_epochs) == (2, 1.5, 1.0)
+
+
 def test_without_a_flow_its_settings_are_not_searched():
     names = {p.name for p in search_space(dataclasses.replace(RECIPE, iaf_steps=0)).space}
     assert names == {"learning_rate", "hidden_size", "latent_size"}
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, TrainConfig(learning_rate=0.9), TrainConfig(latent_size=2)])
+@pytest.mark.parametrize("recipe", [*PRESETS.values(), TrainConfig(learning_rate=0.9), TrainConfig(latent_size=2)])
 def test_every_point_of_the_space_is_a_configuration(recipe):
     space = search_space(recipe)
     for seed in range(20):

@@ -42,13 +42,13 @@ def test_nothing_is_pushed_that_was_not_evaluated(config):
     assert {"Evaluator", "LastBlessedModel"} <= upstream(create_pipeline(config), "AtomicPusher")
 
 
-def test_only_the_pusher_is_never_cached(config):
+def test_only_the_pusher_and_the_check_of_units_are_never_cached(config):
     uncached = [
         node.pipeline_node.node_info.id
         for node in compile_pipeline(create_pipeline(config)).nodes
         if not node.pipeline_node.execution_options.caching_options.enable_cache
     ]
-    assert uncached == ["AtomicPusher"]
+    assert uncached == ["UnitsCheck", "AtomicPusher"]
 
 
 def test_beam_runs_in_this_process_unless_told_otherwise(config):
