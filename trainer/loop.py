@@ -62,24 +62,33 @@ def train_and_evaluate(config: TrainConfig, train: ImageSet, test: ImageSet, wor
     """
     model = build(config, IMAGE_SIZE)
     train, held_out = hold_out(train, config.held_out_fraction, config.seed)
-    steps = len(train) // config.batch_size
-    if not steps:
+    if len(train) < config.batch_size:
         raise UserError(
             f"batch_size: expected at most the {len(train)} images there are to train on, got {config.batch_size}"
         )
+    log.info(
+        "training on %s images, %s held out, %s test; batch %d, %d steps an epoch, %s parameters",
+        *(f"{len(images):,}" for images in (train, held_out, test)),
+        config.batch_size,
+        len(train) // config.batch_size,
+        f"{sum(math.prod(v.shape) for v in model.trainable_variables):,}",
+    )
+    epochs, best_epoch = _train(config, model, train, held_out, test, workdir)
+    result = _look_at(model, config, epochs, best_epoch, test)
+    _write_history(config, result, workdir)
+    return result
+
+
+def _train(
+    config: TrainConfig, model: VAE, train: ImageSet, held_out: ImageSet, test: ImageSet, workdir: str
+) -> tuple[list[Epoch], int]:
+    """Trains for every epoch, and leaves `model` with the weights of the one that is best on `held_out`."""
+    steps = len(train) // config.batch_size
     optimizer = build_optimizer(config, steps)
     optimizer.build(model.trainable_variables)
     step = _make_step(config, model, optimizer, build_loss(config, steps))
     evaluate = Evaluator(model, samples=1)
     writer = tf.summary.create_file_writer(workdir)
-    log.info(
-        "training on %s images, %s held out, %s test; batch %d, %d steps an epoch, %s parameters",
-        *(f"{len(images):,}" for images in (train, held_out, test)),
-        config.batch_size,
-        steps,
-        f"{sum(math.prod(v.shape) for v in model.trainable_variables):,}",
-    )
-
     epochs: list[Epoch] = []
     best, best_weights = None, []
     for number in range(1, config.epochs + 1):
@@ -92,16 +101,14 @@ def train_and_evaluate(config: TrainConfig, train: ImageSet, test: ImageSet, wor
             if best is None or epoch.held_out.elbo > best.held_out.elbo:
                 best, best_weights = epoch, [tf.identity(v) for v in model.variables]
         epochs.append(epoch)
-
     assert best is not None  # there is at least one epoch
     for variable, value in zip(model.variables, best_weights, strict=True):
         variable.assign(value)
-    result = _look_at(model, config, epochs, best.epoch, test)
-    _write_history(config, result, workdir)
-    return result
+    return epochs, best.epoch
 
 
 def _look_at(model: VAE, config: TrainConfig, epochs: list[Epoch], best_epoch: int, test: ImageSet) -> TrainResult:
+    """Evaluates the trained model as the gate will, and more closely if the configuration asks for it."""
     mean = Evaluator(model, config.eval_samples)(test)
     likelihood = model.likelihood
     bits = f", {bits_per_dim(likelihood, mean.elbo, IMAGE_SIZE):.3f} bits/dim" if likelihood.IS_PROBABILITY else ""
