@@ -12,7 +12,7 @@ _RESNET = TrainConfig(
     latent_size=128,
     iaf_hidden_size=512,
     batch_size=64,
-    epochs=12,
+    epochs=17,
     learning_rate=2e-3,
     warmup_epochs=0.5,
     clip_norm=200.0,
@@ -34,6 +34,7 @@ PRESETS = {
         latent_size=1024,
         latent_maps=True,
         iaf_steps=1,
+        epochs=8,
         warmup_epochs=0.2,
         clip_norm=5000.0,  # its gradients are as much longer as its nats are more
     ),
