@@ -11,7 +11,7 @@ import tensorflow as tf
 from linear_gaussian import LinearGaussian, correlated_model, exact_linear_flow, gaussian_encoder
 from trainer import objective
 from trainer.config import TrainConfig
-from trainer.flows import IAFStep, LocationStep
+from trainer.flows import MADE, IAFStep, LocationStep
 from trainer.likelihoods import Bernoulli, GaussianPixels
 from trainer.vae import VAE, build
 
@@ -52,9 +52,9 @@ def small_vae(scale=0.5, **settings):
 
 
 def random_step(kind, hidden, layers, seed=0):
-    sizes = (LATENTS, hidden, layers, CONTEXT)
-    more = [1.5] if kind is IAFStep else []
-    return scrambled(kind(*sizes, *more, np.random.default_rng(0), tf.float64), seed=seed)
+    biases = [0.0, 1.5] if kind is IAFStep else [0.0]
+    made = MADE(LATENTS, hidden, layers, CONTEXT, biases, np.random.default_rng(0), tf.float64)
+    return scrambled(kind(made), seed=seed)
 
 
 def random_steps():
@@ -109,7 +109,7 @@ def two_steps_let_every_latent_reach_every_other():
 def a_gate_that_shuts_or_opens_wholly_stays_finite():
     z, h = normal(BATCH, LATENTS), normal(BATCH, CONTEXT)
     for s in (-1e4, 1e4):
-        step = IAFStep(LATENTS, 7, 1, CONTEXT, s, np.random.default_rng(0), tf.float64)
+        step = IAFStep(MADE(LATENTS, 7, 1, CONTEXT, [0.0, s], np.random.default_rng(0), tf.float64))
         with tf.GradientTape() as tape:
             tape.watch(z)
             result = step(z, h)

@@ -7,7 +7,7 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 
-from trainer.flows import IAFStep, LocationStep
+from trainer.flows import MADE, IAFStep, LocationStep
 from trainer.likelihoods import MIN_LOGVAR, GaussianPixels
 from trainer.vae import LOGVAR_BOUND, VAE
 
@@ -66,8 +66,8 @@ def linear_step(kind, matrix):
     """
     size, offset = len(matrix), 100.0
     gates = np.diag(matrix)
-    more, share = ([0.0], 1.0 - gates) if kind is IAFStep else ([], np.ones(size))
-    step = kind(size, size * size, 1, size, *more, np.random.default_rng(0), tf.float64)
+    biases, share = ([0.0, 0.0], 1.0 - gates) if kind is IAFStep else ([0.0], np.ones(size))
+    step = kind(MADE(size, size * size, 1, size, biases, np.random.default_rng(0), tf.float64))
     first, context, output = np.zeros([size, size**2]), np.eye(size, size**2), np.zeros([size**2, size])
     output[:size] = np.eye(size)
     for k in range(1, size):

@@ -98,22 +98,12 @@ class IAFStep(tf.Module):
     The Jacobian before the reversal is triangular with g on its diagonal, and reversing changes no volume.
 
     Args:
-      size, hidden, layers, context: of its MADE.
-      gate_bias: what s starts at.
+      made: a network with the two outputs m and s.
     """
 
-    def __init__(
-        self,
-        size: int,
-        hidden: int,
-        layers: int,
-        context: int,
-        gate_bias: float,
-        rng: np.random.Generator,
-        dtype: tf.DType = tf.float32,
-    ) -> None:
+    def __init__(self, made: MADE) -> None:
         super().__init__()
-        self.made = MADE(size, hidden, layers, context, [0.0, gate_bias], rng, dtype)
+        self.made = made
 
     def __call__(self, z: tf.Tensor, h: tf.Tensor) -> FlowResult:
         """z: [..., size], h: [..., context]."""
@@ -127,20 +117,12 @@ class LocationStep(tf.Module):
     """The step that only moves: z' = reverse(z + m), m = MADE(z, h), log det = 0 (section 4, "location-only").
 
     Args:
-      size, hidden, layers, context: of its MADE.
+      made: a network with the one output m.
     """
 
-    def __init__(
-        self,
-        size: int,
-        hidden: int,
-        layers: int,
-        context: int,
-        rng: np.random.Generator,
-        dtype: tf.DType = tf.float32,
-    ) -> None:
+    def __init__(self, made: MADE) -> None:
         super().__init__()
-        self.made = MADE(size, hidden, layers, context, [0.0], rng, dtype)
+        self.made = made
 
     def __call__(self, z: tf.Tensor, h: tf.Tensor) -> FlowResult:
         """z: [..., size], h: [..., context]."""

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from trainer.config import TrainConfig
 from trainer.distributions import Gaussian, log_normal, smooth_clip
-from trainer.flows import FlowResult, IAFStep, LocationStep
+from trainer.flows import MADE, FlowResult, IAFStep, LocationStep
 from trainer.likelihoods import LIKELIHOODS, Likelihood
 from trainer.networks import MLP, Network
 from trainer.resnet import ResNetDecoder, ResNetEncoder
@@ -128,7 +128,6 @@ def _decoder(config: TrainConfig, image_size: int, outputs: int, rng: np.random.
 
 
 def _step(config: TrainConfig, rng: np.random.Generator, dtype: tf.DType) -> FlowStep:
-    sizes = (config.latent_size, config.iaf_hidden_size, config.iaf_layers, config.hidden_size)
-    if config.iaf_location_only:
-        return LocationStep(*sizes, rng, dtype)
-    return IAFStep(*sizes, config.gate_bias, rng, dtype)
+    biases = [0.0] if config.iaf_location_only else [0.0, config.gate_bias]
+    made = MADE(config.latent_size, config.iaf_hidden_size, config.iaf_layers, config.hidden_size, biases, rng, dtype)
+    return LocationStep(made) if config.iaf_location_only else IAFStep(made)

@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.config import DECODERS, TrainConfig
-from trainer.flows import IAFStep, LocationStep
+from trainer.flows import MADE, IAFStep, LocationStep
 from trainer.networks import MLP
 from trainer.objective import single_sample_elbo
 from trainer.resnet import ResNetDecoder, ResNetEncoder
@@ -59,9 +59,11 @@ CASES = {
     "MLP": Case(lambda rng, dtype: MLP(4, 5, [3, 2], rng, dtype), [4], [(3,), (2,)]),
     "ResNetEncoder": Case(lambda rng, dtype: ResNetEncoder(2, 1, False, [3, 2], rng, dtype), [PIXELS], [(3,), (2,)]),
     "ResNetDecoder": Case(lambda rng, dtype: ResNetDecoder(3, 2, 1, False, 2, rng, dtype), [3], [(PIXELS,)] * 2),
-    "IAFStep": Case(lambda rng, dtype: IAFStep(LATENTS, 5, 1, CONTEXT, 1.5, rng, dtype), *STEP),
-    "IAFStep of two layers": Case(lambda rng, dtype: IAFStep(LATENTS, 5, 2, CONTEXT, 1.5, rng, dtype), *STEP),
-    "LocationStep": Case(lambda rng, dtype: LocationStep(LATENTS, 5, 1, CONTEXT, rng, dtype), *STEP),
+    "IAFStep": Case(lambda rng, dtype: IAFStep(MADE(LATENTS, 5, 1, CONTEXT, [0.0, 1.5], rng, dtype)), *STEP),
+    "IAFStep of two layers": Case(
+        lambda rng, dtype: IAFStep(MADE(LATENTS, 5, 2, CONTEXT, [0.0, 1.5], rng, dtype)), *STEP
+    ),
+    "LocationStep": Case(lambda rng, dtype: LocationStep(MADE(LATENTS, 5, 1, CONTEXT, [0.0], rng, dtype)), *STEP),
     **{name: whole(settings) for name, settings in SETTINGS.items()},
 }
 EVERY = pytest.mark.parametrize("name", CASES)

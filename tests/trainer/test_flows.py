@@ -30,8 +30,8 @@ def h():
 
 
 def new_step(kind, hidden, layers=1, gate_bias=1.5, size=SIZE):
-    more = [gate_bias] if kind is IAFStep else []
-    return kind(size, hidden, layers, CONTEXT, *more, np.random.default_rng(0), tf.float64)
+    biases = [0.0, gate_bias] if kind is IAFStep else [0.0]
+    return kind(MADE(size, hidden, layers, CONTEXT, biases, np.random.default_rng(0), tf.float64))
 
 
 @pytest.mark.parametrize("law", laws.OF_THE_FLOW, ids=lambda law: law.__name__)
