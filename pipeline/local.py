@@ -7,6 +7,7 @@ from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from pipeline.config import PipelineConfig
@@ -53,6 +54,6 @@ def _run_node(
     ).launch()
     with metadata.Metadata(connection) as handle:
         (record,) = handle.store.get_executions_by_id([execution.execution_id])
-    if record.last_known_state not in (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED):
+    if not execution_lib.is_execution_successful(record):
         raise IncompleteRunError(f"{name} did not finish")
     return record.last_known_state == mlmd.Execution.CACHED

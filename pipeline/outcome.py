@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration import metadata
+from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.types import artifact_utils
 
 from components.verdict import Verdict, read_verdict
@@ -36,7 +37,7 @@ def read_outcome(database: str, pipeline_name: str) -> Outcome:
         types = {execution_type.id: execution_type.name for execution_type in store.get_execution_types()}
         executions = {types[e.type_id].split(".")[-1]: e for e in store.get_executions_by_context(run.id)}
         for name, execution in executions.items():
-            if execution.last_known_state not in (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED):
+            if not execution_lib.is_execution_successful(execution):
                 raise IncompleteRunError(f"{name} did not finish")
         for name in ("Trainer", "Evaluator", "AtomicPusher", "Report"):
             if name not in executions:
