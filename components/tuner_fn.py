@@ -25,7 +25,8 @@ def tuner_fn(fn_args: fn_args_utils.FnArgs) -> TunerFnResult:
     """A search of `trials` trials around `train`, both in the component's custom_config. The test split has no part."""
     recipe = TrainConfig.from_dict(fn_args.custom_config["train"])
     transform = tft.TFTransformOutput(fn_args.transform_graph_path).transform_features_layer()
-    train, validation = hold_out(load_images(fn_args.train_files, transform), VALIDATION_FRACTION, recipe.seed)
+    images = load_images(fn_args.train_files, transform)
+    train, validation = map(images.take, hold_out(len(images), VALIDATION_FRACTION, recipe.seed))
     oracle = RecipeFirst(
         objective=keras_tuner.Objective("elbo", "max"),
         max_trials=fn_args.custom_config["trials"],

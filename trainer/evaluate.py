@@ -1,13 +1,14 @@
 """The ELBO of a set of images, with noise that belongs to the image and not to the run."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from trainer.images import ImageSet, ordered_batches, to_unit_interval
+from trainer.images import ImageSet, to_unit_interval
 from trainer.objective import ELBO, draw, elbo, importance_weighted_bound
+from trainer.strategy import shard
 from trainer.vae import VAE
 
 DRAWS_AT_ONCE = 2000  # images times samples: bounds the memory of an evaluation
@@ -46,36 +47,30 @@ def image_elbo(model: VAE, x: tf.Tensor, seeds: tf.Tensor, samples: int) -> ELBO
 
 
 class Evaluator:
-    """Mean ELBO of a model over image sets, with `samples` draws per image."""
+    """Mean ELBO of a model over image sets, with `samples` draws per image, every replica with its share of them."""
 
-    def __init__(self, model: VAE, samples: int) -> None:
-        self._samples = samples
-        self._image_elbo = tf.function(
-            lambda pixels, seeds: image_elbo(model, to_unit_interval(pixels), seeds, samples), reduce_retracing=True
+    def __init__(self, model: VAE, samples: int, strategy: tf.distribute.Strategy | None = None) -> None:
+        self._map = MapImages(
+            lambda pixels, seeds: image_elbo(model, to_unit_interval(pixels), seeds, samples), samples, strategy
         )
 
     def __call__(self, images: ImageSet) -> MeanELBO:
         """The mean over every image, each counted once."""
-        batches = [self._image_elbo(pixels, seeds) for pixels, seeds in _batches(images, self._samples)]
-        return MeanELBO(
-            *(float(np.mean(np.concatenate(part), dtype=np.float64)) for part in zip(*batches, strict=True))
-        )
+        return MeanELBO(*(float(np.mean(part, dtype=np.float64)) for part in self._map(images)))
 
 
-def quality(model: VAE, images: ImageSet, samples: int) -> Quality:
+def quality(model: VAE, images: ImageSet, samples: int, strategy: tf.distribute.Strategy | None = None) -> Quality:
     """The importance-weighted bound over `samples` draws, and the latents that the model uses.
 
     The variance over images of E[z|x] is that of the mean of its draws, less what their number adds to it.
     """
 
-    @tf.function(reduce_retracing=True)
     def look(pixels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         draws = draw(model, to_unit_interval(pixels), image_noise(seeds, samples, model.latent_size))
         mean, variance = tf.nn.moments(draws.z, axes=[0])
         return importance_weighted_bound(draws.elbo().elbo), mean, variance / (samples - 1)
 
-    batches = [look(pixels, seeds) for pixels, seeds in _batches(images, samples)]
-    bounds, means, errors = (np.concatenate(part).astype(np.float64) for part in zip(*batches, strict=True))
+    bounds, means, errors = (part.astype(np.float64) for part in MapImages(look, samples, strategy)(images))
     explained = means.var(axis=0) - errors.mean(axis=0)
     return Quality(
         importance_samples=samples,
@@ -84,5 +79,34 @@ def quality(model: VAE, images: ImageSet, samples: int) -> Quality:
     )
 
 
-def _batches(images: ImageSet, samples: int) -> Iterator[ImageSet]:
-    return ordered_batches(images, max(1, DRAWS_AT_ONCE // samples))
+class MapImages:
+    """A function of images, mapped over image sets by all replicas of `strategy`, in batches of one fixed shape.
+
+    Args:
+      function: (pixels [B, 3072] uint8, noise seeds [B] int64) to arrays [B, ...].
+      samples: draws of z per image that it makes, which bound the batch.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., tuple[tf.Tensor, ...]],
+        samples: int,
+        strategy: tf.distribute.Strategy | None,
+    ) -> None:
+        self._strategy = strategy or tf.distribute.get_strategy()
+        self._at_once = max(1, DRAWS_AT_ONCE // samples)
+        self._function = tf.function(lambda *arrays: self._strategy.run(function, arrays))
+
+    def __call__(self, images: ImageSet) -> list[np.ndarray]:
+        """[N, ...] for each array of the function, in the order of the images."""
+        replicas = self._strategy.num_replicas_in_sync
+        size = -(-min(self._at_once, len(images)) // replicas) * replicas
+        batches = [self._batch(images, start, size) for start in range(0, len(images), size)]
+        return [np.concatenate(parts)[: len(images)] for parts in zip(*batches, strict=True)]
+
+    def _batch(self, images: ImageSet, start: int, size: int) -> list[np.ndarray]:
+        """What there is no image for is filled up with the first one, whose values are cut off in the end."""
+        rows = np.arange(start, start + size)
+        rows = np.where(rows < len(images), rows, 0)
+        values = self._function(*(shard(self._strategy, array, rows) for array in images))
+        return [self._strategy.gather(value, axis=0).numpy() for value in values]

@@ -1,6 +1,6 @@
 """Images in memory, as bytes: 3 KB an image, 185 MB for CIFAR-10, and batches of them as floats."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,10 @@ class ImageSet(NamedTuple):
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def take(self, rows: np.ndarray) -> "ImageSet":
+        """A copy of the images of these indices."""
+        return ImageSet(self.pixels[rows], self.noise_seeds[rows])
+
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
     """Encoded images [B] as uint8 [B, 32, 32, 3]; raises InvalidArgumentError on bytes that are no such image."""
@@ -51,11 +55,10 @@ def to_bytes(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(x * 255.0), tf.uint8)
 
 
-def random_flips(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Images [B, 3072], each mirrored left to right or not, as a function of the seed [2]."""
+def mirror(x: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
+    """Images [B, 3072], those of `which` [B] mirrored left to right."""
     images = tf.reshape(x, [-1, *IMAGE_SHAPE])
-    mirror = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed) < 0.5
-    return tf.reshape(tf.where(mirror, tf.reverse(images, axis=[2]), images), [-1, IMAGE_SIZE])
+    return tf.reshape(tf.where(which[:, None, None, None], images[:, :, ::-1], images), [-1, IMAGE_SIZE])
 
 
 def preprocess(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -99,20 +102,19 @@ def load_images(files: Sequence[str], transform: Transform) -> ImageSet:
     return ImageSet(pixels[order], noise_seed(tf.constant(ids[order])).numpy())
 
 
-def hold_out(images: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:
-    """Splits `images` at random into one part to train on and a smaller one to choose the epoch with.
+def hold_out(images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Splits so many images at random: indices of those to train on, and of fewer to choose the epoch with.
 
     Raises:
       UserError: too few images for two parts.
     """
-    held = max(1, round(fraction * len(images)))
-    if held >= len(images):
+    held = max(1, round(fraction * images))
+    if held >= images:
         raise UserError(
-            f"the training split has {len(images)} image(s): expected at least 2, one to train on and one held out"
+            f"the training split has {images} image(s): expected at least 2, one to train on and one held out"
         )
-    order = np.random.default_rng(seed).permutation(len(images))
-    take = lambda rows: ImageSet(images.pixels[rows], images.noise_seeds[rows])  # noqa: E731
-    return take(np.sort(order[held:])), take(np.sort(order[:held]))
+    order = np.random.default_rng(seed).permutation(images)
+    return np.sort(order[held:]), np.sort(order[:held])
 
 
 def pixel_model(images: ImageSet) -> PixelModel:
@@ -125,17 +127,12 @@ def pixel_model(images: ImageSet) -> PixelModel:
     return PixelModel(tf.constant(mean, tf.float32), tf.constant(square - mean**2, tf.float32))
 
 
-def shuffled_batches(images: ImageSet, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
-    """Full batches [batch_size, 3072] uint8 of one epoch, in an order that is a function of seed and epoch.
+def shuffled_batches(rows: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+    """Indices of images, [N], as the full batches of an epoch, [steps, batch_size].
 
-    Plain indexing: a tf.data pipeline over an array in memory copies the array into its graph, for seconds.
+    A function of seed and epoch. Plain indexing: a tf.data pipeline over an array in memory copies the array into its
+    graph, for seconds.
     """
-    order = np.random.default_rng([seed, epoch]).permutation(len(images))
-    for start in range(0, len(images) - batch_size + 1, batch_size):
-        yield images.pixels[order[start : start + batch_size]]
-
-
-def ordered_batches(images: ImageSet, batch_size: int) -> Iterator[ImageSet]:
-    """Every image once, in order; the last batch may be smaller."""
-    for start in range(0, len(images), batch_size):
-        yield ImageSet(*(part[start : start + batch_size] for part in images))
+    steps = len(rows) // batch_size
+    order = np.random.default_rng([seed, epoch]).permutation(len(rows))
+    return rows[order[: steps * batch_size]].reshape(steps, batch_size)

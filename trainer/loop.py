@@ -1,116 +1,222 @@
-"""The training loop."""
+"""The training loop: one for every strategy, which can stop and go on."""
 
-import dataclasses
-import json
+import hashlib
 import logging
 import math
 import os
+import signal
 import time
-from collections.abc import Callable
-from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer.checkpoint import Checkpoints
 from trainer.config import TrainConfig
-from trainer.errors import UserError
-from trainer.evaluate import Evaluator, MeanELBO, Quality, quality
-from trainer.images import IMAGE_SIZE, ImageSet, hold_out, random_flips, shuffled_batches, to_unit_interval
+from trainer.errors import InterruptError, UserError
+from trainer.evaluate import Evaluator, quality
+from trainer.images import IMAGE_SIZE, ImageSet, hold_out, shuffled_batches
+from trainer.interrupt import signals_noted
 from trainer.likelihoods import bits_per_dim
-from trainer.losses import Loss, build_loss
-from trainer.objective import draw
-from trainer.optimizer import averaged_weights, build_optimizer
+from trainer.optimizer import build_optimizer
+from trainer.record import Epoch, Progress, TrainResult, Writer, write_history
+from trainer.step import TrainStep
+from trainer.strategy import check_agreement, is_chief
 from trainer.vae import VAE, build
 
 log = logging.getLogger(__name__)
 
+STEPS_PER_CALL = 16  # between looks at the clock, at signals and at the numbers
 PROGRESS_SECONDS = 30.0
-
-# (pixels [B, D] uint8, number of the step) -> mean ELBO of the batch before the step, nats per image
-Step = Callable[[np.ndarray, tf.Tensor], tf.Tensor]
+EXPLODED = -100.0 * IMAGE_SIZE  # nats per image; an untrained model has some thousands
 
 
-class Epoch(NamedTuple):
-    """What is known after an epoch; ELBOs in nats per image."""
-
-    epoch: int  # from 1
-    train_elbo: float  # mean over the epoch's batches, while the weights were changing
-    held_out: MeanELBO  # chooses the epoch that is exported
-    test: MeanELBO  # reported, never used
-    images_per_second: float  # of training, evaluation excluded
-    seconds: float  # of training, evaluation excluded
-
-
-class TrainResult(NamedTuple):
-    """A trained model and how it came to be."""
-
-    model: VAE  # with the weights of the epoch whose held-out ELBO was best, averaged if config.ema_decay
-    epochs: list[Epoch]
-    best_epoch: int
-    test: MeanELBO  # of `model`, with config.eval_samples draws per image
-    quality: Quality | None  # on the test set, if config.importance_samples
-
-
-def train_and_evaluate(config: TrainConfig, train: ImageSet, test: ImageSet, workdir: str) -> TrainResult:
+def train_and_evaluate(
+    config: TrainConfig,
+    train: ImageSet,
+    test: ImageSet,
+    workdir: str,
+    strategy: tf.distribute.Strategy | None = None,
+    checkpoints: str | None = None,
+    checkpoint_minutes: float = 5.0,
+) -> TrainResult:
     """Trains on `train`, logs every epoch, and returns the best one by a held-out part of `train`.
 
-    Writes TensorBoard scalars to `workdir` and, at the end, `history.json`.
+    Writes TensorBoard scalars to `workdir` and, at the end, `history.json`. Goes on from the newest of `checkpoints`,
+    a folder that is `workdir`/checkpoints unless it is given; whoever has the result may remove it.
 
     Raises:
-      UserError: fewer images than a batch, or a loss that is no longer finite.
+      UserError: fewer images than a batch, a batch that does not divide over the replicas, an ELBO that is not
+        finite or has exploded, or checkpoints of another run.
+      StorageError: a checkpoint cannot be written.
+      InterruptError: SIGINT or SIGTERM came, here or to another worker; there is a checkpoint.
     """
-    model = build(config, IMAGE_SIZE)
-    train, held_out = hold_out(train, config.held_out_fraction, config.seed)
-    if len(train) < config.batch_size:
-        raise UserError(
-            f"batch_size: expected at most the {len(train)} images there are to train on, got {config.batch_size}"
-        )
-    log.info(
-        "training on %s images, %s held out, %s test; batch %d, %d steps an epoch, %s parameters",
-        *(f"{len(images):,}" for images in (train, held_out, test)),
-        config.batch_size,
-        len(train) // config.batch_size,
-        f"{sum(math.prod(v.shape) for v in model.trainable_variables):,}",
-    )
-    epochs, best_epoch = _train(config, model, train, held_out, test, workdir)
-    result = _look_at(model, config, epochs, best_epoch, test)
-    _write_history(config, result, workdir)
+    strategy = strategy or tf.distribute.get_strategy()
+    checkpoints = checkpoints or os.path.join(workdir, "checkpoints")
+    run = _Run(config, train, test, strategy, checkpoints, checkpoint_minutes * 60.0)
+    with Writer(workdir, writes=is_chief(strategy)) as writer:
+        epochs = run.train(writer)
+    result = _look_at(run.model, config, epochs, test, strategy)
+    if is_chief(strategy):
+        write_history(config, result, workdir)
     return result
 
 
-def _train(
-    config: TrainConfig, model: VAE, train: ImageSet, held_out: ImageSet, test: ImageSet, workdir: str
-) -> tuple[list[Epoch], int]:
-    """Trains for every epoch, and leaves `model` with the weights of the one that is best on `held_out`."""
-    steps = len(train) // config.batch_size
-    optimizer = build_optimizer(config, steps)
-    optimizer.build(model.trainable_variables)
-    step = _make_step(config, model, optimizer, build_loss(config, steps))
-    evaluate = Evaluator(model, samples=1)
-    writer = tf.summary.create_file_writer(workdir)
-    epochs: list[Epoch] = []
-    best, best_weights = None, []
-    for number in range(1, config.epochs + 1):
-        train_elbo, seconds = _train_epoch(config, step, train, number)
-        images_per_second = steps * config.batch_size / seconds
-        with averaged_weights(optimizer, model.trainable_variables):
-            epoch = Epoch(number, train_elbo, evaluate(held_out), evaluate(test), images_per_second, seconds)
-            _check_finite(epoch, config.learning_rate)
-            _report(epoch, config.epochs, writer)
-            if best is None or epoch.held_out.elbo > best.held_out.elbo:
-                best, best_weights = epoch, [tf.identity(v) for v in model.variables]
-        epochs.append(epoch)
-    assert best is not None  # there is at least one epoch
-    for variable, value in zip(model.variables, best_weights, strict=True):
-        variable.assign(value)
-    return epochs, best.epoch
+class _Run:
+    """A run under way: its model, its optimizer, its best weights and how far it has come."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        train: ImageSet,
+        test: ImageSet,
+        strategy: tf.distribute.Strategy,
+        checkpoints: str,
+        save_seconds: float,
+    ) -> None:
+        self._rows, held_out = hold_out(len(train), config.held_out_fraction, config.seed)
+        self._config, self._train, self._held_out, self._test = config, train, train.take(held_out), test
+        self._steps = len(self._rows) // config.batch_size  # of an epoch
+        if not self._steps:
+            raise UserError(
+                f"batch_size: expected at most the {len(self._rows)} images there are to train on, "
+                f"got {config.batch_size}"
+            )
+        with strategy.scope():
+            self.model = build(config, IMAGE_SIZE)
+            self._optimizer = build_optimizer(config, self.model.trainable_variables, self._steps)
+            self._best = _Copy(self.model)
+        self._step = TrainStep(strategy, config, self.model, self._optimizer, self._steps)
+        self._evaluate = Evaluator(self.model, samples=1, strategy=strategy)
+        run = {**config.to_dict(), "training images": _digest(train), "test images": _digest(test)}
+        state = {"model": self.model, "optimizer": self._optimizer, "best": self._best}
+        self._checkpoints = Checkpoints(checkpoints, run, is_chief(strategy), **state)
+        restored = self._checkpoints.restore()
+        self._progress = Progress.from_dict(restored) if restored else Progress()
+        check_agreement(strategy, self._progress.steps, "steps in its newest checkpoint", checkpoints)
+        self._save_seconds, self._saved = save_seconds, time.monotonic()
+
+    def train(self, writer: Writer) -> tuple[Epoch, ...]:
+        """Trains to the last epoch, and leaves the model with the weights of the one that is best on `held_out`."""
+        self._introduce()
+        for epoch in self._progress.epochs:
+            writer.write(epoch)
+        with signals_noted() as signals:
+            while len(self._progress.epochs) < self._config.epochs and self._train_epoch(signals):
+                epoch = self._end_epoch()
+                writer.report(epoch, self._config.epochs)
+            self._save()  # the last epoch's, or that of a stop
+        if signals or len(self._progress.epochs) < self._config.epochs:
+            log.info("stopped after step %d; the next run goes on from there", self._progress.steps)
+            raise InterruptError(signals[0] if signals else signal.SIGTERM)
+        self._best.restore()
+        return self._progress.epochs
+
+    def _train_epoch(self, signals: list[int]) -> bool:
+        """What is left of an epoch; False if it was told to stop on the way."""
+        config, number = self._config, len(self._progress.epochs) + 1
+        rows = shuffled_batches(self._rows, config.batch_size, config.seed, number)
+        began = shown = time.monotonic()
+        for start in range(self._progress.steps - (number - 1) * self._steps, self._steps, STEPS_PER_CALL):
+            first = self._progress.steps
+            elbo, stop = self._step(self._train.pixels, rows[start : start + STEPS_PER_CALL], first, bool(signals))
+            self._check(elbo, first)
+            now = time.monotonic()
+            self._progress = self._progress.after(elbo, now - began)
+            if stop:
+                return False
+            if now - self._saved >= self._save_seconds:
+                self._save()
+            if now - shown > PROGRESS_SECONDS:
+                shown = now
+                log.info("epoch %d/%d  step %d of %d", number, config.epochs, start + len(elbo), self._steps)
+            began = time.monotonic()
+        return True
+
+    def _end_epoch(self) -> Epoch:
+        """Evaluates, and remembers the weights if they are the best so far."""
+        progress = self._progress
+        with self._optimizer.averaged():
+            epoch = Epoch(
+                epoch=len(progress.epochs) + 1,
+                train_elbo=progress.elbo / self._steps,
+                held_out=self._evaluate(self._held_out),
+                test=self._evaluate(self._test),
+                images_per_second=self._steps * self._config.batch_size / progress.seconds,
+                seconds=progress.seconds,
+            )
+            self._check(np.array([epoch.held_out.elbo]), progress.steps - 1)
+            self._progress = Progress(progress.steps, epochs=(*progress.epochs, epoch))
+            if self._progress.best is epoch:
+                self._best.take()
+        return epoch
+
+    def _save(self) -> None:
+        if not all(np.all(np.isfinite(v.numpy())) for v in self.model.variables):
+            self._come_apart(self._progress.steps - 1, math.nan)
+        self._checkpoints.save(self._progress.steps, self._progress.to_dict())
+        self._saved = time.monotonic()
+
+    def _check(self, elbo: np.ndarray, first: int) -> None:
+        bad = np.flatnonzero(~(np.isfinite(elbo) & (elbo > EXPLODED)))
+        if len(bad):
+            self._come_apart(first + int(bad[0]), elbo[bad[0]])
+
+    def _come_apart(self, step: int, elbo: float) -> None:
+        raise UserError(
+            f"at step {step + 1} (epoch {step // self._steps + 1}) the ELBO is {elbo:g} nats per image, expected a "
+            f"number above {EXPLODED:g}: lower the learning rate (it was {self._config.learning_rate:g}) or set "
+            f"clip_norm (it was {self._config.clip_norm:g}), and run again. No model was written; the last good "
+            f"checkpoint is {self._checkpoints.newest() or 'none'}"
+        )
+
+    def _introduce(self) -> None:
+        log.info(
+            "training on %s images, %s held out, %s test; batch %d, %d steps an epoch, %s parameters",
+            *(f"{len(images):,}" for images in (self._rows, self._held_out, self._test)),
+            self._config.batch_size,
+            self._steps,
+            f"{sum(math.prod(v.shape) for v in self.model.trainable_variables):,}",
+        )
+        if self._progress.steps:
+            log.info(
+                "going on after step %d of %d, from %s",
+                self._progress.steps,
+                self._steps * self._config.epochs,
+                self._checkpoints.newest(),
+            )
 
 
-def _look_at(model: VAE, config: TrainConfig, epochs: list[Epoch], best_epoch: int, test: ImageSet) -> TrainResult:
+class _Copy(tf.Module):
+    """A copy of a model's weights."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self._variables = list(model.variables)
+        self.copies = [tf.Variable(v.read_value(), trainable=False) for v in self._variables]
+
+    def take(self) -> None:
+        """Copies the model's weights as they are now."""
+        for copy, variable in zip(self.copies, self._variables, strict=True):
+            copy.assign(variable.read_value())
+
+    def restore(self) -> None:
+        """Gives the model the weights back."""
+        for copy, variable in zip(self.copies, self._variables, strict=True):
+            variable.assign(copy.read_value())
+
+
+def _digest(images: ImageSet) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(images.pixels).data)
+    digest.update(np.ascontiguousarray(images.noise_seeds).data)
+    return digest.hexdigest()[:16]
+
+
+def _look_at(
+    model: VAE, config: TrainConfig, epochs: tuple[Epoch, ...], test: ImageSet, strategy: tf.distribute.Strategy
+) -> TrainResult:
     """Evaluates the trained model as the gate will, and more closely if the configuration asks for it."""
-    mean = Evaluator(model, config.eval_samples)(test)
-    likelihood = model.likelihood
+    mean = Evaluator(model, config.eval_samples, strategy)(test)
+    likelihood, best_epoch = model.likelihood, Progress(epochs=epochs).best.epoch
     bits = f", {bits_per_dim(likelihood, mean.elbo, IMAGE_SIZE):.3f} bits/dim" if likelihood.IS_PROBABILITY else ""
     log.info(
         "epoch %d has the best held-out ELBO; its test-set ELBO with %d samples per image: %.2f nats per image%s",
@@ -122,7 +228,7 @@ def _look_at(model: VAE, config: TrainConfig, epochs: list[Epoch], best_epoch: i
     if not config.importance_samples:
         return TrainResult(model, epochs, best_epoch, mean, quality=None)
     log.info("drawing %d samples of each test image for the importance-weighted bound", config.importance_samples)
-    looked = quality(model, test, config.importance_samples)
+    looked = quality(model, test, config.importance_samples, strategy)
     log.info(
         "test set: KL %.2f, importance-weighted bound %.2f with %d samples, %d of %d latents active",
         mean.kl,
@@ -132,80 +238,3 @@ def _look_at(model: VAE, config: TrainConfig, epochs: list[Epoch], best_epoch: i
         model.latent_size,
     )
     return TrainResult(model, epochs, best_epoch, mean, looked)
-
-
-def _train_epoch(config: TrainConfig, step: Step, images: ImageSet, number: int) -> tuple[float, float]:
-    """One pass over `images`; returns the mean ELBO on the way, nats per image, and the seconds it took."""
-    steps = len(images) // config.batch_size
-    total, start = tf.zeros([]), time.monotonic()
-    shown = start
-    for i, pixels in enumerate(shuffled_batches(images, config.batch_size, config.seed, number)):
-        total += step(pixels, tf.constant((number - 1) * steps + i))
-        if time.monotonic() - shown > PROGRESS_SECONDS:
-            shown = time.monotonic()
-            log.info("epoch %d/%d  step %d of %d", number, config.epochs, i + 1, steps)
-    return float(total) / steps, time.monotonic() - start
-
-
-def _make_step(config: TrainConfig, model: VAE, optimizer: keras.optimizers.Optimizer, loss_of: Loss) -> Step:
-    """One optimiser step as a compiled function.
-
-    XLA fuses the many passes that Adam makes over the weights.
-    """
-    noise_shape = [config.train_samples, config.batch_size, config.latent_size]
-
-    @tf.function(jit_compile=True)
-    def step(pixels: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        x = to_unit_interval(pixels)
-        if config.horizontal_flips:
-            x = random_flips(x, [config.seed, -1 - number])  # steps count from 0: not a seed of z
-        eps = tf.random.stateless_normal(noise_shape, [config.seed, number])
-        with tf.GradientTape() as tape:
-            drawn = draw(model, x, eps)
-            loss = loss_of(drawn, number)
-        variables = model.trainable_variables
-        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return tf.reduce_mean(drawn.elbo().elbo)
-
-    return step
-
-
-def _check_finite(epoch: Epoch, learning_rate: float) -> None:
-    if not (math.isfinite(epoch.train_elbo) and math.isfinite(epoch.held_out.elbo)):
-        raise UserError(
-            f"after epoch {epoch.epoch} the ELBO is {epoch.train_elbo} in training and {epoch.held_out.elbo} on "
-            f"held-out images, expected finite numbers: lower the learning rate (it was {learning_rate:g}) and run "
-            "again; no model was written"
-        )
-
-
-def _report(epoch: Epoch, epochs: int, writer: tf.summary.SummaryWriter) -> None:
-    log.info(
-        "epoch %d/%d  test ELBO %.2f = reconstruction %.2f - KL %.2f  held-out %.2f  %.0f images/s  %.1f s",
-        epoch.epoch,
-        epochs,
-        *epoch.test,
-        epoch.held_out.elbo,
-        epoch.images_per_second,
-        epoch.seconds,
-    )
-    with writer.as_default(step=epoch.epoch):
-        tf.summary.scalar("train/elbo", epoch.train_elbo)
-        for name, mean in (("held_out", epoch.held_out), ("test", epoch.test)):
-            for part, value in mean._asdict().items():
-                tf.summary.scalar(f"{name}/{part}", value)
-        tf.summary.scalar("images_per_second", epoch.images_per_second)
-        tf.summary.scalar("seconds", epoch.seconds)
-    writer.flush()
-
-
-def _write_history(config: TrainConfig, result: TrainResult, workdir: str) -> None:
-    history = {
-        "config": dataclasses.asdict(config),
-        "best_epoch": result.best_epoch,
-        "test": result.test._asdict(),
-        "quality": result.quality and result.quality._asdict(),
-        "epochs": [{**e._asdict(), "held_out": e.held_out._asdict(), "test": e.test._asdict()} for e in result.epochs],
-    }
-    with tf.io.gfile.GFile(os.path.join(workdir, "history.json"), "w") as file:
-        file.write(json.dumps(history, indent=1))

@@ -2,7 +2,8 @@ import signal
 
 import pytest
 
-from pipeline.interrupt import InterruptError, interruptible
+from trainer.errors import InterruptError
+from trainer.interrupt import interruptible
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,0 +1,129 @@
+"""Checkpoints: the whole state of a training run, each written whole or not at all."""
+
+import json
+import logging
+import os
+import re
+from typing import Any
+
+import tensorflow as tf
+
+from trainer.errors import StorageError, UserError
+
+log = logging.getLogger(__name__)
+
+KEPT = 3  # newest checkpoints
+
+
+class Checkpoints:
+    """The checkpoints of one run, `step-<number>` in a folder that every worker sees.
+
+    Args:
+      folder: made with the first checkpoint.
+      run: what is trained, on what, in JSON types; a checkpoint of another run is refused.
+      writes: whether this process writes and sets aside; one of all workers does.
+      **state: what is saved beside the progress, each with its variables.
+    """
+
+    def __init__(self, folder: str, run: dict[str, Any], writes: bool, **state: tf.Module) -> None:
+        self.folder = folder
+        self._run, self._writes = run, writes
+        self._progress = tf.Variable("", dtype=tf.string, trainable=False)
+        self._state = tf.train.Checkpoint(progress=self._progress, **state)
+
+    def newest(self) -> str | None:
+        """Path of the newest checkpoint."""
+        return next(iter(self._paths()), None)
+
+    def save(self, step: int, progress: dict[str, Any]) -> None:
+        """Writes the state after `step` steps, with `progress` in JSON types, and forgets the oldest.
+
+        Raises:
+          StorageError: it cannot be written; what there was is untouched.
+        """
+        if not self._writes:
+            return
+        self._progress.assign(json.dumps({"run": self._run, "progress": progress}))
+        path = os.path.join(self.folder, f"step-{step:09d}")
+        unfinished = os.path.join(self.folder, "unfinished")
+        try:
+            _remove(unfinished)
+            tf.io.gfile.makedirs(unfinished)
+            self._state.write(os.path.join(unfinished, "state"))
+            _remove(path)
+            tf.io.gfile.rename(unfinished, path)
+        except (OSError, tf.errors.OpError) as error:
+            _remove(unfinished)
+            raise StorageError("the checkpoint", self.folder, error) from error
+        for old in self._paths()[KEPT:]:
+            _remove(old)
+
+    def restore(self) -> dict[str, Any] | None:
+        """Brings the state back from the newest checkpoint that can be read, and returns its progress.
+
+        One that cannot be read is set aside, with a warning, and the one before it is taken. None: there is none.
+
+        Raises:
+          UserError: it is of another run.
+        """
+        for path in self._paths():
+            try:
+                content = self._read(path)
+            except (ValueError, KeyError, tf.errors.OpError) as error:
+                self._set_aside(path, error)
+                continue
+            self._check_run(content["run"], path)
+            self._state.read(os.path.join(path, "state")).assert_consumed()
+            return content["progress"]
+        return None
+
+    def remove(self) -> None:
+        """Removes the folder, when the run has come to its end."""
+        if self._writes:
+            _remove(self.folder)
+
+    def _paths(self) -> list[str]:
+        """The newest first."""
+        if not tf.io.gfile.isdir(self.folder):
+            return []
+        names = (name.rstrip("/") for name in tf.io.gfile.listdir(self.folder))
+        steps = sorted((name for name in names if re.fullmatch(r"step-\d{9,}", name)), reverse=True)
+        return [os.path.join(self.folder, name) for name in steps]
+
+    def _read(self, path: str) -> dict[str, Any]:
+        """What the checkpoint says of itself, once every byte of it was read and held against its checksum."""
+        reader = tf.train.load_checkpoint(os.path.join(path, "state"))
+        for name in reader.get_variable_to_shape_map():
+            value = reader.get_tensor(name)
+            if name.startswith("progress/"):
+                content = json.loads(value)
+        return content
+
+    def _set_aside(self, path: str, error: Exception) -> None:
+        aside = os.path.join(self.folder, f"unreadable-{os.path.basename(path)}")
+        log.warning(
+            "the checkpoint %s cannot be read (%s): it is set aside as %s, and the one before it is taken",
+            path,
+            str(error).strip().splitlines()[0],
+            aside,
+        )
+        if self._writes:
+            _remove(aside)
+            tf.io.gfile.rename(path, aside)
+
+    def _check_run(self, other: dict[str, Any], path: str) -> None:
+        differences = [
+            f"{name} is {other.get(name)!r} there and {self._run.get(name)!r} here"
+            for name in sorted({*self._run, *other})
+            if self._run.get(name) != other.get(name)
+        ]
+        if differences:
+            raise UserError(
+                f"the checkpoint {path} is of another run: {'; '.join(differences)}. Go on with what it was made with, "
+                f"or remove {self.folder} to start anew"
+            )
+
+
+def _remove(path: str) -> None:
+    if tf.io.gfile.exists(path):
+        tf.io.gfile.rmtree(path)

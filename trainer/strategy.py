@@ -1,0 +1,132 @@
+"""Which devices and processes share a step: one `tf.distribute` strategy, by name."""
+
+import importlib.util
+import json
+import os
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.config import ConfigError
+from trainer.errors import UserError
+
+STRATEGIES = ("auto", "default", "mirrored", "multi_worker", "tpu")
+
+COLLECTIVE_SECONDS = 600.0  # that a worker waits for the others, which may still be reading data or compiling
+
+
+def check_strategy(name: str) -> None:
+    """Raises ConfigError unless `name` is one of STRATEGIES, or tpu: with the name of a TPU."""
+    if name not in STRATEGIES and not (name.startswith("tpu:") and len(name) > len("tpu:")):
+        raise ConfigError("strategy", f"one of {', '.join(STRATEGIES)}, or tpu:NAME", name)
+
+
+def build_strategy(name: str) -> tf.distribute.Strategy:
+    """The strategy of that name; multi_worker has to be built before TensorFlow has done any work.
+
+    `auto` is a TPU where there is one, the workers of TF_CONFIG where it names several, all GPUs where there are
+    several, and else the default device.
+
+    Raises:
+      UserError: what it needs is not there.
+    """
+    check_strategy(name)
+    name = _found() if name == "auto" else name
+    kind, _, resolver = name.partition(":")
+    strategies: dict[str, Callable[[], tf.distribute.Strategy]] = {
+        "default": tf.distribute.get_strategy,
+        "mirrored": tf.distribute.MirroredStrategy,
+        "multi_worker": _multi_worker,
+        "tpu": lambda: _tpu(resolver or "local"),
+    }
+    return strategies[kind]()
+
+
+def shard_size(batch_size: int, replicas: int) -> int:
+    """Images of a step for each replica.
+
+    Raises:
+      ConfigError: the batch does not divide; the message names the sizes near it that do.
+    """
+    if batch_size % replicas:
+        below = batch_size - batch_size % replicas
+        near = " or ".join(str(size) for size in (below, below + replicas) if size)
+        raise ConfigError("batch_size", f"a multiple of the {replicas} replicas, such as {near}", batch_size)
+    return batch_size // replicas
+
+
+def shard(strategy: tf.distribute.Strategy, array: np.ndarray, rows: np.ndarray) -> tf.Tensor:
+    """array[rows], with an equal part of the last axis of `rows` for each replica, as `strategy.run` takes it.
+
+    A worker reads no more of `array` than its replicas need.
+    """
+    parts = np.split(rows, strategy.num_replicas_in_sync, axis=-1)
+    return strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(array[parts[context.replica_id_in_sync_group]])
+    )
+
+
+def check_agreement(strategy: tf.distribute.Strategy, number: int, what: str, folder: str) -> None:
+    """Raises UserError, in every worker, unless all of them have the same `number`."""
+    numbers = strategy.experimental_distribute_values_from_function(lambda _: tf.constant(float(number), tf.float64))
+    mean = float(strategy.reduce("MEAN", numbers, axis=None))
+    if mean != number:
+        raise UserError(
+            f"this worker has {number} {what}, others another number: expected that every worker sees the same folder "
+            f"{folder}, on a disk that they share"
+        )
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes."""
+    return strategy.extended.should_checkpoint
+
+
+def _found() -> str:
+    if os.environ.get("TPU_NAME"):
+        return f"tpu:{os.environ['TPU_NAME']}"
+    if importlib.util.find_spec("libtpu"):
+        return "tpu"
+    if len(_workers()) > 1:
+        return "multi_worker"
+    return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "default"
+
+
+def _workers() -> list[str]:
+    """Addresses of the workers that TF_CONFIG names."""
+    text = os.environ.get("TF_CONFIG", "{}")
+    try:
+        cluster = json.loads(text).get("cluster", {})
+        return [*cluster.get("chief", []), *cluster.get("worker", [])]
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"TF_CONFIG: expected JSON with a cluster and a task, got {text!r}") from error
+
+
+def _multi_worker() -> tf.distribute.Strategy:
+    if not _workers():
+        raise UserError(
+            "strategy multi_worker: expected the environment variable TF_CONFIG with the addresses of the workers; "
+            "--workers N starts N of them on this machine"
+        )
+    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=COLLECTIVE_SECONDS)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise UserError(f"TF_CONFIG={os.environ['TF_CONFIG']}: the workers cannot be set up: {error}") from error
+
+
+def _tpu(name: str) -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name)
+        if name != "local":
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except tf.errors.NotFoundError as error:
+        raise UserError(
+            f"strategy tpu: this TensorFlow, {tf.__version__}, has no TPU kernels: install tensorflow-tpu in its "
+            "place on a machine with a TPU, or choose another strategy"
+        ) from error
+    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise UserError(f"strategy tpu: no TPU answers to {name!r}: {error}") from error
+    return tf.distribute.TPUStrategy(resolver)
