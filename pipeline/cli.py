@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config import PipelineConfig
 from pipeline.console import Story, console
-from pipeline.interrupt import InterruptError, interruptible
+from pipeline.interrupt import interruptible
 from pipeline.root import open_root
 from trainer.config import TrainConfig
-from trainer.errors import UserError
+from trainer.errors import InterruptError, UserError
 from trainer.presets import PRESETS
 
 if TYPE_CHECKING:

@@ -5,13 +5,7 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-
-class InterruptError(Exception):
-    """The run was told to stop. An Exception, because TFX cleans up after nothing wider."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"interrupted by {signal.Signals(number).name}")
-        self.exit_code = 128 + number  # as shells say it
+from trainer.errors import InterruptError
 
 
 @contextlib.contextmanager

@@ -8,9 +8,8 @@ import pytest
 
 import components.tuner_fn
 from components.tuner_fn import ELBOTuner, RecipeFirst, search_space, shortened
-from pipeline.interrupt import InterruptError
 from trainer.config import TrainConfig
-from trainer.errors import UserError
+from trainer.errors import InterruptError, UserError
 from trainer.evaluate import MeanELBO
 from trainer.images import ImageSet
 from trainer.presets import PRESETS

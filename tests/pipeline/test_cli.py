@@ -5,8 +5,7 @@ import sys
 import pytest
 
 from pipeline import cli, local
-from pipeline.interrupt import InterruptError
-from trainer.errors import UserError
+from trainer.errors import InterruptError, UserError
 
 
 def run(*arguments):

@@ -2,7 +2,8 @@ import signal
 
 import pytest
 
-from pipeline.interrupt import InterruptError, interruptible
+from pipeline.interrupt import interruptible
+from trainer.errors import InterruptError
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
