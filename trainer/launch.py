@@ -177,7 +177,7 @@ def _first_failure(group: list[_Worker], signals: list[int]) -> _Worker | None:
 
 
 def _blame(code: int | None) -> int:
-    """Orders what ended within one poll: an error may come of another worker's end, a signal or a chosen end does not."""
+    """Orders what ended within one poll: an error may come of another's end; a signal or an end by choice does not."""
     if not code:
         return 0
     return 3 if code < 0 else 2 if code in (BAD_INPUT, STOPPED) else 1
