@@ -22,6 +22,7 @@ from trainer.losses import Loss, build_loss
 from trainer.objective import draw
 from trainer.optimizer import averaged_weights, build_optimizer
 from trainer.vae import VAE, build
+from trainer.warm_start import load_weights
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +53,20 @@ class TrainResult(NamedTuple):
     quality: Quality | None  # on the test set, if config.importance_samples
 
 
-def train_and_evaluate(config: TrainConfig, train: ImageSet, test: ImageSet, workdir: str) -> TrainResult:
+def train_and_evaluate(
+    config: TrainConfig, train: ImageSet, test: ImageSet, workdir: str, base_model: str | None = None
+) -> TrainResult:
     """Trains on `train`, logs every epoch, and returns the best one by a held-out part of `train`.
 
+    The weights begin at those of the SavedModel at the path `base_model`, or at random.
     Writes TensorBoard scalars to `workdir` and, at the end, `history.json`.
 
     Raises:
-      UserError: fewer images than a batch, or a loss that is no longer finite.
+      UserError: a `base_model` that does not fit, fewer images than a batch, or a loss that is no longer finite.
     """
     model = build(config, IMAGE_SIZE)
+    if base_model:
+        load_weights(model, base_model)
     train, held_out = hold_out(train, config.held_out_fraction, config.seed)
     if len(train) < config.batch_size:
         raise UserError(
