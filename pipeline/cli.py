@@ -89,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         help="first try the recipe and N - 1 variants, for a quarter of its epochs each, and train the best",
     )
+    training.add_argument(
+        "--warm-start",
+        action="store_true",
+        help="start from the weights of the last blessed model, if there is one, not from random ones; not with --tune",
+    )
     gate = run.add_argument_group("gate")
     gate.add_argument(
         "--min-elbo",
@@ -151,6 +156,7 @@ def _config(options: argparse.Namespace) -> PipelineConfig:
         max_regression=options.max_regression,
         min_label_elbo=options.min_label_elbo,
         tune=options.tune,
+        warm_start=options.warm_start,
         beam_args=tuple(options.beam_args),
     )
 

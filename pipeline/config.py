@@ -25,6 +25,7 @@ class PipelineConfig:
     max_regression: float = 1.0  # nats per image that a model may be worse than the last blessed one
     min_label_elbo: float | None = None  # nats per image, on the images of each label; None: no such bound
     tune: int = 0  # trials of the Tuner before the training; 0: no Tuner
+    warm_start: bool = False  # train from the weights of the last blessed model, not from random ones
     beam_args: tuple[str, ...] = ()  # after the default runner; a later --runner wins
 
     def __post_init__(self) -> None:
@@ -38,6 +39,8 @@ class PipelineConfig:
                 raise ConfigError(name, "a finite number of nats per image", bound)
         if self.tune < 0:
             raise ConfigError("tune", "a number of trials that is not negative", self.tune)
+        if self.tune and self.warm_start:
+            raise ConfigError("tune", "0 with warm_start, whose weights have the shapes that trials vary", self.tune)
         for name in ("data_dir", "manual_dir"):
             folder = getattr(self, name)
             if folder is not None and not os.path.isdir(folder):
