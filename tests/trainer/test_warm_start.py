@@ -23,6 +23,17 @@ from trainer.warm_start import load_weights
 STILL = {"learning_rate": 1e-30, "schedule": "constant", "epochs": 1}  # the weights stay what they were
 
 
+class Transform(tf.Module):
+    """With a variable of its own, which is no weight of the model."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = tf.Variable(1.0)
+
+    def __call__(self, features):
+        return preprocess(features)
+
+
 @pytest.fixture(scope="module")
 def base(tiny_config, scramble):
     """The model to start from, with weights that no seed draws."""
@@ -32,7 +43,7 @@ def base(tiny_config, scramble):
 @pytest.fixture(scope="module")
 def path(base, tiny_config, make_images, tmp_path_factory):
     path = str(tmp_path_factory.mktemp("base"))
-    save(Servable(base, pixel_model(make_images(9)), 1, preprocess), Units.of(tiny_config), path)
+    save(Servable(base, pixel_model(make_images(9)), 1, Transform()), Units.of(tiny_config), path)
     return path
 
 
