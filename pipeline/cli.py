@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config import PipelineConfig
 from pipeline.console import Story, console
 from pipeline.root import open_root
-from trainer.config import TrainConfig
-from trainer.errors import InterruptError, UserError
+from trainer.config import STRATEGIES, TrainConfig
+from trainer.errors import InterruptError, ReportedError, UserError
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
 
@@ -89,6 +89,31 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         help="first try the recipe and N - 1 variants, for a quarter of its epochs each, and train the best",
     )
+    training.add_argument(
+        "--warm-start",
+        action="store_true",
+        help="start from the weights of the last blessed model, if there is one, not from random ones; not with --tune",
+    )
+    machines = run.add_argument_group("machines")
+    machines.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        default=1,
+        help="processes on this machine that train together (default: %(default)s, the pipeline's own)",
+    )
+    machines.add_argument(
+        "--strategy",
+        default="auto",
+        help=f"{', '.join(STRATEGIES)}, or tpu:NAME: what shares a training step (default: %(default)s)",
+    )
+    machines.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        metavar="MINUTES",
+        default=5.0,
+        help="between checkpoints, from which a training that was stopped or killed goes on (default: %(default)s)",
+    )
     gate = run.add_argument_group("gate")
     gate.add_argument(
         "--min-elbo",
@@ -151,6 +176,10 @@ def _config(options: argparse.Namespace) -> PipelineConfig:
         max_regression=options.max_regression,
         min_label_elbo=options.min_label_elbo,
         tune=options.tune,
+        warm_start=options.warm_start,
+        strategy=options.strategy,
+        workers=options.workers,
+        checkpoint_minutes=options.checkpoint_minutes,
         beam_args=tuple(options.beam_args),
     )
 
@@ -175,9 +204,9 @@ def explain(error: BaseException) -> tuple[str, int]:
     chain = _causes(error)
     for cause in chain:
         if isinstance(cause, InterruptError):
-            return f"{cause}; the next run goes on after the last finished component", cause.exit_code
-        if isinstance(cause, UserError):
-            return _plain(str(cause)), BAD_INPUT
+            return f"{cause}; the next run goes on after the last finished component or checkpoint", cause.exit_code
+        if isinstance(cause, ReportedError):
+            return _plain(str(cause)), cause.exit_code
         # Beam hands on the errors of its workers as text.
         if match := re.search(r"^(?:[\w.]+\.)?(?:UserError|ConfigError): (.*)$", str(cause), re.MULTILINE):
             return _plain(match.group(1)), BAD_INPUT

@@ -5,7 +5,7 @@ import math
 import os
 import re
 
-from trainer.config import ConfigError, TrainConfig
+from trainer.config import ConfigError, TrainConfig, check_strategy, shard_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +25,10 @@ class PipelineConfig:
     max_regression: float = 1.0  # nats per image that a model may be worse than the last blessed one
     min_label_elbo: float | None = None  # nats per image, on the images of each label; None: no such bound
     tune: int = 0  # trials of the Tuner before the training; 0: no Tuner
+    warm_start: bool = False  # train from the weights of the last blessed model, not from random ones
+    strategy: str = "auto"  # of tf.distribute, on which a step runs
+    workers: int = 1  # processes that train together; 1: the pipeline's own
+    checkpoint_minutes: float = 5.0  # between two checkpoints of the training
     beam_args: tuple[str, ...] = ()  # after the default runner; a later --runner wins
 
     def __post_init__(self) -> None:
@@ -38,10 +42,23 @@ class PipelineConfig:
                 raise ConfigError(name, "a finite number of nats per image", bound)
         if self.tune < 0:
             raise ConfigError("tune", "a number of trials that is not negative", self.tune)
+        if self.tune and self.warm_start:
+            raise ConfigError("tune", "0 with warm_start, whose weights have the shapes that trials vary", self.tune)
+        self._check_workers()
+        if not self.checkpoint_minutes >= 0:
+            raise ConfigError("checkpoint_minutes", "a number of minutes that is not negative", self.checkpoint_minutes)
         for name in ("data_dir", "manual_dir"):
             folder = getattr(self, name)
             if folder is not None and not os.path.isdir(folder):
                 raise ConfigError(name, "a folder that exists", folder)
+
+    def _check_workers(self) -> None:
+        check_strategy(self.strategy)
+        if self.workers < 1:
+            raise ConfigError("workers", "at least 1", self.workers)
+        if self.workers > 1 and self.strategy not in ("auto", "multi_worker"):
+            raise ConfigError("strategy", f"auto or multi_worker with {self.workers} workers", self.strategy)
+        shard_size(self.train.batch_size, self.workers)
 
     @property
     def name(self) -> str:
@@ -58,6 +75,11 @@ class PipelineConfig:
     def artifacts(self) -> str:
         """Folder of the artifacts of every component."""
         return os.path.join(self.root, "artifacts", self.name)
+
+    @property
+    def training(self) -> str:
+        """Folder of the checkpoints of trainings that have not come to their end."""
+        return os.path.join(self.root, "training", self.name)
 
     @property
     def metadata(self) -> str:

@@ -80,7 +80,16 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     trainer = Trainer(
         run_fn="components.run_fn.run_fn",
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
-        custom_config={"train": recipe, "code": fingerprint("components.run_fn", "trainer")},
+        base_model=last_blessed.outputs["model"] if config.warm_start else None,
+        custom_config={
+            "train": recipe,
+            "warm_start": config.warm_start,
+            "strategy": config.strategy,
+            "workers": config.workers,
+            "checkpoint_minutes": config.checkpoint_minutes,
+            "state": config.training,
+            "code": fingerprint("components.run_fn", "trainer"),
+        },
         **data,
     )
     model = trainer.outputs["model"]

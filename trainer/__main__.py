@@ -8,13 +8,14 @@ import os
 import pathlib
 import sys
 
-from trainer.config import TrainConfig
-from trainer.errors import UserError
+from trainer.config import TrainConfig, shard_size
+from trainer.errors import ReportedError, UserError
+from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 trained, 2 bad input."""
+    """Returns the exit code: 0 trained, 1 failed, 2 bad input, 130 or 143 stopped, to go on when it is started again."""
     parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
     parser.add_argument("--train", required=True, metavar="FILES", help="gzipped TFRecord files of Examples, a pattern")
     parser.add_argument("--test", required=True, metavar="FILES", help="the same of the test split")
@@ -25,16 +26,19 @@ def main(arguments: list[str] | None = None) -> int:
     recipe.add_argument("--preset", default="default", choices=list(PRESETS))
     recipe.add_argument("--config", metavar="FILE", help="JSON file of settings")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("--workers", type=int, default=1, help="processes that train together (default: %(default)s)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         config = PRESETS[options.preset] if options.config is None else _read(options.config)
         if options.epochs is not None:
             config = dataclasses.replace(config, epochs=options.epochs)
-        _train(config, options.train, options.test, options.output)
-    except UserError as error:
+        shard_size(config.batch_size, options.workers)
+        with interruptible():
+            _train(config, options.train, options.test, options.output, options.workers)
+    except ReportedError as error:
         print(f"trainer: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     return 0
 
 
@@ -48,10 +52,12 @@ def _read(path: str) -> TrainConfig:
     return TrainConfig.from_dict(settings)
 
 
-def _train(config: TrainConfig, train_files: str, test_files: str, output: str) -> None:
+def _train(config: TrainConfig, train_files: str, test_files: str, output: str, workers: int) -> None:
+    from trainer.checkpoint import remove
     from trainer.export import Servable, save
     from trainer.images import load_images, pixel_model, preprocess
-    from trainer.loop import train_and_evaluate
+    from trainer.job import Job, run_job
+    from trainer.launch import launch_local
     from trainer.units import Units
 
     train, test = load_images([train_files], preprocess), load_images([test_files], preprocess)
@@ -59,9 +65,11 @@ def _train(config: TrainConfig, train_files: str, test_files: str, output: str) 
         os.makedirs(output, exist_ok=True)
     except OSError as error:
         raise UserError(f"--output {output} cannot be written: {error.strerror}. Choose another folder") from error
-    result = train_and_evaluate(config, train, test, output)
-    servable = Servable(result.model, pixel_model(train), config.eval_samples, preprocess)
+    job = Job(config, workdir=output, state=os.path.join(output, "checkpoints"))
+    model = run_job(job, train, test, workers, launch_local)
+    servable = Servable(model, pixel_model(train), config.eval_samples, preprocess)
     save(servable, Units.of(config), os.path.join(output, "model"))
+    remove(job.state)
 
 
 if __name__ == "__main__":

@@ -47,16 +47,16 @@ class Checkpoints:
         path = os.path.join(self.folder, f"step-{step:09d}")
         unfinished = os.path.join(self.folder, "unfinished")
         try:
-            _remove(unfinished)
+            remove(unfinished)
             tf.io.gfile.makedirs(unfinished)
             self._state.write(os.path.join(unfinished, "state"))
-            _remove(path)
+            remove(path)
             tf.io.gfile.rename(unfinished, path)
         except (OSError, tf.errors.OpError) as error:
-            _remove(unfinished)
+            remove(unfinished)
             raise StorageError("the checkpoint", self.folder, error) from error
         for old in self._paths()[KEPT:]:
-            _remove(old)
+            remove(old)
 
     def restore(self) -> dict[str, Any] | None:
         """Brings the state back from the newest checkpoint that can be read, and returns its progress.
@@ -69,18 +69,18 @@ class Checkpoints:
         for path in self._paths():
             try:
                 content = self._read(path)
-            except (ValueError, KeyError, tf.errors.OpError) as error:
+            except (
+                ValueError,
+                IndexError,
+                KeyError,
+                tf.errors.OpError,
+            ) as error:  # all that TensorFlow makes of broken files
                 self._set_aside(path, error)
                 continue
             self._check_run(content["run"], path)
             self._state.read(os.path.join(path, "state")).assert_consumed()
             return content["progress"]
         return None
-
-    def remove(self) -> None:
-        """Removes the folder, when the run has come to its end."""
-        if self._writes:
-            _remove(self.folder)
 
     def _paths(self) -> list[str]:
         """The newest first."""
@@ -108,7 +108,7 @@ class Checkpoints:
             aside,
         )
         if self._writes:
-            _remove(aside)
+            remove(aside)
             tf.io.gfile.rename(path, aside)
 
     def _check_run(self, other: dict[str, Any], path: str) -> None:
@@ -124,6 +124,7 @@ class Checkpoints:
             )
 
 
-def _remove(path: str) -> None:
+def remove(path: str) -> None:
+    """Removes a folder, if it is there, such as that of the checkpoints when their run has left its model."""
     if tf.io.gfile.exists(path):
         tf.io.gfile.rmtree(path)

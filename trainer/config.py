@@ -11,6 +11,7 @@ DECODERS = tuple(likelihood + network for network in ("MLP", "ResNet") for likel
 OBJECTIVES = ("elbo", "iwae")
 MAX_FLOAT = 3e38  # of TensorFlow's float32
 SCHEDULES = ("constant", "cosine")
+STRATEGIES = ("auto", "default", "mirrored", "multi_worker", "tpu")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +128,25 @@ class ConfigError(UserError, ValueError):
 
     def __init__(self, name: str, expected: str, value: Any) -> None:
         super().__init__(f"{name}: expected {expected}, got {value!r}")
+
+
+def check_strategy(name: str) -> None:
+    """Raises ConfigError unless `name` is one of STRATEGIES, or tpu: with the name of a TPU."""
+    if name not in STRATEGIES and not (name.startswith("tpu:") and len(name) > len("tpu:")):
+        raise ConfigError("strategy", f"one of {', '.join(STRATEGIES)}, or tpu:NAME", name)
+
+
+def shard_size(batch_size: int, replicas: int) -> int:
+    """Images of a step for each replica.
+
+    Raises:
+      ConfigError: the batch does not divide; the message names the sizes near it that do.
+    """
+    if batch_size % replicas:
+        below = batch_size - batch_size % replicas
+        near = " or ".join(str(size) for size in (below, below + replicas) if size)
+        raise ConfigError("batch_size", f"a multiple of the {replicas} replicas, such as {near}", batch_size)
+    return batch_size // replicas
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -22,6 +22,7 @@ from trainer.record import Epoch, Progress, TrainResult, Writer, write_history
 from trainer.step import TrainStep
 from trainer.strategy import check_agreement, is_chief
 from trainer.vae import VAE, build
+from trainer.warm_start import load_weights
 
 log = logging.getLogger(__name__)
 
@@ -35,24 +36,26 @@ def train_and_evaluate(
     train: ImageSet,
     test: ImageSet,
     workdir: str,
+    base_model: str | None = None,
     strategy: tf.distribute.Strategy | None = None,
     checkpoints: str | None = None,
     checkpoint_minutes: float = 5.0,
 ) -> TrainResult:
     """Trains on `train`, logs every epoch, and returns the best one by a held-out part of `train`.
 
+    Starts from the weights of `base_model`, a SavedModel's folder, or from random ones.
     Writes TensorBoard scalars to `workdir` and, at the end, `history.json`. Goes on from the newest of `checkpoints`,
     a folder that is `workdir`/checkpoints unless it is given; whoever has the result may remove it.
 
     Raises:
       UserError: fewer images than a batch, a batch that does not divide over the replicas, an ELBO that is not
-        finite or has exploded, or checkpoints of another run.
+        finite or has exploded, a `base_model` whose weights do not fit, or checkpoints of another run.
       StorageError: a checkpoint cannot be written.
       InterruptError: SIGINT or SIGTERM came, here or to another worker; there is a checkpoint.
     """
     strategy = strategy or tf.distribute.get_strategy()
     checkpoints = checkpoints or os.path.join(workdir, "checkpoints")
-    run = _Run(config, train, test, strategy, checkpoints, checkpoint_minutes * 60.0)
+    run = _Run(config, train, test, base_model, strategy, checkpoints, checkpoint_minutes * 60.0)
     with Writer(workdir, writes=is_chief(strategy)) as writer:
         epochs = run.train(writer)
     result = _look_at(run.model, config, epochs, test, strategy)
@@ -69,6 +72,7 @@ class _Run:
         config: TrainConfig,
         train: ImageSet,
         test: ImageSet,
+        base_model: str | None,
         strategy: tf.distribute.Strategy,
         checkpoints: str,
         save_seconds: float,
@@ -83,11 +87,14 @@ class _Run:
             )
         with strategy.scope():
             self.model = build(config, IMAGE_SIZE)
+            if base_model:
+                load_weights(self.model, base_model)
             self._optimizer = build_optimizer(config, self.model.trainable_variables, self._steps)
             self._best = _Copy(self.model)
         self._step = TrainStep(strategy, config, self.model, self._optimizer, self._steps)
         self._evaluate = Evaluator(self.model, samples=1, strategy=strategy)
-        run = {**config.to_dict(), "training images": _digest(train), "test images": _digest(test)}
+        images = {"training images": _digest(train), "test images": _digest(test)}
+        run = {**config.to_dict(), **images, "base model": base_model}
         state = {"model": self.model, "optimizer": self._optimizer, "best": self._best}
         self._checkpoints = Checkpoints(checkpoints, run, is_chief(strategy), **state)
         restored = self._checkpoints.restore()

@@ -5,12 +5,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from trainer.config import ConfigError, TrainConfig
+from trainer.config import ConfigError, TrainConfig, shard_size
 from trainer.images import mirror, to_unit_interval
 from trainer.losses import build_loss
 from trainer.objective import draw
 from trainer.optimizer import Adam
-from trainer.strategy import shard, shard_size
+from trainer.strategy import shard
 from trainer.vae import VAE
 
 

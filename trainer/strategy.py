@@ -8,27 +8,20 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from trainer.config import ConfigError
+from trainer.config import check_strategy
 from trainer.errors import UserError
 
-STRATEGIES = ("auto", "default", "mirrored", "multi_worker", "tpu")
-
 COLLECTIVE_SECONDS = 600.0  # that a worker waits for the others, which may still be reading data or compiling
-
-
-def check_strategy(name: str) -> None:
-    """Raises ConfigError unless `name` is one of STRATEGIES, or tpu: with the name of a TPU."""
-    if name not in STRATEGIES and not (name.startswith("tpu:") and len(name) > len("tpu:")):
-        raise ConfigError("strategy", f"one of {', '.join(STRATEGIES)}, or tpu:NAME", name)
 
 
 def build_strategy(name: str) -> tf.distribute.Strategy:
     """The strategy of that name; multi_worker has to be built before TensorFlow has done any work.
 
-    `auto` is a TPU where there is one, the workers of TF_CONFIG where it names several, all GPUs where there are
-    several, and else the default device.
+    `auto` is a TPU where there is one, the workers of TF_CONFIG where it names several, all GPUs of this machine where
+    there are several, and else the default device.
 
     Raises:
+      ConfigError: there is no such name.
       UserError: what it needs is not there.
     """
     check_strategy(name)
@@ -41,19 +34,6 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
         "tpu": lambda: _tpu(resolver or "local"),
     }
     return strategies[kind]()
-
-
-def shard_size(batch_size: int, replicas: int) -> int:
-    """Images of a step for each replica.
-
-    Raises:
-      ConfigError: the batch does not divide; the message names the sizes near it that do.
-    """
-    if batch_size % replicas:
-        below = batch_size - batch_size % replicas
-        near = " or ".join(str(size) for size in (below, below + replicas) if size)
-        raise ConfigError("batch_size", f"a multiple of the {replicas} replicas, such as {near}", batch_size)
-    return batch_size // replicas
 
 
 def shard(strategy: tf.distribute.Strategy, array: np.ndarray, rows: np.ndarray) -> tf.Tensor:

@@ -1,3 +1,4 @@
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -39,6 +40,7 @@ def test_help_lists_every_exit_code(capsys):
         (["--set=latent_size=many"], "latent_size: expected a value of type int, got 'many'"),
         (["--set=free_bits=-1"], "free_bits: expected at least 0, got -1"),
         (["--tune=-1"], "tune: expected a number of trials that is not negative, got -1"),
+        (["--warm-start", "--tune=2"], "tune: expected 0 with warm_start"),
         (["--min-label-elbo=nan"], "min_label_elbo: expected a finite number of nats per image, got nan"),
         (["--data-dir=/no/such/folder"], "data_dir: expected a folder that exists, got '/no/such/folder'"),
     ],
@@ -92,7 +94,9 @@ def test_the_preset_is_the_default_and_an_option_overrides_it(tmp_path, monkeypa
     run("--root", str(tmp_path))
     run("--root", str(tmp_path), "--preset=seed", "--epochs=2", "--dataset=photo_patches", "--min-elbo=-1900")
     run("--root", str(tmp_path), "--set=iaf_steps=0", "--set=horizontal_flips=true", "--set=decoder=GaussianMLP")
-    first, second, third = configs
+    run("--root", str(tmp_path), "--warm-start")
+    first, second, third, fourth = configs
+    assert fourth == dataclasses.replace(first, warm_start=True)
     assert (third.train.iaf_steps, third.train.horizontal_flips, third.train.decoder) == (0, True, "GaussianMLP")
     assert (first.dataset, first.train) == ("cifar10", cli.PRESETS["default"])
     assert (second.dataset, second.min_elbo) == ("photo_patches", -1900.0)

@@ -32,6 +32,13 @@ def test_a_value_that_cannot_be_names_the_setting_and_what_was_expected(config, 
         dataclasses.replace(config, **{name: value})
 
 
+@pytest.mark.parametrize("tune", [1, 8])
+def test_a_warm_start_leaves_the_shapes_alone_that_a_tuner_varies(config, tune):
+    warm = dataclasses.replace(config, warm_start=True)
+    with pytest.raises(ConfigError, match=f"^tune: expected 0 with warm_start.*, got {tune}$"):
+        dataclasses.replace(warm, tune=tune)
+
+
 def test_every_place_lies_under_the_root(config, tmp_path):
     for path in (config.artifacts, config.metadata, config.push_directory, config.data_dirs[-1]):
         assert path.startswith(str(tmp_path))

@@ -38,6 +38,16 @@ def test_a_tuner_is_there_when_asked_for_and_feeds_the_trainer(config):
     assert "Tuner" in upstream(create_pipeline(dataclasses.replace(config, tune=3)), "Trainer")
 
 
+def test_only_a_warm_start_trains_from_the_last_blessed_model(config):
+    def base_model(config):
+        nodes = {node.id: node for node in create_pipeline(config).components}
+        return nodes["Trainer"].inputs.get("base_model"), nodes["LastBlessedModel"].outputs["model"]
+
+    assert base_model(config)[0] is None
+    given, last_blessed = base_model(dataclasses.replace(config, warm_start=True))
+    assert (given.producer_component_id, given.output_key) == ("LastBlessedModel", last_blessed.output_key)
+
+
 def test_nothing_is_pushed_that_was_not_evaluated(config):
     assert {"Evaluator", "LastBlessedModel"} <= upstream(create_pipeline(config), "AtomicPusher")
 

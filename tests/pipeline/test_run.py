@@ -212,6 +212,23 @@ def test_a_tuner_finds_a_configuration_that_the_trainer_uses(run, tmp_path):
         assert config[name] == value
 
 
+def test_a_warm_start_goes_on_from_the_last_blessed_model_if_there_is_one(run, tmp_path):
+    code, first = run("--epochs=1", "--warm-start", root=tmp_path)
+    assert code == cli.PUSHED
+    assert "no blessed model to start from" in first
+    (model,) = tmp_path.glob("artifacts/*/Trainer/model/*/Format-Serving")
+    code, console = run("--epochs=1", "--warm-start", "--learning-rate=1e-9", root=tmp_path)  # all but still
+    assert code == cli.PUSHED
+    assert f"starting from the weights of {model}" in console
+    assert elbo(console) == pytest.approx(elbo(first), abs=0.02)
+    _, console = run("--epochs=1", "--warm-start", "--learning-rate=1e-9", root=tmp_path)
+    assert component(console, "Trainer") != "cached", "there is a new model to start from"
+    code, console = run("--warm-start", "--set=hidden_size=64", root=tmp_path)
+    assert code == cli.BAD_INPUT
+    assert "encoder/hidden/w: expected [3072, 64], got [3072, 256]" in console
+    assert "training on" not in console
+
+
 def test_every_label_and_a_closer_look_are_in_the_report(run, tmp_path):
     code, console = run(
         "--epochs=1", "--set=importance_samples=5", "--set=decoder=DiscretizedLogisticMLP", root=tmp_path

@@ -17,11 +17,15 @@ import pytest
 import tensorflow as tf
 
 from trainer.config import DECODERS, TrainConfig
+from trainer.export import Servable, save
 from trainer.flows import MADE, IAFStep, LocationStep
+from trainer.images import pixel_model, preprocess
 from trainer.networks import MLP
 from trainer.objective import single_sample_elbo
 from trainer.resnet import ResNetDecoder, ResNetEncoder
+from trainer.units import Units
 from trainer.vae import build
+from trainer.warm_start import load_weights
 
 BATCH, LATENTS, CONTEXT, PIXELS = 2, 4, 3, 3072
 SIZES = {"hidden_size": CONTEXT, "latent_size": LATENTS, "iaf_hidden_size": 5, "channels": 2}
@@ -137,6 +141,16 @@ def test_a_configuration_sent_as_json_builds_the_same_weights(name, weights_of):
     config = TrainConfig(**SIZES | SETTINGS[name], seed=5)
     sent = TrainConfig.from_dict(json.loads(json.dumps(config.to_dict())))
     for found, expected in zip(weights_of(build(sent, 12)), weights_of(build(config, 12)), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_fresh_model_takes_every_weight_of_a_saved_one(name, scramble, weights_of, make_images, tmp_path):
+    config = TrainConfig(**SIZES | SETTINGS[name])
+    model, fresh = scramble(build(config, PIXELS)), build(config, PIXELS)
+    save(Servable(model, pixel_model(make_images(9)), 1, preprocess), Units.of(config), str(tmp_path))
+    load_weights(fresh, str(tmp_path))
+    for found, expected in zip(weights_of(fresh), weights_of(model), strict=True):
         np.testing.assert_array_equal(found, expected)
 
 

@@ -1,0 +1,90 @@
+"""A training run as it is handed to whoever runs it: this process, or workers that share a folder with it."""
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.checkpoint import remove
+from trainer.config import TrainConfig
+from trainer.errors import StorageError
+from trainer.images import IMAGE_SIZE, ImageSet
+from trainer.launch import Launch
+from trainer.loop import train_and_evaluate
+from trainer.strategy import build_strategy, is_chief
+from trainer.vae import VAE, build
+
+JOB, WEIGHTS = "job.json", "weights"  # in the folder of the workers
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """All of a training run but its images."""
+
+    config: TrainConfig
+    workdir: str  # TensorBoard scalars and history.json
+    state: str  # folder of the checkpoints; a job that goes on where another one stopped has the same
+    base_model: str | None = None  # SavedModel to start from
+    strategy: str = "auto"
+    checkpoint_minutes: float = 5.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """In JSON types; `from_dict` takes them back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Job":
+        """Undoes `to_dict`."""
+        return cls(**{**values, "config": TrainConfig.from_dict(values["config"])})
+
+
+def run_job(job: Job, train: ImageSet, test: ImageSet, workers: int, launch: Launch) -> VAE:
+    """Trains here, or on several workers that `launch` starts; returns the model."""
+    if workers == 1:
+        return _run(job, train, test, build_strategy(job.strategy))
+    folder = _write(job, train, test)
+    launch(folder, workers)
+    model = build(job.config, IMAGE_SIZE)
+    tf.train.Checkpoint(model=model).read(os.path.join(folder, WEIGHTS)).assert_consumed()
+    return model
+
+
+def run_worker(folder: str) -> None:
+    """A worker's share of the job in `folder`; the chief leaves the weights there."""
+    with open(os.path.join(folder, JOB)) as file:
+        job = Job.from_dict(json.load(file))
+    strategy = build_strategy(job.strategy)  # before TensorFlow does anything else
+    model = _run(job, _mapped(folder, "train"), _mapped(folder, "test"), strategy)
+    if is_chief(strategy):
+        tf.train.Checkpoint(model=model).write(os.path.join(folder, WEIGHTS))
+
+
+def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
+    """The folder, beside the checkpoints, that is all that workers get: the job, and its images to map into memory."""
+    folder = os.path.join(job.state, "job")
+    try:
+        remove(folder)
+        os.makedirs(folder)
+        for name, images in (("train", train), ("test", test)):
+            for part, array in images._asdict().items():
+                np.save(os.path.join(folder, f"{name}-{part}.npy"), array)
+        with open(os.path.join(folder, JOB), "w") as file:
+            json.dump(job.to_dict(), file, indent=1)
+    except OSError as error:
+        remove(folder)
+        raise StorageError("the job of the workers", folder, error) from error
+    return folder
+
+
+def _run(job: Job, train: ImageSet, test: ImageSet, strategy: tf.distribute.Strategy) -> VAE:
+    return train_and_evaluate(
+        job.config, train, test, job.workdir, job.base_model, strategy, job.state, job.checkpoint_minutes
+    ).model
+
+
+def _mapped(folder: str, name: str) -> ImageSet:
+    parts = (os.path.join(folder, f"{name}-{part}.npy") for part in ImageSet._fields)
+    return ImageSet(*(np.load(path, mmap_mode="r") for path in parts))
