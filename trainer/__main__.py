@@ -15,7 +15,7 @@ from trainer.presets import PRESETS
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 trained, 1 failed, 2 bad input, 130 or 143 stopped, to go on when it is started again."""
+    """Returns the exit code: 0 trained, 1 failed, 2 bad input, 130 or 143 stopped; started again it goes on."""
     parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
     parser.add_argument("--train", required=True, metavar="FILES", help="gzipped TFRecord files of Examples, a pattern")
     parser.add_argument("--test", required=True, metavar="FILES", help="the same of the test split")
@@ -28,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
     parser.add_argument("--workers", type=int, default=1, help="processes that train together (default: %(default)s)")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    logging.getLogger("trainer").setLevel(logging.INFO)
     try:
         config = PRESETS[options.preset] if options.config is None else _read(options.config)
         if options.epochs is not None:

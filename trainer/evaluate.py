@@ -93,9 +93,14 @@ class MapImages:
         samples: int,
         strategy: tf.distribute.Strategy | None,
     ) -> None:
-        self._strategy = strategy or tf.distribute.get_strategy()
+        self._strategy = strategy = strategy or tf.distribute.get_strategy()
         self._at_once = max(1, DRAWS_AT_ONCE // samples)
-        self._function = tf.function(lambda *arrays: self._strategy.run(function, arrays))
+
+        def replica(*arrays: tf.Tensor) -> list[tf.Tensor]:
+            context = tf.distribute.get_replica_context()
+            return [context.all_gather(value, axis=0) for value in function(*arrays)]
+
+        self._function = tf.function(lambda *arrays: strategy.run(replica, arrays))
 
     def __call__(self, images: ImageSet) -> list[np.ndarray]:
         """[N, ...] for each array of the function, in the order of the images."""
@@ -109,4 +114,4 @@ class MapImages:
         rows = np.arange(start, start + size)
         rows = np.where(rows < len(images), rows, 0)
         values = self._function(*(shard(self._strategy, array, rows) for array in images))
-        return [self._strategy.gather(value, axis=0).numpy() for value in values]
+        return [self._strategy.experimental_local_results(value)[0].numpy() for value in values]

@@ -4,7 +4,9 @@ Exit codes: 0 done, 2 a user's mistake, 1 another failure, 143 stopped by SIGTER
 """
 
 import logging
+import os
 import sys
+import traceback
 
 from trainer.errors import ReportedError
 from trainer.interrupt import interruptible
@@ -14,7 +16,7 @@ from trainer.launch import follow_parent
 def main(arguments: list[str]) -> int:
     """Works on the job in the folder that is the one argument, and returns the exit code."""
     follow_parent()
-    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")  # which the launcher shows
     logging.getLogger("trainer").setLevel(logging.INFO)
     try:
         with interruptible():
@@ -22,10 +24,16 @@ def main(arguments: list[str]) -> int:
 
             run_worker(*arguments)
     except ReportedError as error:
-        print(f"trainer: {error}", file=sys.stderr, flush=True)
+        print(f"trainer: {error}", file=sys.stderr)
         return error.exit_code
+    except Exception:
+        traceback.print_exc()
+        return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    exit_code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)  # at once: TensorFlow's own end takes seconds, in which a peer may fail, and take the blame
