@@ -36,6 +36,7 @@ def wait_until(condition):
     end = time.monotonic() + {LIMIT}
     while not condition():
         if time.monotonic() > end:
+            say("waited in vain")
             os._exit(99)
         time.sleep(0.01)
 
@@ -67,6 +68,7 @@ def run(folder):
             launch.launch([sys.executable, "-c", PRELUDE + script, str(folder)], str(folder), workers)
         finally:
             assert not alive(folder)
+            assert not (folder / "waited in vain").exists()
 
     return launch_script
 
@@ -77,7 +79,7 @@ def run_elsewhere(folder):
     processes = []
 
     def start(script):
-        code = "import sys; from trainer import launch; launch.launch(sys.argv[2:], sys.argv[1], 2)"
+        code = "import sys; from trainer import launch as l; l.STOP_SECONDS = 0; l.launch(sys.argv[2:], sys.argv[1], 2)"
         command = [sys.executable, "-c", PRELUDE + script, str(folder)]
         processes.append(
             subprocess.Popen(
@@ -93,6 +95,7 @@ def run_elsewhere(folder):
     for process in processes:
         process.kill()
         process.communicate()
+    assert not (folder / "waited in vain").exists()
 
 
 def alive(folder):
@@ -152,10 +155,12 @@ if index == 0:
     server.bind(own)
     server.listen()
     say("listening")
-    server.accept()[0].sendall(b"hello")
+    for _ in range(20):
+        server.accept()[0].sendall(b"hello")
 else:
     wait_for("listening")
-    assert socket.create_connection(first).recv(5) == b"hello"
+    for _ in range(20):
+        assert socket.create_connection(first, timeout=5).recv(5) == b"hello"
 """)
 
 
@@ -189,15 +194,17 @@ def test_a_failure_stops_the_others_and_is_shown_with_the_end_of_its_log(run, fo
         run(f"""
 if index == {bad}:
     wait_for(f"ready-{{1 - index}}")
-    for line in range(30):
+    for line in range(3000):
         print("line", line, file=sys.stderr)
+    print("trainer: no mistake of the user, for all that", file=sys.stderr)
     sys.exit(1)
 print("a healthy one")
 wait_for("never")
 """)
     first, *tail = str(error.value).splitlines()
     assert first == f"worker {bad} of 2 ended with exit code 1; its log is {folder}/worker-{bad}.log, and ends:"
-    assert tail == [f"line {line}" for line in range(20, 30)]
+    assert tail[:-1] == [f"line {line}" for line in range(2991, 3000)]
+    assert tail[-1] == "trainer: no mistake of the user, for all that"
 
 
 def test_one_that_the_system_kills_is_named_with_the_signal(run):
@@ -232,7 +239,7 @@ def test_a_users_mistake_is_told_in_the_workers_words(run, bad):
     with pytest.raises(UserError) as error:
         run(f"""
 if index == {bad}:
-    print("trainer: a line of progress, not the last")
+    print("trainer: not the last line", file=sys.stderr)
     print("trainer: batch_size: expected at most 8, got 9", file=sys.stderr)
     print("a native library says good-bye", file=sys.stderr)
     sys.exit(2)
@@ -427,7 +434,11 @@ def test_a_launcher_that_fails_itself_leaves_nobody(run, listen):
 
     listen(fail)
     with pytest.raises(OSError, match="no space left"):
-        run('print("epoch 1", flush=True)\nwait_for("never")')
+        run("""
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while not (folder / "never").exists():
+    print("epoch 1", flush=True)
+""")
 
 
 def test_output_without_end_neither_blocks_nor_fills_the_memory(run, folder):
@@ -457,12 +468,12 @@ def test_a_line_without_end_does_not_fill_the_memory(run, folder, listen):
     listen(heard.append)
     tracemalloc.start()
     try:
-        run(r"for _ in range(200): os.write(1, b'o' * 100_000)", workers=1)
+        run(r"os.write(1, b'a' * 9999 + b'\n'); [os.write(1, b'b' * 100_000) for _ in range(200)]", workers=1)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert (folder / "worker-0.log").stat().st_size == 20_000_000
-    assert heard == ["o" * launch.LINE_BYTES]
+    assert (folder / "worker-0.log").stat().st_size == 20_010_000
+    assert heard == ["a" * launch.LINE_BYTES, "b" * launch.LINE_BYTES]
     assert peak < 4e6
 
 
