@@ -11,6 +11,7 @@ import tensorflow as tf
 from trainer.config import check_strategy
 from trainer.errors import UserError
 
+COLLECTIVE_BYTES = 4_000_000  # of gradients that are added up at once: a quarter faster than each for itself
 COLLECTIVE_SECONDS = 600.0  # that a worker waits for the others, which may still be reading data or compiling
 
 
@@ -89,7 +90,9 @@ def _multi_worker() -> tf.distribute.Strategy:
             "strategy multi_worker: expected the environment variable TF_CONFIG with the addresses of the workers; "
             "--workers N starts N of them on this machine"
         )
-    options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=COLLECTIVE_SECONDS)
+    options = tf.distribute.experimental.CommunicationOptions(
+        bytes_per_pack=COLLECTIVE_BYTES, timeout_seconds=COLLECTIVE_SECONDS
+    )
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
