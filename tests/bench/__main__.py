@@ -7,7 +7,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
 
-from tests.bench import steps
+from tests.bench import growth, inputs, startup, steps
 from tests.bench.rows import table, write
 
 FILE = pathlib.Path("bench.json")
@@ -15,7 +15,9 @@ FILE = pathlib.Path("bench.json")
 
 def main() -> None:
     """Runs the sections that were asked for, in order."""
+    sections = {"steps": steps.rows, "inputs": inputs.rows, "growth": growth.rows, "startup": startup.rows}
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=list(sections), default=list(sections), metavar="SECTION")
     parser.add_argument(
         "--torch-python",
         metavar="PATH",
@@ -23,9 +25,12 @@ def main() -> None:
         help="interpreter with torch and pythae, for the rows of the group `bench` (default: this one)",
     )
     options = parser.parse_args()
-    rows = steps.rows(options.torch_python)
-    print(table(rows))
-    write(rows, FILE)
+    sections["steps"] = lambda: steps.rows(options.torch_python)
+    rows = []
+    for name in options.only:
+        rows += (new := sections[name]())
+        print(table(new), flush=True)
+        write(rows, FILE)
 
 
 if __name__ == "__main__":
