@@ -11,24 +11,28 @@ from tests.bench import growth, inputs, startup, steps
 from tests.bench.rows import table, write
 
 FILE = pathlib.Path("bench.json")
+SECTIONS = {
+    "steps": lambda options: steps.rows(options.torch_python),
+    "inputs": lambda _: inputs.rows(),
+    "growth": lambda _: growth.rows(),
+    "startup": lambda _: startup.rows(),
+}
 
 
 def main() -> None:
-    """Runs the sections that were asked for, in order."""
-    sections = {"steps": steps.rows, "inputs": inputs.rows, "growth": growth.rows, "startup": startup.rows}
+    """Runs the sections that were asked for, in order, and writes after each what there is."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=list(sections), default=list(sections), metavar="SECTION")
+    parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS), help="sections to run")
     parser.add_argument(
         "--torch-python",
         metavar="PATH",
         default=sys.executable,
-        help="interpreter with torch and pythae, for the rows of the group `bench` (default: this one)",
+        help="interpreter with torch and pythae, the dependency group `bench` (default: this one)",
     )
     options = parser.parse_args()
-    sections["steps"] = lambda: steps.rows(options.torch_python)
     rows = []
     for name in options.only:
-        rows += (new := sections[name]())
+        rows += (new := SECTIONS[name](options))
         print(table(new), flush=True)
         write(rows, FILE)
 

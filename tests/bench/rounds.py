@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-ROUND_SECONDS = 1.0
+ROUND_SECONDS = 0.5
 WARM_UP = 2  # turns of work, for tracing, compilation and caches
 
 

@@ -19,7 +19,7 @@ from trainer.presets import PRESETS
 from trainer.vae import build
 
 BATCH_SIZES = (32, 128, 256)
-ROUNDS = 7
+ROUNDS = 12
 IMAGES = 10_000
 SEED = "seed's loop"
 
@@ -63,12 +63,13 @@ def _row(contestant: Contestant, rates: list[float], seed_rates: dict[int, list[
 
 
 def _preset(name: str) -> TrainConfig:
-    """The networks of a contestant: all that are not a preset of ours have the seed's, or are held against them."""
+    """The recipe whose networks a contestant has: all that are not presets of ours have, or approach, the seed's."""
     return PRESETS.get(name, PRESETS["seed"])
 
 
 @functools.cache
 def _flops(name: str) -> int:
+    """Per image and training step; networks are those of the seed if they cost the same."""
     return flops_per_image(_preset(name)).training
 
 

@@ -1,6 +1,7 @@
 """Contestants that live in a child process, where the interpreter can be another one."""
 
 import contextlib
+import functools
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,10 @@ from tests.bench.rounds import Contestant
 
 @contextlib.contextmanager
 def torch_contestants(python: str, batch_sizes: Sequence[int]) -> Iterator[list[Contestant]]:
-    """The PyTorch baselines under the interpreter `python`; none, and a line that says so, if it lacks the packages."""
+    """The PyTorch baselines under the interpreter `python`; none, and a line that says so, if it lacks the packages.
+
+    The child ends with its input.
+    """
     probe = subprocess.run([python, "-c", "import torch, pythae.models"], capture_output=True, text=True)
     if probe.returncode:
         print(f"PyTorch and pythae are left out; {python}: {probe.stderr.strip().splitlines()[-1]}")
@@ -26,5 +30,4 @@ def torch_contestants(python: str, batch_sizes: Sequence[int]) -> Iterator[list[
             return float(child.stdout.readline())
 
         names = json.loads(child.stdout.readline())
-        yield [Contestant(name, size, lambda i=i: ask(i)) for i, (name, size) in enumerate(names)]
-        child.stdin.close()  # which ends it
+        yield [Contestant(name, size, functools.partial(ask, i)) for i, (name, size) in enumerate(names)]
