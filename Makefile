@@ -1,10 +1,12 @@
 # Every target does the set-up that it needs.
 PYTHON := .venv/bin/python
+# Where `bench` finds PyTorch and pythae, see CONTRIBUTING.md.
+TORCH_PYTHON := $(or $(wildcard .venv-bench/bin/python),$(PYTHON))
 # Named by the folder: a venv does not survive a move.
 SETUP := .venv/.complete-$(shell pwd | cksum | cut -d ' ' -f 1)
 UV = $(shell test -x .uv/bin/uv && echo .uv/bin/uv || echo uv)
 
-.PHONY: help setup run test check format lock clean
+.PHONY: help setup run test bench check format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -21,6 +23,9 @@ run: $(SETUP)  ## the whole pipeline on embedded data, in a few minutes
 test: $(SETUP)  ## all tests
 	@$(PYTHON) -m pytest
 
+bench: $(SETUP)  ## measure speed and memory, in about twelve minutes; writes bench.json
+	@$(PYTHON) -m tests.bench --torch-python $(TORCH_PYTHON)
+
 check: $(SETUP)  ## lint, format, types and import rules
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
@@ -36,4 +41,4 @@ lock: $(SETUP)  ## renew requirements.lock from pyproject.toml
 		--python-version 3.11 --group build --group test --group lint --group types --output-file requirements.lock pyproject.toml
 
 clean:  ## remove what set-up made
-	rm -rf .venv .uv
+	rm -rf .venv .venv-bench .uv

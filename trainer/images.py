@@ -98,9 +98,20 @@ def load_images(files: Sequence[str], transform: Transform) -> ImageSet:
         ) from error
     if not batches:
         raise UserError(f"{', '.join(paths)} hold no Example: expected at least one image")
-    pixels, ids = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    ids = np.concatenate([ids for _, ids in batches])
     order = np.argsort(ids, kind="stable")
-    return ImageSet(pixels[order], noise_seed(tf.constant(ids[order])).numpy())
+    return ImageSet(_sorted(batches, order), noise_seed(tf.constant(ids[order])).numpy())
+
+
+def _sorted(batches: list[tuple[np.ndarray, np.ndarray]], order: np.ndarray) -> np.ndarray:
+    """The images of `batches`, which are used up on the way: memory holds most images once only."""
+    pixels = np.empty([len(order), IMAGE_SIZE], np.uint8)
+    places, done = np.argsort(order), 0
+    while batches:
+        part, _ = batches.pop(0)
+        pixels[places[done : done + len(part)]] = part
+        done += len(part)
+    return pixels
 
 
 def hold_out(images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

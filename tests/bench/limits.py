@@ -1,0 +1,50 @@
+"""What the machine could do: the speed of a large matrix product, and of reading and writing memory."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+GEMM_SIZE = 2000
+TRIES = 5
+ADAM_BYTES = 28  # per parameter and step, float32: reads weight, mean, variance and gradient, writes the first three
+BANDWIDTH_FLOATS = 14_000_000  # twice: as much memory as Adam's four arrays of the default networks
+
+
+class Limits(NamedTuple):
+    """The highest speeds seen."""
+
+    flops: float  # per second, of a float32 product of square matrices
+    bandwidth: float  # bytes per second, of adding one array to another
+
+    def step_seconds(self, flops: float, parameters: int) -> float:
+        """A training step of so much arithmetic and an Adam update of so many parameters, nothing else."""
+        return flops / self.flops + self.adam_seconds(parameters)
+
+    def adam_seconds(self, parameters: int) -> float:
+        """The traffic of one Adam update alone."""
+        return ADAM_BYTES * parameters / self.bandwidth
+
+
+class Meter:
+    """Measures the limits as often as it is called, and keeps the highest: other work only ever lowers them."""
+
+    def __init__(self) -> None:
+        self.limits = Limits(0.0, 0.0)
+        self._a, self._b = (tf.random.normal([GEMM_SIZE, GEMM_SIZE]) for _ in range(2))
+        self._sum, self._term = tf.Variable(tf.zeros([BANDWIDTH_FLOATS])), tf.ones([BANDWIDTH_FLOATS])
+
+    def __call__(self) -> None:
+        flops = 2 * GEMM_SIZE**3 / _best_seconds(lambda: tf.matmul(self._a, self._b).numpy())
+        bandwidth = 3 * 4 * BANDWIDTH_FLOATS / _best_seconds(lambda: self._sum.assign_add(self._term))
+        self.limits = Limits(max(flops, self.limits.flops), max(bandwidth, self.limits.bandwidth))
+
+
+def _best_seconds(work: Callable[[], object]) -> float:
+    def seconds() -> float:
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+
+    return min(seconds() for _ in range(TRIES))

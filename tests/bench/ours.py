@@ -1,0 +1,33 @@
+"""Training as `trainer` does it: the one place of the benchmark that knows how."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.config import TrainConfig
+from trainer.images import IMAGE_SIZE, ImageSet, shuffled_batches
+from trainer.loop import STEPS_PER_CALL
+from trainer.optimizer import build_optimizer
+from trainer.step import TrainStep
+from trainer.vae import build
+
+
+def train(
+    config: TrainConfig, images: ImageSet, strategy: tf.distribute.Strategy | None = None, steps: int = STEPS_PER_CALL
+) -> Iterator[int]:
+    """Trains for as long as it is asked to, batches made as in training; yields the number of images of each call."""
+    strategy = strategy or tf.distribute.get_strategy()
+    steps_per_epoch = len(images) // config.batch_size
+    with strategy.scope():
+        model = build(config, IMAGE_SIZE)
+        optimizer = build_optimizer(config, model.trainable_variables, steps_per_epoch)
+    step = TrainStep(strategy, config, model, optimizer, steps_per_epoch)
+    done = 0
+    for epoch in itertools.count(1):
+        rows = shuffled_batches(np.arange(len(images)), config.batch_size, config.seed, epoch)
+        for start in range(0, steps_per_epoch - steps + 1, steps):
+            step(images.pixels, rows[start : start + steps], done)
+            done += steps
+            yield steps * config.batch_size

@@ -1,0 +1,89 @@
+"""Training steps: ours, the seed's loop and PyTorch in turns, against what the machine could do."""
+
+import dataclasses
+import functools
+import math
+import statistics
+from collections.abc import Iterator
+
+from tests.bench import ours, seed_loop
+from tests.bench.data import random_images
+from tests.bench.flops import flops_per_image
+from tests.bench.limits import Limits, Meter
+from tests.bench.rounds import Contestant, interleave, measurer, ratio
+from tests.bench.rows import Row
+from tests.bench.torch_parent import torch_contestants
+from trainer.config import TrainConfig
+from trainer.images import IMAGE_SIZE
+from trainer.presets import PRESETS
+from trainer.vae import build
+
+BATCH_SIZES = (32, 128, 256)
+ROUNDS = 12
+IMAGES = 10_000
+SEED = "seed's loop"
+
+
+def rows(torch_python: str) -> list[Row]:
+    """A row for each contestant, and the limits."""
+    meter = Meter()
+    with torch_contestants(torch_python, BATCH_SIZES) as baselines:
+        contestants = [*_tensorflow_contestants(), *baselines]
+        rates = interleave(contestants, ROUNDS, before_round=meter)
+    meter()
+    measured = list(zip(contestants, rates, strict=True))
+    seed_rates = {contestant.batch_size: rates for contestant, rates in measured if contestant.name == SEED}
+    steps = [_row(contestant, rates, seed_rates, meter.limits) for contestant, rates in measured]
+    return [*_limit_rows(meter.limits), *steps]
+
+
+def _tensorflow_contestants() -> Iterator[Contestant]:
+    images = random_images(IMAGES)
+    for size in BATCH_SIZES:
+        config = dataclasses.replace(PRESETS["seed"], batch_size=size)
+        yield Contestant(SEED, size, measurer(seed_loop.train(config, images)))
+    for name, preset in PRESETS.items():
+        for size in BATCH_SIZES if _flops(name) == _flops(SEED) else [preset.batch_size]:
+            config = dataclasses.replace(preset, batch_size=size)
+            yield Contestant(name, size, measurer(ours.train(config, images)))
+
+
+def _row(contestant: Contestant, rates: list[float], seed_rates: dict[int, list[float]], limits: Limits) -> Row:
+    name, size, _ = contestant
+    rate, flops = statistics.median(rates), _flops(name)
+    limit = size / limits.step_seconds(flops * size, parameters(_preset(name)))
+    return Row(
+        name,
+        size,
+        rate,
+        ratio(rates, seed_rates[size]) if flops == _flops(SEED) else None,
+        fraction_of_gemm_limit=rate * flops / limits.flops,
+        more={"of_gemm_and_adam": rate / limit, "slowest": min(rates), "fastest": max(rates)},
+    )
+
+
+def _preset(name: str) -> TrainConfig:
+    """The recipe whose networks a contestant has: all that are not presets of ours have, or approach, the seed's."""
+    return PRESETS.get(name, PRESETS["seed"])
+
+
+@functools.cache
+def _flops(name: str) -> int:
+    """Per image and training step; networks are those of the seed if they cost the same."""
+    return flops_per_image(_preset(name)).training
+
+
+def parameters(config: TrainConfig) -> int:
+    """The number of weights that `config` trains."""
+    return sum(math.prod(variable.shape) for variable in build(config, IMAGE_SIZE).trainable_variables)
+
+
+def _limit_rows(limits: Limits) -> list[Row]:
+    count = parameters(PRESETS["default"])
+    flops = flops_per_image(PRESETS["default"]).training
+    return [
+        Row("limit: float32 matrix product", more={"gigaflops": limits.flops / 1e9}),
+        Row("limit: memory", more={"gigabytes_per_second": limits.bandwidth / 1e9}),
+        Row("limit: Adam of default", more={"parameters": count, "seconds": limits.adam_seconds(count)}),
+        Row("limit: products of default", None, limits.flops / flops, None, 1.0, {"megaflops_per_image": flops / 1e6}),
+    ]

@@ -1,0 +1,33 @@
+"""Contestants that live in a child process, where the interpreter can be another one."""
+
+import contextlib
+import functools
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+
+from tests.bench.rounds import Contestant
+
+
+@contextlib.contextmanager
+def torch_contestants(python: str, batch_sizes: Sequence[int]) -> Iterator[list[Contestant]]:
+    """The PyTorch baselines under the interpreter `python`; none, and a line that says so, if it lacks the packages.
+
+    The child ends with its input.
+    """
+    probe = subprocess.run([python, "-c", "import torch, pythae.models"], capture_output=True, text=True)
+    if probe.returncode:
+        print(f"PyTorch and pythae are left out; {python}: {probe.stderr.strip().splitlines()[-1]}")
+        yield []
+        return
+    command = [python, "-m", "tests.bench.torch_child", *map(str, batch_sizes)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+
+        def ask(number: int) -> float:
+            child.stdin.write(f"{number}\n")
+            return float(child.stdout.readline())
+
+        names = json.loads(child.stdout.readline())
+        yield [Contestant(name, size, functools.partial(ask, i)) for i, (name, size) in enumerate(names)]
