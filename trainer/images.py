@@ -55,10 +55,11 @@ def to_bytes(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(x * 255.0), tf.uint8)
 
 
-def mirror(x: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
+def mirror(pixels: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
     """Images [B, 3072], those of `which` [B] mirrored left to right."""
-    images = tf.reshape(x, [-1, *IMAGE_SHAPE])
-    return tf.reshape(tf.where(which[:, None, None, None], images[:, :, ::-1], images), [-1, IMAGE_SIZE])
+    _, width, colours = IMAGE_SHAPE
+    rows = tf.reshape(pixels, [-1, width, colours])
+    return tf.where(which[:, None], tf.reshape(tf.reverse(rows, axis=[1]), [-1, IMAGE_SIZE]), pixels)
 
 
 def preprocess(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
