@@ -1,5 +1,6 @@
 """Which devices and processes share a step: one `tf.distribute` strategy, by name."""
 
+import functools
 import importlib.util
 import json
 import os
@@ -7,11 +8,13 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import context  # has no public name
 
 from trainer.config import check_strategy
 from trainer.errors import UserError
 
 COLLECTIVE_SECONDS = 600.0  # that a worker waits for the others, which may still be reading data or compiling
+HEARTBEAT_SECONDS = 120.0  # without a sign of life, after which the others take a worker for dead
 
 
 def build_strategy(name: str) -> tf.distribute.Strategy:
@@ -43,7 +46,7 @@ def shard(strategy: tf.distribute.Strategy, array: np.ndarray, rows: np.ndarray)
     """
     parts = np.split(rows, strategy.num_replicas_in_sync, axis=-1)
     return strategy.experimental_distribute_values_from_function(
-        lambda context: tf.constant(array[parts[context.replica_id_in_sync_group]])
+        lambda replica: tf.constant(array[parts[replica.replica_id_in_sync_group]])
     )
 
 
@@ -89,11 +92,20 @@ def _multi_worker() -> tf.distribute.Strategy:
             "strategy multi_worker: expected the environment variable TF_CONFIG with the addresses of the workers; "
             "--workers N starts N of them on this machine"
         )
+    _be_patient()
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=COLLECTIVE_SECONDS)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise UserError(f"TF_CONFIG={os.environ['TF_CONFIG']}: the workers cannot be set up: {error}") from error
+
+
+def _be_patient() -> None:
+    """TensorFlow waits for 10 s, which a machine that is suspended, moved or short of memory can stand still for."""
+    current = context.context()
+    current.configure_coordination_service = functools.partial(
+        current.configure_coordination_service, heartbeat_timeout_in_ms=round(1000 * HEARTBEAT_SECONDS)
+    )
 
 
 def _tpu(name: str) -> tf.distribute.Strategy:
