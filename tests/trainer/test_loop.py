@@ -232,7 +232,7 @@ def test_the_reported_training_elbo_is_the_elbo_whatever_is_minimised(settings, 
 
 
 def test_what_mirroring_makes_of_the_images_is_trained_on(quick, initial_elbo, monkeypatch):
-    monkeypatch.setattr(trainer.step, "mirror", lambda x, which: tf.ones_like(x))
+    monkeypatch.setattr(trainer.step, "mirror", lambda pixels, which: 255 * tf.ones_like(pixels))
     assert quick(**STILL, horizontal_flips=True).epochs[0].train_elbo == pytest.approx(initial_elbo[1], abs=0.5)
 
 
