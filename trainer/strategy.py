@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import context  # has no public name
 
 from trainer.config import check_strategy
 from trainer.errors import UserError
@@ -44,7 +45,7 @@ def shard(strategy: tf.distribute.Strategy, array: np.ndarray, rows: np.ndarray)
     """
     parts = np.split(rows, strategy.num_replicas_in_sync, axis=-1)
     return strategy.experimental_distribute_values_from_function(
-        lambda context: tf.constant(array[parts[context.replica_id_in_sync_group]])
+        lambda replica: tf.constant(array[parts[replica.replica_id_in_sync_group]])
     )
 
 

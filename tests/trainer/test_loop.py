@@ -1,6 +1,5 @@
 """A run is a function of its config and data, learns, chooses without the test set, and leaves a record."""
 
-import contextlib
 import dataclasses
 import json
 import math
@@ -11,6 +10,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import trainer.loop
+import trainer.step
 from trainer.config import TrainConfig
 from trainer.errors import UserError
 from trainer.evaluate import Evaluator, MeanELBO, quality
@@ -18,6 +18,7 @@ from trainer.images import hold_out, pixel_model, to_unit_interval
 from trainer.likelihoods import Bernoulli, DiscretizedLogistic, GaussianPixels
 from trainer.loop import train_and_evaluate
 from trainer.objective import single_sample_elbo
+from trainer.step import StepsResult
 from trainer.vae import build
 
 RESNETS = {"encoder": "GaussianResNet", "decoder": "BernoulliResNet", "channels": 4}
@@ -163,7 +164,7 @@ class Script:
         self.unseen, self.elbos = unseen, {"held_out": iter(held_out_elbos), "test": iter(test_elbos)}
         self.weights, self.held_out = [], []
 
-    def __call__(self, model, samples):
+    def __call__(self, model, samples, strategy):
         return lambda images: self.evaluate(model, images)
 
     def evaluate(self, model, images):
@@ -213,7 +214,8 @@ STILL = {"learning_rate": 1e-30, "schedule": "constant", "latent_size": 8}  # th
 def initial_elbo(quick_config, train):
     """The mean ELBO at the initial weights of the images that are trained on, and the same if all were white."""
     config = quick_config(**STILL)
-    model, x = build(config, 3072), to_unit_interval(hold_out(train, config.held_out_fraction, config.seed)[0].pixels)
+    rows, _ = hold_out(len(train), config.held_out_fraction, config.seed)
+    model, x = build(config, 3072), to_unit_interval(train.pixels[rows])
     eps = tf.random.stateless_normal([50, len(x), config.latent_size], [7, 7])
     shown, white = (np.mean(single_sample_elbo(model, images, eps).elbo) for images in (x, tf.ones_like(x)))
     assert abs(shown - white) > 2.0
@@ -229,8 +231,8 @@ def test_the_reported_training_elbo_is_the_elbo_whatever_is_minimised(settings, 
     assert quick(**STILL, **settings).epochs[0].train_elbo == pytest.approx(initial_elbo[0], abs=0.5)
 
 
-def test_what_random_flips_make_of_the_images_is_trained_on(quick, initial_elbo, monkeypatch):
-    monkeypatch.setattr(trainer.loop, "random_flips", lambda x, seed: tf.ones_like(x))
+def test_what_mirroring_makes_of_the_images_is_trained_on(quick, initial_elbo, monkeypatch):
+    monkeypatch.setattr(trainer.step, "mirror", lambda pixels, which: 255 * tf.ones_like(pixels))
     assert quick(**STILL, horizontal_flips=True).epochs[0].train_elbo == pytest.approx(initial_elbo[1], abs=0.5)
 
 
@@ -247,10 +249,10 @@ def test_no_held_out_image_is_trained_on(quick, train, unseen, monkeypatch):
     batches = trainer.loop.shuffled_batches
     monkeypatch.setattr(trainer.loop, "Evaluator", script)
     monkeypatch.setattr(
-        trainer.loop, "shuffled_batches", lambda images, *rest: trained_on.append(images) or batches(images, *rest)
+        trainer.loop, "shuffled_batches", lambda rows, *rest: trained_on.append(rows) or batches(rows, *rest)
     )
     quick()
-    shown, held_out = set(trained_on[0].noise_seeds), set(script.held_out[0].noise_seeds)
+    shown, held_out = set(train.noise_seeds[trained_on[0]]), set(script.held_out[0].noise_seeds)
     assert not shown & held_out
     assert shown | held_out == set(train.noise_seeds)
 
@@ -267,20 +269,53 @@ def test_a_batch_of_all_the_data_is_taken(quick, unseen, monkeypatch):
     assert len(quick(batch_size=270).epochs) == 1
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_without_a_record(quick, tmp_path, monkeypatch):
+@pytest.fixture
+def told(monkeypatch, unseen):
+    """Runs steps and evaluations that say what they are told."""
+
+    def tell(elbos, held_out):
+        say = lambda *_: lambda pixels, rows, first, stop: StepsResult(elbos[first : first + len(rows)], stop)  # noqa: E731
+        monkeypatch.setattr(trainer.loop, "TrainStep", say)
+        monkeypatch.setattr(trainer.loop, "Evaluator", Script(unseen, held_out, held_out))
+
+    return tell
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 16])
+def test_an_epochs_training_elbo_is_the_mean_over_its_steps(at_once, quick, told, monkeypatch):
+    monkeypatch.setattr(trainer.loop, "STEPS_PER_CALL", at_once)
+    elbos = np.arange(27.0)
+    told(elbos, [-1.0] * 3)
+    result = quick(batch_size=30, epochs=3)
+    np.testing.assert_allclose([epoch.train_elbo for epoch in result.epochs], elbos.reshape(3, 9).mean(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("step", "epoch", "elbo"), [(1, 1, math.nan), (9, 1, -math.inf), (10, 2, math.inf), (27, 3, -1e6)]
+)
+def test_the_first_elbo_that_cannot_be_ends_the_run_and_is_named(step, epoch, elbo, quick, told, tmp_path):
+    elbos = np.full(27, -2000.0)
+    elbos[step - 1 :] = elbo
+    told(elbos, [-1.0] * 3)
+    expected = rf"^at step {step} \(epoch {epoch}\) the ELBO is {elbo:g} nats per image, .* lower the learning rate"
+    with pytest.raises(UserError, match=expected.replace("+", r"\+")):
+        quick(batch_size=30, epochs=3)
+    assert not (tmp_path / "history.json").exists()
+
+
+def test_a_held_out_elbo_that_is_not_finite_ends_the_run_too(quick, told, tmp_path):
+    told(np.full(27, -2000.0), [-1.0, math.nan, -1.0])
+    with pytest.raises(UserError, match=r"^at step 18 \(epoch 2\) the ELBO is nan .* No model was written"):
+        quick(batch_size=30, epochs=3)
+    assert not (tmp_path / "history.json").exists()
+
+
+def test_weights_that_are_not_finite_are_seen_in_the_first_step(quick, monkeypatch):
     def build_broken(*arguments):
         model = build(*arguments)
         model.variables[0].assign(tf.fill(model.variables[0].shape, math.nan))
         return model
 
     monkeypatch.setattr(trainer.loop, "build", build_broken)
-    with pytest.raises(UserError, match=r"after epoch 1 the ELBO is nan in training .* lower the learning rate"):
+    with pytest.raises(UserError, match=r"^at step 1 \(epoch 1\) the ELBO is nan"):
         quick()
-    assert not (tmp_path / "history.json").exists()
-
-
-@pytest.mark.parametrize("held_out", [(math.nan,), (math.nan, -1.0)])
-def test_an_epoch_whose_held_out_elbo_is_not_finite_is_never_chosen(held_out, quick, unseen, monkeypatch):
-    monkeypatch.setattr(trainer.loop, "Evaluator", Script(unseen, held_out, held_out))
-    with contextlib.suppress(UserError):
-        assert math.isfinite(held_out[quick(epochs=len(held_out)).best_epoch - 1])

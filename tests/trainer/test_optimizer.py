@@ -1,23 +1,20 @@
-"""The learning rate, the clipped gradient and the running mean of the weights, each computed again in NumPy."""
+"""Adam against Keras's, and its learning rate, clipped gradient and running mean, each computed again in NumPy."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from trainer.config import TrainConfig
-from trainer.optimizer import averaged_weights, build_optimizer
+from trainer.optimizer import BETA_1, build_optimizer, build_schedule
 
 PEAK, EPOCHS, STEPS = 0.01, 8, 25
 
 
 def rates(steps, **settings):
     """The learning rate at each of `steps`."""
-    optimizer = build_optimizer(TrainConfig(learning_rate=PEAK, epochs=EPOCHS, **settings), STEPS)
-    found = []
-    for step in steps:
-        optimizer.iterations.assign(step)
-        found.append(float(optimizer.learning_rate))
-    return found
+    schedule = build_schedule(TrainConfig(learning_rate=PEAK, epochs=EPOCHS, **settings), STEPS)
+    return [float(schedule(tf.constant(step))) for step in steps]
 
 
 def test_a_cosine_goes_from_the_peak_to_zero_over_all_epochs():
@@ -42,38 +39,61 @@ def test_a_constant_schedule_stays():
     np.testing.assert_allclose(rates([0, 3, 10**6], schedule="constant"), [PEAK] * 3, rtol=1e-6)
 
 
-def momenta(clip_norm, gradients):
-    """Adam's first moments after one step, as multiples of the gradient that reached it."""
-    variables = [tf.Variable(tf.zeros_like(gradient)) for gradient in gradients]
-    optimizer = build_optimizer(TrainConfig(clip_norm=clip_norm), STEPS)
-    optimizer.apply_gradients(zip(gradients, variables, strict=True))
-    found = [v.numpy() for v in optimizer.variables if "momentum" in v.path]
-    assert len(found) == len(gradients)
-    return [moment / (1.0 - optimizer.beta_1) for moment in found]
-
-
 @pytest.mark.parametrize(("clip_norm", "factor"), [(0.0, 1.0), (6.5, 0.5), (13.0, 1.0), (20.0, 1.0)])
 def test_the_gradient_of_all_weights_together_is_clipped(clip_norm, factor):
     gradients = [tf.constant([3.0, 4.0]), tf.constant([[12.0]])]  # of norm 13
-    for found, gradient in zip(momenta(clip_norm, gradients), gradients, strict=True):
-        np.testing.assert_allclose(found, factor * gradient, rtol=1e-5)
+    variables = [tf.Variable(tf.zeros_like(gradient)) for gradient in gradients]
+    optimizer = build_optimizer(TrainConfig(clip_norm=clip_norm), variables, STEPS)
+    optimizer.update(gradients, tf.constant(0))
+    for moment, gradient in zip(optimizer.mean, gradients, strict=True):
+        np.testing.assert_allclose(moment / (1.0 - BETA_1), factor * gradient, rtol=1e-5)
 
 
 @pytest.fixture
-def trained():
-    """Trains two weights for four steps; returns optimizer, weights and their values after every step."""
+def gradients():
+    """Twelve steps' gradients of two weights, some of them tiny, of norms from 0.4 to 2.6."""
+    rng = np.random.default_rng(0)
+    scale = [np.array([1.0, 1e-6]), np.array([[1.0]])]
+    return [[tf.constant(s * rng.normal(size=s.shape), tf.float32) for s in scale] for _ in range(12)]
+
+
+@pytest.fixture
+def trained(gradients):
+    """Trains two weights, one with a gradient near zero; returns optimizer, weights and their values after a step."""
 
     def train(**settings):
         variables = [tf.Variable([1.0, -2.0]), tf.Variable([[3.0]])]
-        optimizer = build_optimizer(TrainConfig(learning_rate=0.5, schedule="constant", **settings), STEPS)
-        rng, values = np.random.default_rng(0), []
-        for _ in range(4):
-            gradients = [tf.constant(rng.normal(size=v.shape), tf.float32) for v in variables]
-            optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        config = TrainConfig(**{"learning_rate": 0.5, "schedule": "constant"} | settings)
+        optimizer, values = build_optimizer(config, variables, steps_per_epoch=2), []
+        for number, some in enumerate(gradients):
+            optimizer.update(some, tf.constant(number))
             values.append([v.numpy() for v in variables])
         return optimizer, variables, values
 
     return train
+
+
+def test_a_dozen_steps_are_those_of_kerass_adam(trained, gradients):
+    settings = {"clip_norm": 1.0, "ema_decay": 0.9, "schedule": "cosine", "warmup_epochs": 1.5}
+    norms = [float(tf.linalg.global_norm(some)) for some in gradients]
+    assert min(norms) < settings["clip_norm"] < max(norms), "some of the steps have to be clipped, and some not"
+    optimizer, variables, values = trained(**settings)
+
+    oracle = [tf.Variable([1.0, -2.0]), tf.Variable([[3.0]])]
+    keras_adam = keras.optimizers.Adam(
+        build_schedule(TrainConfig(learning_rate=0.5, **settings), 2),
+        global_clipnorm=settings["clip_norm"],
+        use_ema=True,
+        ema_momentum=settings["ema_decay"],
+    )
+    for some, value in zip(gradients, values, strict=True):
+        keras_adam.apply_gradients(zip(some, oracle, strict=True))
+        for found, expected in zip(value, oracle, strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+    keras_adam.finalize_variable_values(oracle)
+    with optimizer.averaged():
+        for found, expected in zip(variables, oracle, strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("decay", [0.1, 0.5, 0.999])
@@ -82,14 +102,14 @@ def test_the_running_mean_starts_at_the_first_weights_and_forgets_by_its_decay(d
     expected = values[0]
     for value in values[1:]:
         expected = [decay * mean + (1.0 - decay) * now for mean, now in zip(expected, value, strict=True)]
-    with averaged_weights(optimizer, variables):
+    with optimizer.averaged():
         for variable, mean in zip(variables, expected, strict=True):
             np.testing.assert_allclose(variable, mean, rtol=1e-5)
 
 
 def test_the_trained_weights_are_back_afterwards(trained):
     optimizer, variables, values = trained(ema_decay=0.5)
-    with averaged_weights(optimizer, variables):
+    with optimizer.averaged():
         averaged = [variable.numpy() for variable in variables]
     for variable, value, mean in zip(variables, values[-1], averaged, strict=True):
         np.testing.assert_array_equal(variable, value)
@@ -98,7 +118,7 @@ def test_the_trained_weights_are_back_afterwards(trained):
 
 def test_the_trained_weights_are_back_after_an_error_too(trained):
     optimizer, variables, values = trained(ema_decay=0.5)
-    with pytest.raises(KeyError), averaged_weights(optimizer, variables):
+    with pytest.raises(KeyError), optimizer.averaged():
         raise KeyError
     for variable, value in zip(variables, values[-1], strict=True):
         np.testing.assert_array_equal(variable, value)
@@ -106,7 +126,7 @@ def test_the_trained_weights_are_back_after_an_error_too(trained):
 
 def test_without_decay_the_weights_are_their_own_mean(trained):
     optimizer, variables, values = trained()
-    with averaged_weights(optimizer, variables):
+    with optimizer.averaged():
         for variable, value in zip(variables, values[-1], strict=True):
             np.testing.assert_array_equal(variable, value)
 
