@@ -228,7 +228,10 @@ DAMAGES = {
         for name in FILES
     },
     "another's data": lambda path: shutil.copy(path.with_name("step-000000001") / FILES[1], path),
-    "no checkpoint of a run": lambda path: tf.train.Checkpoint(state=State(7)).write(str(path / "state")),
+    "another program's": lambda path: tf.train.Checkpoint(state=State(7)).write(str(path / "state")),
+    "no progress": lambda path: tf.train.Checkpoint(state=State(7), progress=tf.Variable("")).write(
+        str(path / "state")
+    ),
 }
 
 
