@@ -8,12 +8,12 @@ import os
 import tensorflow_transform as tft
 from tfx.components.trainer import fn_args_utils
 
-from trainer.checkpoint import remove
 from trainer.config import TrainConfig
 from trainer.export import Servable, save
 from trainer.images import load_images, pixel_model
 from trainer.job import Job, run_job
 from trainer.launch import launch_local
+from trainer.storage import remove
 from trainer.units import Units
 
 log = logging.getLogger(__name__)

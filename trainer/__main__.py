@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         config = PRESETS[options.preset] if options.config is None else _read(options.config)
         if options.epochs is not None:
             config = dataclasses.replace(config, epochs=options.epochs)
+        if options.workers < 1:
+            raise UserError(f"workers: expected at least 1, got {options.workers}")
         shard_size(config.batch_size, options.workers)
         with interruptible():
             _train(config, options.train, options.test, options.output, options.workers)
@@ -54,11 +56,11 @@ def _read(path: str) -> TrainConfig:
 
 
 def _train(config: TrainConfig, train_files: str, test_files: str, output: str, workers: int) -> None:
-    from trainer.checkpoint import remove
     from trainer.export import Servable, save
     from trainer.images import load_images, pixel_model, preprocess
     from trainer.job import Job, run_job
     from trainer.launch import launch_local
+    from trainer.storage import remove
     from trainer.units import Units
 
     train, test = load_images([train_files], preprocess), load_images([test_files], preprocess)

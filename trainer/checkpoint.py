@@ -2,17 +2,20 @@
 
 import json
 import logging
+import math
 import os
 import re
 from typing import Any
 
 import tensorflow as tf
 
-from trainer.errors import StorageError, UserError
+from trainer.errors import UserError, reason
+from trainer.storage import remove, whole
 
 log = logging.getLogger(__name__)
 
 KEPT = 3  # newest checkpoints
+STATE, PROGRESS = "state", "progress/.ATTRIBUTES/VARIABLE_VALUE"  # files of a checkpoint, and what is said in them
 
 
 class Checkpoints:
@@ -31,9 +34,9 @@ class Checkpoints:
         self._progress = tf.Variable("", dtype=tf.string, trainable=False)
         self._state = tf.train.Checkpoint(progress=self._progress, **state)
 
-    def newest(self) -> str | None:
-        """Path of the newest checkpoint."""
-        return next(iter(self._paths()), None)
+    def newest(self, before: float = math.inf) -> str | None:
+        """Path of the newest checkpoint, of those after fewer than `before` steps."""
+        return next((path for path in self._paths() if _step(path) < before), None)
 
     def save(self, step: int, progress: dict[str, Any]) -> None:
         """Writes the state after `step` steps, with `progress` in JSON types, and forgets the oldest.
@@ -45,16 +48,8 @@ class Checkpoints:
             return
         self._progress.assign(json.dumps({"run": self._run, "progress": progress}))
         path = os.path.join(self.folder, f"step-{step:09d}")
-        unfinished = os.path.join(self.folder, "unfinished")
-        try:
-            remove(unfinished)
-            tf.io.gfile.makedirs(unfinished)
-            self._state.write(os.path.join(unfinished, "state"))
-            remove(path)
-            tf.io.gfile.rename(unfinished, path)
-        except (OSError, tf.errors.OpError) as error:
-            remove(unfinished)
-            raise StorageError("the checkpoint", self.folder, error) from error
+        with whole("the checkpoint", path) as unfinished:
+            self._state.write(os.path.join(unfinished, STATE))
         for old in self._paths()[KEPT:]:
             remove(old)
 
@@ -64,21 +59,16 @@ class Checkpoints:
         One that cannot be read is set aside, with a warning, and the one before it is taken. None: there is none.
 
         Raises:
-          UserError: it is of another run.
+          UserError: it is of another run, or of other code.
         """
         for path in self._paths():
             try:
                 content = self._read(path)
-            except (
-                ValueError,
-                IndexError,
-                KeyError,
-                tf.errors.OpError,
-            ) as error:  # all that TensorFlow makes of broken files
+            except (OSError, ValueError, IndexError, tf.errors.OpError) as error:  # what TensorFlow makes of damage
                 self._set_aside(path, error)
                 continue
             self._check_run(content["run"], path)
-            self._state.read(os.path.join(path, "state")).assert_consumed()
+            self._take(path)
             return content["progress"]
         return None
 
@@ -87,24 +77,31 @@ class Checkpoints:
         if not tf.io.gfile.isdir(self.folder):
             return []
         names = (name.rstrip("/") for name in tf.io.gfile.listdir(self.folder))
-        steps = sorted((name for name in names if re.fullmatch(r"step-\d{9,}", name)), reverse=True)
-        return [os.path.join(self.folder, name) for name in steps]
+        paths = (os.path.join(self.folder, name) for name in names if re.fullmatch(r"step-\d{9,}", name))
+        return sorted(paths, key=_step, reverse=True)
 
     def _read(self, path: str) -> dict[str, Any]:
         """What the checkpoint says of itself, once every byte of it was read and held against its checksum."""
-        reader = tf.train.load_checkpoint(os.path.join(path, "state"))
+        reader = tf.train.load_checkpoint(os.path.join(path, STATE))
         for name in reader.get_variable_to_shape_map():
-            value = reader.get_tensor(name)
-            if name.startswith("progress/"):
-                content = json.loads(value)
-        return content
+            reader.get_tensor(name)
+        return json.loads(reader.get_tensor(PROGRESS))
+
+    def _take(self, path: str) -> None:
+        try:
+            self._state.read(os.path.join(path, STATE)).assert_consumed()
+        except (AssertionError, ValueError) as error:
+            raise UserError(
+                f"the checkpoint {path} has other variables than this version of the program: {reason(error)}. Go on "
+                f"with the version that wrote it, or remove {self.folder} to start anew"
+            ) from error
 
     def _set_aside(self, path: str, error: Exception) -> None:
         aside = os.path.join(self.folder, f"unreadable-{os.path.basename(path)}")
         log.warning(
             "the checkpoint %s cannot be read (%s): it is set aside as %s, and the one before it is taken",
             path,
-            str(error).strip().splitlines()[0],
+            reason(error),
             aside,
         )
         if self._writes:
@@ -124,7 +121,5 @@ class Checkpoints:
             )
 
 
-def remove(path: str) -> None:
-    """Removes a folder, if it is there, such as that of the checkpoints when their run has left its model."""
-    if tf.io.gfile.exists(path):
-        tf.io.gfile.rmtree(path)
+def _step(path: str) -> int:
+    return int(path.rpartition("-")[2])

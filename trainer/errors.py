@@ -1,5 +1,6 @@
 """Errors that are no bug: their messages are for a person, and need no traceback."""
 
+import re
 import signal
 
 
@@ -19,11 +20,17 @@ class StorageError(ReportedError):
     """Something cannot be written; a scheduler may try again."""
 
     def __init__(self, what: str, path: str, error: Exception) -> None:
-        reason = str(error).strip().splitlines()[0]
         super().__init__(
-            f"{what} cannot be written to {path}: {reason}. Free some space or choose another folder, and start again; "
-            "nothing half-written was left"
+            f"{what} cannot be written to {path}: {reason(error)}. Free some space or choose another folder, and start "
+            "again; nothing half-written was left"
         )
+
+
+def reason(error: Exception) -> str:
+    """What the system said, in a line, without what TensorFlow puts around it; an error's name if it says nothing."""
+    text = getattr(error, "strerror", None) or str(error).strip()
+    first = (text.splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^(\{\{.*?\}\} )?(/\S*; )?| \[Op:\w+\]$", "", first)
 
 
 class InterruptError(ReportedError):

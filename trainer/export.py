@@ -16,6 +16,7 @@ from trainer.images import (
     to_unit_interval,
 )
 from trainer.likelihoods import PixelModel
+from trainer.storage import whole
 from trainer.units import Units, write_units
 from trainer.vae import VAE
 
@@ -100,9 +101,14 @@ class Servable(tf.Module):
 
 
 def save(servable: Servable, units: Units, path: str) -> None:
-    """Writes `servable` to the folder `path` as a SavedModel that says what its ELBO is measured in."""
-    tf.saved_model.save(servable, path, signatures=servable.signatures())
-    write_units(units, path)
+    """Writes `servable` to the folder `path`, at once, as a SavedModel that says what its ELBO is measured in.
+
+    Raises:
+      StorageError: it cannot be written.
+    """
+    with whole("the model", path) as unfinished:
+        tf.saved_model.save(servable, unfinished, signatures=servable.signatures())
+        write_units(units, unfinished)
 
 
 def _as_images(x: tf.Tensor) -> tf.Tensor:

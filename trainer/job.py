@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.checkpoint import remove
 from trainer.config import TrainConfig
-from trainer.errors import StorageError
+from trainer.errors import UserError
 from trainer.images import IMAGE_SIZE, ImageSet
 from trainer.launch import Launch
 from trainer.loop import train_and_evaluate
+from trainer.storage import storing, whole
 from trainer.strategy import build_strategy, is_chief
 from trainer.vae import VAE, build
 
@@ -42,40 +42,53 @@ class Job:
 
 
 def run_job(job: Job, train: ImageSet, test: ImageSet, workers: int, launch: Launch) -> VAE:
-    """Trains here, or on several workers that `launch` starts; returns the model."""
+    """Trains here, or on several workers that `launch` starts; returns the model.
+
+    Raises:
+      ReportedError: see `train_and_evaluate` and `launch`; a StorageError also for the job or the log of a worker.
+    """
     if workers == 1:
         return _run(job, train, test, build_strategy(job.strategy))
     folder = _write(job, train, test)
-    launch(folder, workers)
+    with storing("what the workers say", folder):
+        launch(folder, workers)
     model = build(job.config, IMAGE_SIZE)
     tf.train.Checkpoint(model=model).read(os.path.join(folder, WEIGHTS)).assert_consumed()
     return model
 
 
 def run_worker(folder: str) -> None:
-    """A worker's share of the job in `folder`; the chief leaves the weights there."""
-    with open(os.path.join(folder, JOB)) as file:
-        job = Job.from_dict(json.load(file))
+    """A worker's share of the job in `folder`; the chief leaves the weights there.
+
+    Raises:
+      UserError: the folder is not there, or see `train_and_evaluate`.
+      StorageError: the weights cannot be written.
+    """
+    try:
+        with open(os.path.join(folder, JOB)) as file:
+            job = Job.from_dict(json.load(file))
+    except OSError as error:
+        raise UserError(
+            f"{folder}: expected the job of the workers, got {error.strerror}: every worker has to see the same "
+            "folder, on a disk that they share"
+        ) from error
     strategy = build_strategy(job.strategy)  # before TensorFlow does anything else
     model = _run(job, _mapped(folder, "train"), _mapped(folder, "test"), strategy)
     if is_chief(strategy):
-        tf.train.Checkpoint(model=model).write(os.path.join(folder, WEIGHTS))
+        with storing("the weights", folder):
+            tf.train.Checkpoint(model=model).write(os.path.join(folder, WEIGHTS))
 
 
 def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
     """The folder, beside the checkpoints, that is all that workers get: the job, and its images to map into memory."""
     folder = os.path.join(job.state, "job")
-    try:
-        remove(folder)
-        os.makedirs(folder)
+    with whole("the job of the workers", folder) as unfinished:
+        os.makedirs(unfinished)
         for name, images in (("train", train), ("test", test)):
             for part, array in images._asdict().items():
-                np.save(os.path.join(folder, f"{name}-{part}.npy"), array)
-        with open(os.path.join(folder, JOB), "w") as file:
+                np.save(os.path.join(unfinished, f"{name}-{part}.npy"), array)
+        with open(os.path.join(unfinished, JOB), "w") as file:
             json.dump(job.to_dict(), file, indent=1)
-    except OSError as error:
-        remove(folder)
-        raise StorageError("the job of the workers", folder, error) from error
     return folder
 
 

@@ -151,29 +151,33 @@ class _Run:
                 images_per_second=self._steps * self._config.batch_size / progress.seconds,
                 seconds=progress.seconds,
             )
-            self._check(np.array([epoch.held_out.elbo]), progress.steps - 1)
+            if not _good(np.array([epoch.held_out.elbo])):
+                self._come_apart(progress.steps - 1, epoch.held_out.elbo, progress.steps)
             self._progress = Progress(progress.steps, epochs=(*progress.epochs, epoch))
             if self._progress.best is epoch:
                 self._best.take()
         return epoch
 
     def _save(self) -> None:
-        if not all(np.all(np.isfinite(v.numpy())) for v in self.model.variables):
-            self._come_apart(self._progress.steps - 1, math.nan)
-        self._checkpoints.save(self._progress.steps, self._progress.to_dict())
+        steps = self._progress.steps
+        if not all(np.all(np.isfinite(v.numpy())) for v in (*self.model.variables, *self._optimizer.variables)):
+            self._come_apart(steps - 1, math.nan, steps)
+        self._checkpoints.save(steps, self._progress.to_dict())
         self._saved = time.monotonic()
 
     def _check(self, elbo: np.ndarray, first: int) -> None:
-        bad = np.flatnonzero(~(np.isfinite(elbo) & (elbo > EXPLODED)))
+        bad = np.flatnonzero(~_good(elbo))
         if len(bad):
-            self._come_apart(first + int(bad[0]), elbo[bad[0]])
+            step = first + int(bad[0])
+            self._come_apart(step, elbo[bad[0]], step)
 
-    def _come_apart(self, step: int, elbo: float) -> None:
+    def _come_apart(self, step: int, elbo: float, updates: int) -> None:
+        """Ends the run: `elbo`, of step number `step`, is that of the weights after so many `updates`."""
         raise UserError(
             f"at step {step + 1} (epoch {step // self._steps + 1}) the ELBO is {elbo:g} nats per image, expected a "
             f"number above {EXPLODED:g}: lower the learning rate (it was {self._config.learning_rate:g}) or set "
             f"clip_norm (it was {self._config.clip_norm:g}), and run again. No model was written; the last good "
-            f"checkpoint is {self._checkpoints.newest() or 'none'}"
+            f"checkpoint is {self._checkpoints.newest(before=updates) or 'none'}"
         )
 
     def _introduce(self) -> None:
@@ -210,6 +214,10 @@ class _Copy(tf.Module):
         """Gives the model the weights back."""
         for copy, variable in zip(self.copies, self._variables, strict=True):
             variable.assign(copy.read_value())
+
+
+def _good(elbo: np.ndarray) -> np.ndarray:
+    return np.isfinite(elbo) & (elbo > EXPLODED)
 
 
 def _digest(images: ImageSet) -> str:

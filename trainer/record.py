@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from trainer.config import TrainConfig
 from trainer.evaluate import MeanELBO, Quality
+from trainer.storage import storing, whole
 from trainer.vae import VAE
 
 log = logging.getLogger(__name__)
@@ -81,16 +82,22 @@ class Writer:
     """Tells of epochs: TensorBoard scalars in a folder, if this process `writes`, and lines of the log.
 
     A context manager, which closes the file.
+
+    Raises:
+      StorageError: the scalars cannot be written.
     """
 
     def __init__(self, workdir: str, writes: bool) -> None:
-        self._events = tf.summary.create_file_writer(workdir) if writes else tf.summary.create_noop_writer()
+        self._workdir = workdir
+        with storing("the scalars for TensorBoard", workdir):
+            self._events = tf.summary.create_file_writer(workdir) if writes else tf.summary.create_noop_writer()
 
     def __enter__(self) -> "Writer":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._events.close()
+        with storing("the scalars for TensorBoard", self._workdir):
+            self._events.close()
 
     def report(self, epoch: Epoch, epochs: int) -> None:
         """Logs the epoch and writes its scalars."""
@@ -107,18 +114,22 @@ class Writer:
 
     def write(self, epoch: Epoch) -> None:
         """Writes the epoch's scalars."""
-        with self._events.as_default(step=epoch.epoch):
+        with storing("the scalars for TensorBoard", self._workdir), self._events.as_default(step=epoch.epoch):
             tf.summary.scalar("train/elbo", epoch.train_elbo)
             for name, mean in (("held_out", epoch.held_out), ("test", epoch.test)):
                 for part, value in mean._asdict().items():
                     tf.summary.scalar(f"{name}/{part}", value)
             tf.summary.scalar("images_per_second", epoch.images_per_second)
             tf.summary.scalar("seconds", epoch.seconds)
-        self._events.flush()
+            self._events.flush()
 
 
 def write_history(config: TrainConfig, result: TrainResult, workdir: str) -> None:
-    """Writes `history.json`."""
+    """Writes `history.json`.
+
+    Raises:
+      StorageError: it cannot be written.
+    """
     history = {
         "config": dataclasses.asdict(config),
         "best_epoch": result.best_epoch,
@@ -126,5 +137,5 @@ def write_history(config: TrainConfig, result: TrainResult, workdir: str) -> Non
         "quality": result.quality and result.quality._asdict(),
         "epochs": [epoch.to_dict() for epoch in result.epochs],
     }
-    with tf.io.gfile.GFile(os.path.join(workdir, "history.json"), "w") as file:
+    with whole("the history", os.path.join(workdir, "history.json")) as path, tf.io.gfile.GFile(path, "w") as file:
         file.write(json.dumps(history, indent=1))

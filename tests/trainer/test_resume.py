@@ -1,0 +1,314 @@
+"""A run that was killed or stopped, wherever, and started again ends to the bit as one that nobody disturbed."""
+
+import fcntl
+import itertools
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import trainer.loop
+from trainer.checkpoint import Checkpoints
+from trainer.config import TrainConfig
+from trainer.errors import InterruptError, UserError
+from trainer.evaluate import Evaluator
+from trainer.job import Job, run_job
+from trainer.launch import WorkerError, launch, launch_local
+from trainer.loop import train_and_evaluate
+from trainer.step import TrainStep
+
+CONFIG = TrainConfig(
+    hidden_size=8,
+    latent_size=2,
+    iaf_steps=1,
+    iaf_hidden_size=4,
+    batch_size=8,
+    epochs=3,
+    eval_samples=2,
+    clip_norm=10.0,
+    ema_decay=0.5,
+    horizontal_flips=True,
+)
+IMAGES = 302  # to train on, and hold out: 37 steps an epoch, as calls of 16, 16 and 5
+CALLS = [0, 16, 32, 37, 53, 69, 74, 90, 106, 111]  # first steps of the calls, and the end
+
+# What a process begins with that sends itself the signal DISTURB[1], so many seconds after it began the call of step
+# DISTURB[2] or a later one. Worker DISTURB[0] does, if there are several; each holds a lock while it lives.
+DISTURBED = """
+import fcntl, json, os, signal, sys, threading
+import trainer.loop
+
+index = json.loads(os.environ.get("TF_CONFIG", '{"task": {"index": 0}}'))["task"]["index"]
+lock = open(os.path.join(os.environ["LOCKS"], str(os.getpid())), "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+who, number, step, seconds = json.loads(os.environ["DISTURB"])
+
+class Disturbed(trainer.loop.TrainStep):
+    sent = who != index
+
+    def __call__(self, pixels, rows, first, stop=False):
+        if first >= step and not self.sent:
+            self.sent = True
+            if seconds:
+                threading.Timer(seconds, os.kill, [os.getpid(), number]).start()
+            else:
+                os.kill(os.getpid(), number)
+        return super().__call__(pixels, rows, first, stop)
+
+trainer.loop.TrainStep = Disturbed
+"""
+
+TRAIN = """
+import functools, runpy
+import trainer.job
+trainer.job.Job = functools.partial(trainer.job.Job, checkpoint_minutes=0.0)
+runpy.run_module("trainer", run_name="__main__")
+"""
+
+WORK = """
+from trainer.worker import main
+code = main(sys.argv[1:])
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(code)
+"""
+
+
+@pytest.fixture(scope="module")
+def data(make_images):
+    return make_images(IMAGES, seed=1), make_images(30, seed=2)
+
+
+@pytest.fixture
+def locks(tmp_path):
+    """Where disturbed processes hold locks; none may outlive the test."""
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    yield folder
+    for path in folder.iterdir():
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name], err_msg=name)
+
+
+def history(folder):
+    """What there is of it but the time that it took."""
+    content = json.loads((folder / "history.json").read_text())
+    for epoch in content["epochs"]:
+        del epoch["seconds"], epoch["images_per_second"]
+    return content
+
+
+def steps(folder):
+    """Numbers of the checkpoints."""
+    return sorted(int(path.name[5:]) for path in folder.glob("step-*"))
+
+
+def weights(model):
+    return {str(i): variable.numpy() for i, variable in enumerate(model.variables)}
+
+
+class Killed(BaseException):
+    pass
+
+
+class Deaths:
+    """Ends a run at its `place`-th call of any of these methods, before it or after."""
+
+    METHODS = ((TrainStep, "__call__"), (Evaluator, "__call__"), (Checkpoints, "save"))
+
+    def __init__(self, monkeypatch):
+        self.calls, self.place = 0, None
+        for cls, name in self.METHODS:
+            monkeypatch.setattr(cls, name, self._mortal(getattr(cls, name)))
+
+    def _mortal(self, method):
+        def call(*arguments):
+            self.live()
+            result = method(*arguments)
+            self.live()
+            return result
+
+        return call
+
+    def live(self):
+        self.calls += 1
+        if self.calls == self.place:
+            raise Killed
+
+
+def test_a_run_that_dies_anywhere_ends_as_one_that_does_not(data, tmp_path, monkeypatch):
+    """In steps, in evaluations, before and after a checkpoint is written, again and again."""
+
+    def start(folder):
+        return train_and_evaluate(CONFIG, *data, str(tmp_path / folder), checkpoint_minutes=0.0)
+
+    deaths = Deaths(monkeypatch)
+    undisturbed = start("undisturbed")
+    assert undisturbed.best_epoch > 1
+    died, calls = [], deaths.calls
+    for place in itertools.count(calls // 4, calls // 7):
+        deaths.calls, deaths.place = 0, place
+        try:
+            result = start("disturbed")
+            break
+        except Killed:
+            died.append(steps(tmp_path / "disturbed" / "checkpoints"))
+    assert_same(weights(result.model), weights(undisturbed.model))
+    assert history(tmp_path / "disturbed") == history(tmp_path / "undisturbed")
+    assert len(died) > 1
+    assert died[0] != died[-1]
+
+
+@pytest.fixture
+def command(tmp_path, data, png, example, write_records):
+    """`python -m trainer` on files, with a checkpoint after every call."""
+    for split, images in zip(("train", "test"), data, strict=True):
+        records = [example(png(image), f"{split}_{i}") for i, image in enumerate(images.pixels)]
+        write_records(tmp_path / f"{split}.gz", records)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG.to_dict()))
+    options = {"train": "train.gz", "test": "test.gz", "config": "config.json"}
+    paths = [word for name, file in options.items() for word in (f"--{name}", str(tmp_path / file))]
+    return lambda output: [sys.executable, "-c", DISTURBED + TRAIN, *paths, "--output", str(tmp_path / output)]
+
+
+@pytest.fixture
+def begin(command, locks):
+    """Starts it in a process of its own."""
+
+    def start(output, number=0, step=0, seconds=0.0):
+        return subprocess.Popen(
+            command(output),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=pathlib.Path(trainer.__file__).parents[1],
+            env=os.environ | {"LOCKS": str(locks), "DISTURB": json.dumps([0 if number else -1, number, step, seconds])},
+        )
+
+    return start
+
+
+def saved(model):
+    """Every array of a SavedModel by its name."""
+    reader = tf.train.load_checkpoint(str(model / "variables" / "variables"))
+    names = set(reader.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
+    return {name: reader.get_tensor(name) for name in names}
+
+
+@pytest.mark.slow
+def test_a_killed_and_stopped_process_ends_as_one_that_is_left_alone(begin, tmp_path):
+    undisturbed = begin("undisturbed")
+    output = tmp_path / "disturbed"
+    checkpoints = output / "checkpoints"
+    for _ in range(2):
+        killed = begin("disturbed", signal.SIGKILL, step=1, seconds=random.uniform(0.01, 0.4))
+        killed.communicate()
+        assert killed.returncode == -signal.SIGKILL
+
+    found = steps(checkpoints)
+    stopped = begin("disturbed", signal.SIGTERM)
+    said, complaint = stopped.communicate()
+    assert stopped.returncode == 128 + signal.SIGTERM
+    assert complaint.splitlines()[-1] == "trainer: interrupted by SIGTERM"
+    end = CALLS[CALLS.index(found[-1]) + 2]  # the signal came in the first call, all hear of it in the next
+    assert f"going on after step {found[-1]} of 111, from {checkpoints}/step-{found[-1]:09d}\n" in said
+    assert said.splitlines()[-1] == f"stopped after step {end}; the next run goes on from there"
+    assert steps(checkpoints)[-1] == end
+    assert not (output / "model").exists()
+    assert not (output / "history.json").exists()
+
+    said, complaint = begin("disturbed").communicate()
+    assert f"going on after step {end} of 111" in said
+    undisturbed.communicate()
+    assert history(output) == history(tmp_path / "undisturbed")
+    assert_same(saved(output / "model"), saved(tmp_path / "undisturbed" / "model"))
+    assert not checkpoints.exists(), "what a finished run needs no more"
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    """A job in a folder of its own, with a checkpoint after every call."""
+
+    def make():
+        folder = str(tmp_path_factory.mktemp("job"))
+        return Job(CONFIG, folder, os.path.join(folder, "state"), checkpoint_minutes=0.0)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def undisturbed(job, data):
+    """A run of two workers that all goes well with: its job and its model."""
+    done = job()
+    return done, run_job(done, *data, 2, launch_local)
+
+
+@pytest.fixture
+def run_disturbed(locks, data, monkeypatch):
+    """Runs a job on two workers, one of which a signal comes to."""
+
+    def start(job, worker, number, step, seconds=0.0, prelude=DISTURBED):
+        monkeypatch.setenv("LOCKS", str(locks))
+        monkeypatch.setenv("DISTURB", json.dumps([worker, number, step, seconds]))
+
+        def launch_disturbed(folder, workers):
+            launch([sys.executable, "-c", prelude + WORK, folder], folder, workers)
+
+        return run_job(job, *data, 2, launch_disturbed)
+
+    return start
+
+
+def log_of(job, worker):
+    return pathlib.Path(job.state, "job", f"worker-{worker}.log").read_text()
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_and_stopped_end_as_ones_that_are_left_alone(undisturbed, run_disturbed, job, data):
+    job = job()
+    folder = pathlib.Path(job.state)
+    with pytest.raises(WorkerError, match="worker 1 of 2 was killed by SIGKILL"):
+        run_disturbed(job, 1, signal.SIGKILL, step=16, seconds=random.uniform(0.01, 0.4))
+    found = steps(folder)
+    assert found
+
+    with pytest.raises(InterruptError) as error:
+        run_disturbed(job, 1, signal.SIGTERM, step=found[-1])
+    assert error.value.exit_code == 128 + signal.SIGTERM
+    end = CALLS[CALLS.index(found[-1]) + 2]
+    for worker in range(2):
+        assert f"going on after step {found[-1]} of 111" in log_of(job, worker)
+        assert f"stopped after step {end}; the next run goes on from there" in log_of(job, worker)
+    assert [step for step in steps(folder) if step > end - 16] == [end]
+
+    model = run_job(job, *data, 2, launch_local)
+    assert_same(weights(model), weights(undisturbed[1]))
+    assert history(pathlib.Path(job.workdir)) == history(pathlib.Path(undisturbed[0].workdir))
+
+
+@pytest.mark.slow
+def test_workers_that_see_different_folders_are_told_so(undisturbed, run_disturbed):
+    job, _ = undisturbed
+    elsewhere = """
+import dataclasses, trainer.job
+job_of = trainer.job.Job.from_dict
+if index == 1:
+    trainer.job.Job.from_dict = lambda values: dataclasses.replace(job_of(values), state="elsewhere")
+"""
+    with pytest.raises(UserError, match="expected that every worker sees the same folder") as error:
+        run_disturbed(job, -1, 0, 0, prelude=DISTURBED + elsewhere)
+    assert re.search(r"this worker has (111|0) steps in its newest checkpoint, others another number", str(error.value))
