@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.eager import context  # has no public name
 
 from trainer.config import check_strategy
 from trainer.errors import UserError
