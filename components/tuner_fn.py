@@ -14,6 +14,7 @@ from trainer.config import TrainConfig
 from trainer.errors import UserError
 from trainer.images import ImageSet, hold_out, load_images
 from trainer.loop import train_and_evaluate
+from trainer.storage import remove
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,9 @@ class ELBOTuner(keras_tuner.Tuner):
         os.makedirs(workdir)
         try:
             config = dataclasses.replace(shortened(recipe), **values)
-            return {"elbo": train_and_evaluate(config, train, validation, workdir).test.elbo}
+            elbo = train_and_evaluate(config, train, validation, workdir).test.elbo
+            remove(os.path.join(workdir, "checkpoints"))
+            return {"elbo": elbo}
         except UserError as error:
             log.info("failed: %s", error)
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
