@@ -1,6 +1,5 @@
 """The training loop: one for every strategy, which can stop and go on."""
 
-import hashlib
 import logging
 import math
 import os
@@ -93,7 +92,7 @@ class _Run:
             self._best = _Copy(self.model)
         self._step = TrainStep(strategy, config, self.model, self._optimizer, self._steps)
         self._evaluate = Evaluator(self.model, samples=1, strategy=strategy)
-        images = {"training images": _digest(train), "test images": _digest(test)}
+        images = {"training images": train.digest(), "test images": test.digest()}
         run = {**config.to_dict(), **images, "base model": base_model}
         state = {"model": self.model, "optimizer": self._optimizer, "best": self._best}
         self._checkpoints = Checkpoints(checkpoints, run, is_chief(strategy), **state)
@@ -218,12 +217,6 @@ class _Copy(tf.Module):
 
 def _good(elbo: np.ndarray) -> np.ndarray:
     return np.isfinite(elbo) & (elbo > EXPLODED)
-
-
-def _digest(images: ImageSet) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(images.pixels).data)
-    digest.update(np.ascontiguousarray(images.noise_seeds).data)
-    return digest.hexdigest()[:16]
 
 
 def _look_at(
