@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import os
+import socket
+import urllib.parse
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +15,7 @@ from trainer.errors import UserError
 
 COLLECTIVE_BYTES = 4_000_000  # of gradients that are added up at once: a quarter faster than each for itself
 COLLECTIVE_SECONDS = 600.0  # that a worker waits for the others, which may still be reading data or compiling
+KNOCK_SECONDS = 10.0  # that a TPU gets to answer
 
 
 def build_strategy(name: str) -> tf.distribute.Strategy:
@@ -50,9 +53,8 @@ def shard(strategy: tf.distribute.Strategy, array: np.ndarray, rows: np.ndarray)
 
 def check_agreement(strategy: tf.distribute.Strategy, number: int, what: str, folder: str) -> None:
     """Raises UserError, in every worker, unless all of them have the same `number`."""
-    numbers = strategy.experimental_distribute_values_from_function(lambda _: tf.constant(float(number), tf.float64))
-    mean = float(strategy.reduce("MEAN", numbers, axis=None))
-    if mean != number:
+    numbers = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([number]))
+    if len(set(strategy.gather(numbers, axis=0).numpy())) > 1:
         raise UserError(
             f"this worker has {number} {what}, others another number: expected that every worker sees the same folder "
             f"{folder}, on a disk that they share"
@@ -80,7 +82,7 @@ def _workers() -> list[str]:
     try:
         cluster = json.loads(text).get("cluster", {})
         return [*cluster.get("chief", []), *cluster.get("worker", [])]
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise UserError(f"TF_CONFIG: expected JSON with a cluster and a task, got {text!r}") from error
 
 
@@ -95,7 +97,7 @@ def _multi_worker() -> tf.distribute.Strategy:
     )
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
-    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+    except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
         raise UserError(f"TF_CONFIG={os.environ['TF_CONFIG']}: the workers cannot be set up: {error}") from error
 
 
@@ -103,6 +105,7 @@ def _tpu(name: str) -> tf.distribute.Strategy:
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name)
         if name != "local":
+            _knock(resolver.master())
             tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except tf.errors.NotFoundError as error:
@@ -113,3 +116,9 @@ def _tpu(name: str) -> tf.distribute.Strategy:
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
         raise UserError(f"strategy tpu: no TPU answers to {name!r}: {error}") from error
     return tf.distribute.TPUStrategy(resolver)
+
+
+def _knock(address: str) -> None:
+    """Raises OSError if nobody is there, whom TensorFlow would wait for without an end."""
+    parts = urllib.parse.urlsplit(address)
+    socket.create_connection((parts.hostname, parts.port), timeout=KNOCK_SECONDS).close()
