@@ -1,5 +1,6 @@
 """Which devices and processes share a step: one `tf.distribute` strategy, by name."""
 
+import functools
 import importlib.util
 import json
 import os
@@ -7,11 +8,12 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import context as tensorflow_context
 
 from trainer.config import check_strategy
 from trainer.errors import UserError
 
-COLLECTIVE_SECONDS = 600.0  # that a worker waits for the others, which may still be reading data or compiling
+COLLECTIVE_SECONDS = 600.0  # that a worker waits for the others, which may be reading data, compiling or suspended
 
 
 def build_strategy(name: str) -> tf.distribute.Strategy:
@@ -89,11 +91,20 @@ def _multi_worker() -> tf.distribute.Strategy:
             "strategy multi_worker: expected the environment variable TF_CONFIG with the addresses of the workers; "
             "--workers N starts N of them on this machine"
         )
+    _forgive_silence()
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=COLLECTIVE_SECONDS)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise UserError(f"TF_CONFIG={os.environ['TF_CONFIG']}: the workers cannot be set up: {error}") from error
+
+
+def _forgive_silence() -> None:
+    """Lets a worker miss heartbeats for as long, not for 10 s: a busy or suspended machine does. TF has no option."""
+    context = tensorflow_context.context()
+    context.configure_coordination_service = functools.partial(
+        type(context).configure_coordination_service, context, heartbeat_timeout_in_ms=int(COLLECTIVE_SECONDS * 1000)
+    )
 
 
 def _tpu(name: str) -> tf.distribute.Strategy:
