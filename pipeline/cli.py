@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+import tempfile
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from pipeline.config import PipelineConfig
 from pipeline.console import Story, console
 from pipeline.root import open_root
 from trainer.config import STRATEGIES, TrainConfig
-from trainer.errors import InterruptError, ReportedError, UserError
+from trainer.errors import InterruptError, ReportedError
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from components.verdict import Verdict
     from pipeline.outcome import Outcome
 
+DISK_FULL = "No space left on device|database or disk is full|Disk quota exceeded"  # says Linux, SQLite, Linux
 PUSHED, FAILED, BAD_INPUT, REFUSED = 0, 1, 2, 3
 
 
@@ -31,9 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
         config = _config(options)
         with open_root(config) as log_file, console(log_file) as story:
             return _run(config, log_file, story)
-    except UserError as error:
+    except ReportedError as error:
         print(f"vaeiaf: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return error.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -192,16 +194,22 @@ def _run(config: PipelineConfig, log_file: str, story: Story) -> int:
             outcome = local.run(config, story)
     except Exception as error:
         traceback.print_exc()  # to the log file
-        message, code = explain(error)
+        message, code = explain(error, config.root)
         story.say(f"\nvaeiaf: {message}\nLog: {log_file}")
         return code
     story.say(f"\n{describe(outcome)}")
     return PUSHED if outcome.verdict.blessed else REFUSED
 
 
-def explain(error: BaseException) -> tuple[str, int]:
-    """A sentence for a person, and the exit code, from an error and its causes."""
+def explain(error: BaseException, root: str) -> tuple[str, int]:
+    """A sentence for a person, and the exit code, from an error of a run in `root` and its causes."""
     chain = _causes(error)
+    if any(re.search(DISK_FULL, str(cause)) for cause in chain):
+        return (
+            f"no space is left on the disk of --root {root}, or of the temporary files in {tempfile.gettempdir()}: "
+            "free some and run again, which goes on after the last finished component or checkpoint",
+            FAILED,
+        )
     for cause in chain:
         if isinstance(cause, InterruptError):
             return f"{cause}; the next run goes on after the last finished component or checkpoint", cause.exit_code

@@ -1,6 +1,7 @@
 """The console tells the story of a run; everything else that is printed goes to a log file."""
 
 import contextlib
+import io
 import logging
 import os
 import time
@@ -59,7 +60,7 @@ def console(log_file: str) -> Iterator[Story]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.suppress(BrokenPipeError))
         stream = stack.enter_context(os.fdopen(os.dup(1), "w"))
-        log = stack.enter_context(open(log_file, "a", buffering=1))
+        log = stack.enter_context(io.TextIOWrapper(io.BufferedWriter(_Log(log_file, "a")), line_buffering=True))
         for descriptor in (1, 2):
             stack.callback(_restore, descriptor, os.dup(descriptor))
             os.dup2(log.fileno(), descriptor)
@@ -68,6 +69,16 @@ def console(log_file: str) -> Iterator[Story]:
         story = Story(stream)
         stack.enter_context(_logging(story, log))
         yield story
+
+
+class _Log(io.FileIO):
+    """A file that loses what there is no space for: a full disk is the run's to report, and no error of its log."""
+
+    def write(self, data) -> int:
+        """Says that everything was written."""
+        with contextlib.suppress(OSError):
+            return super().write(data)
+        return len(data)
 
 
 def _restore(descriptor: int, original: int) -> None:

@@ -1,6 +1,7 @@
 """The folder of everything that runs leave behind."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import pathlib
@@ -9,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from pipeline.config import PipelineConfig
-from trainer.errors import UserError
+from trainer.errors import StorageError, UserError
 
 
 @contextlib.contextmanager
@@ -18,6 +19,7 @@ def open_root(config: PipelineConfig) -> Iterator[str]:
 
     Raises:
       UserError: it cannot be written, is in use by another run, or has lost or broken metadata.
+      StorageError: its disk is full.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -27,6 +29,8 @@ def open_root(config: PipelineConfig) -> Iterator[str]:
             log_file.touch()
             lock = stack.enter_context(open(os.path.join(config.root, "lock"), "w"))
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageError("the log", config.root, error) from error
             raise UserError(
                 f"--root {config.root} cannot be written: {error.strerror}. Choose another folder"
             ) from error

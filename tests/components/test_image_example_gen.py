@@ -19,7 +19,7 @@ def read(folder, split):
 
 
 def message_of(error):
-    message, code = explain(error.value)
+    message, code = explain(error.value, "root")
     assert code == BAD_INPUT, f"not an error for a person: {error.value!r}"
     return message
 

@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 
 from pipeline import cli, local
-from trainer.errors import InterruptError, UserError
+from trainer.errors import InterruptError, StorageError, UserError
 
 
 def run(*arguments):
@@ -42,6 +43,22 @@ def test_help_lists_every_exit_code(capsys):
         (["--tune=-1"], "tune: expected a number of trials that is not negative, got -1"),
         (["--warm-start", "--tune=2"], "tune: expected 0 with warm_start"),
         (["--min-label-elbo=nan"], "min_label_elbo: expected a finite number of nats per image, got nan"),
+        (["--workers=0"], "workers: expected at least 1, got 0"),
+        (["--workers=3"], "batch_size: expected a multiple of the 3 replicas, such as 126 or 129, got 128"),
+        (
+            ["--workers=2", "--strategy=default"],
+            "strategy: expected auto or multi_worker with 2 workers, got 'default'",
+        ),
+        (["--strategy=parallel"], "strategy: expected one of auto, default, mirrored, multi_worker, tpu, or tpu:NAME"),
+        (["--strategy=tpu:"], "strategy: expected one of "),
+        (
+            ["--checkpoint-minutes=-1"],
+            "checkpoint_minutes: expected a number of minutes that is not negative, got -1.0",
+        ),
+        (
+            ["--checkpoint-minutes=nan"],
+            "checkpoint_minutes: expected a number of minutes that is not negative, got nan",
+        ),
         (["--data-dir=/no/such/folder"], "data_dir: expected a folder that exists, got '/no/such/folder'"),
     ],
 )
@@ -63,8 +80,7 @@ def caused(error, cause):
     [
         (UserError("the data are wrong"), cli.BAD_INPUT, "vaeiaf: the data are wrong\n"),
         (RuntimeError("trainer.errors.UserError: bad [while running 'x']"), cli.BAD_INPUT, "vaeiaf: bad\n"),
-        (OSError(28, "No space left on device"), cli.FAILED, "vaeiaf: OSError: [Errno 28] No space left on device\n"),
-        (OSError("{{function_node x}} disk full [Op:SaveV2]"), cli.FAILED, "vaeiaf: OSError: disk full\n"),
+        (OSError("{{function_node x}} read-only [Op:SaveV2]"), cli.FAILED, "vaeiaf: OSError: read-only\n"),
         (caused(LookupError(), OSError("/models is a file")), cli.FAILED, "vaeiaf: OSError: /models is a file\n"),
         (caused(RuntimeError("in user code"), InterruptError(signal.SIGINT)), 130, "vaeiaf: interrupted by SIGINT"),
         (InterruptError(signal.SIGTERM), 143, "vaeiaf: interrupted by SIGTERM; the next run goes on"),
@@ -81,6 +97,25 @@ def test_a_failure_is_one_sentence_with_the_path_of_the_log(capfd, tmp_path, mon
     assert "Traceback" not in captured.out + captured.err
     (log,) = (tmp_path / "logs").iterdir()
     assert str(log) in captured.out
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        tf.errors.ResourceExhaustedError(None, None, "{{node x}} /root/state; No space left on device [Op:SaveV2]"),
+        RuntimeError("OSError: [Errno 28] No space left on device: '/root/x' [while running 'WriteSplit']"),
+        RuntimeError('Cannot create node type_id: 11 name: "x"Error when executing query: database or disk is full'),
+        StorageError("the checkpoint", "/root/step", OSError(122, "Disk quota exceeded")),
+        caused(UserError("images cannot be read"), caused(LookupError(), OSError(28, "No space left on device"))),
+    ],
+    ids=["Python", "TensorFlow", "Beam", "SQLite", "StorageError", "cause"],
+)
+def test_a_full_disk_is_one_sentence_whoever_noticed_it(error, tmp_path):
+    sentence, code = cli.explain(error, str(tmp_path))
+    assert sentence.startswith(f"no space is left on the disk of --root {tmp_path}, or of the temporary files in ")
+    assert sentence.endswith("free some and run again, which goes on after the last finished component or checkpoint")
+    assert code == cli.FAILED
 
 
 def test_the_preset_is_the_default_and_an_option_overrides_it(tmp_path, monkeypatch):

@@ -55,6 +55,17 @@ def test_native_output_goes_to_the_log_file_and_the_console_stays_clean(tmp_path
     assert "epoch 1" in logged  # the log has the whole story too
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_log_on_a_full_disk_does_not_stop_the_run(capfd):
+    with console("/dev/full") as story:
+        print("to the log")
+        logging.getLogger("trainer.loop").info("epoch 1")
+        story.say("the end")
+    captured = capfd.readouterr()
+    assert captured.out.splitlines() == ["  epoch 1", "the end"]
+    assert captured.err == ""
+
+
 def test_a_reader_that_leaves_does_not_stop_the_run():
     class Closed(io.StringIO):
         def write(self, text):

@@ -6,7 +6,7 @@ import pytest
 from pipeline.config import PipelineConfig
 from pipeline.root import open_root
 from trainer.config import TrainConfig
-from trainer.errors import UserError
+from trainer.errors import StorageError, UserError
 
 
 @pytest.fixture
@@ -32,6 +32,16 @@ def test_a_root_that_cannot_be_written_says_so(config, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written: Not a directory"):
         open_root(dataclasses.replace(config, root=str(tmp_path / "file/root"))).__enter__()
+
+
+@pytest.mark.parametrize("call", ["mkdir", "touch"])
+def test_a_full_disk_is_no_mistake_of_the_user(call, config, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, call, fail)
+    with pytest.raises(StorageError, match=f"cannot be written to {config.root}: No space left on device. Free some"):
+        open_root(config).__enter__()
 
 
 def test_results_without_their_database_are_not_mixed_with_new_ones(config):

@@ -1,13 +1,17 @@
 """The SavedModel, loaded again, is the model."""
 
 import dataclasses
+import os
+import resource
 
 import numpy as np
 import pytest
 import scipy.special
 import tensorflow as tf
 
-from trainer.config import DECODERS
+import trainer.export
+from trainer.config import DECODERS, TrainConfig
+from trainer.errors import StorageError
 from trainer.evaluate import image_elbo
 from trainer.export import Servable, save
 from trainer.images import decode, noise_seed, pixel_model, preprocess, to_bytes, to_unit_interval
@@ -179,3 +183,34 @@ def test_a_seed_gives_the_same_images_and_another_others(n, signatures):
 def test_an_example_without_an_image_is_refused(signatures, example):
     with pytest.raises(tf.errors.InvalidArgumentError):
         signatures["evaluate"](examples=tf.constant([example(b"not an image", "a")]))
+
+
+@pytest.fixture
+def servable(make_vae, images):
+    """A small one."""
+    model = make_vae(image_size=3072, iaf_steps=0, hidden_size=2)
+    return Servable(model, pixel_model(images), samples=1, transform=preprocess)
+
+
+def test_a_model_appears_when_it_is_whole(servable, tmp_path, monkeypatch):
+    seen, write = [], trainer.export.write_units
+    monkeypatch.setattr(
+        trainer.export, "write_units", lambda units, path: (write(units, path), seen.append(os.listdir(tmp_path)))
+    )
+    save(servable, Units.of(TrainConfig()), str(tmp_path / "model"))
+    assert seen == [["unfinished"]], "all but the name was there"
+    assert os.listdir(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_model_that_cannot_be_written_leaves_what_there_was(before, servable, tmp_path):
+    if before:
+        (tmp_path / "model").mkdir()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))  # of a file, as if the disk were full
+    try:
+        with pytest.raises(StorageError, match=f"the model cannot be written to {tmp_path}/model: File too large"):
+            save(servable, Units.of(TrainConfig()), str(tmp_path / "model"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir(tmp_path) == ["model"] * before

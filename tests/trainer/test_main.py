@@ -109,6 +109,19 @@ def test_a_recipe_that_is_not_there_is_named(refused, folder):
     assert str(folder / "none.json") in refused(config=folder / "none.json")
 
 
+@pytest.mark.parametrize(
+    ("workers", "complaint"),
+    [
+        (0, "workers: expected at least 1, got 0"),
+        (-2, "workers: expected at least 1, got -2"),
+        (3, "batch_size: expected a multiple of the 3 replicas, such as 15 or 18, got 16"),
+    ],
+)
+def test_workers_that_cannot_be_are_refused(workers, complaint, refused, folder):
+    assert complaint in refused(workers=workers)
+    assert not (folder / "out").exists()
+
+
 def test_epochs_on_the_command_line_are_checked(refused):
     assert "epochs: expected at least 1, got 0" in refused(epochs=0)
 
