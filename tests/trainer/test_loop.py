@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import trainer.loop
 import trainer.step
+from trainer.checkpoint import remove
 from trainer.config import TrainConfig
 from trainer.errors import UserError
 from trainer.evaluate import Evaluator, MeanELBO, quality
@@ -60,8 +61,14 @@ def quick_config(tiny_config):
 
 @pytest.fixture
 def quick(tmp_path, quick_config, train, unseen):
-    """A run of that."""
-    return lambda **settings: train_and_evaluate(quick_config(**settings), train, unseen, str(tmp_path))
+    """A run of that, which leaves no checkpoint to the next."""
+
+    def start(**settings):
+        result = train_and_evaluate(quick_config(**settings), train, unseen, str(tmp_path))
+        remove(str(tmp_path / "checkpoints"))
+        return result
+
+    return start
 
 
 def independent_pixels(family, train, unseen):
