@@ -78,7 +78,7 @@ def _found() -> str:
 
 def _workers() -> list[str]:
     """Addresses of the workers that TF_CONFIG names."""
-    text = os.environ.get("TF_CONFIG", "{}")
+    text = os.environ.get("TF_CONFIG") or "{}"
     try:
         cluster = json.loads(text).get("cluster", {})
         return [*cluster.get("chief", []), *cluster.get("worker", [])]

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 import pipeline.dag
-import trainer.loop
+import trainer.job
 from components.pusher import pushed_versions
 from pipeline import cli
 from toy_data import png, rows, write_toy
@@ -129,7 +129,7 @@ def test_a_run_below_the_bound_is_refused(run, root):
 
 
 def test_a_broken_model_is_refused(run, root, monkeypatch):
-    train = trainer.loop.train_and_evaluate
+    train = trainer.job.train_and_evaluate
 
     def train_and_break(*arguments):
         result = train(*arguments)
@@ -137,7 +137,7 @@ def test_a_broken_model_is_refused(run, root, monkeypatch):
         variable.assign(tf.fill(variable.shape, np.nan))
         return result
 
-    monkeypatch.setattr(trainer.loop, "train_and_evaluate", train_and_break)  # TFX loads run_fn anew
+    monkeypatch.setattr(trainer.job, "train_and_evaluate", train_and_break)
     code, console = run("--epochs=1", "--seed=1")
     assert code == cli.REFUSED
     assert "REFUSED: its test-set ELBO is nan, expected a finite number" in console

@@ -1,0 +1,145 @@
+"""The same training under one strategy or another, measured.
+
+As a program it measures two replicas on logical devices of this machine (`mirrored FILE`), which can only be divided
+before TensorFlow starts, or is one of several workers (`worker FOLDER`) that are measured before they do their job.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+
+import trainer.evaluate
+import trainer.job
+import trainer.worker
+from trainer.config import TrainConfig
+from trainer.errors import UserError
+from trainer.evaluate import Evaluator
+from trainer.images import ImageSet, shuffled_batches
+from trainer.optimizer import build_optimizer
+from trainer.step import TrainStep
+from trainer.strategy import check_agreement, shard
+from trainer.vae import VAE, build
+
+STEPS, STEPS_PER_EPOCH = 8, 4
+SIZES = {"hidden_size": 16, "latent_size": 8, "iaf_hidden_size": 8, "channels": 4, "batch_size": 8, "epochs": 2}
+ALL = {"horizontal_flips": True, "ema_decay": 0.5}
+CASES = {
+    "relaxed ELBO of MLPs": TrainConfig(
+        **SIZES,
+        **ALL,
+        learning_rate=0.01,
+        clip_norm=100.0,
+        kl_warmup_epochs=1.0,
+        warmup_epochs=0.5,
+        importance_samples=3,
+        seed=3,
+    ),
+    "IWAE of ResNets": TrainConfig(
+        **SIZES,
+        **ALL,
+        encoder="GaussianResNet",
+        decoder="DiscretizedLogisticResNet",
+        objective="iwae",
+        train_samples=2,
+        clip_norm=1000.0,
+        schedule="constant",
+    ),
+}
+
+
+def some_images(count: int, seed: int) -> ImageSet:
+    """Each brighter to one side, and with some noise of the pixel."""
+    rng = np.random.default_rng(seed)
+    slope = rng.integers(0, 7, [count, 1, 1, 1]) * np.arange(32)[:, None]
+    pixels = slope + rng.integers(0, 38, [count, 32, 32, 3])
+    return ImageSet(pixels.astype(np.uint8).reshape(count, 3072), np.arange(count))
+
+
+SETS = TRAIN, TEST = some_images(64, seed=1), some_images(37, seed=2)
+
+
+def start(strategy: tf.distribute.Strategy, config: TrainConfig) -> tuple[VAE, TrainStep]:
+    with strategy.scope():
+        model = build(config, 3072)
+        optimizer = build_optimizer(config, model.trainable_variables, STEPS_PER_EPOCH)
+    return model, TrainStep(strategy, config, model, optimizer, STEPS_PER_EPOCH)
+
+
+def measure(strategy: tf.distribute.Strategy, at_once: int, stop: bool = False) -> dict[str, np.ndarray]:
+    """An evaluation of each case, and what a few steps come to, `at_once` in a call."""
+    found = {}
+    for name, config in CASES.items():
+        model, step = start(strategy, config)
+        with mock.patch.object(trainer.evaluate, "DRAWS_AT_ONCE", 20):  # ten images, so that the last batch is padded
+            found[f"{name}: evaluation"] = np.array(Evaluator(model, 2, strategy)(TEST))
+        rows = shuffled_batches(np.arange(len(TRAIN)), config.batch_size, seed=0, epoch=1)
+        results = [step(TRAIN.pixels, rows[i : i + at_once], i, stop) for i in range(0, STEPS, at_once)]
+        found[f"{name}: ELBO"] = np.concatenate([result.elbo for result in results])
+        found[f"{name}: weights"] = flat(model)
+    found["stopped"] = np.array([result.stop for result in results])
+    shares = shard(strategy, 10 * np.arange(8), np.arange(8).reshape(2, 4))
+    found["shares"] = np.stack(strategy.experimental_local_results(shares))
+    return found
+
+
+def flat(model: tf.Module) -> np.ndarray:
+    return np.concatenate([variable.numpy().ravel() for variable in model.variables])
+
+
+def complaint(call: Callable[[], object]) -> str:
+    """What the user is told, if anything."""
+    try:
+        call()
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def mirrored(path: str) -> None:
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    found = measure(strategy, at_once=3)
+    config = CASES["relaxed ELBO of MLPs"]
+    complaints = [
+        complaint(lambda: start(strategy, dataclasses.replace(config, free_bits=0.1))),
+        complaint(lambda: start(strategy, dataclasses.replace(config, batch_size=7))),
+        of_one_and_three(strategy),
+    ]
+    np.savez(path, **found, complaints=complaints)
+
+
+def of_one_and_three(strategy: tf.distribute.Strategy) -> str:
+    """What a worker with 2 steps is told, the mean of the others' 1 and 3, for whom two replicas stand in."""
+    values = strategy.experimental_distribute_values_from_function
+    others = lambda value: values(lambda _: value(_) - 1 + 2 * _.replica_id_in_sync_group)  # noqa: E731
+    with mock.patch.object(strategy, "experimental_distribute_values_from_function", others):
+        return complaint(lambda: check_agreement(strategy, 2, "steps", "shared"))
+
+
+def worker(folder: str) -> None:
+    """Is measured, does the job, and leaves in the folder what it found; writes under names of its own."""
+    index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+    train = trainer.job.train_and_evaluate
+
+    def measured(config, images, test, workdir, base_model, strategy, *rest):
+        found = measure(strategy, at_once=STEPS, stop=index == 1)
+        complaints = [complaint(lambda: check_agreement(strategy, n, "steps", "shared")) for n in (7, 7 + index)]  # noqa: B023
+        result = train(config, images, test, f"{workdir}-{index}", base_model, strategy, *rest)
+        path = os.path.join(folder, f"found-{index}.npz")
+        np.savez(path, **found, complaints=complaints, trained=flat(result.model))
+        return result
+
+    trainer.job.train_and_evaluate = measured
+    trainer.job.WEIGHTS = f"weights-{index}" if index else "weights"
+    sys.exit(trainer.worker.main([folder]))
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])

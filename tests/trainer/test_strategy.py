@@ -1,0 +1,150 @@
+"""A strategy is found by its name, or its user is told what it lacks. More on replicas is in test_exactness.py."""
+
+import importlib.util
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import trainer.strategy
+from trainer.config import ConfigError, shard_size
+from trainer.errors import UserError
+from trainer.strategy import build_strategy, check_agreement, is_chief, shard
+
+TWO = '{"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}'
+CHIEF = '{"cluster": {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"]}, "task": {"type": "chief", "index": 0}}'
+
+
+@pytest.fixture(autouse=True)
+def nothing_there(monkeypatch):
+    for name in ("TPU_NAME", "TF_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def stand_ins(monkeypatch):
+    """Strategies that are only their names, on a machine that may have a TPU's library or GPUs."""
+
+    def put(libtpu=False, gpus=0):
+        for name in ("MirroredStrategy", "MultiWorkerMirroredStrategy", "get_strategy"):
+            monkeypatch.setattr(tf.distribute, name, lambda name=name, **_: name)
+        monkeypatch.setattr(trainer.strategy, "_tpu", lambda name: f"TPU {name}")
+        found = importlib.util.find_spec
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: libtpu if name == "libtpu" else found(name))
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * (gpus if kind == "GPU" else 1))
+
+    return put
+
+
+@pytest.mark.parametrize("name", ["", "Mirrored", "gpu", "tpu:", "default:0"])
+def test_a_name_that_is_none_is_refused_with_those_there_are(name):
+    expected = rf"^strategy: expected one of auto, default, .*, or tpu:NAME, got {re.escape(repr(name))}$"
+    with pytest.raises(ConfigError, match=expected):
+        build_strategy(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("default", "get_strategy"),
+        ("mirrored", "MirroredStrategy"),
+        ("multi_worker", "MultiWorkerMirroredStrategy"),
+        ("tpu", "TPU local"),
+        ("tpu:grpc://10.0.0.2:8470", "TPU grpc://10.0.0.2:8470"),
+    ],
+)
+def test_a_name_is_what_it_says_whatever_there_is(name, kind, stand_ins, monkeypatch):
+    stand_ins(libtpu=True, gpus=2)
+    monkeypatch.setenv("TF_CONFIG", TWO)
+    monkeypatch.setenv("TPU_NAME", "other")
+    assert build_strategy(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("environment", "machine", "kind"),
+    [
+        ({}, {}, "get_strategy"),
+        ({}, {"gpus": 1}, "get_strategy"),
+        ({}, {"gpus": 2}, "MirroredStrategy"),
+        ({"TF_CONFIG": TWO.replace(', "127.0.0.1:2"', "")}, {"gpus": 2}, "MirroredStrategy"),
+        ({"TF_CONFIG": TWO}, {"gpus": 2}, "MultiWorkerMirroredStrategy"),
+        ({"TF_CONFIG": CHIEF}, {}, "MultiWorkerMirroredStrategy"),
+        ({"TF_CONFIG": TWO}, {"libtpu": True}, "TPU local"),
+        ({"TF_CONFIG": TWO, "TPU_NAME": "mine"}, {"libtpu": True}, "TPU mine"),
+        ({"TF_CONFIG": "", "TPU_NAME": ""}, {}, "get_strategy"),
+    ],
+)
+def test_auto_takes_the_most_there_is(environment, machine, kind, stand_ins, monkeypatch):
+    stand_ins(**machine)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert build_strategy("auto") == kind
+
+
+def test_auto_on_this_machine_builds_a_strategy_that_writes():
+    assert is_chief(build_strategy("auto"))
+
+
+@pytest.mark.parametrize("config", ["", "{}", '{"cluster": {}}'])
+def test_workers_without_addresses_are_the_users_error(config, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(UserError, match=r"^strategy multi_worker: expected .* TF_CONFIG .*; --workers N starts N"):
+        build_strategy("multi_worker")
+
+
+@pytest.mark.parametrize("name", ["auto", "multi_worker"])
+@pytest.mark.parametrize("config", ["no JSON", "[]", '{"cluster": 3}', '{"cluster": {"worker": 5}}'])
+def test_a_cluster_that_is_none_is_shown(config, name, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", config)
+    expected = rf"^TF_CONFIG: expected JSON with a cluster and a task, got {re.escape(repr(config))}$"
+    with pytest.raises(UserError, match=expected):
+        build_strategy(name)
+
+
+@pytest.mark.parametrize("task", ["", ', "task": 3', ', "task": {"type": "worker", "index": 2}'])
+def test_a_worker_without_a_place_in_the_cluster_is_the_users_error(task, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", TWO[: TWO.index(', "task"')] + task + "}")
+    with pytest.raises(UserError, match=r"^TF_CONFIG=.*: the workers cannot be set up: "):
+        build_strategy("multi_worker")
+
+
+def test_a_tensorflow_without_tpu_kernels_says_what_to_install():
+    with pytest.raises(UserError, match=r"^strategy tpu: this TensorFlow, .*, has no TPU kernels: install tensorflow-"):
+        build_strategy("tpu")
+
+
+def test_a_tpu_that_does_not_answer_is_not_waited_for():
+    with pytest.raises(UserError, match=r"^strategy tpu: no TPU answers to 'grpc://127.0.0.1:1': .*refused"):
+        build_strategy("tpu:grpc://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("error", [OSError("no such host"), ValueError("no such zone"), RuntimeError("preempted")])
+def test_a_tpu_that_cannot_be_found_is_named_with_the_reason(error, monkeypatch):
+    def fail(name):
+        raise error
+
+    monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", fail)
+    with pytest.raises(UserError, match=rf"^strategy tpu: no TPU answers to 'mine': {error}$"):
+        build_strategy("tpu:mine")
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3, 8])
+@pytest.mark.parametrize("batch_size", [1, 7, 8, 9, 100])
+def test_a_batch_divides_over_the_replicas_or_its_neighbours_that_do_are_named(batch_size, replicas):
+    if batch_size % replicas == 0:
+        assert shard_size(batch_size, replicas) * replicas == batch_size
+        return
+    near = [size for size in range(1, 200) if size % replicas == 0 and abs(size - batch_size) < replicas]
+    expected = rf"multiple of the {replicas} replicas, such as {' or '.join(map(str, near))}, got {batch_size}$"
+    with pytest.raises(ConfigError, match=expected):
+        shard_size(batch_size, replicas)
+
+
+def test_one_replica_has_every_row():
+    array, rows = np.arange(10) ** 2, np.array([[3, 1], [9, 0]])
+    np.testing.assert_array_equal(shard(build_strategy("default"), array, rows), array[rows])
+
+
+def test_one_worker_agrees_with_itself():
+    check_agreement(build_strategy("default"), 7, "steps", "folder")
