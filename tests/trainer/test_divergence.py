@@ -14,7 +14,7 @@ import trainer.loop
 from trainer.config import TrainConfig
 from trainer.errors import UserError
 from trainer.loop import train_and_evaluate
-from trainer.step import TrainStep
+from trainer.step import StepsResult, TrainStep
 
 CONFIG = TrainConfig(
     hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=2, eval_samples=2, schedule="constant"
@@ -93,6 +93,15 @@ def test_a_checkpoint_whose_next_elbo_explodes_is_not_a_good_one(fail, poison, t
 def test_a_step_that_is_not_finite_ends_the_run_where_nothing_was_saved_yet(fail, poison):
     poison(38, math.nan)
     assert fail(checkpoint_minutes=math.inf) == (55, 2, "nan", "none")
+
+
+@pytest.mark.parametrize("bad", [math.nan, -math.inf, 1.01 * trainer.loop.EXPLODED])
+def test_the_step_is_named_by_its_number(bad, fail, monkeypatch, tmp_path):
+    elbos = iter([np.full(16, -2000.0), np.array([0.99 * trainer.loop.EXPLODED] * 5 + [bad] * 11)])
+    monkeypatch.setattr(TrainStep, "__call__", lambda *_: StepsResult(next(elbos), False))
+    step, _, elbo, path = fail()
+    assert (step, path) == (22, f"{tmp_path}/checkpoints/step-000000016")
+    np.testing.assert_allclose(float(elbo), bad, rtol=1e-3)
 
 
 @pytest.mark.parametrize("value", [math.nan, -1e7])

@@ -3,6 +3,7 @@
 import fcntl
 import itertools
 import json
+import math
 import os
 import pathlib
 import random
@@ -33,6 +34,8 @@ CONFIG = TrainConfig(
     iaf_steps=0,
     batch_size=8,
     epochs=3,
+    learning_rate=0.3,  # so high that the best epoch is not the last one, whose weights are in the model anyway
+    schedule="constant",
     eval_samples=2,
     clip_norm=10.0,
     ema_decay=0.5,
@@ -41,31 +44,45 @@ CONFIG = TrainConfig(
 IMAGES = 302  # to train on, and hold out: 37 steps an epoch, as calls of 16, 16 and 5
 CALLS = [0, 16, 32, 37, 53, 69, 74, 90, 106, 111]  # first steps of the calls, and the end
 
-# What a process begins with that sends itself the signal DISTURB[1], so many seconds after it began the call of step
-# DISTURB[2] or a later one. Worker DISTURB[0] does, if there are several; each holds a lock while it lives.
+# What a process begins with that a signal comes to: to worker `who`, with the call of step `latest`, or already some
+# seconds after that of step `earliest`. Every process holds a lock while it lives.
 DISTURBED = """
-import fcntl, json, os, signal, sys, threading
+import fcntl, json, math, os, signal, sys, threading
 import trainer.loop
 
 index = json.loads(os.environ.get("TF_CONFIG", '{"task": {"index": 0}}'))["task"]["index"]
 lock = open(os.path.join(os.environ["LOCKS"], str(os.getpid())), "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
-who, number, step, seconds = json.loads(os.environ["DISTURB"])
+who, number, earliest, seconds, latest = json.loads(os.environ["DISTURB"])
 
 class Disturbed(trainer.loop.TrainStep):
-    sent = who != index
+    expects = who == index
+    waits = False
 
     def __call__(self, pixels, rows, first, stop=False):
-        if first >= step and not self.sent:
-            self.sent = True
-            if seconds:
-                threading.Timer(seconds, os.kill, [os.getpid(), number]).start()
-            else:
-                os.kill(os.getpid(), number)
+        if self.expects and first >= latest:
+            self.expects = False
+            signal.raise_signal(number)
+        if self.expects and first >= earliest and not self.waits:
+            self.waits = True
+            threading.Timer(seconds, os.kill, [os.getpid(), number]).start()
         return super().__call__(pixels, rows, first, stop)
 
 trainer.loop.TrainStep = Disturbed
 """
+
+NOBODY = [-1, 0, 0, 0, 0]
+
+
+def killed(earliest, latest):
+    """SIGKILL at a random moment between two steps, be it in one, in an evaluation or while a checkpoint is written."""
+    return signal.SIGKILL, earliest, random.uniform(0.01, 0.4), latest
+
+
+def stopped(step):
+    """SIGTERM at a step."""
+    return signal.SIGTERM, math.inf, 0.0, step
+
 
 TRAIN = """
 import functools, runpy
@@ -160,7 +177,7 @@ def test_a_run_that_dies_anywhere_ends_as_one_that_does_not(data, tmp_path, monk
 
     deaths = Deaths(monkeypatch)
     undisturbed = start("undisturbed")
-    assert undisturbed.best_epoch > 1
+    assert undisturbed.best_epoch == 2
     died, calls = [], deaths.calls
     for place in itertools.count(calls // 4, calls // 7):
         deaths.calls, deaths.place = 0, place
@@ -191,14 +208,14 @@ def command(tmp_path, data, png, example, write_records):
 def begin(command, locks):
     """Starts it in a process of its own."""
 
-    def start(output, number=0, step=0, seconds=0.0):
+    def start(output, *coming):
         return subprocess.Popen(
             command(output),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             cwd=pathlib.Path(trainer.__file__).parents[1],
-            env=os.environ | {"LOCKS": str(locks), "DISTURB": json.dumps([0 if number else -1, number, step, seconds])},
+            env=os.environ | {"LOCKS": str(locks), "DISTURB": json.dumps([0, *coming] if coming else NOBODY)},
         )
 
     return start
@@ -216,15 +233,15 @@ def test_a_killed_and_stopped_process_ends_as_one_that_is_left_alone(begin, tmp_
     undisturbed = begin("undisturbed")
     output = tmp_path / "disturbed"
     checkpoints = output / "checkpoints"
-    for _ in range(2):
-        killed = begin("disturbed", signal.SIGKILL, step=1, seconds=random.uniform(0.01, 0.4))
-        killed.communicate()
-        assert killed.returncode == -signal.SIGKILL
+    for latest in (32, 53):
+        process = begin("disturbed", *killed(1, latest))
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
 
     found = steps(checkpoints)
-    stopped = begin("disturbed", signal.SIGTERM)
-    said, complaint = stopped.communicate()
-    assert stopped.returncode == 128 + signal.SIGTERM
+    process = begin("disturbed", *stopped(found[-1]))
+    said, complaint = process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
     assert complaint.splitlines()[-1] == "trainer: interrupted by SIGTERM"
     end = CALLS[CALLS.index(found[-1]) + 2]  # the signal came in the first call, all hear of it in the next
     assert f"going on after step {found[-1]} of 111, from {checkpoints}/step-{found[-1]:09d}\n" in said
@@ -263,9 +280,9 @@ def undisturbed(job, data):
 def run_disturbed(locks, data, monkeypatch):
     """Runs a job on two workers, one of which a signal comes to."""
 
-    def start(job, worker, number, step, seconds=0.0, prelude=DISTURBED):
+    def start(job, worker, *coming, prelude=DISTURBED):
         monkeypatch.setenv("LOCKS", str(locks))
-        monkeypatch.setenv("DISTURB", json.dumps([worker, number, step, seconds]))
+        monkeypatch.setenv("DISTURB", json.dumps([worker, *coming]))
 
         def launch_disturbed(folder, workers):
             launch([sys.executable, "-c", prelude + WORK, folder], folder, workers)
@@ -284,12 +301,11 @@ def test_workers_that_are_killed_and_stopped_end_as_ones_that_are_left_alone(und
     job = job()
     folder = pathlib.Path(job.state)
     with pytest.raises(WorkerError, match="worker 1 of 2 was killed by SIGKILL"):
-        run_disturbed(job, 1, signal.SIGKILL, step=16, seconds=random.uniform(0.01, 0.4))
+        run_disturbed(job, 1, *killed(32, 53))
     found = steps(folder)
-    assert found
 
     with pytest.raises(InterruptError) as error:
-        run_disturbed(job, 1, signal.SIGTERM, step=found[-1])
+        run_disturbed(job, 1, *stopped(found[-1]))
     assert error.value.exit_code == 128 + signal.SIGTERM
     end = CALLS[CALLS.index(found[-1]) + 2]
     for worker in range(2):
@@ -325,5 +341,5 @@ if index == 1:
     trainer.job.Job.from_dict = lambda values: dataclasses.replace(job_of(values), state="elsewhere")
 """
     with pytest.raises(UserError, match="expected that every worker sees the same folder") as error:
-        run_disturbed(job, -1, 0, 0, prelude=DISTURBED + elsewhere)
+        run_disturbed(job, *NOBODY, prelude=DISTURBED + elsewhere)
     assert re.search(r"this worker has (111|0) steps in its newest checkpoint, others another number", str(error.value))
