@@ -1,12 +1,12 @@
 """One device, two replicas of one process and two processes take the same steps.
 
-With the same noise, mirroring and batch, only the order of sums differs: each replica sums over its share first, and
-XLA fuses other loops for half a batch. So a number is not the same to the bit, but to a few roundings of float32,
-which are 1e-7 of it: after eight steps ELBOs were seen to differ by 3e-7 of themselves, and are held to STEPS_RTOL. A
-weight feels more of it, for Adam divides its gradient by the gradient's own size: a difference beside a gradient near
-zero becomes one of a share of the learning rate, 0.01 or 0.001. Weights were seen to differ by 5e-6, and are held to
-WEIGHTS_ATOL, a thousandth of the way that a weight can go in eight steps. Two replicas sum in one order, whether of one
-process or of two; what each worker has is the same to the bit.
+Noise, mirroring and batch are the same; only the order of sums differs: each replica sums over its share first, and XLA
+forms other loops for half a batch. So numbers are not the same to the bit, but to a few roundings of float32, each of
+6e-8. After eight steps ELBOs were seen to differ by 2e-7 of themselves, and are held to 3e-6. A weight feels more of
+it, for Adam divides a gradient by its size, and makes of a last bit beside a gradient near zero a share of the learning
+rate: weights were seen to differ by 6e-6, where a step goes up to 1e-3 or 1e-2, and are held to 5e-5. An evaluation of
+the same weights was the same to the bit; it is held to 1e-4 nats. Two replicas sum in one order, whether in one process
+or in two, and the weights of two workers are the same to the bit.
 """
 
 import json

@@ -12,7 +12,7 @@ from trainer.optimizer import build_optimizer
 from trainer.step import TrainStep
 from trainer.vae import VAE
 
-STEPS = 1000
+STEPS = 3000
 LEFT = np.arange(32)[None, :, None] < 16
 LOWER = np.arange(32)[:, None, None] >= 16
 IMAGE = np.broadcast_to(LEFT | ~LOWER, [32, 32, 3])  # the upper half is white, and of the lower half the left
@@ -46,7 +46,7 @@ def shown():
 
 def test_every_other_image_is_mirrored_as_a_function_of_seed_and_step(shown):
     mirrored, _ = shown
-    np.testing.assert_array_equal(told(at_once=300)[0], mirrored)
+    np.testing.assert_array_equal(told(at_once=900)[0], mirrored)
     for flips in (mirrored, mirrored[1:] == mirrored[:-1], mirrored == told(seed=1)[0]):
         assert abs(flips.mean() - 0.5) < 5.0 * 0.5 / np.sqrt(STEPS)
 
@@ -59,8 +59,9 @@ def test_no_image_is_mirrored_unless_it_was_asked_for(shown):
 
 def test_noise_is_standard_normal_and_of_its_seed_and_step_alone(shown):
     _, noise = shown
-    np.testing.assert_allclose(told(at_once=300)[1], noise, atol=1e-3)
+    np.testing.assert_allclose(told(at_once=900)[1], noise, atol=1e-3)
     assert scipy.stats.kstest(noise, "norm").pvalue > 1e-3
+    assert abs(noise.var() - 1.0) < 5.0 * np.sqrt(2.0 / STEPS)
     for other in (np.roll(noise, 1), told(seed=1)[1]):
         assert abs(np.corrcoef(noise, other)[0, 1]) < 5.0 / np.sqrt(STEPS)
 
