@@ -14,7 +14,6 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.eager import context as tensorflow_context
 
 import trainer.loop
 from trainer.checkpoint import Checkpoints
@@ -25,7 +24,6 @@ from trainer.job import Job, run_job
 from trainer.launch import WorkerError, launch, launch_local
 from trainer.loop import train_and_evaluate
 from trainer.step import TrainStep
-from trainer.strategy import build_strategy
 
 CONFIG = TrainConfig(
     hidden_size=8,
@@ -313,19 +311,6 @@ def test_workers_that_are_killed_and_stopped_end_as_ones_that_are_left_alone(und
     model = run_job(job, *data, 2, launch_local)
     assert_same(weights(model), weights(undisturbed[1]))
     assert history(pathlib.Path(job.workdir)) == history(pathlib.Path(undisturbed[0].workdir))
-
-
-def test_a_worker_that_is_suspended_for_minutes_is_not_given_up(monkeypatch):
-    context, given = tensorflow_context.context(), {}
-    monkeypatch.setattr(context, "configure_coordination_service", None)  # to be what it was after the test
-    monkeypatch.setattr(type(context), "configure_coordination_service", lambda _, **options: given.update(options))
-    monkeypatch.setattr(
-        tf.distribute, "MultiWorkerMirroredStrategy", lambda **_: context.configure_coordination_service(leader="it")
-    )
-    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}')
-    build_strategy("multi_worker")
-    assert given["leader"] == "it"
-    assert given["heartbeat_timeout_in_ms"] > 300_000
 
 
 @pytest.mark.slow
