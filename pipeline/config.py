@@ -29,7 +29,7 @@ class PipelineConfig:
     strategy: str = "auto"  # of tf.distribute, on which a step runs
     workers: int = 1  # processes that train together; 1: the pipeline's own
     checkpoint_minutes: float = 5.0  # between two checkpoints of the training
-    beam_args: tuple[str, ...] = ()  # after the default runner; a later --runner wins
+    beam_args: tuple[str, ...] = ()  # of Beam; another --runner replaces the default one
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?", self.dataset):

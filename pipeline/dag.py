@@ -1,6 +1,7 @@
 """The pipeline: one linear function."""
 
 import pathlib
+from collections.abc import Sequence
 
 import tensorflow as tf  # noqa: F401  before tfx, whose imports would print its start-up lines
 from tfx.components.evaluator.component import Evaluator
@@ -33,8 +34,9 @@ from trainer.units import Units
 
 SCHEMAS = pathlib.Path(components.__file__).parent / "schemas"
 
-# The engine of Beam's DirectRunner, without its attempt to download another one first.
-BEAM_ARGS = ["--runner=FnApiRunner"]
+# The engine of Beam's DirectRunner, without its attempt to download another one first. It starts no container; without
+# an image to name, TFX packs itself into an archive for workers elsewhere, and leaves 50 MB a node in /tmp.
+BEAM_ARGS = ["--runner=FnApiRunner", "--sdk_container_image=none"]
 
 
 def create_pipeline(config: PipelineConfig) -> Pipeline:
@@ -136,7 +138,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         ],
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(config.metadata),
-        beam_pipeline_args=[*BEAM_ARGS, *config.beam_args],
+        beam_pipeline_args=beam_args(config.beam_args),
     )
 
 
@@ -151,6 +153,12 @@ def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
         if node.pipeline_node.node_info.id in ("AtomicPusher", "UnitsCheck"):
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     return ir
+
+
+def beam_args(given: Sequence[str]) -> list[str]:
+    """What Beam is told: `given`, after the default runner unless it names another."""
+    other = any(argument.startswith("--runner") for argument in given)
+    return list(given) if other else [*BEAM_ARGS, *given]
 
 
 def schema_of(dataset: str) -> Importer:

@@ -1,9 +1,10 @@
 import dataclasses
 
 import pytest
+from tfx.utils import dependency_utils
 
 from pipeline.config import PipelineConfig
-from pipeline.dag import compile_pipeline, create_pipeline
+from pipeline.dag import beam_args, compile_pipeline, create_pipeline
 from trainer.presets import PRESETS
 
 
@@ -70,3 +71,13 @@ def test_beam_runs_in_this_process_unless_told_otherwise(config):
 def test_making_the_graph_touches_no_file(config, tmp_path):
     compile_pipeline(create_pipeline(config))
     assert not list(tmp_path.iterdir())
+
+
+def test_beam_gets_no_copy_of_tfx_left_in_the_temporary_folder():
+    assert dependency_utils.make_beam_dependency_flags(beam_args([])) == beam_args([])
+
+
+def test_another_runner_replaces_the_default_one_with_its_arguments():
+    assert beam_args(["--temp_location=/tmp"])[-1] == "--temp_location=/tmp"
+    assert beam_args(["--temp_location=/tmp"])[:-1] == beam_args([])
+    assert beam_args(["--runner=FlinkRunner", "--parallelism=2"]) == ["--runner=FlinkRunner", "--parallelism=2"]
