@@ -64,8 +64,8 @@ def test_only_the_pusher_and_the_check_of_units_are_never_cached(config):
 
 def test_beam_runs_in_this_process_unless_told_otherwise(config):
     other = dataclasses.replace(config, beam_args=("--runner=FlinkRunner",))
-    assert create_pipeline(config).beam_pipeline_args == ["--runner=FnApiRunner"]
-    assert create_pipeline(other).beam_pipeline_args[-1] == "--runner=FlinkRunner"
+    assert create_pipeline(config).beam_pipeline_args == beam_args([])
+    assert create_pipeline(other).beam_pipeline_args == ["--runner=FlinkRunner"]
 
 
 def test_making_the_graph_touches_no_file(config, tmp_path):
