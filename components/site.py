@@ -1,0 +1,16 @@
+"""Where the training of this process's node takes place."""
+
+import dataclasses
+
+from trainer.launch import Launch, launch_local
+
+
+@dataclasses.dataclass
+class Site:
+    """Facts of the place, not of the recipe: they are in no cache key, so TFX's configuration cannot carry them."""
+
+    launch: Launch = launch_local  # starts the workers of a training
+    run: str = ""  # keeps the checkpoints of runs apart that are at work at the same time
+
+
+here = Site()  # whoever runs nodes elsewhere sets its fields

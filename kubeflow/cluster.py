@@ -1,0 +1,207 @@
+"""What a pipeline has to know about a cluster: one validated `cluster.yaml`. See the example beside this file."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any, get_args, get_origin, get_type_hints
+
+import yaml
+
+from trainer.errors import UserError
+
+DATABASES = ("mysql", "postgresql", "sqlite")
+QUANTITY = r"\d+(\.\d+)?(m|[kKMGTPE]i?)?"  # of Kubernetes
+NAME = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"  # of a Kubernetes object
+
+
+class ClusterError(UserError):
+    """A `cluster.yaml` that cannot be used; the message names the setting, what was expected and what came."""
+
+    def __init__(self, setting: str, expected: str, got: object) -> None:
+        super().__init__(f"cluster.yaml: {setting}: expected {expected}, got {got!r}")
+        self.setting, self.expected, self.got = setting, expected, got
+
+
+@dataclasses.dataclass(frozen=True)
+class Volume:
+    """The PersistentVolumeClaim that every pod mounts: pipeline root, checkpoints, data sets."""
+
+    claim: str
+    path: str = "/mnt/vaeiaf"  # where it is mounted
+
+    def __post_init__(self) -> None:
+        _match("claim", NAME, "a name of Kubernetes", self.claim)
+        _match("path", "/.+", "an absolute path", self.path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Database:
+    """Where ML Metadata keeps the lineage; not Kubeflow's own service, which is being removed."""
+
+    kind: str = "mysql"
+    host: str = "vaeiaf-mlmd"
+    port: int = 3306
+    name: str = "vaeiaf"
+    user: str = "vaeiaf"
+    secret: str = "vaeiaf-mlmd"  # a Secret with the key `password`
+    wait_seconds: int = 120  # that a pod waits for it to answer
+
+    def __post_init__(self) -> None:
+        if self.kind not in DATABASES:
+            raise ClusterError("kind", f"one of {', '.join(DATABASES)}", self.kind)
+        if not 0 < self.port < 65536:
+            raise ClusterError("port", "a port", self.port)
+        if self.wait_seconds < 0:
+            raise ClusterError("wait_seconds", "a number of seconds that is not negative", self.wait_seconds)
+        _match("secret", NAME, "a name of Kubernetes", self.secret)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pod:
+    """What a pod asks for. Requests are limits too: a training that is throttled or evicted helps nobody."""
+
+    cpu: str = "1"
+    memory: str = "4Gi"
+    accelerator: str = ""  # resource name, as nvidia.com/gpu or google.com/tpu
+    accelerators: int = 0
+    image: str = ""  # empty: the pipeline's
+    node_selector: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        _match("cpu", QUANTITY, "a quantity of Kubernetes, as 2 or 500m", self.cpu)
+        _match("memory", QUANTITY, "a quantity of Kubernetes, as 4Gi", self.memory)
+        if bool(self.accelerator) != (self.accelerators > 0):
+            raise ClusterError(
+                "accelerator",
+                "a resource name and accelerators above 0, or neither",
+                (self.accelerator, self.accelerators),
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Retries:
+    """Of a node that failed; what cannot succeed at another try fails again at once."""
+
+    count: int = 2
+    seconds: int = 30  # before the first
+    factor: float = 2.0
+    max_seconds: int = 600
+
+    def __post_init__(self) -> None:
+        if self.count < 0:
+            raise ClusterError("count", "a number that is not negative", self.count)
+        if self.seconds < 0 or self.max_seconds < self.seconds or self.factor < 1:
+            raise ClusterError("seconds", "0 <= seconds <= max_seconds and factor >= 1", dataclasses.asdict(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class Workers:
+    """The pods of a training by more than one worker."""
+
+    pod: Pod = dataclasses.field(default_factory=lambda: Pod(cpu="4", memory="8Gi"))
+    port: int = 2222
+    start_seconds: int = 900  # until all have started; nodes may have to be added first
+    deadline_seconds: int = 7 * 24 * 3600  # of the whole training
+    ttl_seconds: int = 3600  # that a finished Job stays to be looked at
+    restarts: int = 3  # of the set, when one of its pods is lost
+
+    def __post_init__(self) -> None:
+        for name in ("port", "start_seconds", "deadline_seconds"):
+            if getattr(self, name) <= 0:
+                raise ClusterError(name, "a number above 0", getattr(self, name))
+        for name in ("ttl_seconds", "restarts"):
+            if getattr(self, name) < 0:
+                raise ClusterError(name, "a number that is not negative", getattr(self, name))
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """All of it. `from_dict` undoes `to_dict`."""
+
+    image: str
+    namespace: str
+    volume: Volume
+    database: Database = dataclasses.field(default_factory=Database)
+    pod: Pod = dataclasses.field(default_factory=Pod)  # of a node that is not in `nodes`
+    nodes: Mapping[str, Pod] = dataclasses.field(default_factory=dict)  # by the name of the TFX node
+    retries: Retries = dataclasses.field(default_factory=Retries)
+    workers: Workers = dataclasses.field(default_factory=Workers)
+
+    def __post_init__(self) -> None:
+        _match("image", r"\S+", "the name of a container image", self.image)
+        _match("namespace", NAME, "a name of Kubernetes", self.namespace)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Cluster":
+        """From plain YAML or JSON types.
+
+        Raises:
+          ClusterError: an unknown, missing or unfit setting.
+        """
+        return _build(cls, values, "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """In JSON types."""
+        return dataclasses.asdict(self)
+
+
+def load_cluster(path: str) -> Cluster:
+    """The cluster that the YAML file at `path` describes.
+
+    Raises:
+      ClusterError: it cannot be used.
+      UserError: it cannot be read, or is no YAML.
+    """
+    try:
+        with open(path) as file:
+            values = yaml.safe_load(file)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}. Start from kubeflow/cluster.yaml") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    return Cluster.from_dict(values)
+
+
+def _build(cls: Any, values: Any, path: str) -> Any:
+    """The dataclass `cls` from `values`, and so on down its fields; `path` is where in the file that is."""
+    if not isinstance(values, Mapping):
+        raise ClusterError(path.rstrip(".") or "the file", "settings with names", values)
+    hints = get_type_hints(cls)
+    for name in values:
+        if name not in hints:
+            raise ClusterError(f"{path}{name}", f"one of {', '.join(hints)}", name)
+    for field in dataclasses.fields(cls):
+        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if needed and field.name not in values:
+            raise ClusterError(f"{path}{field.name}", "a setting", None)
+    arguments = {name: _value(hints[name], value, f"{path}{name}") for name, value in values.items()}
+    try:
+        return cls(**arguments)
+    except ClusterError as error:
+        raise ClusterError(f"{path}{error.setting}", error.expected, error.got) from None
+
+
+def _value(hint: Any, value: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, f"{path}.")
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple) or not all(isinstance(item, Mapping) for item in value):
+            raise ClusterError(path, "a list of settings with names", value)
+        return tuple(dict(item) for item in value)
+    if get_origin(hint) is Mapping:
+        if not isinstance(value, Mapping):
+            raise ClusterError(path, "settings with names", value)
+        return {str(name): _value(get_args(hint)[1], item, f"{path}.{name}") for name, item in value.items()}
+    if hint is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)  # `cpu: 2` means "2"
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise ClusterError(path, {str: "text", int: "a whole number", float: "a number"}[hint], value)
+    return value
+
+
+def _match(setting: str, pattern: str, expected: str, value: str) -> None:
+    if not re.fullmatch(pattern, value):
+        raise ClusterError(setting, expected, value)
