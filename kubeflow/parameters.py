@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from kubeflow.cluster import Cluster
 from pipeline.config import PipelineConfig
@@ -11,12 +11,13 @@ from trainer.config import TrainConfig
 from trainer.errors import UserError
 from trainer.presets import PRESETS
 
+RUN_ID = "run_id"  # an input of every task: Kubeflow's own id of the run
+VERDICT = "Verdict"  # the task behind those of TFX's nodes
 FROM_PRESET = ("epochs", "batch_size", "learning_rate", "eval_samples")  # 0 stands for the preset's value
 
 
 def _parameter(default: Any, description: str) -> Any:
-    kind = {"default_factory": dict} if isinstance(default, dict) else {"default": default}
-    return dataclasses.field(metadata={"description": description}, **kind)
+    return dataclasses.field(default=default, metadata={"description": description})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Parameters:
     learning_rate: float = _parameter(0.0, "of Adam, at its highest; 0: as in the preset")
     seed: int = _parameter(0, "of weights, order and noise")
     eval_samples: int = _parameter(0, "K, draws of z per image behind the ELBO that decides; 0: as in the preset")
-    settings: dict = _parameter({}, "any other settings of trainer/config.py by name")
+    settings: dict = dataclasses.field(
+        default_factory=dict, metadata={"description": "any other settings of trainer/config.py by name"}
+    )
     tune: int = _parameter(0, "trials of the Tuner before the training; 0: no Tuner")
     warm_start: bool = _parameter(False, "start from the weights of the last blessed model, if there is one")
     workers: int = _parameter(1, "pods that train together; 1: the Trainer's own")
@@ -54,6 +57,16 @@ class Parameters:
             if name not in fields:
                 raise UserError(f"run parameter {name}: expected one of {', '.join(fields)}")
         return cls(**{name: _typed(name, fields[name].type, value) for name, value in values.items()})
+
+
+class Task(NamedTuple):
+    """What a container is asked to do."""
+
+    node: str  # TFX's id, or VERDICT
+    run_id: str
+    cluster: Cluster
+    config: PipelineConfig
+    executor_input: Mapping[str, Any]  # of Kubeflow, which says where outputs go
 
 
 def pipeline_config(parameters: Parameters, cluster: Cluster) -> PipelineConfig:

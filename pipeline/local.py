@@ -1,4 +1,4 @@
-"""Runs the pipeline on this machine, with Beam in this process."""
+"""Runs the pipeline, or one node of it, in this process."""
 
 import datetime
 
@@ -23,21 +23,30 @@ def run(config: PipelineConfig, story: Story) -> Outcome:
       Exception: whatever a component raised; a `UserError` among its causes is for a person.
       IncompleteRunError: a component did not finish.
     """
-    pipeline = compile_pipeline(create_pipeline(config))
-    runtime_parameter_utils.substitute_runtime_parameter(
-        pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.datetime.now().isoformat()}
-    )
+    run_id = datetime.datetime.now().isoformat()
+    pipeline = plan(config, run_id)
     connection = metadata.sqlite_metadata_connection_config(config.metadata)
     for node in pipeline.nodes:
         story.starts(node.pipeline_node.node_info.id)
-        story.ends(cached=_run_node(pipeline, node.pipeline_node, connection))
-    return read_outcome(config.metadata, config.name)
+        story.ends(cached=launch_node(pipeline, node.pipeline_node, connection))
+    return read_outcome(connection, run_id)
 
 
-def _run_node(
+def plan(config: PipelineConfig, run_id: str) -> pipeline_pb2.Pipeline:
+    """TFX's intermediate representation of the run `run_id`."""
+    pipeline = compile_pipeline(create_pipeline(config))
+    runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
+    return pipeline
+
+
+def launch_node(
     pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, connection: mlmd.ConnectionConfig
 ) -> bool:
     """Launches one node, looks whether it finished, and says whether it was taken from the cache.
+
+    Raises:
+      Exception: whatever the component raised.
+      IncompleteRunError: it did not finish, though nothing was raised.
 
     TFX's LocalDagRunner does not look: a Resolver that fails raises nothing, and the Evaluator behind it would
     take the missing baseline for a first run and bless whatever comes.

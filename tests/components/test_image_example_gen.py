@@ -3,7 +3,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from components.image_example_gen import ImageExampleGen
-from pipeline.cli import BAD_INPUT, explain
+from pipeline.words import BAD_INPUT, explain
 from toy_data import png, rows, write, write_toy
 from trainer.images import EXAMPLE_FEATURES
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 import tensorflow as tf
 
-from pipeline import cli, local
+from pipeline import cli, local, words
 from trainer.errors import InterruptError, StorageError, UserError
 
 
@@ -64,7 +64,7 @@ def test_help_lists_every_exit_code(capsys):
 )
 def test_a_bad_value_is_one_sentence_and_exit_code_2(capsys, tmp_path, arguments, expected):
     root = tmp_path / "root"
-    assert run(*arguments, "--root", str(root)) == cli.BAD_INPUT
+    assert run(*arguments, "--root", str(root)) == words.BAD_INPUT
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"vaeiaf: {expected}")
     assert not root.exists()
@@ -78,10 +78,10 @@ def caused(error, cause):
 @pytest.mark.parametrize(
     ("error", "code", "expected"),
     [
-        (UserError("the data are wrong"), cli.BAD_INPUT, "vaeiaf: the data are wrong\n"),
-        (RuntimeError("trainer.errors.UserError: bad [while running 'x']"), cli.BAD_INPUT, "vaeiaf: bad\n"),
-        (OSError("{{function_node x}} read-only [Op:SaveV2]"), cli.FAILED, "vaeiaf: OSError: read-only\n"),
-        (caused(LookupError(), OSError("/models is a file")), cli.FAILED, "vaeiaf: OSError: /models is a file\n"),
+        (UserError("the data are wrong"), words.BAD_INPUT, "vaeiaf: the data are wrong\n"),
+        (RuntimeError("trainer.errors.UserError: bad [while running 'x']"), words.BAD_INPUT, "vaeiaf: bad\n"),
+        (OSError("{{function_node x}} read-only [Op:SaveV2]"), words.FAILED, "vaeiaf: OSError: read-only\n"),
+        (caused(LookupError(), OSError("/models is a file")), words.FAILED, "vaeiaf: OSError: /models is a file\n"),
         (caused(RuntimeError("in user code"), InterruptError(signal.SIGINT)), 130, "vaeiaf: interrupted by SIGINT"),
         (InterruptError(signal.SIGTERM), 143, "vaeiaf: interrupted by SIGTERM; the next run goes on"),
     ],
@@ -112,10 +112,10 @@ def test_a_failure_is_one_sentence_with_the_path_of_the_log(capfd, tmp_path, mon
     ids=["Python", "TensorFlow", "Beam", "SQLite", "StorageError", "cause"],
 )
 def test_a_full_disk_is_one_sentence_whoever_noticed_it(error, tmp_path):
-    sentence, code = cli.explain(error, str(tmp_path))
-    assert sentence.startswith(f"no space is left on the disk of --root {tmp_path}, or of the temporary files in ")
+    sentence, code = words.explain(error, str(tmp_path))
+    assert sentence.startswith(f"no space is left on the disk of {tmp_path}, or of the temporary files in ")
     assert sentence.endswith("free some and run again, which goes on after the last finished component or checkpoint")
-    assert code == cli.FAILED
+    assert code == words.FAILED
 
 
 def test_the_preset_is_the_default_and_an_option_overrides_it(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ OUTPUTS = {
 
 @pytest.fixture
 def database(tmp_path):
-    return str(tmp_path / "metadata.sqlite")
+    return metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.sqlite"))
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def record(database, monkeypatch):
     monkeypatch.setattr("pipeline.outcome.read_verdict", lambda uri: f"verdict of {uri}")
 
     def write(pipeline, run, states=None):
-        with metadata.Metadata(metadata.sqlite_metadata_connection_config(database)) as handle:
+        with metadata.Metadata(database) as handle:
             store = handle.store
             contexts = [context(store, "pipeline", pipeline), context(store, "pipeline_run", f"{pipeline}.{run}")]
             for node, (key, kind) in OUTPUTS.items():
@@ -41,7 +41,9 @@ def record(database, monkeypatch):
                 event.path.steps.add().key = key
                 event.path.steps.add().index = 0
                 store.put_execution(
-                    mlmd.Execution(type_id=execution_type, last_known_state=state), [(artifact, event)], contexts
+                    mlmd.Execution(type_id=execution_type, last_known_state=state),
+                    [(artifact, event)],
+                    [*contexts, context(store, "node", f"{pipeline}.{node}")],
                 )
 
     return write
@@ -56,10 +58,10 @@ def context(store, kind, name):
     return made
 
 
-def test_the_newest_run_of_the_pipeline_counts_and_not_that_of_another(record, database):
+def test_the_outcome_is_that_of_the_run(record, database):
     for pipeline, run in (("cifar10", 1), ("cifar10", 2), ("other", 3)):
         record(pipeline, run)
-    outcome = read_outcome(database, "cifar10")
+    outcome = read_outcome(database, "cifar10.2")
     assert outcome.verdict == "verdict of /cifar10/2/Evaluator"
     assert outcome.pushed_to == "/pushed/cifar10/2"
     assert outcome.report == "/cifar10/2/Report/index.html"
@@ -68,24 +70,33 @@ def test_the_newest_run_of_the_pipeline_counts_and_not_that_of_another(record, d
 
 def test_a_cached_trainer_trained_nothing(record, database):
     record("cifar10", 1, {"Trainer": mlmd.Execution.CACHED})
-    assert not read_outcome(database, "cifar10").trained
+    assert not read_outcome(database, "cifar10.1").trained
 
 
 def test_a_component_that_failed_is_named_though_an_earlier_run_was_whole(record, database):
     record("cifar10", 1)
     record("cifar10", 2, {"Evaluator": mlmd.Execution.FAILED})
     with pytest.raises(IncompleteRunError, match="Evaluator did not finish"):
-        read_outcome(database, "cifar10")
+        read_outcome(database, "cifar10.2")
+
+
+def test_of_a_component_that_was_tried_twice_the_last_try_counts(record, database):
+    record("cifar10", 1, {"Evaluator": mlmd.Execution.FAILED})
+    record("cifar10", 1)
+    assert read_outcome(database, "cifar10.1").trained
+    record("cifar10", 1, {"Trainer": mlmd.Execution.FAILED})
+    with pytest.raises(IncompleteRunError, match="Trainer did not finish"):
+        read_outcome(database, "cifar10.1")
 
 
 def test_a_component_that_never_ran_is_named_though_an_earlier_run_was_whole(record, database):
     record("cifar10", 1)
     record("cifar10", 2, {"AtomicPusher": None, "Report": None})
     with pytest.raises(IncompleteRunError, match="AtomicPusher did not run"):
-        read_outcome(database, "cifar10")
+        read_outcome(database, "cifar10.2")
 
 
 def test_without_a_run_there_is_no_outcome(record, database):
     record("other", 1)
-    with pytest.raises(IncompleteRunError, match="no run of cifar10"):
-        read_outcome(database, "cifar10")
+    with pytest.raises(IncompleteRunError, match="no run cifar10.1"):
+        read_outcome(database, "cifar10.1")

@@ -9,7 +9,7 @@ import pytest
 
 import trainer.loop
 from components.pusher import pushed_versions
-from pipeline import cli
+from pipeline import cli, words
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,7 @@ def test_a_run_that_is_killed_and_stopped_goes_on_and_two_workers_push_one_model
     assert states(tmp_path) == [state]
 
     code, console = run("--workers=2")
-    assert code == cli.PUSHED
+    assert code == words.PUSHED
     assert f"  going on after step 64 of 178, from {state}/step-000000064\n" in console
     assert models(tmp_path) == ["Format-Serving"]
     assert states(tmp_path) == []
@@ -94,7 +94,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_artifact(tmp_path):
     done = subprocess.run([*shell, script, str(tmp_path), *command], capture_output=True, text=True)
     assert done.stderr == ""
     *_, sentence, log, code, artifacts = done.stdout.splitlines()
-    assert sentence.startswith(f"vaeiaf: no space is left on the disk of --root {tmp_path}")
+    assert sentence.startswith(f"vaeiaf: no space is left on the disk of {tmp_path}")
     assert log.startswith("Log: ")
     assert code == "exit code 1"
     assert artifacts == "artifacts: "

@@ -17,7 +17,7 @@ import tensorflow as tf
 import pipeline.dag
 import trainer.job
 from components.pusher import pushed_versions
-from pipeline import cli
+from pipeline import cli, words
 from toy_data import png, rows, write_toy
 
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ def component(console, name):
 
 def test_a_first_run_tells_its_story_and_pushes(run, root):
     code, console = run(*EPOCHS)
-    assert code == cli.PUSHED
+    assert code == words.PUSHED
     for text in ("training on 5,700 images", "epoch 2/2  test ELBO", "PUSHED to ", "docker run", "Report: "):
         assert text in console
     assert len(versions(root)) == 1
@@ -92,7 +92,7 @@ def test_the_evaluator_finds_the_number_that_the_trainer_reported(run, root):
 def test_the_same_run_again_trains_nothing_and_pushes_nothing(run, root):
     before = versions(root)
     code, console = run(*EPOCHS)
-    assert code == cli.PUSHED
+    assert code == words.PUSHED
     assert "Nothing was trained" in console
     assert f"UNCHANGED: this model is already the newest version, {root}" in console
     for name in ("ImageExampleGen", "StatisticsGen", "StrictExampleValidator", "Transform", "Trainer"):
@@ -102,7 +102,7 @@ def test_the_same_run_again_trains_nothing_and_pushes_nothing(run, root):
 
 def test_a_better_run_is_pushed_beside_the_first(run, root):
     code, console = run("--epochs=4")
-    assert code == cli.PUSHED
+    assert code == words.PUSHED
     lower = re.search(r"Last blessed model -\d+\.\d\d: the gain over 1000 .* between ([+-][\d.]+) and", console).group(
         1
     )
@@ -113,7 +113,7 @@ def test_a_better_run_is_pushed_beside_the_first(run, root):
 def test_a_worse_run_is_refused_with_both_numbers_and_pushes_nothing(run, root):
     before = versions(root)
     code, console = run("--epochs=1", "--learning-rate=1e-4")
-    assert code == cli.REFUSED
+    assert code == words.REFUSED
     assert re.search(
         r"REFUSED: its test-set ELBO is -\d+\.\d\d, the last blessed model's -\d+\.\d\d .* worse by more than the 1.00",
         console,
@@ -123,7 +123,7 @@ def test_a_worse_run_is_refused_with_both_numbers_and_pushes_nothing(run, root):
 
 def test_a_run_below_the_bound_is_refused(run, root):
     code, console = run("--epochs=4", "--min-elbo=-500")
-    assert code == cli.REFUSED
+    assert code == words.REFUSED
     assert re.search(r"REFUSED: its test-set ELBO -\d+\.\d\d is below the bound -500.00", console)
     assert len(versions(root)) == 2
 
@@ -139,14 +139,14 @@ def test_a_broken_model_is_refused(run, root, monkeypatch):
 
     monkeypatch.setattr(trainer.job, "train_and_evaluate", train_and_break)
     code, console = run("--epochs=1", "--seed=1")
-    assert code == cli.REFUSED
+    assert code == words.REFUSED
     assert "REFUSED: its test-set ELBO is nan, expected a finite number" in console
     assert len(versions(root)) == 2
 
 
 def test_a_refused_model_does_not_become_the_baseline(run):
     code, console = run("--epochs=4")
-    assert code == cli.PUSHED
+    assert code == words.PUSHED
     assert re.search(r"Last blessed model -\d+\.\d\d: the gain .* is \+0.00", console)
 
 
@@ -165,7 +165,7 @@ def test_a_deleted_model_directory_is_filled_again(run, root):
     for path in sorted((root / "pushed").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     code, console = run("--epochs=4")
-    assert code == cli.PUSHED
+    assert code == words.PUSHED
     assert "PUSHED to " in console
     assert len(versions(root)) == 1
 
@@ -174,7 +174,7 @@ def test_models_that_are_gone_are_no_baseline(run, root):
     for path in sorted(root.glob("artifacts/*/Trainer/model/*"), reverse=True):
         path.rename(root / f"moved-{path.name}")
     code, console = run("--epochs=1", "--seed=7")
-    assert code == cli.PUSHED
+    assert code == words.PUSHED
     assert "are gone and not considered" in console
     assert "Last blessed model" not in console
 
@@ -182,7 +182,7 @@ def test_models_that_are_gone_are_no_baseline(run, root):
 def test_a_baseline_in_other_units_stops_the_run_before_training(run, root):
     before = versions(root)
     code, console = run("--epochs=1", "--eval-samples=2")
-    assert code == cli.BAD_INPUT
+    assert code == words.BAD_INPUT
     assert "K = 4, this one would be as" in console
     assert "training on" not in console
     assert versions(root) == before
@@ -195,7 +195,7 @@ def test_a_resolver_that_fails_stops_the_run_and_lets_nothing_out(run, root, mon
     before = versions(root)
     monkeypatch.setattr("components.last_blessed.LastBlessedModelStrategy.resolve_artifacts", fail)
     code, console = run("--epochs=1", "--seed=8")
-    assert code == cli.FAILED
+    assert code == words.FAILED
     assert "LastBlessedModel did not finish" in console
     assert "Trainer" not in console
     assert versions(root) == before
@@ -203,7 +203,7 @@ def test_a_resolver_that_fails_stops_the_run_and_lets_nothing_out(run, root, mon
 
 def test_a_tuner_finds_a_configuration_that_the_trainer_uses(run, tmp_path):
     code, console = run("--epochs=1", "--tune=2", root=tmp_path)
-    assert code == cli.PUSHED
+    assert code == words.PUSHED
     assert "trial 2 of 2: learning_rate" in console
     (found,) = tmp_path.glob("artifacts/*/Tuner/best_hyperparameters/*/*")
     (history,) = tmp_path.glob("artifacts/*/Trainer/model_run/*/history.json")
@@ -214,17 +214,17 @@ def test_a_tuner_finds_a_configuration_that_the_trainer_uses(run, tmp_path):
 
 def test_a_warm_start_goes_on_from_the_last_blessed_model_if_there_is_one(run, tmp_path):
     code, first = run("--epochs=1", "--warm-start", root=tmp_path)
-    assert code == cli.PUSHED
+    assert code == words.PUSHED
     assert "no blessed model to start from" in first
     (model,) = tmp_path.glob("artifacts/*/Trainer/model/*/Format-Serving")
     code, console = run("--epochs=1", "--warm-start", "--learning-rate=1e-9", root=tmp_path)  # all but still
-    assert code == cli.PUSHED
+    assert code == words.PUSHED
     assert f"starting from the weights of {model}" in console
     assert elbo(console) == pytest.approx(elbo(first), abs=0.02)
     _, console = run("--epochs=1", "--warm-start", "--learning-rate=1e-9", root=tmp_path)
     assert component(console, "Trainer") != "cached", "there is a new model to start from"
     code, console = run("--warm-start", "--set=hidden_size=64", root=tmp_path)
-    assert code == cli.BAD_INPUT
+    assert code == words.BAD_INPUT
     assert "encoder/hidden/w: expected [3072, 64], got [3072, 256]" in console
     assert "training on" not in console
 
@@ -233,7 +233,7 @@ def test_every_label_and_a_closer_look_are_in_the_report(run, tmp_path):
     code, console = run(
         "--epochs=1", "--set=importance_samples=5", "--set=decoder=DiscretizedLogisticMLP", root=tmp_path
     )
-    assert code == cli.PUSHED
+    assert code == words.PUSHED
     assert " bits/dim" in console
     report = pathlib.Path(re.search(r"Report: (.+)", console).group(1)).read_text()
     for text in ("bits/dim", "Importance-weighted bound with 5 draws", "<th>label</th>"):
@@ -244,7 +244,7 @@ def test_an_anomaly_stops_the_run_before_training(run, tmp_path):
     train, test = rows("train", 40, 0), [*rows("test", 10, 100), ("unlabelled", png(999), -1)]
     data_dir = write_toy(tmp_path / "data", train, test)
     code, console = run(f"--data-dir={data_dir}", dataset="toy", root=tmp_path / "root")
-    assert code == cli.BAD_INPUT
+    assert code == words.BAD_INPUT
     assert "split test: feature label: Out-of-range values" in console
     assert "Trainer" not in console
     assert not (tmp_path / "root/pushed").exists()
@@ -253,7 +253,7 @@ def test_an_anomaly_stops_the_run_before_training(run, tmp_path):
 def test_a_truncated_image_stops_the_run_by_its_id(run, tmp_path):
     data_dir = write_toy(tmp_path / "data", [*rows("train", 40, 0), ("cut", png(7)[:500], 0)], rows("test", 10, 100))
     code, console = run(f"--data-dir={data_dir}", dataset="toy", root=tmp_path / "root")
-    assert code == cli.BAD_INPUT
+    assert code == words.BAD_INPUT
     assert "vaeiaf: image cut cannot be decoded: expected a whole PNG" in console
     assert "StatisticsGen" not in console
 
@@ -274,5 +274,5 @@ def test_an_interrupted_run_leaves_no_half_model_and_the_next_one_goes_on(run, t
     assert not (tmp_path / "pushed").exists()
     assert not list((tmp_path / "artifacts").glob("*/Trainer/model/*"))
     code, console = run("--epochs=1", root=tmp_path)
-    assert code == cli.PUSHED
+    assert code == words.PUSHED
     assert component(console, "ImageExampleGen") == "cached"
