@@ -2,6 +2,7 @@
 
 import os
 import time
+import uuid
 from typing import Any
 
 import tensorflow as tf
@@ -13,6 +14,10 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils
 from tfx.types import standard_component_specs as specs
 from tfx.utils import io_utils, proto_utils
+
+from components.leftovers import clear
+
+STAGING = ".incomplete-"
 
 
 class Executor(executor.Executor):
@@ -48,9 +53,8 @@ class Executor(executor.Executor):
         self._MarkPushed(artifact, pushed_destination=os.path.join(base, str(version)), pushed_version=str(version))
 
     def _copy_whole(self, model: str, base: str, version: str) -> None:
-        staging = os.path.join(base, ".incomplete")
-        if fileio.exists(staging):  # of a push that was killed
-            fileio.rmtree(staging)
+        staging = os.path.join(base, f"{STAGING}{uuid.uuid4().hex}")  # another run may push at the same time
+        clear(base, STAGING, days=1)
         try:
             io_utils.copy_dir(model, staging)
             fileio.rename(staging, os.path.join(base, version))

@@ -8,11 +8,12 @@ import os
 import tensorflow_transform as tft
 from tfx.components.trainer import fn_args_utils
 
+from components.leftovers import clear
+from components.site import here
 from trainer.config import TrainConfig
 from trainer.export import Servable, save
 from trainer.images import load_images, pixel_model
 from trainer.job import Job, run_job
-from trainer.launch import launch_local
 from trainer.storage import remove
 from trainer.units import Units
 
@@ -35,15 +36,16 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
         log.info("no blessed model to start from yet: starting from random weights")
     inputs = [config.to_dict(), custom["code"], fn_args.train_files, fn_args.transform_output, fn_args.base_model]
     name = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
+    clear(custom["state"], "", days=30)
     job = Job(
         config,
         workdir=fn_args.model_run_dir,
-        state=os.path.join(custom["state"], name),
+        state=os.path.join(custom["state"], here.run + name),
         base_model=fn_args.base_model,
         strategy=custom["strategy"],
         checkpoint_minutes=custom["checkpoint_minutes"],
     )
-    model = run_job(job, train, test, custom["workers"], launch_local)
+    model = run_job(job, train, test, custom["workers"], here.launch)
     servable = Servable(model, pixel_model(train), config.eval_samples, transform)
     save(servable, Units.of(config), fn_args.serving_model_dir)
     remove(job.state)

@@ -1,4 +1,6 @@
+import os
 import pathlib
+import time
 
 import pytest
 import tensorflow as tf
@@ -8,6 +10,7 @@ from tfx.types import standard_artifacts
 from tfx.types import standard_component_specs as specs
 from tfx.utils import io_utils, proto_utils
 
+from components.leftovers import DAY
 from components.pusher import Executor, pushed_versions
 
 
@@ -84,12 +87,13 @@ def test_a_version_that_is_no_export_of_ours_counts_as_another_model(push, tmp_p
     assert push(1.0).get_int_custom_property("pushed") == 1
 
 
-def test_what_a_killed_push_left_is_cleared_away(push, tmp_path):
-    (tmp_path / "serving/.incomplete").mkdir(parents=True)
-    (tmp_path / "serving/.incomplete/stale").write_text("")
-    path = pathlib.Path(push(1.0).get_string_custom_property("pushed_destination"))
-    assert not (path / "stale").exists()
-    assert not (tmp_path / "serving/.incomplete").exists()
+def test_what_a_killed_push_left_is_cleared_away_but_not_a_push_at_work(push, tmp_path):
+    for name, age in (("killed", 2 * DAY), ("at-work", 0.0)):
+        folder = tmp_path / f"serving/.incomplete-{name}"
+        folder.mkdir(parents=True)
+        os.utime(folder, (time.time() - age,) * 2)
+    push(1.0)
+    assert [path.name for path in (tmp_path / "serving").glob(".*")] == [".incomplete-at-work"]
 
 
 def test_versions_grow_even_within_a_second(push, tmp_path):

@@ -98,5 +98,5 @@ def test_a_component_that_never_ran_is_named_though_an_earlier_run_was_whole(rec
 
 def test_without_a_run_there_is_no_outcome(record, database):
     record("other", 1)
-    with pytest.raises(IncompleteRunError, match="no run cifar10.1"):
+    with pytest.raises(IncompleteRunError, match=r"no run cifar10\.1 "):
         read_outcome(database, "cifar10.1")
