@@ -6,7 +6,12 @@ TORCH_PYTHON := $(or $(wildcard .venv-bench/bin/python),$(PYTHON))
 SETUP := .venv/.complete-$(shell pwd | cksum | cut -d ' ' -f 1)
 UV = $(shell test -x .uv/bin/uv && echo .uv/bin/uv || echo uv)
 
-.PHONY: help setup run test bench check format lock clean
+IMAGE_PLATFORM := x86_64-manylinux_2_39
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION = $(or $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null),unknown)
+FLAVOR = $(if $(GPU),gpu,$(if $(TPU),tpu))
+
+.PHONY: help setup run test bench check format lock image clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -36,9 +41,19 @@ format: $(SETUP)  ## format the sources and mend what lint can
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 
-lock: $(SETUP)  ## renew requirements.lock from pyproject.toml
-	@$(UV) pip compile --universal --generate-hashes --upgrade --quiet --no-header --no-emit-index-url \
-		--python-version 3.11 --group build --group test --group lint --group types --output-file requirements.lock pyproject.toml
+LOCK = $(UV) pip compile --generate-hashes --upgrade --quiet --no-header --no-emit-index-url --python-version 3.11
+
+# The wheels of CUDA have a lock of their own, of nothing else, and so has the TPU image: see kubeflow/Dockerfile.
+lock: $(SETUP)  ## renew requirements.lock, kubeflow/gpu.lock and kubeflow/tpu.lock from pyproject.toml
+	@$(LOCK) --universal --group build --group test --group lint --group types \
+		--output-file requirements.lock pyproject.toml
+	@$(LOCK) --python-platform $(IMAGE_PLATFORM) --group gpu --constraint requirements.lock \
+		| awk '/^[^ ]/ {cuda = /^nvidia-/} cuda' > kubeflow/gpu.lock
+	@$(LOCK) --python-platform $(IMAGE_PLATFORM) --group tpu --output-file kubeflow/tpu.lock
+
+image:  ## build the container image vaeiaf:VERSION; GPU=1 or TPU=1 builds VERSION-gpu or VERSION-tpu
+	docker build --file kubeflow/Dockerfile --tag vaeiaf:$(VERSION)$(FLAVOR:%=-%) $(FLAVOR:%=--build-arg FLAVOR=%) \
+		$(BASE:%=--build-arg BASE=%) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) $(DOCKER_ARGS) .
 
 clean:  ## remove what set-up made
 	rm -rf .venv .venv-bench .uv
