@@ -1,0 +1,146 @@
+"""A cluster's parts as containers: the image, its network, its volume and its database."""
+
+import contextlib
+import io
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import tomllib
+import uuid
+from typing import NamedTuple
+
+import docker
+import pytest
+from kfp import components, local
+
+from kubeflow.cluster import Cluster
+from kubeflow.compile import compile_to
+
+ROOT = pathlib.Path(__file__).parents[2]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+IMAGE = os.environ.get("VAEIAF_IMAGE", f"vaeiaf:{VERSION}")
+PASSWORD = uuid.uuid4().hex
+MOUNT = "/mnt/vaeiaf"
+
+
+class Run(NamedTuple):
+    """What a run on KFP's local runner left to see."""
+
+    failed: str  # empty if it succeeded, else the runner's words
+    console: str  # of all its containers, in order
+    outputs: pathlib.Path  # folder of its artifacts of Kubeflow, by task
+    id: str
+
+    def node(self, name):
+        """What the container of this node said."""
+        return next(part for part in re.split(r"(?=^Run .*, node )", self.console, flags=re.M) if f"node {name}." in part)
+
+
+@pytest.fixture(scope="session")
+def engine():
+    with contextlib.closing(docker.from_env()) as client:
+        client.images.get(IMAGE)
+        yield client
+
+
+@pytest.fixture(scope="session")
+def network(engine):
+    made = engine.networks.create(f"vaeiaf-test-{uuid.uuid4().hex[:8]}")
+    yield made.name
+    made.remove()
+
+
+@pytest.fixture(scope="session")
+def database(engine, network):
+    """The name of the container that serves MariaDB."""
+    folder = pathlib.Path(__file__).parent
+    subprocess.run(  # the engine of Debian has no BuildKit
+        ["docker", "build", "--quiet", "--network=host", "--tag=vaeiaf-test-database"]
+        + [f"--file={folder}/database.Dockerfile", str(folder)],
+        env=os.environ | {"DOCKER_BUILDKIT": "0"},
+        check=True,
+    )
+    container = engine.containers.run(
+        "vaeiaf-test-database",
+        detach=True,
+        network=network,
+        name=f"{network}-mlmd",
+        environment={"MLMD_PASSWORD": PASSWORD},
+    )
+    yield container
+    container.remove(force=True)
+
+
+@pytest.fixture(scope="session")
+def volume(tmp_path_factory):
+    """The folder that stands in for the PersistentVolumeClaim; as there, another user writes to it."""
+    folder = tmp_path_factory.mktemp("volume")
+    folder.chmod(0o777)
+    for parent in folder.parents[:3]:
+        parent.chmod(parent.stat().st_mode | 0o755)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cluster(database):
+    return Cluster.from_dict(
+        {
+            "image": IMAGE,
+            "namespace": "test",
+            "volume": {"claim": "vaeiaf", "path": MOUNT},
+            "database": {"host": database.name, "wait_seconds": 60},
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def run(engine, cluster, network, volume, tmp_path_factory):
+    """Runs the compiled pipeline on KFP's local Docker runner with these parameters."""
+    package = tmp_path_factory.mktemp("package") / "vaeiaf.yaml"
+    compile_to(str(package), cluster)
+
+    def start(environment=None, **parameters):
+        outputs = tmp_path_factory.mktemp("outputs")
+        outputs.chmod(0o777)
+        pipeline = components.load_component_from_file(str(package))
+        local.init(
+            local.DockerRunner(
+                network=network,
+                environment={"MLMD_PASSWORD": PASSWORD, **(environment or {})},
+                mounts=[docker.types.Mount(MOUNT, str(volume), type="bind")],
+            ),
+            pipeline_root=str(outputs),
+        )
+        console, failed = io.StringIO(), ""
+        before = os.umask(0)  # the runner makes the folders, and the image's user writes to them
+        try:
+            with contextlib.redirect_stdout(Tee(sys.__stdout__, console)):
+                pipeline(**parameters)
+        except RuntimeError as error:
+            failed = str(error)
+        finally:
+            os.umask(before)
+        (folder,) = outputs.iterdir()
+        (run_id,) = set(re.findall(r"^Run (\S+), node", console.getvalue(), flags=re.M))
+        return Run(failed, console.getvalue(), folder, run_id)
+
+    return start
+
+
+class Tee(io.TextIOBase):
+    """Writes to several streams."""
+
+    def __init__(self, *streams):
+        self.streams = streams
+
+    def write(self, text):
+        for stream in self.streams:
+            stream.write(text)
+        return len(text)
+
+    def flush(self):
+        for stream in self.streams:
+            stream.flush()

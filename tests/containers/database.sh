@@ -1,0 +1,9 @@
+# Makes an empty database with a user for the tests, and serves it.
+set -euo pipefail
+mariadb-install-db --user=mysql --datadir=/data --skip-test-db >/dev/null
+cat > /first.sql <<SQL
+CREATE DATABASE vaeiaf;
+CREATE USER vaeiaf@'%' IDENTIFIED BY '$MLMD_PASSWORD';
+GRANT ALL ON vaeiaf.* TO vaeiaf@'%';
+SQL
+exec mariadbd --no-defaults --user=mysql --datadir=/data --bind-address=0.0.0.0 --init-file=/first.sql
