@@ -27,11 +27,11 @@ TITLES = {  # as the UI shows them
     "LastBlessedModel": "Find the last blessed model",
     "UnitsCheck": "Check that it can be compared",
     "Tuner": "Tune the recipe",
-    "Trainer": "Train the VAE/IAF",
+    "Trainer": "Train the VAE with IAF",
     "Evaluator": "Evaluate the test-set ELBO",
     "AtomicPusher": "Push the model if blessed",
     "Report": "Write the report",
-    VERDICT: "Verdict: pushed or refused",
+    VERDICT: "Say whether it was pushed",
 }
 PAGE, NUMBERS = {"html": dsl.Output[dsl.HTML]}, {"metrics": dsl.Output[dsl.Metrics]}
 OUTPUTS = {"Trainer": PAGE | NUMBERS, "Evaluator": PAGE | NUMBERS, "AtomicPusher": PAGE}
@@ -64,7 +64,7 @@ def build(cluster: Cluster) -> BaseComponent:
             tasks[node] = configure(task, node, cluster).after(*(tasks[name] for name in before))
 
     description = "Retrains a VAE with inverse autoregressive flow and pushes it if its test-set ELBO allows."
-    return dsl.pipeline(name=NAME, display_name="VAE/IAF retraining", description=description)(
+    return dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description)(
         declare(pipeline, NAME, parameters)
     )
 

@@ -7,7 +7,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import time
 import tomllib
 import uuid
 from typing import NamedTuple
@@ -24,6 +23,7 @@ VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["versi
 IMAGE = os.environ.get("VAEIAF_IMAGE", f"vaeiaf:{VERSION}")
 PASSWORD = uuid.uuid4().hex
 MOUNT = "/mnt/vaeiaf"
+DATABASE = "vaeiaf-test-database"  # an image
 
 
 class Run(NamedTuple):
@@ -36,7 +36,8 @@ class Run(NamedTuple):
 
     def node(self, name):
         """What the container of this node said."""
-        return next(part for part in re.split(r"(?=^Run .*, node )", self.console, flags=re.M) if f"node {name}." in part)
+        parts = re.split(r"(?=^ *Run .*, node )", self.console, flags=re.MULTILINE)
+        return next(part for part in parts if f", node {name}. " in part)
 
 
 @pytest.fixture(scope="session")
@@ -58,13 +59,12 @@ def database(engine, network):
     """The name of the container that serves MariaDB."""
     folder = pathlib.Path(__file__).parent
     subprocess.run(  # the engine of Debian has no BuildKit
-        ["docker", "build", "--quiet", "--network=host", "--tag=vaeiaf-test-database"]
-        + [f"--file={folder}/database.Dockerfile", str(folder)],
+        f"docker build --quiet --network=host --tag={DATABASE} --file={folder}/database.Dockerfile {folder}".split(),
         env=os.environ | {"DOCKER_BUILDKIT": "0"},
         check=True,
     )
     container = engine.containers.run(
-        "vaeiaf-test-database",
+        DATABASE,
         detach=True,
         network=network,
         name=f"{network}-mlmd",
@@ -124,7 +124,7 @@ def run(engine, cluster, network, volume, tmp_path_factory):
         finally:
             os.umask(before)
         (folder,) = outputs.iterdir()
-        (run_id,) = set(re.findall(r"^Run (\S+), node", console.getvalue(), flags=re.M))
+        (run_id,) = set(re.findall(r"^\s*Run (\S+), node", console.getvalue(), flags=re.M))
         return Run(failed, console.getvalue(), folder, run_id)
 
     return start

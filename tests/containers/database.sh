@@ -6,4 +6,4 @@ CREATE DATABASE vaeiaf;
 CREATE USER vaeiaf@'%' IDENTIFIED BY '$MLMD_PASSWORD';
 GRANT ALL ON vaeiaf.* TO vaeiaf@'%';
 SQL
-exec mariadbd --no-defaults --user=mysql --datadir=/data --bind-address=0.0.0.0 --init-file=/first.sql
+exec mariadbd --no-defaults --user=mysql --datadir=/data --socket=/data/socket --bind-address=0.0.0.0 --init-file=/first.sql
