@@ -64,7 +64,7 @@ def elbo_curve(history: dict) -> bytes:
     axes.axvline(history["best_epoch"], color="grey", linewidth=0.8, linestyle=":", label="exported epoch")
     axes.set_xlabel("epoch")
     axes.set_ylabel("ELBO, nats per image")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)

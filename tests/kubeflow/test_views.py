@@ -22,6 +22,8 @@ from trainer.record import Epoch, TrainResult, write_history
 from trainer.units import Units
 from trainer.vae import build
 
+pytestmark = pytest.mark.slow  # the real Evaluator, three times
+
 CONFIG = TrainConfig(hidden_size=16, latent_size=8, iaf_hidden_size=8)
 COUNT = 12
 MAX_BYTES = 300_000  # the test images are noise, which no PNG makes smaller
