@@ -28,6 +28,16 @@ def rows(split: str, count: int, first_seed: int) -> list[Row]:
     return [(f"{split}_{i:03d}", png(first_seed + i), i % 10) for i in range(count)]
 
 
+def serialized(name: str, image: bytes, label: int) -> bytes:
+    """A row as a serialized Example."""
+    features = {
+        "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name.encode()])),
+        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
 def write_toy(data_dir: pathlib.Path, train: list[Row], test: list[Row]) -> pathlib.Path:
     """Writes the data set `toy` as TFDS does; images are stored byte for byte. Returns `data_dir`."""
     splits = {

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tfx.types import standard_artifacts
 
-from toy_data import png
+from toy_data import png, serialized
 from trainer.config import DECODERS, TrainConfig
 from trainer.evaluate import Evaluator
 from trainer.export import Servable, save
@@ -21,16 +21,7 @@ COUNT, SAMPLES = 30, 3
 @pytest.fixture(scope="module")
 def records():
     """Examples of images, in an order that is not that of their ids."""
-    return [serialize(f"id_{i:03d}", png(i), i % 3) for i in np.random.default_rng(0).permutation(COUNT)]
-
-
-def serialize(name, image, label):
-    features = {
-        "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name.encode()])),
-        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
-        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
-    }
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    return [serialized(f"id_{i:03d}", png(i), i % 3) for i in np.random.default_rng(0).permutation(COUNT)]
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

@@ -1,11 +1,10 @@
 import re
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
-import tensorflow as tf
 
-from components.report import elbo_curve, image_grid, render
+from components.pages import Pictures
+from components.report import render
 from components.verdict import Verdict
 from trainer.config import TrainConfig
 from trainer.units import Units
@@ -36,7 +35,7 @@ def history():
 
 def page(verdict, history, pushed_to="", decoder="BernoulliMLP"):
     units = Units.of(TrainConfig(decoder=decoder))
-    html = render(verdict, history, units, pushed_to, pairs=b"pairs", samples=b"samples", curve=b"curve")
+    html = render(verdict, history, units, pushed_to, Pictures(pairs=b"pairs", samples=b"samples"))
     HTMLParser().feed(html)
     return html
 
@@ -74,19 +73,3 @@ def test_the_page_needs_nothing_from_elsewhere(history):
     assert len(re.findall(r'src="data:image/png;base64,', html)) == 3
     assert not re.search(r'(src|href)="(?!data:)', html)
     assert "<script" not in html
-
-
-def test_a_grid_has_every_image_at_its_place():
-    images = np.random.default_rng(0).integers(0, 256, [6, 32, 32, 3], dtype=np.uint8)
-    grid = tf.io.decode_png(image_grid(images, columns=3)).numpy()[::2, ::2]
-    assert grid.shape == (64, 96, 3)
-    for i, image in enumerate(images):
-        row, column = divmod(i, 3)
-        np.testing.assert_array_equal(grid[32 * row : 32 * row + 32, 32 * column : 32 * column + 32], image)
-
-
-def test_the_curve_is_a_picture_that_changes_with_the_numbers(history):
-    before = elbo_curve(history)
-    history["epochs"][1]["test"]["elbo"] += 5.0
-    assert tf.io.decode_png(before).shape[-1] in (3, 4)
-    assert elbo_curve(history) != before

@@ -1,0 +1,49 @@
+"""TFX's Evaluator with the gate's rules, on whatever models and images a test wants."""
+
+import pathlib
+
+import tensorflow as tf
+from tfx.components.evaluator.executor import Executor
+from tfx.types import standard_artifacts
+from tfx.utils import proto_utils
+
+from components.gate import eval_config
+from trainer.config import TrainConfig
+from trainer.units import Units
+
+
+def write_examples(folder: pathlib.Path, records: list[bytes]) -> standard_artifacts.Examples:
+    """Serialized Examples as the artifact that ImageExampleGen makes, with a split test alone."""
+    examples = standard_artifacts.Examples()
+    examples.uri = str(folder)
+    examples.split_names = '["test"]'
+    (folder / "Split-test").mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(folder / "Split-test/data.gz"), "GZIP") as writer:
+        for record in records:
+            writer.write(record)
+    return examples
+
+
+def evaluate(
+    folder: pathlib.Path,
+    examples: standard_artifacts.Examples,
+    candidate: standard_artifacts.Model,
+    baseline: standard_artifacts.Model | None = None,
+    min_elbo: float | None = None,
+    max_regression: float = 1.0,
+    min_label_elbo: float | None = None,
+) -> tuple[standard_artifacts.ModelEvaluation, standard_artifacts.ModelBlessing]:
+    """What the Evaluator puts out, in `folder`."""
+    inputs = {"examples": [examples], "model": [candidate]}
+    if baseline is not None:
+        inputs["baseline_model"] = [baseline]
+    evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
+    evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
+    context = Executor.Context(beam_pipeline_args=["--runner=FnApiRunner"], tmp_dir=str(folder / "tmp"))
+    rules = eval_config(min_elbo, max_regression, min_label_elbo, Units.of(TrainConfig()))
+    Executor(context).Do(
+        inputs,
+        {"evaluation": [evaluation], "blessing": [blessing]},
+        {"eval_config": proto_utils.proto_to_json(rules), "example_splits": '["test"]'},
+    )
+    return evaluation, blessing
