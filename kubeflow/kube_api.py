@@ -1,0 +1,253 @@
+"""The few calls of the Kubernetes API that a launcher of pods makes, and how they outlast the API's bad minutes.
+
+Its service account needs, in the namespace of the run: create, get and delete `jobs.batch`; create and delete `services`;
+get, list and watch `pods`; get `pods/log`.
+"""
+
+import contextlib
+import json
+import logging
+import re
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import urllib3
+
+from trainer.errors import InterruptError, ReportedError, UserError
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 300.0  # with an API that does not answer, or only with errors that pass
+PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 15.0  # between tries
+CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0  # of a request; a launcher that is told to stop has 30 s for all it does
+STREAM_SECONDS = 30  # of silence, after which a stream is opened anew
+RESOURCES = {"Job": ("/apis/batch/v1", "jobs"), "Service": ("/api/v1", "services"), "Pod": ("/api/v1", "pods")}
+
+Object = dict[str, Any]
+
+
+class ApiError(ReportedError):
+    """The API refused a request, or failed for too long. The exit code is 2 if somebody has to change something."""
+
+    def __init__(self, message: str, status: int = 0, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.status, self.exit_code = status, exit_code
+
+
+class TroubleError(Exception):
+    """What may pass: no connection, a time-out, too many requests, an error inside the API."""
+
+    def __init__(self, what: object, pause: float = 0.0) -> None:
+        super().__init__(str(what))
+        self.pause = pause  # seconds that the API asks for
+
+
+def connect() -> Any:
+    """A `kubernetes.client.ApiClient` for the cluster that this pod is in, or that the kube config names.
+
+    Raises:
+      UserError: there is neither.
+    """
+    from kubernetes import client, config
+
+    configuration = client.Configuration()
+    try:
+        config.load_incluster_config(configuration)
+    except config.ConfigException:
+        try:
+            config.load_kube_config(client_configuration=configuration)
+        except (config.ConfigException, OSError) as error:
+            raise UserError(
+                f"no Kubernetes cluster: expected to be in one of its pods, or a kube config, see KUBECONFIG: {error}"
+            ) from error
+    configuration.retries = False  # that is done here
+    return client.ApiClient(configuration)
+
+
+class Api:
+    """The API of one namespace.
+
+    Every call but the streams is repeated for `patience` seconds while it meets trouble. A signal in the list `signals`
+    ends that.
+
+    Raises:
+      ApiError: the API refuses, or does not get well in time.
+      InterruptError: a signal came.
+    """
+
+    def __init__(
+        self, client: Any, namespace: str, signals: Sequence[int] = (), patience: float = PATIENCE_SECONDS
+    ) -> None:
+        self.client, self.namespace = client, namespace
+        self._signals, self._patience = signals, patience
+
+    def create(self, manifest: Object) -> Object | None:
+        """What the API made of it; None if there is one of that name."""
+        return self._call("create", manifest["kind"], body=manifest, absent=409)
+
+    def get(self, kind: str, name: str) -> Object | None:
+        """None if there is none."""
+        return self._call("get", kind, name)
+
+    def delete(self, kind: str, name: str, propagation: str) -> None:
+        """It, if it is there, and, by the propagation Background or Foreground, what belongs to it."""
+        self._call("delete", kind, name, body={"propagationPolicy": propagation})
+
+    def list_pods(self, selector: str) -> tuple[list[Object], str]:
+        """The pods with these labels, and the version of the cluster's state from which a watch goes on."""
+        found = self._call("list", "Pod", query={"labelSelector": selector})
+        if found is None:
+            raise ApiError(f"namespace {self.namespace}: expected one that exists", 404, exit_code=2)
+        return found["items"], found["metadata"]["resourceVersion"]
+
+    def watch_pods(self, selector: str, version: str) -> Iterator[Object]:
+        """Events since `version`, for a while.
+
+        Raises:
+          TroubleError: the stream broke off, or `version` is too old.
+        """
+        query = {"labelSelector": selector, "resourceVersion": version, "timeoutSeconds": STREAM_SECONDS}
+        response = self._send("watch", "Pod", query=query | {"watch": "true"}, seconds=STREAM_SECONDS + READ_SECONDS)
+        for line in _lines(response):
+            with _trouble():
+                event = json.loads(line)
+            if event["type"] == "ERROR":
+                raise TroubleError(event["object"].get("message"))
+            yield event
+
+    def log_lines(self, pod: str, since: int | None) -> Iterator[bytes]:
+        """Lines of the log of a pod, each after its time, of the last `since` seconds or all; waits for more.
+
+        Raises:
+          TroubleError: the stream broke off.
+        """
+        query = {"follow": "true", "timestamps": "true"} | ({"sinceSeconds": since} if since else {})
+        yield from _lines(self._send("get", "Pod", f"{pod}/log", query=query, seconds=STREAM_SECONDS))
+
+    def log_tail(self, pod: str, lines: int) -> list[str]:
+        """The last lines of the log of a pod; tried once, so TroubleError may come too."""
+        response = self._send("get", "Pod", f"{pod}/log", query={"tailLines": lines})
+        with _trouble():
+            return response.data.decode(errors="replace").splitlines()
+
+    def pause(self, seconds: float) -> None:
+        """Sleeps; raises InterruptError when a signal comes."""
+        end = time.monotonic() + seconds
+        while True:
+            if self._signals:
+                raise InterruptError(self._signals[0])
+            if (left := end - time.monotonic()) <= 0:
+                return
+            time.sleep(min(left, 0.1))
+
+    def _call(self, verb: str, kind: str, name: str = "", absent: int = 404, **request: Any) -> Object | None:
+        """The answer; None if its status is `absent`."""
+        end, pause = time.monotonic() + self._patience, PAUSE_SECONDS
+        while True:
+            try:
+                with _trouble():
+                    return json.loads(self._send(verb, kind, name, **request).data)
+            except ApiError as error:
+                if error.status != absent:
+                    raise
+                return None
+            except TroubleError as trouble:
+                pause = max(pause, trouble.pause)
+                if time.monotonic() + pause > end:
+                    raise ApiError(
+                        f"the Kubernetes API cannot {verb} {_resource(kind, name)}, tried for {self._patience:.0f} s: "
+                        f"{trouble}"
+                    ) from trouble
+                log.debug("the Kubernetes API: %s; trying again in %.1f s", trouble, pause)
+                self.pause(pause)
+                pause = min(2 * pause, MAX_PAUSE_SECONDS)
+
+    def _send(
+        self,
+        verb: str,
+        kind: str,
+        name: str = "",
+        query: Object | None = None,
+        body: Object | None = None,
+        seconds: float = READ_SECONDS,
+    ) -> Any:
+        """One try: the response, whose body is still to be read."""
+        from kubernetes.client import ApiException
+
+        method = {"create": "POST", "delete": "DELETE"}.get(verb, "GET")
+        group, plural = RESOURCES[kind]
+        path = f"{group}/namespaces/{self.namespace}/{plural}{'/' if name else ''}{name}"
+        try:
+            with _trouble():
+                return self.client.call_api(
+                    path,
+                    method,
+                    query_params=list((query or {}).items()),
+                    header_params={"Accept": "application/json, */*"},
+                    body=body,
+                    auth_settings=["BearerToken"],
+                    _preload_content=False,
+                    _return_http_data_only=True,
+                    _request_timeout=(CONNECT_SECONDS, seconds),
+                )
+        except ApiException as error:
+            raise self._refusal(verb, _resource(kind, name), error) from error
+
+    def _refusal(self, verb: str, resource: str, error: Any) -> Exception:
+        status, says = error.status, _message(error)
+        if status in (0, 408, 410, 429) or status >= 500:
+            after = (error.headers or {}).get("Retry-After", "")
+            return TroubleError(says, float(after) if after.isdigit() else 0.0)
+        if status == 401:
+            says = f"the Kubernetes API does not know who asks: expected a valid token or kube config: {says}"
+            return ApiError(says, status, exit_code=2)
+        if status == 403 and "cannot" in says:  # RBAC; a quota says "exceeded"
+            return ApiError(
+                f"not allowed to {verb} {resource} in namespace {self.namespace}: expected a Role with that verb for "
+                f"this service account, as in kubeflow/manifests: {says}",
+                status,
+                exit_code=2,
+            )
+        wrong = status in (400, 404, 405, 422)
+        return ApiError(f"the Kubernetes API refuses to {verb} {resource}: {says}", status, exit_code=2 if wrong else 1)
+
+
+def _resource(kind: str, name: str) -> str:
+    plural = RESOURCES[kind][1]
+    return f"{plural}/log" if name.endswith("/log") else plural
+
+
+def _message(error: Any) -> str:
+    """What the API says, in one line."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return " ".join(json.loads(error.body)["message"].split())
+    return f"{error.status} {' '.join(str(error.reason).split())}"
+
+
+@contextlib.contextmanager
+def _trouble() -> Iterator[None]:
+    """Raises TroubleError in place of errors of the connection, and of an answer that broke off."""
+    try:
+        yield
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        raise TroubleError(re.sub(r"<.*? object at \w+>: ?", "", str(error)) or type(error).__name__) from error
+
+
+def _lines(response: Any) -> Iterator[bytes]:
+    """Lines as they arrive. What a broken stream leaves of a line is dropped."""
+    line = bytearray()
+    try:
+        chunks = response.stream(65536)
+        while True:
+            with _trouble():
+                chunk = next(chunks, b"")
+            if not chunk:
+                break
+            *ended, rest = (bytes(line) + chunk).split(b"\n")
+            yield from ended
+            line = bytearray(rest)
+        if line:
+            yield bytes(line)
+    finally:
+        response.close()

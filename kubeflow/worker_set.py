@@ -1,0 +1,196 @@
+"""The pods of one Job, followed until all have done their work or one has not."""
+
+import logging
+import signal
+import time
+from collections.abc import Sequence
+
+from kubeflow.cluster import Workers
+from kubeflow.kube_api import Api, ApiError, Object, TroubleError
+from kubeflow.pod_log import PodLog
+from kubeflow.pod_status import End, end_of, has_started, has_succeeded, wait_of, worker_index
+from kubeflow.pod_watch import PodWatch, Seen
+from trainer.errors import InterruptError, ReportedError, UserError
+from trainer.launch import BAD_INPUT, STOPPED, TAIL_LINES, WorkerError
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5  # between looks at signals and clocks; what happens to a pod is seen at once
+JOB_SECONDS = 5.0  # between looks at the Job itself
+SETTLE_SECONDS = 5.0  # after a worker's end, for what other machines have to say about theirs
+HOPELESS_SECONDS = 30.0  # that a registry gets to answer after all
+LOST_SECONDS = 30.0  # beyond its grace that a pod gets to end, before its machine counts as lost
+LOG_SECONDS = 10.0  # that the chief's last lines get to arrive
+
+
+class LostError(Exception):
+    """The workers have to start again; `error` is the one to raise if they may not."""
+
+    def __init__(self, error: ReportedError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class WorkerSet:
+    """The `count` pods of `job`, which another launcher started if it is `adopted`."""
+
+    def __init__(
+        self,
+        api: Api,
+        watch: PodWatch,
+        signals: Sequence[int],
+        job: Object,
+        count: int,
+        settings: Workers,
+        adopted: bool,
+    ) -> None:
+        self._api, self._watch, self._signals = api, watch, signals
+        self._job, self._count, self._settings, self._adopted = job["metadata"], count, settings, adopted
+        self._began = self._looked = time.monotonic()
+        self._since: dict[str, float] = {}  # when something was first seen of a pod
+        self._log: PodLog | None = None
+
+    def follow(self, deadline: float) -> None:
+        """Returns when all have done their work; `deadline` is a time of the monotonic clock.
+
+        Raises:
+          LostError: a worker was lost.
+          UserError: a worker found a mistake of the user.
+          WorkerError: the workers cannot be started, or take longer than they may.
+          InterruptError: a signal came, or the Job was deleted.
+        """
+        try:
+            while not self._done():
+                self._watch.wait(POLL_SECONDS)
+                if self._signals:
+                    raise InterruptError(self._signals[0])
+                if time.monotonic() > deadline:
+                    raise self._too_long()
+            if self._log:
+                self._log.finish(LOG_SECONDS)
+        finally:
+            if self._log:
+                self._log.stop()
+
+    def _done(self) -> bool:
+        seen = self._watch.owned_by(self._job["uid"])
+        if len({worker_index(s.pod) for s in seen if has_succeeded(s.pod)}) == self._count:
+            return True
+        self._show_chief(seen)
+        ends = [end for s in seen if (end := end_of(*s))]
+        if ends:
+            if self._waited("an end") > SETTLE_SECONDS or all(
+                s.gone or end_of(*s) or has_succeeded(s.pod) for s in seen
+            ):
+                if self._job_done(ends):
+                    return True
+                raise self._failure(max(ends, key=lambda end: (end.blame, _reversed(end.finished))))
+            return False
+        self._check_start(seen)
+        self._check_leaving(seen)
+        if time.monotonic() - self._looked < JOB_SECONDS:
+            return False
+        self._looked = time.monotonic()
+        return self._job_done(ends)
+
+    def _waited(self, what: str) -> float:
+        """Seconds since this was asked of `what` for the first time."""
+        return time.monotonic() - self._since.setdefault(what, time.monotonic())
+
+    def _show_chief(self, seen: list[Seen]) -> None:
+        for s in seen:
+            if self._log is None and worker_index(s.pod) == 0 and has_started(s.pod):
+                self._log = PodLog(self._api, s.pod["metadata"]["name"])
+
+    def _check_start(self, seen: list[Seen]) -> None:
+        """Raises WorkerError if a pod cannot start, or has not within the time that it has for that."""
+        waits = [wait for s in seen if (wait := wait_of(s.pod))]
+        for wait in waits:
+            if not wait.hopeless:
+                self._since.pop(f"{wait.pod} hopeless", None)
+            elif self._waited(f"{wait.pod} hopeless") > HOPELESS_SECONDS:
+                raise WorkerError(f"{self._name(wait.worker, wait.pod)} cannot be started: {wait.why}")
+        seconds = self._settings.start_seconds
+        if time.monotonic() - self._began < seconds:
+            return
+        if waits:
+            first = min(waits, key=lambda wait: wait.worker)
+            raise WorkerError(f"{self._name(first.worker, first.pod)} has not started within {seconds} s: {first.why}")
+        if len(seen) < self._count:
+            raise WorkerError(
+                f"Kubernetes has made {len(seen)} of {self._count} pods within {seconds} s: expected room for them in "
+                f"the quota of namespace {self._api.namespace}; `kubectl describe job {self._job['name']}` says more"
+            )
+
+    def _check_leaving(self, seen: list[Seen]) -> None:
+        """Raises LostError if a pod was told to end and has not, long after its grace: its machine does not answer."""
+        for pod, _ in seen:
+            name, metadata = pod["metadata"]["name"], pod["metadata"]
+            if not metadata.get("deletionTimestamp"):
+                continue
+            if f"{name} leaving" not in self._since:
+                log.info("%s is told to stop", self._name(worker_index(pod), name))
+            if self._waited(f"{name} leaving") > metadata.get("deletionGracePeriodSeconds", 0) + LOST_SECONDS:
+                node = pod["spec"].get("nodeName", "no node")
+                raise LostError(
+                    WorkerError(f"{self._name(worker_index(pod), name)} does not end: {node} may not answer any more")
+                )
+
+    def _job_done(self, ends: list[End]) -> bool:
+        """Whether the Job says so.
+
+        Raises:
+          WorkerError: it took too long.
+          InterruptError, LostError: it was deleted.
+        """
+        job = self._api.get("Job", self._job["name"])
+        if job is None or job["metadata"]["uid"] != self._job["uid"] or job["metadata"].get("deletionTimestamp"):
+            log.warning("the Job %s was deleted", self._job["name"])
+            if self._adopted:  # with the launcher that had made it
+                raise LostError(InterruptError(signal.SIGTERM))
+            raise InterruptError(signal.SIGTERM)
+        state = job_state(job)
+        if state.get("reason") == "DeadlineExceeded":
+            raise self._too_long()
+        if state.get("type") == "Failed" and not ends and self._waited("a failed Job") > SETTLE_SECONDS:
+            raise LostError(WorkerError(f"the Job {self._job['name']} failed: {state.get('message')}"))
+        return state.get("type") == "Complete"
+
+    def _too_long(self) -> WorkerError:
+        return WorkerError(
+            f"the workers did not end within {self._settings.deadline_seconds} s, workers.deadline_seconds in "
+            "cluster.yaml; the next run goes on after their last checkpoint"
+        )
+
+    def _failure(self, end: End) -> Exception:
+        """Why `end`, and what its worker said last."""
+        try:
+            lines = self._api.log_tail(end.pod, 10 * TAIL_LINES)
+        except (ApiError, TroubleError):
+            lines = []
+        lines = lines or end.words.splitlines()
+        said = [line.removeprefix("trainer: ") for line in lines if line.startswith("trainer: ")]
+        if end.code == BAD_INPUT and said:
+            return UserError(said[-1])
+        first = f"{self._name(end.worker, end.pod)} {end.how}"
+        error = WorkerError("\n".join([f"{first}; its log ends:", *lines[-TAIL_LINES:]] if lines else [first]))
+        if end.code == BAD_INPUT or not end.again:
+            return error
+        log.warning("%s", first)
+        return LostError(InterruptError(signal.SIGTERM) if end.code == STOPPED else error)
+
+    def _name(self, index: int, pod: str) -> str:
+        return f"worker {index} of {self._count} (pod {pod})"
+
+
+def job_state(job: Object) -> dict[str, str]:
+    """The condition Complete or Failed of a Job; empty while it runs."""
+    for condition in job["status"].get("conditions") or ():
+        if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
+            return condition
+    return {}
+
+
+def _reversed(text: str) -> list[int]:
+    """Orders texts backwards: of the same blame, the first to end."""
+    return [-ord(letter) for letter in text]

@@ -1,0 +1,215 @@
+"""A Kubernetes API over HTTP for tests: as much of it as a launcher of pods may use, and every way it may fail."""
+
+import contextlib
+import json
+import re
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from kube_state import PLURALS, State, has_labels
+
+PATH = re.compile(r"/(?:api|apis/batch)/v1/namespaces/([^/?]+)/(\w+)(?:/([^/?]+))?(/log)?(?:\?(.*))?")
+REASONS = {403: "Forbidden", 404: "NotFound", 409: "AlreadyExists", 410: "Expired", 429: "TooManyRequests"}
+
+
+class Fault:
+    """Comes in place of an answer, `times` times, to requests whose "VERB path" matches `pattern`.
+
+    kind: a status; `drop`, a closed connection before or `late` after the request took effect; `hang`, no answer;
+    `cut`, a stream that breaks off after `lines` lines; `expire`, a watch that says that it knows no more so old a state.
+    """
+
+    def __init__(self, pattern, kind, times=1, headers=None, lines=0):
+        self.pattern, self.kind, self.times, self.headers, self.lines = pattern, kind, times, headers or {}, lines
+
+
+class Emulator:
+    """The server. `state.kubelet` runs the pods; `state` is for tests to look at and change."""
+
+    def __init__(self, kubelet, namespace="training", host="127.0.0.1", port=0):
+        self.state = State(kubelet, namespace)
+        self.faults, self.requests, self.forbidden = [], [], set()  # forbidden: (verb, resource)
+        self.stopped = threading.Event()
+        self._server = ThreadingHTTPServer((host, port), type("Handler", (_Handler,), {"emulator": self}))
+        self._server.daemon_threads = True
+        self.url = f"http://{host}:{self._server.server_port}"
+
+    def start(self):
+        threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True).start()
+
+    def stop(self):
+        self.stopped.set()
+        with self.state.changed:
+            self.state.changed.notify_all()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def write_kubeconfig(self, path, url=None):
+        """A kube config with which any client finds this cluster."""
+        parts = {
+            "clusters": [{"name": "emulator", "cluster": {"server": url or self.url}}],
+            "users": [{"name": "tester", "user": {}}],
+            "contexts": [{"name": "emulator", "context": {"cluster": "emulator", "user": "tester"}}],
+        }
+        values = {"apiVersion": "v1", "kind": "Config", "current-context": "emulator", **parts}
+        path.write_text(json.dumps(values))
+
+    def fail(self, pattern, kind, **how):
+        self.faults.append(Fault(pattern, kind, **how))
+
+    def fault_of(self, request):
+        for fault in self.faults:
+            if fault.times > 0 and re.match(fault.pattern, request):
+                fault.times -= 1
+                return fault
+        return None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    emulator: Emulator
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def handle(self):
+        with contextlib.suppress(OSError):  # of a client that has left
+            super().handle()
+
+    def do_GET(self):  # noqa: N802
+        self._answer()
+
+    do_POST = do_DELETE = do_GET  # noqa: N815
+
+    def _answer(self):
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
+        match = PATH.fullmatch(self.path)
+        namespace, plural, name, log, query = match.groups()
+        query = dict(part.split("=", 1) for part in (query or "").split("&") if part)
+        query = {key: value.replace("%3D", "=").replace("%2F", "/") for key, value in query.items()}
+        verb = {"POST": "create", "DELETE": "delete"}.get(self.command, "get" if name else "list")
+        verb, resource = ("watch" if query.get("watch") else verb), f"{plural}{log or ''}"
+        request = f"{verb} {resource}{'/' if name else ''}{name or ''}"
+        self.emulator.requests.append(request)
+        self.fault = self.emulator.fault_of(request)
+        kind = self.fault and self.fault.kind
+        if kind == "drop":
+            self.close_connection = True
+        elif kind == "hang":
+            self.emulator.stopped.wait(5)
+            self.close_connection = True
+        elif isinstance(kind, int):
+            self._status(kind, f"injected {kind}", self.fault.headers)
+        elif (verb, resource) in self.emulator.forbidden:
+            group = "batch" if plural == "jobs" else ""
+            user = f"system:serviceaccount:{namespace}:default-editor"
+            what = f'cannot {verb} resource "{resource}" in API group "{group}" in the namespace "{namespace}"'
+            self._status(403, f'{resource} is forbidden: User "{user}" {what}')
+        elif namespace != self.emulator.state.namespace and verb == "create":
+            self._status(404, f'namespaces "{namespace}" not found')
+        else:
+            self._serve(verb, PLURALS[plural], name, log, query, body)
+
+    def _serve(self, verb, kind, name, log, query, body):
+        state = self.emulator.state
+        if log:
+            self._log(name, query)
+        elif verb == "watch":
+            self._watch(query)
+        elif verb == "list":
+            items, version = state.list(kind, query.get("labelSelector", ""))
+            self._json(200, {"kind": f"{kind}List", "metadata": {"resourceVersion": version}, "items": items})
+        elif verb == "create":
+            made = state.create(kind, body)
+            name = body["metadata"]["name"]
+            self._json(201, made) if made else self._status(409, f'{kind} "{name}" already exists')
+        elif verb == "delete":
+            there = state.delete(kind, name, body.get("propagationPolicy", "Orphan"))
+            self._status(200, "deleted") if there else self._status(404, f'{kind} "{name}" not found')
+        else:
+            found = state.get(kind, name)
+            self._json(200, found) if found else self._status(404, f'{kind} "{name}" not found')
+
+    def _watch(self, query):
+        state, sent = self.emulator.state, int(query["resourceVersion"])
+        wanted = dict([query["labelSelector"].split("=")])
+        end = time.monotonic() + float(query["timeoutSeconds"])
+        self._begin()
+        if self.fault and self.fault.kind == "expire":
+            expired = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+            self._line(json.dumps({"type": "ERROR", "object": expired}))
+            return self._end()
+        while time.monotonic() < end and not self.emulator.stopped.is_set():
+            with state.changed:
+                state.changed.wait_for(lambda: state.version > sent or self.emulator.stopped.is_set(), 0.5)
+                events = [(event, pod) for version, event, pod in state.events if version > sent]
+                sent = state.version
+            for event, pod in events:
+                if has_labels(pod, wanted) and not self._line(json.dumps({"type": event, "object": pod})):
+                    return None
+        return self._end()
+
+    def _log(self, name, query):
+        state = self.emulator.state
+        with state.changed:
+            run = next((run for run in state.runs.values() if run.name == name and run.is_there()), None)
+        if run is None:
+            return self._status(404, f'pods "{name}" not found')
+        if run.pod["status"]["phase"] == "Pending":
+            return self._status(400, f'container "worker" in pod "{name}" is waiting to start: ContainerCreating')
+        sent = max(0, len(run.lines) - int(query["tailLines"])) if "tailLines" in query else 0
+        self._begin("text/plain")
+        while not self.emulator.stopped.is_set():
+            with state.changed:
+                last = run.has_ended() or "follow" not in query
+                lines = run.lines[sent:]
+                sent += len(lines)
+            for stamp, text in lines:
+                if not self._line(f"{stamp} {text}" if "timestamps" in query else text):
+                    return None
+            if last:
+                break
+            with state.changed:
+                state.changed.wait_for(
+                    lambda: len(run.lines) > sent or run.has_ended() or self.emulator.stopped.is_set(), 0.5
+                )
+        return self._end()
+
+    def _status(self, code, message, headers=None):
+        kind = "Success" if code < 400 else "Failure"
+        status = {"kind": "Status", "status": kind, "message": message, "reason": REASONS.get(code, ""), "code": code}
+        self._json(code, status, headers)
+
+    def _json(self, code, value, headers=None):
+        if self.fault and self.fault.kind == "late":
+            self.close_connection = True
+            return
+        text = json.dumps(value).encode()
+        self.send_response(code)
+        for name, header in {"Content-Length": len(text), "Content-Type": "application/json", **(headers or {})}.items():
+            self.send_header(name, str(header))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def _begin(self, kind="application/json"):
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("Content-Type", kind)
+        self.end_headers()
+
+    def _line(self, text):
+        """False if the stream breaks off here, in the middle of the line."""
+        chunk = text.encode() + b"\n"
+        cut = self.fault and self.fault.kind == "cut"
+        broken = cut and self.fault.lines == 0
+        if cut:
+            self.fault.lines -= 1
+        if broken:
+            chunk = chunk[: len(chunk) // 2]
+            self.close_connection = True
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+        return not broken
+
+    def _end(self):
+        self.wfile.write(b"0\r\n\r\n")

@@ -1,0 +1,287 @@
+"""What an emulated Kubernetes knows: Jobs, Services, pods and logs, with the Job controller, and a kubelet to plug in."""
+
+import copy
+import datetime
+import re
+import threading
+import time
+import uuid
+from collections import defaultdict
+
+PLURALS = {"jobs": "Job", "services": "Service", "pods": "Pod"}
+INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+class Kubelet:
+    """Runs pods. Both methods are called in a thread of their own, and may take as long as they like."""
+
+    def start(self, run):
+        """A pod was made; `run` is a PodRun, through which to say what becomes of it."""
+
+    def stop(self, run):
+        """A pod that runs shall end: SIGTERM, and SIGKILL after its grace. It is there until `run.ended`."""
+
+
+class ScriptedKubelet(Kubelet):
+    """Calls `script(run)` for each pod. One that the script leaves running ends by SIGTERM when it shall."""
+
+    def __init__(self, script):
+        self.script = script
+
+    def start(self, run):
+        self.script(run)
+        run.left = True
+        if run.stopping.is_set():
+            run.ended(143)
+
+    def stop(self, run):
+        if run.left:
+            run.ended(143)
+
+
+class State:
+    """Objects by namespace, kind and name, and all that has happened to them."""
+
+    def __init__(self, kubelet, namespace):
+        self.kubelet, self.namespace = kubelet, namespace
+        self.changed = threading.Condition(threading.RLock())
+        self.objects, self.runs = {}, {}  # (kind, name) -> object; pod's uid -> PodRun
+        self.events = []  # (version, ADDED | MODIFIED | DELETED, object), of pods
+        self.created = defaultdict(list)  # kind -> all objects that ever were
+        self.version = 0
+
+    def list(self, kind, selector=""):
+        wanted = dict(part.split("=") for part in selector.split(",") if part)
+        with self.changed:
+            found = [o for (k, _), o in self.objects.items() if k == kind and has_labels(o, wanted)]
+            return copy.deepcopy(found), str(self.version)
+
+    def get(self, kind, name):
+        with self.changed:
+            return copy.deepcopy(self.objects.get((kind, name)))
+
+    def create(self, kind, manifest):
+        """None if there is one of that name."""
+        with self.changed:
+            made = copy.deepcopy(manifest)
+            meta = made["metadata"]
+            if (kind, meta["name"]) in self.objects:
+                return None
+            meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": now(), "namespace": self.namespace}
+            made.setdefault("status", {})
+            self.objects[kind, meta["name"]] = made
+            self.created[kind].append(made)
+            self.record("ADDED", made)
+            if kind == "Job":
+                self.start_pods(made)
+                seconds = made["spec"].get("activeDeadlineSeconds")
+                timer = threading.Timer(seconds, self.fail, [made, "DeadlineExceeded", "Job was active too long"])
+                timer.daemon = True
+                timer.start()
+            return copy.deepcopy(made)
+
+    def delete(self, kind, name, propagation="Background"):
+        """False if there is none."""
+        with self.changed:
+            found = self.objects.get((kind, name))
+            if found is None:
+                return False
+            if kind == "Pod":
+                self.delete_pod(found)
+            elif propagation == "Foreground" and self.dependents(found):
+                found["metadata"]["deletionTimestamp"] = now()
+                self.record("MODIFIED", found)
+                for pod in self.dependents(found):
+                    self.delete_pod(pod)
+            else:
+                self.remove(found, orphan=propagation == "Orphan")
+            return True
+
+    def delete_pod(self, pod):
+        """Removes one that does not run; one that does is told to end."""
+        run, meta = self.runs.get(pod["metadata"]["uid"]), pod["metadata"]
+        if run is None or pod["status"]["phase"] != "Running":
+            if run:
+                run.stopping.set()
+            self.remove(pod)
+        elif "deletionTimestamp" not in meta:
+            meta["deletionTimestamp"] = now()
+            meta["deletionGracePeriodSeconds"] = pod["spec"]["terminationGracePeriodSeconds"]
+            self.record("MODIFIED", pod)
+            run.stopping.set()
+            threading.Thread(target=self.kubelet.stop, args=[run], daemon=True).start()
+
+    def remove(self, found, orphan=False):
+        """Removes it, and what it owns."""
+        if self.objects.pop((found["kind"], found["metadata"]["name"]), None) is None:
+            return
+        self.record("DELETED", found)
+        if not orphan:
+            for other in self.dependents(found):
+                self.delete(other["kind"], other["metadata"]["name"])
+        for owner in self.owners(found):
+            self.sync(owner)
+
+    def dependents(self, owner):
+        return [o for o in list(self.objects.values()) if owner["metadata"]["uid"] in owner_uids(o)]
+
+    def owners(self, found):
+        return [o for o in self.objects.values() if o["metadata"]["uid"] in owner_uids(found)]
+
+    def record(self, event, found):
+        with self.changed:
+            self.version += 1
+            found["metadata"]["resourceVersion"] = str(self.version)
+            if found["kind"] == "Pod":
+                self.events.append((self.version, event, copy.deepcopy(found)))
+            self.changed.notify_all()
+
+    def start_pods(self, job):
+        """As the Job controller makes the pods of an Indexed Job."""
+        name, spec = job["metadata"]["name"], job["spec"]
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"]}
+        for index in range(spec["completions"]):
+            pod = {"apiVersion": "v1", "kind": "Pod", **copy.deepcopy(spec["template"])}
+            pod["metadata"] |= {
+                "name": f"{name}-{index}-{uuid.uuid4().hex[:5]}",
+                "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
+            }
+            pod["metadata"].setdefault("annotations", {})[INDEX] = str(index)
+            pod["metadata"].setdefault("labels", {}).update({"job-name": name, INDEX: str(index)})
+            pod["spec"]["hostname"] = f"{name}-{index}"
+            pod["status"] = {"phase": "Pending"}
+            for container in pod["spec"]["containers"]:
+                if not any(variable["name"] == "JOB_COMPLETION_INDEX" for variable in container["env"]):
+                    reference = {"fieldRef": {"fieldPath": f"metadata.annotations['{INDEX}']"}}
+                    container["env"].append({"name": "JOB_COMPLETION_INDEX", "valueFrom": reference})
+            self.create("Pod", pod)
+            run = PodRun(self, self.objects["Pod", pod["metadata"]["name"]], index)
+            self.runs[run.uid] = run
+            threading.Thread(target=self.kubelet.start, args=[run], daemon=True).start()
+
+    def sync(self, job):
+        """As the Job controller judges a Job with backoffLimit 0, whose pods all have to succeed."""
+        if job["kind"] != "Job":
+            return
+        pods = self.dependents(job)
+        if "deletionTimestamp" in job["metadata"]:
+            if not pods:
+                self.remove(job)
+            return
+        phases = [pod["status"]["phase"] for pod in pods]
+        if phases.count("Succeeded") == job["spec"]["completions"]:
+            self.finish(job, "Complete", "CompletionsReached", "")
+        elif "Failed" in phases or len(pods) < job["spec"]["completions"]:
+            self.fail(job, "BackoffLimitExceeded", "Job has reached the specified backoff limit")
+
+    def fail(self, job, reason, message):
+        with self.changed:
+            if self.finish(job, "Failed", reason, message):
+                for pod in self.dependents(job):
+                    if pod["status"]["phase"] in ("Pending", "Running"):
+                        self.delete_pod(pod)
+
+    def finish(self, job, kind, reason, message):
+        """False if it was finished, or gone, before."""
+        if job["status"].get("conditions") or self.objects.get(("Job", job["metadata"]["name"])) is not job:
+            return False
+        job["status"]["conditions"] = [{"type": kind, "status": "True", "reason": reason, "message": message}]
+        self.record("MODIFIED", job)
+        return True
+
+
+class PodRun:
+    """A pod in the hands of a kubelet, which says here what becomes of it."""
+
+    def __init__(self, state, pod, index):
+        self.state, self.pod, self.index = state, pod, index
+        self.uid, self.name = pod["metadata"]["uid"], pod["metadata"]["name"]
+        self.stopping = threading.Event()  # it shall end
+        self.left = False  # its script has returned
+        self.lines = []  # (time, text)
+
+    @property
+    def manifest(self):
+        """The whole pod, as Kubernetes has it."""
+        return copy.deepcopy(self.pod)
+
+    def environment(self):
+        """The variables of its container, with what Kubernetes puts in."""
+        found = {}
+        for variable in self.pod["spec"]["containers"][0]["env"]:
+            if "value" in variable:
+                value = re.sub(r"\$\((\w+)\)", lambda match: found.get(match[1], match[0]), variable["value"])
+            else:
+                key = re.fullmatch(r"metadata\.annotations\['(.*)'\]", variable["valueFrom"]["fieldRef"]["fieldPath"])[1]
+                value = self.pod["metadata"]["annotations"][key]
+            found[variable["name"]] = value
+        return found
+
+    def running(self, node="node-1"):
+        self.pod["spec"]["nodeName"] = node
+        self._set("Running", state={"running": {"startedAt": now()}})
+
+    def waiting(self, reason, message):
+        self._set("Pending", state={"waiting": {"reason": reason, "message": message}})
+
+    def unschedulable(self, message):
+        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+        self._set("Pending", conditions=[condition])
+
+    def disrupted(self, reason, message):
+        """Is about to be evicted: what a drain or a preemption says first. Then comes the end."""
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}
+        self._set(self.pod["status"]["phase"], conditions=[condition])
+        self.state.delete("Pod", self.name)
+
+    def ended(self, code, reason=None, message=""):
+        """Its process has."""
+        reason = reason or ("Completed" if code == 0 else "Error")
+        state = {"exitCode": code, "reason": reason, "finishedAt": now(), "message": message}
+        self._set("Failed" if code else "Succeeded", state={"terminated": state})
+
+    def evicted(self, message):
+        """By the kubelet itself."""
+        self._set("Failed", reason="Evicted", message=message)
+
+    def log(self, text, stamp=None):
+        with self.state.changed:
+            self.lines.append((stamp or now(), text))
+            self.state.changed.notify_all()
+
+    def has_ended(self):
+        return self.pod["status"]["phase"] in ("Succeeded", "Failed") or not self.is_there()
+
+    def is_there(self):
+        return self.state.objects.get(("Pod", self.name)) is self.pod
+
+    def _set(self, phase, state=None, **status):
+        with self.state.changed:
+            if self.has_ended():
+                return
+            self.pod["status"] |= {"phase": phase, **status}
+            if state:
+                self.pod["status"]["containerStatuses"] = [
+                    {"name": container["name"], "state": state} for container in self.pod["spec"]["containers"]
+                ]
+            self.state.record("MODIFIED", self.pod)
+            for job in self.state.owners(self.pod):
+                self.state.sync(job)
+            if self.has_ended() and "deletionTimestamp" in self.pod["metadata"]:
+                self.state.remove(self.pod)
+
+
+def has_labels(found, wanted):
+    labels = found["metadata"].get("labels", {})
+    return all(labels.get(name) == value for name, value in wanted.items())
+
+
+def owner_uids(found):
+    return [owner["uid"] for owner in found["metadata"].get("ownerReferences", ())]
+
+
+def now():
+    """With nanoseconds, as a log has it."""
+    nanoseconds = time.time_ns()
+    seconds = datetime.datetime.fromtimestamp(nanoseconds // 10**9, datetime.UTC)
+    return f"{seconds:%Y-%m-%dT%H:%M:%S}.{nanoseconds % 10**9:09d}".rstrip("0") + "Z"
