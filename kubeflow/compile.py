@@ -13,6 +13,7 @@ from kfp.dsl.pipeline_task import PipelineTask
 
 from kubeflow.cluster import Cluster, Pod
 from kubeflow.database import PASSWORD
+from kubeflow.outputs import HTML, METRICS, OUTPUTS
 from kubeflow.parameters import RUN_ID, VERDICT, Parameters, pipeline_config
 from pipeline.dag import compile_pipeline, create_pipeline
 from trainer.errors import UserError
@@ -33,8 +34,7 @@ TITLES = {  # as the UI shows them
     "Report": "Write the report",
     VERDICT: "Say whether it was pushed",
 }
-PAGE, NUMBERS = {"html": dsl.Output[dsl.HTML]}, {"metrics": dsl.Output[dsl.Metrics]}
-OUTPUTS = {"Trainer": PAGE | NUMBERS, "Evaluator": PAGE | NUMBERS, "AtomicPusher": PAGE}
+KINDS = {HTML: dsl.Output[dsl.HTML], METRICS: dsl.Output[dsl.Metrics]}
 OWNER = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_UID": "metadata.uid"}
 
 
@@ -91,7 +91,7 @@ def component(node: str, cluster: Cluster) -> BaseComponent:
 
     inputs = {RUN_ID: (str, inspect.Parameter.empty, "Kubeflow's id of the run")}
     inputs |= {name: (kind, inspect.Parameter.empty, text) for name, (kind, _, text) in _parameters().items()}
-    outputs = {name: (kind, inspect.Parameter.empty, "") for name, kind in OUTPUTS.get(node, {}).items()}
+    outputs = {name: (KINDS[name], inspect.Parameter.empty, "") for name in OUTPUTS.get(node, ())}
     return dsl.container_component(declare(run, kebab(node), inputs | outputs))
 
 

@@ -1,0 +1,155 @@
+"""Nodes run one by one through the container's command line, with SQLite and a folder as the volume."""
+
+import dataclasses
+import json
+import pathlib
+
+import pytest
+
+from kubeflow.cluster import Cluster
+from kubeflow.compile import graph
+from kubeflow.outputs import OUTPUTS
+from kubeflow.parameters import Parameters
+from kubeflow.run_node import main
+from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
+
+SMALL = {"dataset": "photo_patches", "preset": "smoke", "epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory):
+    return tmp_path_factory.mktemp("volume")
+
+
+@pytest.fixture(scope="module")
+def cluster(volume):
+    return {
+        "image": "vaeiaf",
+        "namespace": "test",
+        "volume": {"claim": "vaeiaf", "path": str(volume)},
+        "database": {"kind": "sqlite", "wait_seconds": 0},
+    }
+
+
+@pytest.fixture
+def node(cluster, tmp_path, capfd):
+    """Runs a node of a run; returns its exit code and what its container prints."""
+
+    def run(name, run_id, cluster=cluster, **parameters):
+        values = {**dataclasses.asdict(Parameters()), **SMALL, **parameters, "run_id": run_id}
+        folder = tmp_path / run_id / name
+        artifacts = {
+            output: {"artifacts": [{"name": output, "uri": str(folder / output)}]} for output in OUTPUTS.get(name, ())
+        }
+        told = {
+            "inputs": {"parameterValues": values},
+            "outputs": {"artifacts": artifacts, "outputFile": str(folder / "output.json")},
+        }
+        code = main(["--node", name, "--cluster", json.dumps(cluster), "--executor-input", json.dumps(told)])
+        output = capfd.readouterr()
+        return code, output.out + output.err
+
+    return run
+
+
+@pytest.fixture
+def run(node, cluster):
+    """Runs all nodes of a run up to the first that fails; returns each one's exit code and console."""
+
+    def all_nodes(run_id, **parameters):
+        done = {}
+        for name in graph(Cluster.from_dict(cluster)):
+            done[name] = node(name, run_id, **parameters)
+            if done[name][0]:
+                break
+        return done
+
+    return all_nodes
+
+
+def cached(done):
+    return {name for name, (_, console) in done.items() if "cached" in console}
+
+
+@pytest.mark.slow
+def test_a_run_pushes_the_next_is_cached_and_a_bound_refuses(run, node, volume, tmp_path):
+    first = run("run-1")
+    assert {code for code, _ in first.values()} == {PUSHED}
+    assert not cached(first)
+    assert "Tuner has nothing to do with these parameters" in first["Tuner"][1]
+    assert "epoch 1/1" in first["Trainer"][1]
+    (version,) = (volume / "pushed/vaeiaf-photo-patches").iterdir()
+    assert f"PUSHED to {version}" in first["Verdict"][1]
+    html = pathlib.Path(tmp_path, "run-1/Evaluator/html").read_text()
+    assert "blessed" in html.lower()
+    numbers = json.loads(pathlib.Path(tmp_path, "run-1/Evaluator/output.json").read_text())
+    assert numbers["artifacts"]["metrics"]["artifacts"][0]["metadata"]["blessed"] == 1
+
+    second = run("run-2")
+    assert {"ImageExampleGen", "StatisticsGen", "Transform", "Trainer"} <= cached(second)
+    assert "UNCHANGED" in second["Verdict"][1]
+
+    refused = run("run-3", min_elbo="-100")
+    assert refused["Verdict"][0] == REFUSED
+    assert {code for name, (code, _) in refused.items() if name != "Verdict"} == {PUSHED}
+    assert "REFUSED: its test-set ELBO" in refused["Verdict"][1]
+    assert "below the bound -100.00" in pathlib.Path(tmp_path, "run-3/Evaluator/html").read_text()
+    assert len(list((volume / "pushed/vaeiaf-photo-patches").iterdir())) == 1
+
+    # Kubeflow tries again what it did not see end
+    code, console = node("AtomicPusher", "run-1")
+    assert (code, "was finished by an earlier try" in console) == (PUSHED, True)
+    assert node("Report", "run-1")[0] == node("Verdict", "run-1")[0] == PUSHED
+
+
+def test_a_node_whose_predecessors_did_not_run_fails_and_says_so(node):
+    code, console = node("Trainer", "run-without-data")
+    assert code == FAILED
+    assert "vaeiaf: Trainer did not finish" in console
+    assert "Traceback" not in console
+
+
+def test_the_verdict_on_a_run_that_is_not_whole_is_no_success(node):
+    code, console = node("Verdict", "run-that-never-was")
+    assert code == FAILED
+    assert "no run run-that-never-was is recorded" in console
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({"epochs": -1}, "epochs: expected at least 1, got -1"),
+        ({"preset": "best"}, "preset: expected one of seed, default, resnet, logistic, smoke, got 'best'"),
+        ({"min_elbo": "high"}, "min_elbo: expected a finite number"),
+        ({"settings": {"hiden_size": 3}}, "'hiden_size'"),
+        ({"max_regression": -1.0}, "max_regression: expected a number of nats per image that is not negative"),
+        ({"dataset": "no_such_dataset"}, "no_such_dataset"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(node, parameters, complaint):
+    code, console = node("ImageExampleGen", "bad", **parameters)
+    assert code == BAD_INPUT
+    assert complaint in console
+    assert "Traceback" not in console
+
+
+def test_a_volume_that_is_not_mounted_is_named(node, cluster, tmp_path):
+    elsewhere = {**cluster, "volume": {"claim": "vaeiaf", "path": str(tmp_path / "nothing")}}
+    code, console = node("ImageExampleGen", "r", cluster=elsewhere)
+    assert code == BAD_INPUT
+    assert f"expected the volume vaeiaf at {tmp_path / 'nothing'}" in console
+
+
+def test_a_database_that_does_not_answer_is_named_and_may_be_tried_again(node, cluster, monkeypatch):
+    monkeypatch.setenv("MLMD_PASSWORD", "x")
+    nowhere = {**cluster, "database": {"kind": "mysql", "host": "127.0.0.1", "port": 9, "wait_seconds": 0}}
+    code, console = node("ImageExampleGen", "r", cluster=nowhere)
+    assert code == FAILED
+    assert "127.0.0.1:9 cannot be reached" in console
+
+
+def test_a_missing_password_names_the_secret(node, cluster, monkeypatch):
+    monkeypatch.delenv("MLMD_PASSWORD", raising=False)
+    code, console = node("ImageExampleGen", "r", cluster={**cluster, "database": {"secret": "mlmd"}})
+    assert code == BAD_INPUT
+    assert "expected the database's password in MLMD_PASSWORD, from the secret mlmd; got none" in console
