@@ -88,11 +88,11 @@ class Api:
         except urllib3.exceptions.HTTPError as error:
             reason = str(getattr(error, "reason", None) or error).split(": ", 1)[-1]
             raise ApiError(
-                f"{self._host} cannot be reached to {what}: {reason}. Is --host (or KF_PIPELINES_ENDPOINT) its address, "
-                "and is there a way to it from here, as by kubectl port-forward?",
+                f"{self._host} cannot be reached to {what}: {reason}. Is --host (or KF_PIPELINES_ENDPOINT) its "
+                "address, and is there a way to it from here, as by kubectl port-forward?",
                 transient=True,
             ) from None
-        except (ValueError, OSError) as error:
+        except (TypeError, ValueError, OSError) as error:
             raise ApiError(f"{self._host} was asked to {what}, and its answer is not understood: {error}") from None
         kind = call.__self__.api_client.last_response.getheader("content-type") or ""
         if "json" not in kind:
@@ -138,7 +138,6 @@ def connect(
     Raises:
       UserError: there is no address, or a file cannot be read.
     """
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries are no news
     host = (host or os.environ.get(kfp.client.client.KF_PIPELINES_ENDPOINT_ENV) or "").rstrip("/")
     said = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(said):
@@ -149,6 +148,7 @@ def connect(
             cookies=_read(cookie_file) if cookie_file else None,
             ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
         )
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries are no news; the client has set WARNING
     if said.getvalue():  # that there is no kubeconfig
         raise UserError("no address of Kubeflow Pipelines: give --host, or set KF_PIPELINES_ENDPOINT")
     return Api(client, namespace, host)

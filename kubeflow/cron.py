@@ -16,16 +16,14 @@ def check_cron(cron: str) -> str:
     fields = cron.split()
     if len(fields) == 5:
         raise UserError(
-            f"--cron {cron!r} has five fields; Kubeflow has a sixth, for seconds, in front: --cron '0 {' '.join(fields)}'"
+            f"--cron {cron!r} has five fields; Kubeflow wants seconds in front: --cron '0 {' '.join(fields)}'"
         )
     if len(fields) != 6 or not all(re.fullmatch(r"[\w*?/,-]+", field) for field in fields):
         raise UserError(
             f"--cron {cron!r}: expected second, minute, hour, day of month, month and day of week, as in '0 0 3 * * *'"
         )
     if not re.fullmatch(r"[0-5]?\d", fields[0]):
-        raise UserError(
-            f"--cron {cron!r}: expected one number of seconds first, as in '0 0 3 * * *', got {fields[0]!r}"
-        )
+        raise UserError(f"--cron {cron!r}: expected a number of seconds first, as in '0 0 3 * * *', got {fields[0]!r}")
     return " ".join(fields)
 
 
@@ -41,8 +39,8 @@ def check_time_zone(wanted: str, cluster: str) -> None:
     if here != there:
         raise UserError(
             f"--time-zone {wanted}: Kubeflow reads every cron in one zone, here {cluster} (time_zone in cluster.yaml). "
-            f"Give the hour in {cluster} with --time-zone {cluster}, or have cronScheduleTimezone in Kubeflow's ConfigMap "
-            f"pipeline-install-config set to {wanted}, and time_zone in cluster.yaml"
+            f"Give the hour in {cluster} with --time-zone {cluster}, or have {wanted} set as cronScheduleTimezone in "
+            f"Kubeflow's ConfigMap pipeline-install-config, and time_zone in cluster.yaml"
         )
 
 

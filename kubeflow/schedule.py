@@ -38,7 +38,7 @@ def replace(api: Api, schedule: Schedule) -> Replacement:
     """Makes `schedule` the only enabled one of its name.
 
     The new one is created disabled, then enabled, and only then are the old ones disabled and deleted. So whatever
-    fails or is interrupted, one stays enabled; for a moment there may be two, which costs a doubled training, while none
+    fails or is interrupted, one stays enabled. For a moment there are two, which could cost a doubled training; none
     would leave an old model in service in silence. The next call clears up what an interrupted one left.
 
     Raises:
@@ -63,7 +63,7 @@ def named(api: Api, name: str) -> list[Any]:
     pipeline = find_pipeline(api)
     if any(_pipeline(run) != pipeline for run in present):
         raise UserError(
-            f"{name}: a recurring run of namespace {api.namespace} has this name, and is not of the pipeline {PIPELINE}. "
+            f"{name}: a recurring run of namespace {api.namespace} has this name, and is not of pipeline {PIPELINE}. "
             "Choose another name, or delete it in the UI"
         )
     return present
