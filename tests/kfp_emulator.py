@@ -200,6 +200,7 @@ _ROUTES: list[tuple[str, str, Callable[..., tuple[int, dict]]]] = [
 class _Handler(BaseHTTPRequestHandler):
     emulator: Emulator
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: a second one would wait for the first's acknowledgement
 
     def do_GET(self) -> None:
         address = urllib.parse.urlsplit(self.path)

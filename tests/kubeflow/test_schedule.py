@@ -11,11 +11,9 @@ WEEKLY = ("schedule", "--name", "nightly", "--cron", "0 0 3 * * SUN")
 def test_a_schedule_is_pinned_runs_one_at_a_time_and_makes_up_for_nothing(kfp, vaeiaf):
     code, out, err = vaeiaf(*NIGHTLY, "--param", "epochs=3")
     assert (code, err) == (0, "")
-    assert (
-        out == f"nightly: scheduled, 0 0 3 * * * in UTC, version {next(iter(kfp.versions.values()))['display_name']}\n"
-    )
     (run,) = kfp.recurring.values()
     (version,) = kfp.versions.values()
+    assert out == f"nightly: scheduled, 0 0 3 * * * in UTC, version {version['display_name']}\n"
     assert run["mode"] == "ENABLE"
     assert run["no_catchup"] is True
     assert run["max_concurrency"] == "1"
@@ -73,7 +71,7 @@ def test_other_names_are_left_alone(kfp, vaeiaf):
 @pytest.mark.parametrize("lost", ["the request", "the answer", "the answer, and all after it"])
 def test_wherever_a_replacement_is_interrupted_one_stays_enabled_and_the_next_call_repairs(kfp, vaeiaf, lost):
     vaeiaf(*NIGHTLY)
-    outcomes = []
+    outcomes, doubled = [], []
     crons = itertools.cycle([WEEKLY, NIGHTLY])
     for step in range(1, 100):
         command, first = next(crons), len(kfp.requests)
@@ -85,7 +83,8 @@ def test_wherever_a_replacement_is_interrupted_one_stays_enabled_and_the_next_ca
         )
         code, _, err = vaeiaf(*command)
         outcomes.append(code)
-        assert len(kfp.enabled()) >= 1, f"none is enabled after step {step}"
+        assert len(kfp.enabled()) in (1, 2), f"none is enabled after step {step}"
+        doubled += [step] * (len(kfp.enabled()) == 2)
         kfp.fault = lambda *_: None
         assert vaeiaf(*command)[0] == 0
         assert len(kfp.recurring) == len(kfp.enabled()) == 1
@@ -95,6 +94,7 @@ def test_wherever_a_replacement_is_interrupted_one_stays_enabled_and_the_next_ca
         assert "injected fault" in err
     assert outcomes == [1] * (len(outcomes) - 1) + [0]
     assert len(outcomes) > 8
+    assert len(doubled) <= 1, "two only between the one request that enables the new and the one that disables the old"
 
 
 def test_a_passing_error_within_a_replacement_is_outlasted(kfp, vaeiaf, clock):
@@ -111,7 +111,7 @@ def test_a_passing_error_within_a_replacement_is_outlasted(kfp, vaeiaf, clock):
     kfp.fault = fault
     assert vaeiaf(*WEEKLY)[0] == 0
     assert len(kfp.recurring) == len(kfp.enabled()) == 1
-    assert len(clock) == 4
+    assert clock == [1, 1, 1], "to enable, to disable and to delete"
 
 
 @pytest.mark.parametrize("orphans", [True, False])
