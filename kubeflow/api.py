@@ -31,7 +31,7 @@ class ApiError(ReportedError):
 
 
 class _Client(kfp.Client):
-    """Asks the server nothing while it is made; KFP's own tries for 25 s to find a namespace, which we have."""
+    """Asks the server nothing while it is made; KFP's own asks for its health, for 25 s where that is refused."""
 
     def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:  # noqa: ARG002
         return kfp_server_api.V2beta1GetHealthzResponse(multi_user=False)

@@ -1,7 +1,7 @@
 """Recurring runs: one of each name, enabled or paused, of a pinned version of the pipeline.
 
 A recurring run starts one run at a time, and a run that finds data, code and parameters as they were takes its training
-from TFX's cache; so a time that fires twice trains once and pushes once.
+from TFX's cache; so a time that fires twice trains once and pushes once, unless it starts warm, from the model pushed.
 """
 
 from collections.abc import Mapping
@@ -92,8 +92,8 @@ def switch(api: Api, run: Any, enabled: bool) -> None:
 def remove(api: Api, old: Any) -> list[str]:
     """Disables the recurring run, and deletes it unless a run of it is not finished; returns the ids of those.
 
-    Kubernetes deletes the workflows of a recurring run with it, and so stops them. Kubeflow can be told not to from
-    2.16 on; older ones do not say that they cannot.
+    Kubernetes deletes the workflows of a recurring run with it, and so stops them. Kubeflow can be told not to, which
+    matters for a run that is too young to be known; but before 2.16 it does not listen.
     """
     switch(api, old, False)
     call = api.client.runs.run_service_list_runs

@@ -49,6 +49,19 @@ def test_what_is_as_it_should_be_is_left_alone(kfp, vaeiaf):
     assert "unchanged" in out
 
 
+@pytest.mark.parametrize("tampered", [{"no_catchup": False}, {"max_concurrency": "3"}, {"mode": "DISABLE"}])
+def test_what_somebody_else_has_changed_is_put_right(kfp, vaeiaf, tampered):
+    vaeiaf(*NIGHTLY)
+    kfp.enabled()[0].update(tampered)
+    vaeiaf(*NIGHTLY)
+    (run,) = kfp.recurring.values()
+    assert {name: run[name] for name in ("no_catchup", "max_concurrency", "mode")} == {
+        "no_catchup": True,
+        "max_concurrency": "1",
+        "mode": "ENABLE",
+    }
+
+
 def test_a_paused_schedule_that_is_scheduled_anew_is_enabled(kfp, vaeiaf):
     vaeiaf(*NIGHTLY)
     vaeiaf("schedule", "--pause", "nightly")
@@ -128,6 +141,16 @@ def test_a_replacement_does_not_stop_the_run_of_its_predecessor(kfp, vaeiaf, orp
     code, out, _ = vaeiaf(*WEEKLY)
     assert (code, len(kfp.recurring)) == (0, 1)
     assert "unchanged" in out
+
+
+def test_a_run_too_young_to_be_known_is_not_stopped_where_kubeflow_can_help_it(kfp, vaeiaf):
+    vaeiaf(*NIGHTLY)
+    (old,) = kfp.enabled()
+    young = []
+    kfp.fault = lambda number, method, path: young.append(kfp.fire(old)) if method == "DELETE" else None
+    assert vaeiaf(*WEEKLY)[0] == 0
+    assert [run["state"] for run in young] == ["RUNNING"]
+    assert old not in kfp.recurring.values()
 
 
 def test_a_deletion_does_not_stop_a_run_either(kfp, vaeiaf):
