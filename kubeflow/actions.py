@@ -24,9 +24,7 @@ def compile_pipeline(options: argparse.Namespace) -> int:
     folder = os.path.dirname(os.path.abspath(options.output))
     if not os.path.isdir(folder) or not options.output.endswith((".yaml", ".yml")):
         raise UserError(f"--output {options.output}: expected the name of a YAML file in a folder that exists")
-    from kubeflow.compile import compile_to
-
-    compile_to(options.output, cluster)
+    uploads.write_package(options.output, cluster)
     print(f"Written: {options.output}")
     return 0
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -37,16 +38,29 @@ class Version(NamedTuple):
 @contextlib.contextmanager
 def compiled(cluster: Cluster) -> Iterator[Package]:
     """The pipeline for `cluster`, in a file that is gone afterwards."""
-    from kubeflow.compile import compile_to
-
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "vaeiaf.yaml")
-        compile_to(path, cluster)
+        write_package(path, cluster)
         with open(path, "rb") as file:
             content = file.read()
         spec = next(yaml.load_all(content, yaml.CSafeLoader))
         digest = hashlib.sha256(content).hexdigest()[:8]  # another cluster.yaml is another package of this revision
         yield Package(path, f"{revision()}-{digest}", tuple(spec["root"]["dag"]["tasks"]))
+
+
+def write_package(path: str, cluster: Cluster) -> None:
+    """Compiles the pipeline for `cluster` into `path`, without what TensorFlow says of the machine meanwhile."""
+    sys.stderr.flush()
+    stderr = os.dup(2)  # its native code writes there
+    try:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        from kubeflow.compile import compile_to
+
+        compile_to(path, cluster)
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def revision() -> str:

@@ -1,7 +1,13 @@
+import os
+import sys
+import types
+
 import pytest
 
 from kfp_emulator import Fault
 from kubeflow import submit
+from pipeline.cli import main
+from trainer.errors import UserError
 
 
 def test_a_run_is_started_of_a_pinned_version_in_an_experiment_of_the_namespace(kfp, vaeiaf):
@@ -94,14 +100,24 @@ def test_values_have_the_types_of_their_parameters(kfp, vaeiaf):
 
 
 def test_a_command_that_needs_no_server_writes_the_package(kfp, cluster_file, tmp_path, capsys):
-    from pipeline.cli import main
-
     path = tmp_path / "out.yaml"
     assert main(["compile", "--cluster", str(cluster_file), "--output", str(path)]) == 0
     assert "trainer" in path.read_text()
     assert main(["compile", "--cluster", str(cluster_file), "--output", str(tmp_path / "no" / "out.yaml")]) == 2
     assert "a folder that exists" in capsys.readouterr().err
     assert kfp.requests == []
+
+
+def test_what_tensorflow_says_of_the_machine_is_not_shown(kfp, cluster_file, monkeypatch, tmp_path, capfd):
+    def noisy(path, cluster):
+        os.write(2, b"I0000 port.cc:153] oneDNN custom operations are on")
+        raise UserError("cluster.yaml: nodes.Trainor: expected one of Trainer")
+
+    monkeypatch.setitem(sys.modules, "kubeflow.compile", types.SimpleNamespace(compile_to=noisy))
+    for command in (("submit", "--host", kfp.host), ("compile", "--output", str(tmp_path / "out.yaml"))):
+        assert main([*command, "--cluster", str(cluster_file)]) == 2
+        assert capfd.readouterr().err == "vaeiaf: cluster.yaml: nodes.Trainor: expected one of Trainer\n"
+    assert kfp.versions == {}
 
 
 def test_a_revision_is_gits_where_no_image_names_it(monkeypatch):
