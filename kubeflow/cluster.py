@@ -127,6 +127,7 @@ class Cluster:
     nodes: Mapping[str, Pod] = dataclasses.field(default_factory=dict)  # by the name of the TFX node
     retries: Retries = dataclasses.field(default_factory=Retries)
     workers: Workers = dataclasses.field(default_factory=Workers)
+    time_zone: str = "UTC"  # in which Kubeflow's scheduler reads every cron expression
 
     def __post_init__(self) -> None:
         _match("image", r"\S+", "the name of a container image", self.image)

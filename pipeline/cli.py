@@ -8,6 +8,7 @@ import sys
 import traceback
 from typing import Any
 
+from kubeflow.commands import add_commands
 from pipeline.config import PipelineConfig
 from pipeline.console import Story, console
 from pipeline.root import open_root
@@ -22,12 +23,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command and returns its exit code: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused."""
     options = _parser().parse_args(arguments)
     try:
-        config = _config(options)
-        with open_root(config) as log_file, console(log_file) as story:
-            return _run(config, log_file, story)
+        return options.command(options)
     except ReportedError as error:
         print(f"vaeiaf: {error}", file=sys.stderr)
         return error.exit_code
+
+
+def _run_here(options: argparse.Namespace) -> int:
+    config = _config(options)
+    with open_root(config) as log_file, console(log_file) as story:
+        return _run(config, log_file, story)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -143,6 +148,8 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="passed to Beam, as in --beam-arg=--runner=FlinkRunner",
     )
+    run.set_defaults(command=_run_here)
+    add_commands(commands)
     return parser
 
 

@@ -1,0 +1,73 @@
+"""Kubeflow Pipelines, emulated, and the command line that talks to it."""
+
+import dataclasses
+import os
+import sys
+import types
+
+import pytest
+import yaml
+
+from kfp_emulator import Emulator
+from kubeflow.parameters import Parameters
+from pipeline.cli import main
+
+NODES = ("image-example-gen", "trainer", "verdict")
+KINDS = {str: "STRING", int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE", bool: "BOOLEAN", dict: "STRUCT"}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The pauses that were made, in seconds; none of them takes any time."""
+    pauses = []
+    for module in ("kubeflow.api", "kubeflow.follow"):
+        monkeypatch.setattr(f"{module}.time", types.SimpleNamespace(sleep=pauses.append))
+    return pauses
+
+
+@pytest.fixture
+def kfp(clock, monkeypatch, tmp_path):
+    """The server; its pipeline has the parameters of a run, and three nodes."""
+    for name in [name for name in os.environ if name.startswith("KF_PIPELINES_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("VAEIAF_REVISION", "v1")
+    monkeypatch.setattr("kfp.Client._LOCAL_KFP_CONTEXT", str(tmp_path / "none.json"))
+    monkeypatch.setitem(sys.modules, "kubeflow.compile", types.SimpleNamespace(compile_to=compile_to))
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def cluster_file(tmp_path):
+    path = tmp_path / "cluster.yaml"
+    path.write_text("image: vaeiaf:1\nnamespace: team\nvolume: {claim: vaeiaf}\n")
+    return path
+
+
+@pytest.fixture
+def vaeiaf(kfp, cluster_file, capsys):
+    """Runs a command: its exit code, what it printed, and what it complained of."""
+
+    def run(command, *arguments):
+        code = main([command, "--cluster", str(cluster_file), "--host", kfp.host, *arguments])
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return code, printed.out, printed.err
+
+    return run
+
+
+def compile_to(path, cluster):
+    """A package as KFP's compiler would make it, as far as the server looks into it."""
+    parameters = {
+        field.name: {"parameterType": KINDS[field.type], "isOptional": True} for field in dataclasses.fields(Parameters)
+    }
+    tasks = {name: {"componentRef": {"name": f"comp-{name}"}, "taskInfo": {"name": name}} for name in NODES}
+    spec = {
+        "pipelineInfo": {"name": "vaeiaf"},
+        "schemaVersion": "2.1.0",
+        "root": {"dag": {"tasks": tasks}, "inputDefinitions": {"parameters": parameters}},
+        "deploymentSpec": {"image": cluster.image},
+    }
+    with open(path, "w") as file:
+        yaml.safe_dump_all([spec, {"platforms": {"kubernetes": {}}}], file)
