@@ -47,8 +47,8 @@ LOCK = $(UV) pip compile --generate-hashes --upgrade --quiet --no-header --no-em
 lock: $(SETUP)  ## renew requirements.lock, kubeflow/gpu.lock and kubeflow/tpu.lock from pyproject.toml
 	@$(LOCK) --universal --group build --group test --group lint --group types \
 		--output-file requirements.lock pyproject.toml
-	@$(LOCK) --python-platform $(IMAGE_PLATFORM) --group gpu --constraint requirements.lock \
-		| awk '/^[^ ]/ {cuda = /^nvidia-/} cuda' > kubeflow/gpu.lock
+	@pins=$$($(LOCK) --python-platform $(IMAGE_PLATFORM) --group gpu --constraint requirements.lock) && \
+		printf '%s\n' "$$pins" | awk '/^[^ ]/ {cuda = /^nvidia-/} cuda' > kubeflow/gpu.lock
 	@$(LOCK) --python-platform $(IMAGE_PLATFORM) --group tpu --output-file kubeflow/tpu.lock
 
 image:  ## build the container image vaeiaf:VERSION; GPU=1 or TPU=1 builds VERSION-gpu or VERSION-tpu

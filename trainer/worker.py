@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 
-from trainer.errors import ReportedError
+from trainer.errors import ReportedError, UserError
 from trainer.interrupt import interruptible
 from trainer.launch import follow_parent
 
@@ -19,10 +19,12 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(stream=sys.stdout, format="%(message)s")  # which the launcher shows
     logging.getLogger("trainer").setLevel(logging.INFO)
     try:
+        if len(arguments) != 1:
+            raise UserError(f"expected one argument, the folder of the workers' job, got {len(arguments)}")
         with interruptible():
             from trainer.job import run_worker
 
-            run_worker(*arguments)
+            run_worker(arguments[0])
     except ReportedError as error:
         print(f"trainer: {error}", file=sys.stderr)
         return error.exit_code

@@ -1,0 +1,169 @@
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from kubeflow.cluster import load_cluster
+
+MANIFESTS = pathlib.Path(__file__).parents[2] / "kubeflow" / "manifests"
+CLUSTER = load_cluster(str(MANIFESTS.parent / "cluster.yaml"))
+VERSIONS = ("1.28", "1.37")  # of Kubernetes
+LAUNCHER = {  # of kubeflow.worker_pods, as (group, resource)
+    ("batch", "jobs"): {"create", "get", "delete"},
+    ("", "services"): {"create", "get", "delete"},
+    ("", "pods"): {"get", "list", "watch"},
+    ("", "pods/log"): {"get"},
+}
+
+
+def kustomization(folder):
+    return yaml.safe_load((MANIFESTS / folder / "kustomization.yaml").read_text())
+
+
+OBJECTS = [
+    part
+    for name in kustomization("base")["resources"]
+    for part in yaml.safe_load_all((MANIFESTS / "base" / name).read_text())
+]
+BY_NAME = {(part["kind"], part["metadata"]["name"]): part for part in OBJECTS}
+TEMPLATES = {
+    part["metadata"]["name"]: part["spec"]["template"] for part in OBJECTS if "template" in part.get("spec", {})
+}
+
+
+def identity(part):
+    return f"{part['kind']}/{part['metadata']['name']}"
+
+
+def environment(container):
+    return {entry["name"]: entry.get("value") for entry in container["env"]}
+
+
+def test_every_file_of_the_base_is_a_resource_of_it():
+    files = {path.name for path in (MANIFESTS / "base").iterdir()} - {"kustomization.yaml"}
+    assert files == set(kustomization("base")["resources"])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("part", OBJECTS, ids=identity)
+def test_kubernetes_knows_every_field(part, version):
+    kubernetes_validate.validate(part, version, strict=True)
+
+
+def test_the_validation_can_fail():
+    part = BY_NAME["Service", "vaeiaf-mlmd"]
+    with pytest.raises(kubernetes_validate.ValidationError, match="prots"):
+        kubernetes_validate.validate({**part, "spec": {**part["spec"], "prots": []}}, VERSIONS[0], strict=True)
+
+
+def test_the_role_has_what_the_launcher_does_and_no_more():
+    rules = BY_NAME["Role", "vaeiaf-launcher"]["rules"]
+    granted = {
+        (group, resource): set(rule["verbs"])
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert granted == LAUNCHER
+    binding = BY_NAME["RoleBinding", "vaeiaf-launcher"]
+    assert binding["roleRef"]["name"] == "vaeiaf-launcher"
+    assert {subject["name"] for subject in binding["subjects"]} == {"default-editor", "pipeline-runner"}
+
+
+def test_the_volume_is_the_one_that_runs_mount():
+    assert BY_NAME["PersistentVolumeClaim", CLUSTER.volume.claim]["spec"]["accessModes"] == ["ReadWriteMany"]
+    for name in ("vaeiaf-volume", "vaeiaf-serving"):
+        pod = TEMPLATES[name]["spec"]
+        assert [volume["persistentVolumeClaim"]["claimName"] for volume in pod["volumes"]] == [CLUSTER.volume.claim]
+        assert [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]] == [CLUSTER.volume.path]
+
+
+def test_the_volume_is_made_the_image_s_user_s():
+    (command,) = TEMPLATES["vaeiaf-volume"]["spec"]["containers"][0]["command"][2:]
+    owner, path = re.match(r"chown (\S+) (\S+);", command).groups()
+    assert f"USER {owner}\n" in (MANIFESTS.parent / "Dockerfile").read_text()
+    assert path == CLUSTER.volume.path
+
+
+def test_the_database_is_the_one_that_runs_look_for():
+    database = CLUSTER.database
+    assert BY_NAME["Service", database.host]["spec"]["ports"][0]["port"] == database.port
+    (container,) = TEMPLATES[database.host]["spec"]["containers"]
+    assert environment(container)["MARIADB_DATABASE"] == database.name
+    assert environment(container)["MARIADB_USER"] == database.user
+    (password,) = (entry["valueFrom"]["secretKeyRef"] for entry in container["env"] if "valueFrom" in entry)
+    assert password == {"name": database.secret, "key": "password"}
+    (generator,) = kustomization("example")["secretGenerator"]
+    assert generator["name"] == database.secret
+    assert kustomization("example")["generatorOptions"]["disableNameSuffixHash"]
+
+
+def test_no_password_is_in_the_manifests():
+    assert "Secret" not in {part["kind"] for part in OBJECTS}
+    assert kustomization("example")["secretGenerator"][0].keys() == {"name", "envs"}
+
+
+def test_serving_watches_the_folder_of_pushed_models_and_cannot_write():
+    pod = TEMPLATES["vaeiaf-serving"]["spec"]
+    assert f"--model_base_path={CLUSTER.volume.path}/pushed/vaeiaf-cifar10" in pod["containers"][0]["args"]
+    assert pod["containers"][0]["volumeMounts"][0]["readOnly"]
+
+
+@pytest.mark.parametrize("part", [part for part in OBJECTS if part["kind"] == "Service"], ids=identity)
+def test_a_service_finds_the_pods_of_its_name_and_their_ports(part):
+    name = part["metadata"]["name"]
+    assert part["spec"]["selector"].items() <= TEMPLATES[name]["metadata"]["labels"].items()
+    ports = {port["name"] for port in TEMPLATES[name]["spec"]["containers"][0]["ports"]}
+    assert {port["targetPort"] for port in part["spec"]["ports"]} <= ports
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_pod_has_no_rights_that_it_does_not_need(name):
+    pod = TEMPLATES[name]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    for container in pod["containers"]:
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+    assert name == "vaeiaf-volume" or pod["securityContext"]["runAsNonRoot"] is True
+
+
+def test_the_example_is_of_the_same_namespace_and_image_as_cluster_yaml():
+    example = kustomization("example")
+    (transformer,) = map(yaml.safe_load, example["transformers"])
+    assert transformer["metadata"]["namespace"] == CLUSTER.namespace
+    (image,) = example["images"]
+    assert f"{image['newName']}:{image['newTag']}" == CLUSTER.image
+    images = {container["image"] for template in TEMPLATES.values() for container in template["spec"]["containers"]}
+    assert CLUSTER.image in images
+
+
+def kubectl_kustomize(folder):
+    """Objects that `kubectl kustomize` makes of the folder; skips without a kubectl that can."""
+    kubectl = shutil.which("kubectl")
+    if not kubectl:
+        pytest.skip("NOT CHECKED by `kubectl kustomize`: there is no kubectl")
+    known = json.loads(subprocess.check_output([kubectl, "version", "--client", "--output", "json"]))
+    version = known.get("kustomizeVersion", "v0").lstrip("v")
+    if int(version.split(".")[0]) < 5:
+        pytest.skip("NOT CHECKED by `kubectl kustomize`: kubectl is older than 1.27")
+    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def test_kubectl_makes_of_the_example_what_is_meant(tmp_path):
+    shutil.copytree(MANIFESTS, tmp_path / "manifests")
+    (tmp_path / "manifests/example/password.env").write_text("password=secret\n")
+    made = kubectl_kustomize(tmp_path / "manifests/example")
+    for part in made:
+        kubernetes_validate.validate(part, VERSIONS[1], strict=True)
+        assert part["metadata"]["namespace"] == CLUSTER.namespace
+    assert {(part["kind"], part["metadata"]["name"]) for part in made} == {*BY_NAME, ("Secret", "vaeiaf-mlmd")}
+    # the API refuses a service account without a namespace
+    (binding,) = (part for part in made if part["kind"] == "RoleBinding")
+    assert {subject["namespace"] for subject in binding["subjects"]} == {CLUSTER.namespace}
