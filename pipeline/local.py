@@ -64,5 +64,5 @@ def launch_node(
     with metadata.Metadata(connection) as handle:
         (record,) = handle.store.get_executions_by_id([execution.execution_id])
     if not execution_lib.is_execution_successful(record):
-        raise IncompleteRunError(f"{name} did not finish")
+        raise IncompleteRunError(f"{name} did not finish: its inputs are not there, or its log says why")
     return record.last_known_state == mlmd.Execution.CACHED

@@ -10,6 +10,7 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.types import Artifact, artifact_utils
 
 from components.verdict import Verdict, read_verdict
+from trainer.errors import ReportedError
 
 
 class Outcome(NamedTuple):
@@ -22,7 +23,7 @@ class Outcome(NamedTuple):
     trained: bool  # False: the model came from the cache
 
 
-class IncompleteRunError(Exception):
+class IncompleteRunError(ReportedError):
     """A component of the run did not finish, though nothing was raised."""
 
 
@@ -79,7 +80,7 @@ def artifacts_of(store: MetadataStore, execution: mlmd.Execution, kind: mlmd.Eve
         if event.type == kind:
             (artifact,) = store.get_artifacts_by_id([event.artifact_id])
             (artifact_type,) = store.get_artifact_types_by_id([artifact.type_id])
-            found.setdefault(event.path.steps[0].key, []).append(
-                artifact_utils.deserialize_artifact(artifact_type, artifact)
-            )
+            # An artifact under two keys, as a model that is its own baseline, is one event: key, index, key, index.
+            for key in (step.key for step in event.path.steps if step.HasField("key")):
+                found.setdefault(key, []).append(artifact_utils.deserialize_artifact(artifact_type, artifact))
     return found

@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):  # of a client that has left
             super().handle()
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         self._answer()
 
     do_POST = do_DELETE = do_GET  # noqa: N815
@@ -187,7 +187,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         text = json.dumps(value).encode()
         self.send_response(code)
-        for name, header in {"Content-Length": len(text), "Content-Type": "application/json", **(headers or {})}.items():
+        for name, header in {
+            "Content-Length": len(text),
+            "Content-Type": "application/json",
+            **(headers or {}),
+        }.items():
             self.send_header(name, str(header))
         self.end_headers()
         self.wfile.write(text)
