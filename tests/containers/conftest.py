@@ -70,6 +70,7 @@ def database(engine, network):
         name=f"{network}-mlmd",
         environment={"MLMD_PASSWORD": PASSWORD},
     )
+    container.reload()
     yield container
     container.remove(force=True)
 
@@ -97,12 +98,23 @@ def cluster(database):
 
 
 @pytest.fixture(scope="session")
-def run(engine, cluster, network, volume, tmp_path_factory):
-    """Runs the compiled pipeline on KFP's local Docker runner with these parameters."""
-    package = tmp_path_factory.mktemp("package") / "vaeiaf.yaml"
-    compile_to(str(package), cluster)
+def password():
+    return PASSWORD
 
-    def start(environment=None, **parameters):
+
+@pytest.fixture(scope="session")
+def package(cluster, tmp_path_factory):
+    """The compiled pipeline."""
+    path = tmp_path_factory.mktemp("package") / "vaeiaf.yaml"
+    compile_to(str(path), cluster)
+    return path
+
+
+@pytest.fixture(scope="session")
+def run(package, network, volume, tmp_path_factory):
+    """Runs it on KFP's local Docker runner with these parameters."""
+
+    def start(environment=None, logs=True, **parameters):
         outputs = tmp_path_factory.mktemp("outputs")
         outputs.chmod(0o777)
         pipeline = components.load_component_from_file(str(package))
@@ -123,8 +135,10 @@ def run(engine, cluster, network, volume, tmp_path_factory):
             failed = str(error)
         finally:
             os.umask(before)
+        if not logs:  # it stopped before there was a log of a run
+            return Run(failed, console.getvalue(), outputs, "")
         (folder,) = outputs.iterdir()
-        (run_id,) = set(re.findall(r"^\s*Run (\S+), node", console.getvalue(), flags=re.M))
+        (run_id,) = set(re.findall(r"^ *Run (\S+), node", console.getvalue(), flags=re.MULTILINE))
         return Run(failed, console.getvalue(), folder, run_id)
 
     return start

@@ -4,6 +4,6 @@ mariadb-install-db --user=mysql --datadir=/data --skip-test-db >/dev/null
 cat > /first.sql <<SQL
 CREATE DATABASE vaeiaf;
 CREATE USER vaeiaf@'%' IDENTIFIED BY '$MLMD_PASSWORD';
-GRANT ALL ON vaeiaf.* TO vaeiaf@'%';
+GRANT ALL ON \`vaeiaf%\`.* TO vaeiaf@'%';
 SQL
 exec mariadbd --no-defaults --user=mysql --datadir=/data --socket=/data/socket --bind-address=0.0.0.0 --init-file=/first.sql

@@ -1,0 +1,190 @@
+"""The compiled pipeline in real containers, against a real database, on KFP's local Docker runner.
+
+The tests of a run build on the runs before them, as the runs of a schedule do.
+"""
+
+import concurrent.futures
+import json
+import re
+
+import docker
+import pytest
+import yaml
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+from containers.docker_kubelet import DockerKubelet
+from kube_emulator import Emulator
+
+SMALL = {"dataset": "photo_patches", "preset": "smoke", "epochs": 2}
+NODES = [
+    "ImageExampleGen",
+    "StatisticsGen",
+    "Schema",
+    "StrictExampleValidator",
+    "Transform",
+    "LastBlessedModel",
+    "UnitsCheck",
+    "Trainer",
+    "Evaluator",
+    "AtomicPusher",
+    "Report",
+]
+
+
+@pytest.fixture(scope="module")
+def first(run):
+    return run(**SMALL)
+
+
+@pytest.fixture
+def store(database, password):
+    """ML Metadata, asked from outside."""
+    (network,) = database.attrs["NetworkSettings"]["Networks"].values()
+    return MetadataStore(
+        mlmd.ConnectionConfig(
+            mysql=mlmd.MySQLDatabaseConfig(
+                host=network["IPAddress"], port=3306, database="vaeiaf", user="vaeiaf", password=password
+            )
+        )
+    )
+
+
+def versions(volume):
+    return sorted(int(path.name) for path in (volume / "pushed/vaeiaf-photo-patches").iterdir())
+
+
+def executions(store, run):
+    """State and node of every execution of a run."""
+    context = store.get_context_by_type_and_name("pipeline_run", run.id)
+    return {node_of(store, execution): execution for execution in store.get_executions_by_context(context.id)}
+
+
+def node_of(store, execution):
+    (node,) = (context for context in store.get_contexts_by_execution(execution.id) if context.type == "node")
+    return node.name.split(".")[-1]
+
+
+def artifacts(store, execution, kind):
+    events = store.get_events_by_execution_ids([execution.id])
+    return {event.artifact_id for event in events if event.type == kind}
+
+
+def test_two_runs_at_once_do_not_disturb_each_other(engine, cluster, database, package, network, volume, password):
+    """On a database that neither has seen: both make its tables and its types."""
+    (volume / "two").mkdir()
+    (volume / "two").chmod(0o777)
+    told = cluster.to_dict()
+    told["volume"]["path"] += "/two"
+    told["database"]["name"] = "vaeiaf_two"
+    ir = next(yaml.safe_load_all(package.read_text()))
+
+    def nodes(run_id):
+        for task in ("image-example-gen", "statistics-gen", "schema", "strict-example-validator", "transform"):
+            container = ir["deploymentSpec"]["executors"][f"exec-{task}"]["container"]
+            arguments = list(container["args"])
+            arguments[arguments.index("--cluster") + 1] = json.dumps(told)
+            values = {"inputs": {"parameterValues": {**SMALL, "run_id": run_id}}, "outputs": {"outputFile": "/tmp/o"}}
+            arguments[arguments.index("--executor-input") + 1] = json.dumps(values)
+            yield engine.containers.run(
+                container["image"],
+                container["command"] + arguments,
+                network=network,
+                environment={"MLMD_PASSWORD": password},
+                mounts=[docker.types.Mount(cluster.volume.path, str(volume), type="bind")],
+                remove=True,
+            )
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for console in pool.map(lambda run_id: list(nodes(run_id)), ["one", "other"]):
+            assert all(b" s\n" in text or b"cached" in text for text in console)
+
+
+def test_the_first_run_pushes_a_model_and_shows_it(first, volume, store):
+    assert not first.failed
+    (version,) = versions(volume)
+    assert (volume / f"pushed/vaeiaf-photo-patches/{version}/saved_model.pb").exists()
+    assert re.search(rf"PUSHED to \S+/pushed/vaeiaf-photo-patches/{version}\b", first.node("Verdict"))
+    assert "epoch 2/2" in first.node("Trainer")
+    found = executions(store, first)
+    assert set(found) == set(NODES)
+    assert {execution.last_known_state for execution in found.values()} == {mlmd.Execution.COMPLETE}
+    (blessing,) = store.get_artifacts_by_id(
+        artifacts(store, found["Evaluator"], mlmd.Event.OUTPUT)
+        & artifacts(store, found["AtomicPusher"], mlmd.Event.INPUT)
+    )
+    assert blessing.custom_properties["blessed"].int_value == 1
+
+
+def test_the_lineage_leads_from_the_pushed_model_to_the_images(first, store):
+    found = executions(store, first)
+    made = {node: artifacts(store, execution, mlmd.Event.OUTPUT) for node, execution in found.items()}
+    taken = {node: artifacts(store, execution, mlmd.Event.INPUT) for node, execution in found.items()}
+    for before, after in (
+        ("ImageExampleGen", "Transform"),
+        ("Transform", "Trainer"),
+        ("Trainer", "Evaluator"),
+        ("Trainer", "AtomicPusher"),
+        ("AtomicPusher", "Report"),
+    ):
+        assert made[before] & taken[after], (before, after)
+
+
+def test_the_ui_gets_pages_and_numbers(first):
+    for task in ("trainer", "evaluator", "atomic-pusher"):
+        page = (first.outputs / task / "html").read_text()
+        assert page.lstrip().lower().startswith("<!doctype html>")
+        assert "<script" not in page
+    written = json.loads((first.outputs / "evaluator/executor_output.json").read_text())
+    (metrics,) = written["artifacts"]["metrics"]["artifacts"]
+    elbo = re.search(r"Test-set ELBO (-[\d.]+) nats", first.node("Verdict")).group(1)
+    assert metrics["metadata"]["elbo_nats_per_image"] == pytest.approx(float(elbo), abs=0.01)
+
+
+def test_the_next_run_takes_from_the_first_what_has_not_changed(run, first, store, volume):
+    again = run(**SMALL)
+    assert not again.failed
+    states = {node: execution.last_known_state for node, execution in executions(store, again).items()}
+    assert {node for node, state in states.items() if state == mlmd.Execution.COMPLETE} <= {
+        *("Schema", "LastBlessedModel", "UnitsCheck", "Evaluator", "AtomicPusher", "Report")
+    }
+    assert "UNCHANGED" in again.node("Verdict")
+    assert len(versions(volume)) == 1
+
+
+def test_a_bound_that_refuses_fails_the_verdict_and_says_why(run, first, volume):
+    refused = run(**SMALL, min_elbo="-100")
+    assert "verdict" in refused.failed
+    assert re.search(r"REFUSED: its test-set ELBO -[\d.]+ is below the bound -100.00 nats", refused.node("Verdict"))
+    for task in ("evaluator", "atomic-pusher"):
+        assert "-100.00" in (refused.outputs / task / "html").read_text()
+    assert len(versions(volume)) == 1
+
+
+def test_a_parameter_that_cannot_be_stops_the_first_node(run):
+    stopped = run(**{**SMALL, "preset": "best"}, logs=False)
+    assert stopped.failed
+    assert "vaeiaf: run parameter preset: expected one of" in stopped.console
+    assert "Traceback" not in stopped.console
+
+
+def test_the_trainer_trains_over_two_containers(run, first, engine, network, volume, cluster, store):
+    kubelet = DockerKubelet(engine, network, {cluster.volume.claim: volume})
+    emulator = Emulator(kubelet, namespace=cluster.namespace, host="0.0.0.0")
+    emulator.start()
+    try:
+        (pool,) = engine.networks.list(names=[network])[0].attrs["IPAM"]["Config"]
+        emulator.write_kubeconfig(volume / "kubeconfig", f"http://{pool['Gateway']}:{emulator.url.rsplit(':', 1)[1]}")
+        (volume / "kubeconfig").chmod(0o644)
+        trained = run(
+            **{**SMALL, "seed": 1}, workers=2, environment={"KUBECONFIG": f"{cluster.volume.path}/kubeconfig"}
+        )
+    finally:
+        emulator.stop()
+    assert not trained.failed
+    assert len(kubelet.containers) == 2
+    assert "epoch 2/2" in trained.node("Trainer")
+    assert executions(store, trained)["Trainer"].last_known_state == mlmd.Execution.COMPLETE
+    assert not emulator.state.list("Job")
+    assert not emulator.state.list("Pod")
+    assert not emulator.state.list("Service")
