@@ -39,18 +39,20 @@ class PodLog:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            last = self._ended.is_set()  # a stream that starts after the end has all
+            last = self._ended.is_set()  # a stream that starts after the end, and does not break off, has all
             try:
                 self._stream()
+                if last:
+                    return
             except ReportedError as error:
                 if not isinstance(error, ApiError) or error.status not in (400, 404):  # not yet, or no longer, there
                     log.warning("the chief's log cannot be shown: %s", error)
                     return
+                if last:
+                    return
             except TroubleError:
                 pass
-            if last:
-                return
-            self._ended.wait(PAUSE_SECONDS)
+            (self._stopped if last else self._ended).wait(PAUSE_SECONDS)
 
     def _stream(self) -> None:
         since = int(time.monotonic() - self._heard) + OVERLAP_SECONDS if self._of_newest else None

@@ -94,6 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.emulator.requests.append(request)
         self.fault = self.emulator.fault_of(request)
         kind = self.fault and self.fault.kind
+        self.left = self.fault.lines if self.fault else 0  # until a stream is cut
         if kind == "drop":
             self.close_connection = True
         elif kind == "hang":
@@ -187,7 +188,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         text = json.dumps(value).encode()
         self.send_response(code)
-        for name, header in {"Content-Length": len(text), "Content-Type": "application/json", **(headers or {})}.items():
+        for name, header in {
+            "Content-Length": len(text),
+            "Content-Type": "application/json",
+            **(headers or {}),
+        }.items():
             self.send_header(name, str(header))
         self.end_headers()
         self.wfile.write(text)
@@ -202,9 +207,8 @@ class _Handler(BaseHTTPRequestHandler):
         """False if the stream breaks off here, in the middle of the line."""
         chunk = text.encode() + b"\n"
         cut = self.fault and self.fault.kind == "cut"
-        broken = cut and self.fault.lines == 0
-        if cut:
-            self.fault.lines -= 1
+        broken = cut and self.left == 0
+        self.left -= 1
         if broken:
             chunk = chunk[: len(chunk) // 2]
             self.close_connection = True

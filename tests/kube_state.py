@@ -212,7 +212,9 @@ class PodRun:
             if "value" in variable:
                 value = re.sub(r"\$\((\w+)\)", lambda match: found.get(match[1], match[0]), variable["value"])
             else:
-                key = re.fullmatch(r"metadata\.annotations\['(.*)'\]", variable["valueFrom"]["fieldRef"]["fieldPath"])[1]
+                key = re.fullmatch(r"metadata\.annotations\['(.*)'\]", variable["valueFrom"]["fieldRef"]["fieldPath"])[
+                    1
+                ]
                 value = self.pod["metadata"]["annotations"][key]
             found[variable["name"]] = value
         return found
