@@ -17,7 +17,7 @@ class Fault:
     """Comes in place of an answer, `times` times, to requests whose "VERB path" matches `pattern`.
 
     kind: a status; `drop`, a closed connection before or `late` after the request took effect; `hang`, no answer;
-    `cut`, a stream that breaks off after `lines` lines; `expire`, a watch that says that it knows no more so old a state.
+    `cut`, a stream that breaks off after `lines` lines; `expire`, a watch to which the state is too old.
     """
 
     def __init__(self, pattern, kind, times=1, headers=None, lines=0):
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):  # of a client that has left
             super().handle()
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         self._answer()
 
     do_POST = do_DELETE = do_GET  # noqa: N815
@@ -143,7 +143,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._end()
         while time.monotonic() < end and not self.emulator.stopped.is_set():
             with state.changed:
-                state.changed.wait_for(lambda: state.version > sent or self.emulator.stopped.is_set(), 0.5)
+                while state.version == sent and not self.emulator.stopped.is_set() and time.monotonic() < end:
+                    state.changed.wait(0.5)
                 events = [(event, pod) for version, event, pod in state.events if version > sent]
                 sent = state.version
             for event, pod in events:
@@ -172,9 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
             if last:
                 break
             with state.changed:
-                state.changed.wait_for(
-                    lambda: len(run.lines) > sent or run.has_ended() or self.emulator.stopped.is_set(), 0.5
-                )
+                while len(run.lines) == sent and not run.has_ended() and not self.emulator.stopped.is_set():
+                    state.changed.wait(0.5)
         return self._end()
 
     def _status(self, code, message, headers=None):

@@ -8,10 +8,10 @@ import threading
 import time
 
 import pytest
-from kube_emulator import Emulator
-from kube_state import ScriptedKubelet
 from kubernetes import client
 
+from kube_emulator import Emulator
+from kube_state import ScriptedKubelet
 from kubeflow import kube_api, pod_log, pod_watch, worker_pods, worker_set
 from kubeflow.cluster import Cluster, Volume, Workers
 from kubeflow.kube_api import ApiError
@@ -214,14 +214,14 @@ def test_a_worker_that_is_lost_too_often_is_shown_with_the_end_of_its_log(world)
 
 @pytest.mark.parametrize("bad", [0, 1])
 def test_a_users_mistake_is_told_in_the_workers_words_and_not_tried_again(world, bad):
-    with pytest.raises(UserError, match="^what is wrong$"):
+    with pytest.raises(UserError, match=r"^what is wrong$"):
         world.launch(fails(bad, 2))
     assert world.jobs == 1
 
 
 def test_the_last_words_are_known_without_the_log(world):
     world.kube.fail("get pods/log", 500, times=999)
-    with pytest.raises(UserError, match="^from the status$"):
+    with pytest.raises(UserError, match=r"^from the status$"):
         world.launch(fails(1, 2, message="trainer: from the status\nand more"))
 
 
@@ -254,7 +254,7 @@ def test_of_several_that_end_together_the_one_that_is_no_consequence_is_named(wo
 
 def test_a_worker_that_the_failed_job_deletes_takes_no_blame(world):
     world.set(restarts=0)
-    with pytest.raises(WorkerError, match="worker 0 of 2 .* ended with exit code 1"):
+    with pytest.raises(WorkerError, match=r"worker 0 of 2 .* ended with exit code 1"):
         world.launch(fails(0, 1))
 
 
@@ -302,7 +302,7 @@ def test_pods_that_are_not_made_are_missed(world, monkeypatch):
 
 def test_a_training_that_takes_too_long_is_ended(world):
     world.set(deadline_seconds=1)
-    with pytest.raises(WorkerError, match="did not end within 1 s, workers.deadline_seconds"):
+    with pytest.raises(WorkerError, match=r"did not end within 1 s, workers\.deadline_seconds"):
         world.launch(forever)
     assert world.jobs == 1
 
@@ -312,7 +312,7 @@ def test_the_deadline_of_a_job_is_no_lost_worker(world, monkeypatch):
     world.set(deadline_seconds=1)
     monkeypatch.setattr(worker_pods.time, "monotonic", lambda real=time.monotonic: real() + 100)  # ours is later
     monkeypatch.setattr(worker_set.time, "monotonic", time.monotonic)
-    with pytest.raises(WorkerError, match="did not end within 1 s, workers.deadline_seconds"):
+    with pytest.raises(WorkerError, match=r"did not end within 1 s, workers\.deadline_seconds"):
         world.launch(forever)
     assert world.jobs == 1
 
