@@ -1,7 +1,7 @@
 """The few calls of the Kubernetes API that a launcher of pods makes, and how they outlast the API's bad minutes.
 
-Its service account needs, in the namespace of the run: create, get and delete `jobs.batch`; create and delete `services`;
-get, list and watch `pods`; get `pods/log`.
+Its service account needs, in the namespace of the run: create, get and delete `jobs.batch`; create and delete
+`services`; get, list and watch `pods`; get `pods/log`.
 """
 
 import contextlib
@@ -18,7 +18,6 @@ from trainer.errors import InterruptError, ReportedError, UserError
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 300.0  # with an API that does not answer, or only with errors that pass
 PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 15.0  # between tries
 CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0  # of a request; a launcher that is told to stop has 30 s for all it does
 STREAM_SECONDS = 30  # of silence, after which a stream is opened anew
@@ -68,17 +67,15 @@ def connect() -> Any:
 class Api:
     """The API of one namespace.
 
-    Every call but the streams is repeated for `patience` seconds while it meets trouble. A signal in the list `signals`
-    ends that.
+    Every call but those for logs and streams is repeated for `patience` seconds while it meets trouble. A signal in the
+    list `signals` ends that.
 
     Raises:
       ApiError: the API refuses, or does not get well in time.
       InterruptError: a signal came.
     """
 
-    def __init__(
-        self, client: Any, namespace: str, signals: Sequence[int] = (), patience: float = PATIENCE_SECONDS
-    ) -> None:
+    def __init__(self, client: Any, namespace: str, patience: float, signals: Sequence[int] = ()) -> None:
         self.client, self.namespace = client, namespace
         self._signals, self._patience = signals, patience
 
@@ -170,7 +167,7 @@ class Api:
         name: str = "",
         query: Object | None = None,
         body: Object | None = None,
-        seconds: float = READ_SECONDS,
+        seconds: float | None = None,
     ) -> Any:
         """One try: the response, whose body is still to be read."""
         from kubernetes.client import ApiException
@@ -189,7 +186,7 @@ class Api:
                     auth_settings=["BearerToken"],
                     _preload_content=False,
                     _return_http_data_only=True,
-                    _request_timeout=(CONNECT_SECONDS, seconds),
+                    _request_timeout=(CONNECT_SECONDS, seconds or READ_SECONDS),
                 )
         except ApiException as error:
             raise self._refusal(verb, _resource(kind, name), error) from error

@@ -1,6 +1,7 @@
 """The log of a pod, passed on line by line while it runs."""
 
 import logging
+import re
 import threading
 import time
 
@@ -10,12 +11,15 @@ from trainer.launch import LINE_BYTES
 
 log = logging.getLogger(__name__)
 
+# What native libraries say on standard error: progress and warnings of TensorFlow, for who looks at the pod itself.
+NATIVE = re.compile(rb"[IWE]\d{4} [\d:.]+ +\d+ |\d{4}-\d\d-\d\d [\d:.]+: [IWE] |WARNING: All log messages before absl")
+
 PAUSE_SECONDS = 1.0  # between two streams
 OVERLAP_SECONDS = 60  # of what a new stream repeats, because clocks differ; each line is passed on once
 
 
 class PodLog:
-    """Passes on the log of `pod` in a thread, from its first line on, over as many streams as it takes."""
+    """Passes on the log of `pod`, from its first line on, in a thread, over as many streams as it takes."""
 
     def __init__(self, api: Api, pod: str) -> None:
         self._api, self._pod = api, pod
@@ -39,18 +43,20 @@ class PodLog:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            last = self._ended.is_set()  # a stream that starts after the end has all
+            last = self._ended.is_set()  # a stream that starts after the end, and does not break off, has all
             try:
                 self._stream()
+                if last:
+                    return
             except ReportedError as error:
                 if not isinstance(error, ApiError) or error.status not in (400, 404):  # not yet, or no longer, there
                     log.warning("the chief's log cannot be shown: %s", error)
                     return
+                if last:
+                    return
             except TroubleError:
                 pass
-            if last:
-                return
-            self._ended.wait(PAUSE_SECONDS)
+            (self._stopped if last else self._ended).wait(PAUSE_SECONDS)
 
     def _stream(self) -> None:
         since = int(time.monotonic() - self._heard) + OVERLAP_SECONDS if self._of_newest else None
@@ -66,7 +72,8 @@ class PodLog:
             self._of_newest = self._of_newest + 1 if moment == self._newest else 1
             of_newest = self._of_newest
             self._newest, self._heard = moment, time.monotonic()
-            log.info("%s", text[:LINE_BYTES].decode(errors="replace"))
+            if not NATIVE.match(text):
+                log.info("%s", text[:LINE_BYTES].decode(errors="replace"))
 
 
 def _moment(stamp: str) -> tuple[str, str]:

@@ -139,7 +139,6 @@ def _environment(cluster: Cluster, name: str, workers: int) -> list[Manifest]:
             "name": "TF_CONFIG",
             "value": f'{{"cluster": {addresses}, "task": {{"type": "worker", "index": $({INDEX})}}}}',
         },
-        {"name": "TF_CPP_MIN_LOG_LEVEL", "value": "1"},  # TensorFlow's own progress is nobody's
         {"name": "PYTHONUNBUFFERED", "value": "1"},
     ]
 

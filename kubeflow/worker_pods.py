@@ -27,7 +27,8 @@ from trainer.launch import Launch, WorkerError
 log = logging.getLogger(__name__)
 
 GONE_SECONDS = 1.0  # between looks whether something is gone
-CLEAN_UP_SECONDS = 15.0  # of patience with the API at the end, in a pod that may have been told to stop
+PATIENCE_SECONDS = 300.0  # with an API that does not answer, or only with errors that pass
+CLEAN_UP_SECONDS = 15.0  # the same at the end, in a pod that may have been told to stop
 
 
 def launch_pods(cluster: Cluster, client: Any = None) -> Launch:
@@ -48,7 +49,7 @@ def launch_pods(cluster: Cluster, client: Any = None) -> Launch:
 
     def launch(folder: str, workers: int) -> None:
         with signals_noted() as signals:
-            api = Api(client or connect(), cluster.namespace, signals)
+            api = Api(client or connect(), cluster.namespace, PATIENCE_SECONDS, signals)
             _Training(cluster, api, signals, folder, workers).run()
 
     return launch
@@ -139,7 +140,7 @@ class _Training:
             self._api.pause(GONE_SECONDS)
 
     def _clean_up(self) -> None:
-        api = Api(self._api.client, self._api.namespace, patience=CLEAN_UP_SECONDS)
+        api = Api(self._api.client, self._api.namespace, CLEAN_UP_SECONDS)
         for kind in ("Job", "Service"):
             try:
                 api.delete(kind, self._name, "Background")

@@ -74,9 +74,9 @@ class WorkerSet:
 
     def _done(self) -> bool:
         seen = self._watch.owned_by(self._job["uid"])
+        self._show_chief(seen)
         if len({worker_index(s.pod) for s in seen if has_succeeded(s.pod)}) == self._count:
             return True
-        self._show_chief(seen)
         ends = [end for s in seen if (end := end_of(*s))]
         if ends:
             if self._waited("an end") > SETTLE_SECONDS or all(
@@ -91,7 +91,7 @@ class WorkerSet:
         if time.monotonic() - self._looked < JOB_SECONDS:
             return False
         self._looked = time.monotonic()
-        return self._job_done(ends)
+        return self._job_done(ends) and self._waited("what the pods say") > SETTLE_SECONDS
 
     def _waited(self, what: str) -> float:
         """Seconds since this was asked of `what` for the first time."""

@@ -17,7 +17,7 @@ class Fault:
     """Comes in place of an answer, `times` times, to requests whose "VERB path" matches `pattern`.
 
     kind: a status; `drop`, a closed connection before or `late` after the request took effect; `hang`, no answer;
-    `cut`, a stream that breaks off after `lines` lines; `expire`, a watch that says that it knows no more so old a state.
+    `cut`, a stream that breaks off after `lines` lines; `expire`, a watch to which the state is too old.
     """
 
     def __init__(self, pattern, kind, times=1, headers=None, lines=0):
@@ -94,6 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.emulator.requests.append(request)
         self.fault = self.emulator.fault_of(request)
         kind = self.fault and self.fault.kind
+        self.left = self.fault.lines if self.fault else 0  # until a stream is cut
         if kind == "drop":
             self.close_connection = True
         elif kind == "hang":
@@ -142,7 +143,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._end()
         while time.monotonic() < end and not self.emulator.stopped.is_set():
             with state.changed:
-                state.changed.wait_for(lambda: state.version > sent or self.emulator.stopped.is_set(), 0.5)
+                while state.version == sent and not self.emulator.stopped.is_set() and time.monotonic() < end:
+                    state.changed.wait(0.5)
                 events = [(event, pod) for version, event, pod in state.events if version > sent]
                 sent = state.version
             for event, pod in events:
@@ -171,9 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
             if last:
                 break
             with state.changed:
-                state.changed.wait_for(
-                    lambda: len(run.lines) > sent or run.has_ended() or self.emulator.stopped.is_set(), 0.5
-                )
+                while len(run.lines) == sent and not run.has_ended() and not self.emulator.stopped.is_set():
+                    state.changed.wait(0.5)
         return self._end()
 
     def _status(self, code, message, headers=None):
@@ -206,9 +207,8 @@ class _Handler(BaseHTTPRequestHandler):
         """False if the stream breaks off here, in the middle of the line."""
         chunk = text.encode() + b"\n"
         cut = self.fault and self.fault.kind == "cut"
-        broken = cut and self.fault.lines == 0
-        if cut:
-            self.fault.lines -= 1
+        broken = cut and self.left == 0
+        self.left -= 1
         if broken:
             chunk = chunk[: len(chunk) // 2]
             self.close_connection = True

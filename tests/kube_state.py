@@ -1,4 +1,4 @@
-"""What an emulated Kubernetes knows: Jobs, Services, pods and logs, with the Job controller, and a kubelet to plug in."""
+"""What an emulated Kubernetes knows: Jobs, Services, pods and logs, with the Job controller and a kubelet."""
 
 import copy
 import datetime
