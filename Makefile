@@ -11,7 +11,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION = $(or $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null),unknown)
 FLAVOR = $(if $(GPU),gpu,$(if $(TPU),tpu))
 
-.PHONY: help setup run test bench check format lock image clean
+.PHONY: help setup run test test-containers bench check format lock image clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -27,6 +27,9 @@ run: $(SETUP)  ## the whole pipeline on embedded data, in a few minutes
 
 test: $(SETUP)  ## all tests
 	@$(PYTHON) -m pytest
+
+test-containers: $(SETUP) image  ## the compiled Kubeflow pipeline in containers; needs Docker Engine, and takes about ten minutes
+	@VAEIAF_IMAGE=vaeiaf:$(VERSION) $(PYTHON) -m pytest tests/containers
 
 bench: $(SETUP)  ## measure speed and memory, in about twelve minutes; writes bench.json
 	@$(PYTHON) -m tests.bench --torch-python $(TORCH_PYTHON)

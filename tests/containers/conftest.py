@@ -7,7 +7,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import tomllib
 import uuid
 from typing import NamedTuple
 
@@ -18,9 +17,7 @@ from kfp import components, local
 from kubeflow.cluster import Cluster
 from kubeflow.compile import compile_to
 
-ROOT = pathlib.Path(__file__).parents[2]
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-IMAGE = os.environ.get("VAEIAF_IMAGE", f"vaeiaf:{VERSION}")
+IMAGE = os.environ["VAEIAF_IMAGE"]
 PASSWORD = uuid.uuid4().hex
 MOUNT = "/mnt/vaeiaf"
 DATABASE = "vaeiaf-test-database"  # an image
@@ -32,7 +29,7 @@ class Run(NamedTuple):
     failed: str  # empty if it succeeded, else the runner's words
     console: str  # of all its containers, in order
     outputs: pathlib.Path  # folder of its artifacts of Kubeflow, by task
-    id: str
+    id: str  # empty if it did not come so far
 
     def node(self, name):
         """What the container of this node said."""
@@ -114,7 +111,7 @@ def package(cluster, tmp_path_factory):
 def run(package, network, volume, tmp_path_factory):
     """Runs it on KFP's local Docker runner with these parameters."""
 
-    def start(environment=None, logs=True, **parameters):
+    def start(environment=None, **parameters):
         outputs = tmp_path_factory.mktemp("outputs")
         outputs.chmod(0o777)
         pipeline = components.load_component_from_file(str(package))
@@ -135,11 +132,8 @@ def run(package, network, volume, tmp_path_factory):
             failed = str(error)
         finally:
             os.umask(before)
-        if not logs:  # it stopped before there was a log of a run
-            return Run(failed, console.getvalue(), outputs, "")
-        (folder,) = outputs.iterdir()
-        (run_id,) = set(re.findall(r"^ *Run (\S+), node", console.getvalue(), flags=re.MULTILINE))
-        return Run(failed, console.getvalue(), folder, run_id)
+        run_ids = re.findall(r"^ *Run (\S+), node", console.getvalue(), flags=re.MULTILINE)
+        return Run(failed, console.getvalue(), next(outputs.iterdir(), outputs), run_ids[0] if run_ids else "")
 
     return start
 

@@ -1,0 +1,86 @@
+import dataclasses
+import socket
+import threading
+
+import pytest
+from ml_metadata.metadata_store import MetadataStore
+
+from kubeflow.cluster import Database
+from kubeflow.database import DatabaseError, connection, wait_for
+from trainer.errors import UserError
+
+HERE = Database(host="127.0.0.1", wait_seconds=0)
+
+
+@pytest.fixture
+def password(monkeypatch):
+    monkeypatch.setenv("MLMD_PASSWORD", "a secret word")
+
+
+@pytest.fixture
+def stranger():
+    """The port of a server that says nothing a database would."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            while True:
+                try:
+                    server.accept()[0].close()
+                except OSError:
+                    return
+
+        threading.Thread(target=answer, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_the_first_to_come_makes_the_tables(tmp_path):
+    sqlite = Database(kind="sqlite", wait_seconds=0)
+    config = connection(sqlite, str(tmp_path))
+    wait_for(sqlite, config)
+    assert (tmp_path / "metadata.sqlite").exists()
+    assert MetadataStore(config).get_artifacts() == []
+
+
+@pytest.mark.parametrize("kind", ["mysql", "postgresql"])
+def test_a_server_gets_what_the_cluster_says_and_the_password_of_the_secret(password, kind):
+    database = Database(kind=kind, host="db", port=7, name="lineage", user="me")
+    config = getattr(connection(database, "/"), kind)
+    name = config.database if kind == "mysql" else config.dbname
+    assert (config.host, int(config.port), name, config.user) == ("db", 7, "lineage", "me")
+    assert config.password == "a secret word"
+
+
+@pytest.mark.parametrize("kind", ["mysql", "postgresql"])
+def test_a_server_that_is_not_there_is_named(password, kind):
+    database = dataclasses.replace(HERE, kind=kind, port=9)
+    with pytest.raises(DatabaseError, match=r"127\.0\.0\.1:9 cannot be reached") as error:
+        wait_for(database, connection(database, "/"))
+    assert "a secret word" not in str(error.value)
+    assert error.value.exit_code == 1
+
+
+def test_a_server_that_refuses_is_told_from_one_that_is_not_there(password, stranger):
+    database = dataclasses.replace(HERE, port=stranger)
+    with pytest.raises(DatabaseError, match="answers, but refuses the user vaeiaf or the database vaeiaf"):
+        wait_for(database, connection(database, "/"))
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    sqlite = Database(kind="sqlite", wait_seconds=0)
+    with pytest.raises(DatabaseError, match="see whether its folder is there and can be written"):
+        wait_for(sqlite, connection(sqlite, str(tmp_path / "nothing")))
+
+
+def test_a_database_that_comes_up_late_is_waited_for(tmp_path):
+    folder = tmp_path / "late"
+    threading.Timer(0.5, folder.mkdir).start()
+    sqlite = Database(kind="sqlite", wait_seconds=60)
+    wait_for(sqlite, connection(sqlite, str(folder)))
+    assert (folder / "metadata.sqlite").exists()
+
+
+def test_without_a_password_the_secret_is_named(monkeypatch):
+    monkeypatch.delenv("MLMD_PASSWORD", raising=False)
+    with pytest.raises(UserError, match="expected the database's password in MLMD_PASSWORD, from the secret vaeiaf-m"):
+        connection(Database(), "/")
