@@ -34,11 +34,16 @@ def prepared_builder(dataset: str, data_dirs: list[str], manual_dir: str | None 
             f"unknown data set {dataset!r}: expected photo_patches, cifar10 or another TFDS image "
             f"classification data set of 32x32x3 images, or one prepared in {' or '.join(data_dirs)}"
         )
-    ready = [builder for builder in builders if (builder.data_path / "dataset_info.json").exists()]
+    ready = [builder for builder in builders if _is_ready(builder)]
     builder = ready[0] if ready else builders[-1]
     _check_features(builder)
     if not ready:
-        _prepare(builder, data_dirs, manual_dir)
+        try:
+            _prepare(builder, data_dirs, manual_dir)
+        except OSError:
+            if not _is_ready(builder):
+                raise
+            return prepared_builder(dataset, data_dirs, manual_dir)  # another run was faster
     _check_splits(builder)
     return builder
 
@@ -56,6 +61,10 @@ def _builder(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder | None:
         return None
     except (AssertionError, ValueError) as error:  # a version or configuration that does not exist
         raise UserError(" ".join(str(error).split()).split('}": ')[-1]) from error
+
+
+def _is_ready(builder: tfds.core.DatasetBuilder) -> bool:
+    return (builder.data_path / "dataset_info.json").exists()
 
 
 def _prepare(builder: tfds.core.DatasetBuilder, data_dirs: list[str], manual_dir: str | None) -> None:

@@ -12,6 +12,8 @@ from trainer.errors import ReportedError, UserError
 
 PASSWORD = "MLMD_PASSWORD"  # environment variable, from the secret
 POLL_SECONDS = 2.0
+GREETING_SECONDS = 10.0
+SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # to which PostgreSQL answers; MySQL speaks first
 
 
 class DatabaseError(ReportedError):
@@ -63,6 +65,8 @@ def wait_for(database: Database, config: mlmd.ConnectionConfig) -> None:
     end = time.monotonic() + database.wait_seconds
     while True:
         try:
+            if database.kind != "sqlite":
+                _greet(database)
             MetadataStore(config).get_context_types()
             return
         except Exception as error:
@@ -80,11 +84,24 @@ def _state(database: Database) -> str:
         return "see whether its folder is there and can be written"
     where = f"{database.host}:{database.port}"
     try:
-        socket.create_connection((database.host, database.port), timeout=POLL_SECONDS).close()
+        _greet(database)
     except OSError as error:
-        return f"{where} cannot be reached ({error}), see whether its pod runs and whether cluster.yaml names it right"
+        return f"{where} does not answer ({error}), see whether its pod runs and whether cluster.yaml names it right"
     return (
         f"{where} answers, but refuses the user {database.user} or the database {database.name}; see the password in "
         f"the secret {database.secret}, the user's rights, and, for MySQL, that it is IDENTIFIED WITH "
         "mysql_native_password"
     )
+
+
+def _greet(database: Database) -> None:
+    """Waits for a server's first byte, with a bound: ML Metadata would wait for it for ever.
+
+    Raises:
+      OSError: there is none.
+    """
+    with socket.create_connection((database.host, database.port), timeout=GREETING_SECONDS) as peer:
+        if database.kind == "postgresql":
+            peer.sendall(SSL_REQUEST)
+        if not peer.recv(1):
+            raise ConnectionError("it closes the connection")

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from absl import logging as absl_logging
 
-OWN = ("pipeline", "components", "trainer")
+OWN = ("kubeflow", "pipeline", "components", "trainer")
 
 
 class Story(logging.Handler):

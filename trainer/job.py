@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 from typing import Any
 
 import numpy as np
@@ -49,9 +50,12 @@ def run_job(job: Job, train: ImageSet, test: ImageSet, workers: int, launch: Lau
     """
     if workers == 1:
         return _run(job, train, test, build_strategy(job.strategy))
-    folder = _write(job, train, test)
+    record = os.path.join(job.state, "record")  # a place that does not change when the same job is handed out again
+    folder = _write(dataclasses.replace(job, workdir=record), train, test)
     with storing("what the workers say", folder):
         launch(folder, workers)
+    with storing("the record of the training", job.workdir):
+        shutil.copytree(record, job.workdir, dirs_exist_ok=True)
     model = build(job.config, IMAGE_SIZE)
     tf.train.Checkpoint(model=model).read(os.path.join(folder, WEIGHTS)).assert_consumed()
     return model
@@ -80,8 +84,13 @@ def run_worker(folder: str) -> None:
 
 
 def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
-    """The folder, beside the checkpoints, that is all that workers get: the job, and its images to map into memory."""
+    """The folder, beside the checkpoints, that is all that workers get: the job, and its images to map into memory.
+
+    If the same job is there it stays as it is: workers that outlived their launcher may be at work on it.
+    """
     folder = os.path.join(job.state, "job")
+    if _is_written(folder, job):
+        return folder
     with whole("the job of the workers", folder) as unfinished:
         os.makedirs(unfinished)
         for name, images in (("train", train), ("test", test)):
@@ -90,6 +99,14 @@ def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
         with open(os.path.join(unfinished, JOB), "w") as file:
             json.dump(job.to_dict(), file, indent=1)
     return folder
+
+
+def _is_written(folder: str, job: Job) -> bool:
+    try:
+        with open(os.path.join(folder, JOB)) as file:
+            return json.load(file) == job.to_dict()
+    except (OSError, ValueError):
+        return False
 
 
 def _run(job: Job, train: ImageSet, test: ImageSet, strategy: tf.distribute.Strategy) -> VAE:

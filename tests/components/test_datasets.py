@@ -8,6 +8,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from components.datasets import prepared_builder
+from components.photo_patches import Builder
 from toy_data import FEATURES, rows, write, write_toy
 from trainer.errors import UserError
 
@@ -132,3 +133,17 @@ def test_an_archive_that_is_not_the_original_is_refused_and_nothing_is_left(tmp_
 def test_a_manual_dir_without_the_archive_names_the_file(tmp_path, unreachable):
     with pytest.raises(UserError, match=f"has no {ARCHIVE}"):
         prepared_builder("cifar10", [str(tmp_path / "data")], str(tmp_path))
+
+
+def test_of_two_runs_that_prepare_the_same_data_the_slower_takes_what_the_faster_made(tmp_path, monkeypatch):
+    split_generators, started = Builder._split_generators, []
+
+    def overtaken(self, dl_manager):
+        if not started:
+            started.append(self)
+            prepared_builder("photo_patches", [str(tmp_path)])
+        return split_generators(self, dl_manager)
+
+    monkeypatch.setattr(Builder, "_split_generators", overtaken)
+    assert set(prepared_builder("photo_patches", [str(tmp_path)]).info.splits) == {"train", "test"}
+    assert started

@@ -1,5 +1,7 @@
 import dataclasses
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -18,20 +20,20 @@ def password(monkeypatch):
 
 
 @pytest.fixture
-def stranger():
-    """The port of a server that says nothing a database would."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def answer():
-            while True:
-                try:
-                    server.accept()[0].close()
-                except OSError:
-                    return
-
-        threading.Thread(target=answer, daemon=True).start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
+def full():
+    """The port of a MySQL server that has too many connections. A process: ML Metadata lets no other thread run."""
+    code = """
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+while True:
+    peer = server.accept()[0]
+    peer.sendall(bytes([23, 0, 0, 0, 255, 16, 4]) + b"Too many connections")
+    peer.close()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        yield int(process.stdout.readline())
+        process.kill()
 
 
 def test_the_first_to_come_makes_the_tables(tmp_path):
@@ -54,16 +56,25 @@ def test_a_server_gets_what_the_cluster_says_and_the_password_of_the_secret(pass
 @pytest.mark.parametrize("kind", ["mysql", "postgresql"])
 def test_a_server_that_is_not_there_is_named(password, kind):
     database = dataclasses.replace(HERE, kind=kind, port=9)
-    with pytest.raises(DatabaseError, match=r"127\.0\.0\.1:9 cannot be reached") as error:
+    with pytest.raises(DatabaseError, match=r"127\.0\.0\.1:9 does not answer") as error:
         wait_for(database, connection(database, "/"))
     assert "a secret word" not in str(error.value)
     assert error.value.exit_code == 1
 
 
-def test_a_server_that_refuses_is_told_from_one_that_is_not_there(password, stranger):
-    database = dataclasses.replace(HERE, port=stranger)
+def test_a_server_that_refuses_is_told_from_one_that_is_not_there(password, full):
+    database = dataclasses.replace(HERE, port=full)
     with pytest.raises(DatabaseError, match="answers, but refuses the user vaeiaf or the database vaeiaf"):
         wait_for(database, connection(database, "/"))
+
+
+@pytest.mark.parametrize("kind", ["mysql", "postgresql"])
+def test_a_server_that_says_nothing_is_not_waited_for_for_ever(password, kind, monkeypatch):
+    monkeypatch.setattr("kubeflow.database.GREETING_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        database = dataclasses.replace(HERE, kind=kind, port=silent.getsockname()[1])
+        with pytest.raises(DatabaseError, match=r"does not answer \(timed out\)"):
+            wait_for(database, connection(database, "/"))
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

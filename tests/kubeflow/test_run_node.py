@@ -145,7 +145,7 @@ def test_a_database_that_does_not_answer_is_named_and_may_be_tried_again(node, c
     nowhere = {**cluster, "database": {"kind": "mysql", "host": "127.0.0.1", "port": 9, "wait_seconds": 0}}
     code, console = node("ImageExampleGen", "r", cluster=nowhere)
     assert code == FAILED
-    assert "127.0.0.1:9 cannot be reached" in console
+    assert "127.0.0.1:9 does not answer" in console
 
 
 def test_a_missing_password_names_the_secret(node, cluster, monkeypatch):
