@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from replicas import SETS
 from trainer.config import TrainConfig
+from trainer.images import IMAGE_SIZE
 from trainer.job import Job, run_job
 from trainer.launch import WorkerError
 from trainer.vae import build
@@ -45,7 +46,7 @@ def test_the_record_of_the_workers_comes_to_the_folder_of_the_try_that_ends_well
     def train(folder, workers):
         pathlib.Path(folder).parent.joinpath("record").mkdir()
         pathlib.Path(folder).parent.joinpath("record/history.json").write_text("{}")
-        tf.train.Checkpoint(model=build(CONFIG, (32, 32, 3))).write(os.path.join(folder, "weights"))
+        tf.train.Checkpoint(model=build(CONFIG, IMAGE_SIZE)).write(os.path.join(folder, "weights"))
 
     run_job(Job(CONFIG, str(tmp_path / "work"), str(tmp_path / "state")), *SETS, 2, train)
     assert (tmp_path / "work/history.json").read_text() == "{}"
