@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import pathlib
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -100,6 +103,29 @@ def test_a_run_pushes_the_next_is_cached_and_a_bound_refuses(run, node, volume, 
     code, console = node("AtomicPusher", "run-1")
     assert (code, "was finished by an earlier try" in console) == (PUSHED, True)
     assert node("Report", "run-1")[0] == node("Verdict", "run-1")[0] == PUSHED
+
+
+@pytest.mark.slow
+def test_sigterm_ends_the_trainer_after_a_checkpoint_with_a_code_to_try_again(node, cluster, volume):
+    for name in graph(Cluster.from_dict(cluster)):
+        if name == "Trainer":
+            break
+        node(name, "run-stopped", seed=5)
+    values = {**dataclasses.asdict(Parameters()), **SMALL, "epochs": 500, "seed": 5, "run_id": "run-stopped"}
+    told = {"inputs": {"parameterValues": values}, "outputs": {"outputFile": str(volume / "output.json")}}
+    arguments = ["--node=Trainer", f"--cluster={json.dumps(cluster)}", f"--executor-input={json.dumps(told)}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "kubeflow.run_node", *arguments], stdout=subprocess.PIPE, text=True
+    ) as process:
+        console = ""
+        for line in process.stdout:
+            console += line
+            if "epoch 2/500" in line:
+                process.terminate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "vaeiaf: interrupted by SIGTERM" in console
+    (state,) = (volume / "training/vaeiaf-photo-patches").glob("run-stopped*")
+    assert list(state.glob("step-*"))
 
 
 def test_a_node_whose_predecessors_did_not_run_fails_and_says_so(node):
