@@ -13,7 +13,6 @@ from trainer.errors import ReportedError, UserError
 PASSWORD = "MLMD_PASSWORD"  # environment variable, from the secret
 POLL_SECONDS = 2.0
 GREETING_SECONDS = 10.0
-SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # to which PostgreSQL answers; MySQL speaks first
 
 
 class DatabaseError(ReportedError):
@@ -35,21 +34,11 @@ def connection(database: Database, root: str) -> mlmd.ConnectionConfig:
         )
     if PASSWORD not in os.environ:
         raise UserError(f"expected the database's password in {PASSWORD}, from the secret {database.secret}; got none")
-    if database.kind == "mysql":
-        return mlmd.ConnectionConfig(
-            mysql=mlmd.MySQLDatabaseConfig(
-                host=database.host,
-                port=database.port,
-                database=database.name,
-                user=database.user,
-                password=os.environ[PASSWORD],
-            )
-        )
     return mlmd.ConnectionConfig(
-        postgresql=mlmd.PostgreSQLDatabaseConfig(
+        mysql=mlmd.MySQLDatabaseConfig(
             host=database.host,
-            port=str(database.port),
-            dbname=database.name,
+            port=database.port,
+            database=database.name,
             user=database.user,
             password=os.environ[PASSWORD],
         )
@@ -89,19 +78,16 @@ def _state(database: Database) -> str:
         return f"{where} does not answer ({error}), see whether its pod runs and whether cluster.yaml names it right"
     return (
         f"{where} answers, but refuses the user {database.user} or the database {database.name}; see the password in "
-        f"the secret {database.secret}, the user's rights, and, for MySQL, that it is IDENTIFIED WITH "
-        "mysql_native_password"
+        f"the secret {database.secret}, the user's rights, and that it is IDENTIFIED WITH mysql_native_password"
     )
 
 
 def _greet(database: Database) -> None:
-    """Waits for a server's first byte, with a bound: ML Metadata would wait for it for ever.
+    """Waits for the server's first byte, with a bound: ML Metadata would wait for it for ever.
 
     Raises:
       OSError: there is none.
     """
     with socket.create_connection((database.host, database.port), timeout=GREETING_SECONDS) as peer:
-        if database.kind == "postgresql":
-            peer.sendall(SSL_REQUEST)
         if not peer.recv(1):
             raise ConnectionError("it closes the connection")

@@ -37,7 +37,7 @@ def test_numbers_are_quantities_too():
         ({"volume": {"claim": "c", "path": "mnt"}}, "volume.path: expected an absolute path, got 'mnt'"),
         ({"volume": "c"}, "volume: expected settings with names, got 'c'"),
         ({"databse": {}}, "databse: expected one of image, namespace"),
-        ({"database": {"kind": "oracle"}}, "database.kind: expected one of mysql, postgresql, sqlite, got 'oracle'"),
+        ({"database": {"kind": "oracle"}}, "database.kind: expected one of mysql, sqlite, got 'oracle'"),
         ({"database": {"port": "3306"}}, "database.port: expected a whole number, got '3306'"),
         ({"database": {"port": 70000}}, "database.port: expected a port, got 70000"),
         ({"database": {"wait_seconds": -1}}, "database.wait_seconds: expected a number of seconds that is not"),

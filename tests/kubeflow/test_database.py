@@ -44,18 +44,14 @@ def test_the_first_to_come_makes_the_tables(tmp_path):
     assert MetadataStore(config).get_artifacts() == []
 
 
-@pytest.mark.parametrize("kind", ["mysql", "postgresql"])
-def test_a_server_gets_what_the_cluster_says_and_the_password_of_the_secret(password, kind):
-    database = Database(kind=kind, host="db", port=7, name="lineage", user="me")
-    config = getattr(connection(database, "/"), kind)
-    name = config.database if kind == "mysql" else config.dbname
-    assert (config.host, int(config.port), name, config.user) == ("db", 7, "lineage", "me")
+def test_a_server_gets_what_the_cluster_says_and_the_password_of_the_secret(password):
+    config = connection(Database(host="db", port=7, name="lineage", user="me"), "/").mysql
+    assert (config.host, config.port, config.database, config.user) == ("db", 7, "lineage", "me")
     assert config.password == "a secret word"
 
 
-@pytest.mark.parametrize("kind", ["mysql", "postgresql"])
-def test_a_server_that_is_not_there_is_named(password, kind):
-    database = dataclasses.replace(HERE, kind=kind, port=9)
+def test_a_server_that_is_not_there_is_named(password):
+    database = dataclasses.replace(HERE, port=9)
     with pytest.raises(DatabaseError, match=r"127\.0\.0\.1:9 does not answer") as error:
         wait_for(database, connection(database, "/"))
     assert "a secret word" not in str(error.value)
@@ -68,11 +64,10 @@ def test_a_server_that_refuses_is_told_from_one_that_is_not_there(password, full
         wait_for(database, connection(database, "/"))
 
 
-@pytest.mark.parametrize("kind", ["mysql", "postgresql"])
-def test_a_server_that_says_nothing_is_not_waited_for_for_ever(password, kind, monkeypatch):
+def test_a_server_that_says_nothing_is_not_waited_for_for_ever(password, monkeypatch):
     monkeypatch.setattr("kubeflow.database.GREETING_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        database = dataclasses.replace(HERE, kind=kind, port=silent.getsockname()[1])
+        database = dataclasses.replace(HERE, port=silent.getsockname()[1])
         with pytest.raises(DatabaseError, match=r"does not answer \(timed out\)"):
             wait_for(database, connection(database, "/"))
 
