@@ -183,6 +183,6 @@ def test_the_trainer_trains_over_two_containers(run, first, engine, network, vol
     assert len(kubelet.containers) == 2
     assert "epoch 2/2" in trained.node("Trainer")
     assert executions(store, trained)["Trainer"].last_known_state == mlmd.Execution.COMPLETE
-    assert not emulator.state.list("Job")
-    assert not emulator.state.list("Pod")
-    assert not emulator.state.list("Service")
+    for kind in ("Job", "Pod", "Service"):
+        left, _ = emulator.state.list(kind)
+        assert not left
