@@ -124,20 +124,21 @@ def of_one_and_three(strategy: tf.distribute.Strategy) -> str:
 
 
 def worker(folder: str) -> None:
-    """Is measured, does the job, and leaves in the folder what it found; writes under names of its own."""
+    """Is measured, does the job, and leaves in the folder what it found; the chief alone under the usual names."""
     index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+    suffix = f"-{index}" if index else ""
     train = trainer.job.train_and_evaluate
 
     def measured(config, images, test, workdir, base_model, strategy, *rest):
         found = measure(strategy, at_once=STEPS, stop=index == 1)
         complaints = [complaint(lambda: check_agreement(strategy, n, "steps", "shared")) for n in (7, 7 + index)]  # noqa: B023
-        result = train(config, images, test, f"{workdir}-{index}", base_model, strategy, *rest)
+        result = train(config, images, test, workdir + suffix, base_model, strategy, *rest)
         path = os.path.join(folder, f"found-{index}.npz")
         np.savez(path, **found, complaints=complaints, trained=flat(result.model))
         return result
 
     trainer.job.train_and_evaluate = measured
-    trainer.job.WEIGHTS = f"weights-{index}" if index else "weights"
+    trainer.job.WEIGHTS += suffix
     sys.exit(trainer.worker.main([folder]))
 
 

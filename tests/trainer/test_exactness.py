@@ -5,8 +5,9 @@ forms other loops for half a batch. So numbers are not the same to the bit, but 
 6e-8. After eight steps ELBOs were seen to differ by 2e-7 of themselves, and are held to 3e-6. A weight feels more of
 it, for Adam divides a gradient by its size, and makes of a last bit beside a gradient near zero a share of the learning
 rate: weights were seen to differ by 6e-6, where a step goes up to 1e-3 or 1e-2, and are held to 5e-5. An evaluation of
-the same weights was the same to the bit; it is held to 1e-4 nats. Two replicas sum in one order, whether in one process
-or in two, and the weights of two workers are the same to the bit.
+the same weights was the same to the bit on one processor and differed by 1e-8 of itself on another, a fraction of one
+rounding; it is held to 1e-7 and 1e-4 nats, where an image too many moves it by nats. Two replicas sum in one order,
+whether in one process or in two, and the weights of two workers are the same to the bit.
 """
 
 import json
@@ -25,7 +26,8 @@ from trainer.job import Job, run_job
 from trainer.launch import launch
 from trainer.vae import build
 
-STEPS_RTOL, WEIGHTS_ATOL, EVALUATION_ATOL = 3e-6, 5e-5, 1e-4
+STEPS_RTOL, WEIGHTS_ATOL = 3e-6, 5e-5
+EVALUATION = {"rtol": 1e-7, "atol": 1e-4}
 JOB = replicas.CASES["relaxed ELBO of MLPs"]
 
 pytestmark = pytest.mark.slow
@@ -104,11 +106,11 @@ def test_an_evaluation_counts_every_image_once(case, way, alone, found):
     each = image_elbo(model, to_unit_interval(images.pixels), tf.constant(images.noise_seeds), 2)
     expected = [np.mean(part, dtype=np.float64) for part in each]
     values = {"alone": alone, **found}[way][f"{case}: evaluation"]
-    np.testing.assert_allclose(values, expected, rtol=0, atol=EVALUATION_ATOL)
+    np.testing.assert_allclose(values, expected, **EVALUATION)
 
 
 def test_two_workers_end_a_job_as_one_process_does(folder, job_alone, job_of_two):
-    alone, both = (json.loads((folder / name / "history.json").read_text()) for name in ("alone", "work-0"))
+    alone, both = (json.loads((folder / name / "history.json").read_text()) for name in ("alone", "work"))
     assert both["best_epoch"] == alone["best_epoch"]
     assert both["quality"] == pytest.approx(alone["quality"], rel=STEPS_RTOL)
     assert both["test"] == pytest.approx(alone["test"], rel=STEPS_RTOL)
@@ -124,9 +126,10 @@ def test_the_model_of_two_workers_is_what_both_of_them_have(job_of_two, found):
 
 
 def test_only_the_chief_writes(folder, job_of_two):
-    names = sorted(path.name.split(".")[0] for path in folder.glob("work-*/*"))
+    names = sorted(path.name.split(".")[0] for path in (folder / "work").iterdir())
     assert names == ["events", "history"]
-    assert not (folder / "work-1").exists()
+    assert (folder / "state/record").exists()
+    assert not (folder / "state/record-1").exists()
     assert not [*folder.glob("state/job/weights-1*")]
 
 
