@@ -70,7 +70,7 @@ def run_worker(folder: str) -> None:
     """
     try:
         with open(os.path.join(folder, JOB)) as file:
-            job = Job.from_dict(json.load(file))
+            job = Job.from_dict(json.load(file)["job"])
     except OSError as error:
         raise UserError(
             f"{folder}: expected the job of the workers, got {error.strerror}: every worker has to see the same "
@@ -86,10 +86,11 @@ def run_worker(folder: str) -> None:
 def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
     """The folder, beside the checkpoints, that is all that workers get: the job, and its images to map into memory.
 
-    If the same job is there it stays as it is: workers that outlived their launcher may be at work on it.
+    If the same job, of the same images, is there it stays as it is: workers that outlived their launcher may be at it.
     """
     folder = os.path.join(job.state, "job")
-    if _is_written(folder, job):
+    content = {"job": job.to_dict(), "images": [train.digest(), test.digest()]}
+    if _is_written(folder, content):
         return folder
     with whole("the job of the workers", folder) as unfinished:
         os.makedirs(unfinished)
@@ -97,14 +98,14 @@ def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
             for part, array in images._asdict().items():
                 np.save(os.path.join(unfinished, f"{name}-{part}.npy"), array)
         with open(os.path.join(unfinished, JOB), "w") as file:
-            json.dump(job.to_dict(), file, indent=1)
+            json.dump(content, file, indent=1)
     return folder
 
 
-def _is_written(folder: str, job: Job) -> bool:
+def _is_written(folder: str, content: dict[str, Any]) -> bool:
     try:
         with open(os.path.join(folder, JOB)) as file:
-            return json.load(file) == job.to_dict()
+            return json.load(file) == content
     except (OSError, ValueError):
         return False
 
