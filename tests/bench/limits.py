@@ -13,7 +13,7 @@ BANDWIDTH_FLOATS = 14_000_000  # twice: as much memory as Adam's four arrays of 
 
 
 class Limits(NamedTuple):
-    """The highest speeds seen."""
+    """Speeds of the machine."""
 
     flops: float  # per second, of a float32 product of square matrices
     bandwidth: float  # bytes per second, of adding one array to another
@@ -28,17 +28,21 @@ class Limits(NamedTuple):
 
 
 class Meter:
-    """Measures the limits as often as it is called, and keeps the highest: other work only ever lowers them."""
+    """Measures the limits as often as it is called: other work on the machine, which lowers them, comes and goes."""
 
     def __init__(self) -> None:
-        self.limits = Limits(0.0, 0.0)
+        self.rounds: list[Limits] = []  # of each call
         self._a, self._b = (tf.random.normal([GEMM_SIZE, GEMM_SIZE]) for _ in range(2))
         self._sum, self._term = tf.Variable(tf.zeros([BANDWIDTH_FLOATS])), tf.ones([BANDWIDTH_FLOATS])
 
     def __call__(self) -> None:
         flops = 2 * GEMM_SIZE**3 / _best_seconds(lambda: tf.matmul(self._a, self._b).numpy())
         bandwidth = 3 * 4 * BANDWIDTH_FLOATS / _best_seconds(lambda: self._sum.assign_add(self._term))
-        self.limits = Limits(max(flops, self.limits.flops), max(bandwidth, self.limits.bandwidth))
+        self.rounds.append(Limits(flops, bandwidth))
+
+    def highest(self) -> Limits:
+        """Of all calls."""
+        return Limits(*map(max, zip(*self.rounds, strict=True)))
 
 
 def _best_seconds(work: Callable[[], object]) -> float:

@@ -30,11 +30,10 @@ def rows(torch_python: str) -> list[Row]:
     with torch_contestants(torch_python, BATCH_SIZES) as baselines:
         contestants = [*_tensorflow_contestants(), *baselines]
         rates = interleave(contestants, ROUNDS, before_round=meter)
-    meter()
     measured = list(zip(contestants, rates, strict=True))
     seed_rates = {contestant.batch_size: rates for contestant, rates in measured if contestant.name == SEED}
-    steps = [_row(contestant, rates, seed_rates, meter.limits) for contestant, rates in measured]
-    return [*_limit_rows(meter.limits), *steps]
+    steps = [_row(contestant, rates, seed_rates, meter.rounds) for contestant, rates in measured]
+    return [*_limit_rows(meter.highest()), *steps]
 
 
 def _tensorflow_contestants() -> Iterator[Contestant]:
@@ -48,17 +47,19 @@ def _tensorflow_contestants() -> Iterator[Contestant]:
             yield Contestant(name, size, measurer(ours.train(config, images)))
 
 
-def _row(contestant: Contestant, rates: list[float], seed_rates: dict[int, list[float]], limits: Limits) -> Row:
+def _row(contestant: Contestant, rates: list[float], seed_rates: dict[int, list[float]], limits: list[Limits]) -> Row:
+    """Every ratio is of what was measured in the same round."""
     name, size, _ = contestant
-    rate, flops = statistics.median(rates), _flops(name)
-    limit = size / limits.step_seconds(flops * size, parameters(_preset(name)))
+    flops, weights = _flops(name), parameters(_preset(name))
+    products = [limit.flops / flops for limit in limits]  # images/s
+    products_and_adam = [size / limit.step_seconds(flops * size, weights) for limit in limits]
     return Row(
         name,
         size,
-        rate,
+        statistics.median(rates),
         ratio(rates, seed_rates[size]) if flops == _flops(SEED) else None,
-        fraction_of_gemm_limit=rate * flops / limits.flops,
-        more={"of_gemm_and_adam": rate / limit, "slowest": min(rates), "fastest": max(rates)},
+        fraction_of_gemm_limit=ratio(rates, products),
+        more={"of_gemm_and_adam": ratio(rates, products_and_adam), "slowest": min(rates), "fastest": max(rates)},
     )
 
 
