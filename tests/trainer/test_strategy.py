@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import socket
 
 import numpy as np
 import pytest
@@ -114,9 +115,13 @@ def test_a_tensorflow_without_tpu_kernels_says_what_to_install():
         build_strategy("tpu")
 
 
-def test_a_tpu_that_does_not_answer_is_not_waited_for():
-    with pytest.raises(UserError, match=r"^strategy tpu: no TPU answers to 'grpc://127.0.0.1:1': .*refused"):
-        build_strategy("tpu:grpc://127.0.0.1:1")
+def test_a_tpu_that_does_not_answer_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(tf.config, "experimental_connect_to_cluster", None)  # never comes to it, and cannot be undone
+    with socket.socket() as silent:  # its port is taken, and nobody listens
+        silent.bind(("127.0.0.1", 0))
+        address = f"grpc://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UserError, match=rf"^strategy tpu: no TPU answers to '{address}': .*refused"):
+            build_strategy(f"tpu:{address}")
 
 
 @pytest.mark.parametrize("error", [OSError("no such host"), ValueError("no such zone"), RuntimeError("preempted")])
