@@ -15,6 +15,7 @@ from kubeflow.cluster import Cluster, Pod
 from kubeflow.database import PASSWORD
 from kubeflow.outputs import HTML, METRICS, OUTPUTS
 from kubeflow.parameters import RUN_ID, VERDICT, Parameters, pipeline_config
+from kubeflow.tries import ARGO_NODE, ARGO_NODE_FIELD
 from pipeline.dag import compile_pipeline, create_pipeline
 from trainer.errors import UserError
 
@@ -110,6 +111,7 @@ def configure(task: PipelineTask, node: str, cluster: Cluster) -> PipelineTask:
     if node != VERDICT:
         policy = cluster.retries
         task.set_retry(policy.count, f"{policy.seconds}s", policy.factor)
+        kubernetes.use_field_path_as_env(task, env_name=ARGO_NODE, field_path=ARGO_NODE_FIELD)
     _pod(task, cluster.nodes.get(node, cluster.pod))
     kubernetes.mount_pvc(task, pvc_name=cluster.volume.claim, mount_path=cluster.volume.path)
     kubernetes.add_pod_annotation(task, "vaeiaf/node", node)

@@ -11,8 +11,9 @@ from kfp import components
 
 from kubeflow.cluster import Cluster, load_cluster
 from kubeflow.compile import compile_to, graph, kebab
-from kubeflow.parameters import VERDICT, Parameters, pipeline_config
+from kubeflow.parameters import OPTIONAL, VERDICT, Parameters, pipeline_config
 from kubeflow.run_node import read_task
+from kubeflow.tries import ARGO_NODE
 from pipeline.dag import create_pipeline
 from trainer.errors import UserError
 
@@ -132,6 +133,20 @@ def told(container, parameters):
 def test_every_node_but_the_verdict_is_tried_again(documents):
     retried = {name for name, spec in documents[0]["root"]["dag"]["tasks"].items() if "retryPolicy" in spec}
     assert retried == set(documents[0]["root"]["dag"]["tasks"]) - {kebab(VERDICT)}
+
+
+def test_a_node_that_is_tried_again_knows_it(documents):
+    ir, platform = documents
+    for name, executor in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+        known = {field["name"]: field["fieldPath"] for field in executor.get("fieldPathAsEnv", [])}
+        retried = "retryPolicy" in ir["root"]["dag"]["tasks"][name.removeprefix("exec-")]
+        assert (ARGO_NODE in known) == retried
+        assert known.get(ARGO_NODE) in (None, "metadata.annotations['workflows.argoproj.io/node-name']")
+
+
+def test_a_run_may_do_without_the_nodes_that_are_said_to_be_optional_and_no_other(cluster):
+    nodes = create_pipeline(pipeline_config(Parameters(), cluster)).components
+    assert {*graph(cluster)} - {node.id for node in nodes} == {*OPTIONAL, VERDICT}
 
 
 def test_retries_may_go_on_for_as_long_as_the_cluster_says(documents, cluster):
