@@ -1,25 +1,16 @@
 """What a pipeline has to know about a cluster: one validated `cluster.yaml`. See the example beside this file."""
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
+from kubeflow import cluster_checks as check
+from kubeflow.cluster_checks import ClusterError
 from trainer.errors import UserError
 
 DATABASES = ("mysql", "sqlite")  # PostgreSQL fails at texts with a backslash, by a mistake in ML Metadata 1.21
-QUANTITY = r"\d+(\.\d+)?(m|[kKMGTPE]i?)?"  # of Kubernetes
-NAME = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"  # of a Kubernetes object
-
-
-class ClusterError(UserError):
-    """A `cluster.yaml` that cannot be used; the message names the setting, what was expected and what came."""
-
-    def __init__(self, setting: str, expected: str, got: object) -> None:
-        super().__init__(f"cluster.yaml: {setting}: expected {expected}, got {got!r}")
-        self.setting, self.expected, self.got = setting, expected, got
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +21,8 @@ class Volume:
     path: str = "/mnt/vaeiaf"  # where it is mounted
 
     def __post_init__(self) -> None:
-        _match("claim", NAME, "a name of Kubernetes", self.claim)
-        _match("path", "/.+", "an absolute path", self.path)
+        check.match("claim", check.NAME, "a name of Kubernetes", self.claim)
+        check.mount_path("path", self.path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +40,12 @@ class Database:
     def __post_init__(self) -> None:
         if self.kind not in DATABASES:
             raise ClusterError("kind", f"one of {', '.join(DATABASES)}", self.kind)
-        if not 0 < self.port < 65536:
-            raise ClusterError("port", "a port", self.port)
-        if self.wait_seconds < 0:
-            raise ClusterError("wait_seconds", "a number of seconds that is not negative", self.wait_seconds)
-        _match("secret", NAME, "a name of Kubernetes", self.secret)
+        check.match("host", r"[\w.:-]+", "the name or address of a host", self.host)
+        check.port("port", self.port)
+        for setting in ("name", "user"):
+            check.match(setting, r"\S+", "a name", getattr(self, setting))
+        check.match("secret", check.NAME, "a name of Kubernetes", self.secret)
+        check.above("wait_seconds", -1, self.wait_seconds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,30 +61,35 @@ class Pod:
     tolerations: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        _match("cpu", QUANTITY, "a quantity of Kubernetes, as 2 or 500m", self.cpu)
-        _match("memory", QUANTITY, "a quantity of Kubernetes, as 4Gi", self.memory)
+        check.match("cpu", check.CPU, "a number of processors, as 2 or 500m", self.cpu)
+        check.match("memory", check.MEMORY, "an amount of memory, as 4Gi", self.memory)
+        check.match("accelerator", f"({check.RESOURCE})?", "a resource, as nvidia.com/gpu", self.accelerator)
+        check.match("image", r"\S*", "the name of a container image", self.image)
         if bool(self.accelerator) != (self.accelerators > 0):
             raise ClusterError(
                 "accelerator",
                 "a resource name and accelerators above 0, or neither",
                 (self.accelerator, self.accelerators),
             )
+        for toleration in self.tolerations:
+            check.toleration("tolerations", toleration)
 
 
 @dataclasses.dataclass(frozen=True)
 class Retries:
-    """Of a node that failed; what cannot succeed at another try fails again at once."""
+    """Of a node that failed."""
 
     count: int = 2
     seconds: int = 30  # before the first
-    factor: float = 2.0
-    max_seconds: int = 600
+    factor: int = 2  # times as long before each one more; Argo knows no fractions
+    within_seconds: int = 7 * 24 * 3600  # since the first try began; then a later one is stopped, and none begins
 
     def __post_init__(self) -> None:
-        if self.count < 0:
-            raise ClusterError("count", "a number that is not negative", self.count)
-        if self.seconds < 0 or self.max_seconds < self.seconds or self.factor < 1:
-            raise ClusterError("seconds", "0 <= seconds <= max_seconds and factor >= 1", dataclasses.asdict(self))
+        check.above("count", -1, self.count)
+        check.above("seconds", -1, self.seconds)
+        check.above("factor", 0, self.factor)
+        if self.within_seconds < self.seconds:
+            raise ClusterError("within_seconds", f"no less than seconds, {self.seconds}", self.within_seconds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,12 +104,11 @@ class Workers:
     restarts: int = 3  # of the set, when one of its pods is lost
 
     def __post_init__(self) -> None:
-        for name in ("port", "start_seconds", "deadline_seconds"):
-            if getattr(self, name) <= 0:
-                raise ClusterError(name, "a number above 0", getattr(self, name))
-        for name in ("ttl_seconds", "restarts"):
-            if getattr(self, name) < 0:
-                raise ClusterError(name, "a number that is not negative", getattr(self, name))
+        check.port("port", self.port)
+        for setting in ("start_seconds", "deadline_seconds"):
+            check.above(setting, 0, getattr(self, setting))
+        for setting in ("ttl_seconds", "restarts"):
+            check.above(setting, -1, getattr(self, setting))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,8 +126,12 @@ class Cluster:
     time_zone: str = "UTC"  # in which Kubeflow's scheduler reads every cron expression
 
     def __post_init__(self) -> None:
-        _match("image", r"\S+", "the name of a container image", self.image)
-        _match("namespace", NAME, "a name of Kubernetes", self.namespace)
+        check.match("image", r"\S+", "the name of a container image", self.image)
+        check.match("namespace", check.LABEL, "a name of Kubernetes, without dots", self.namespace)
+        check.time_zone("time_zone", self.time_zone)
+        least, within = self.workers.deadline_seconds, self.retries.within_seconds
+        if self.retries.count and within < least:  # else Argo would stop the try that waits for the workers
+            raise ClusterError("retries.within_seconds", f"no less than workers.deadline_seconds, {least}", within)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Cluster":
@@ -201,8 +201,3 @@ def _value(hint: Any, value: Any, path: str) -> Any:
     if type(value) is not hint:
         raise ClusterError(path, {str: "text", int: "a whole number", float: "a number"}[hint], value)
     return value
-
-
-def _match(setting: str, pattern: str, expected: str, value: str) -> None:
-    if not re.fullmatch(pattern, value):
-        raise ClusterError(setting, expected, value)

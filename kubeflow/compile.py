@@ -15,6 +15,7 @@ from kubeflow.cluster import Cluster, Pod
 from kubeflow.database import PASSWORD
 from kubeflow.outputs import HTML, METRICS, OUTPUTS
 from kubeflow.parameters import RUN_ID, VERDICT, Parameters, pipeline_config
+from kubeflow.tries import ARGO_NODE, ARGO_NODE_FIELD
 from pipeline.dag import compile_pipeline, create_pipeline
 from trainer.errors import UserError
 
@@ -64,9 +65,18 @@ def build(cluster: Cluster) -> BaseComponent:
             tasks[node] = configure(task, node, cluster).after(*(tasks[name] for name in before))
 
     description = "Retrains a VAE with inverse autoregressive flow and pushes it if its test-set ELBO allows."
-    return dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description)(
+    built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description)(
         declare(pipeline, NAME, parameters)
     )
+    return _bound_retries(built, cluster.retries.within_seconds)
+
+
+def _bound_retries(pipeline: BaseComponent, seconds: int) -> BaseComponent:
+    """Lets tries go on for `seconds`. Argo counts from the start of the first, and KFP's SDK allows an hour in all."""
+    for task in pipeline.pipeline_spec.root.dag.tasks.values():
+        if task.HasField("retry_policy"):
+            task.retry_policy.backoff_max_duration.FromSeconds(seconds)
+    return pipeline
 
 
 def graph(cluster: Cluster) -> dict[str, list[str]]:
@@ -100,7 +110,8 @@ def configure(task: PipelineTask, node: str, cluster: Cluster) -> PipelineTask:
     task.set_display_name(TITLES[node]).set_caching_options(False)  # TFX caches, by what went into a node
     if node != VERDICT:
         policy = cluster.retries
-        task.set_retry(policy.count, f"{policy.seconds}s", policy.factor, f"{policy.max_seconds}s")
+        task.set_retry(policy.count, f"{policy.seconds}s", policy.factor)
+        kubernetes.use_field_path_as_env(task, env_name=ARGO_NODE, field_path=ARGO_NODE_FIELD)
     _pod(task, cluster.nodes.get(node, cluster.pod))
     kubernetes.mount_pvc(task, pvc_name=cluster.volume.claim, mount_path=cluster.volume.path)
     kubernetes.add_pod_annotation(task, "vaeiaf/node", node)

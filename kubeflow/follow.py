@@ -5,6 +5,8 @@ from collections.abc import Collection
 from typing import Any
 
 from kubeflow.api import Api, ApiError
+from kubeflow.last_words import last_words
+from kubeflow.tries import REFUSAL
 from trainer.errors import InterruptError
 
 POLL_SECONDS = 5.0
@@ -31,7 +33,7 @@ def follow(api: Api, run: str, nodes: Collection[str]) -> int:
             tasks = (state.run_details and state.run_details.task_details) or []
             _tell(tasks, nodes, known)
             if state.state in ENDED:
-                return _outcome(state, tasks, nodes, api.url(run))
+                return _outcome(api, state, tasks, nodes)
             time.sleep(POLL_SECONDS)
     except InterruptError as error:
         print(f"\nNo longer followed; the run goes on: {api.url(run)}", flush=True)
@@ -59,7 +61,8 @@ def _seconds(task: Any) -> float:
     return max(0.0, (task.end_time - task.start_time).total_seconds())
 
 
-def _outcome(run: Any, tasks: list[Any], nodes: Collection[str], url: str) -> int:
+def _outcome(api: Api, run: Any, tasks: list[Any], nodes: Collection[str]) -> int:
+    url = api.url(run.run_id)
     if run.state == "SUCCEEDED":
         print(f"Done: the model was pushed, or is unchanged. {url}")
         return DONE
@@ -68,9 +71,17 @@ def _outcome(run: Any, tasks: list[Any], nodes: Collection[str], url: str) -> in
         return FAILED
     failed = [task.display_name for task in tasks if task.state == "FAILED"]
     lost = sorted({name for node in failed if (name := node.removesuffix("-driver")) in nodes})
-    if lost == [VERDICT] and VERDICT in failed:
-        print(f"REFUSED by the gate; the node {VERDICT} says why. {url}")
+    words = last_words(api, run.run_id)
+    if lost == [VERDICT] and words.get(VERDICT, "").startswith(REFUSAL):
+        print(f"REFUSED by the gate: {words[VERDICT].removeprefix(REFUSAL)}. {url}")
         return REFUSED
+    for node in lost:
+        print(f"{node}: {words.get(node) or _silent(node)}")
     said = f" {run.error.message}" if run.error and run.error.message else ""
-    print(f"FAILED in {', '.join(lost) or 'no node'}; the log there says why.{said} {url}")
+    print(f"FAILED in {', '.join(lost) or 'no node'}.{said} {url}")
     return FAILED
+
+
+def _silent(node: str) -> str:
+    """Of a pod that was lost, or whose words cannot be had."""
+    return "it left no words, its log may say why" + (", perhaps that the gate refused" if node == VERDICT else "")

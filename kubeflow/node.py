@@ -1,5 +1,7 @@
 """The work of one node: TFX's, by its portable launcher, or the verdict on the run behind them."""
 
+import traceback
+
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration import metadata
 from tfx.orchestration.portable.mlmd import execution_lib
@@ -7,13 +9,15 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from components.site import here
 from kubeflow.database import connection, wait_for
 from kubeflow.outputs import write_outputs
-from kubeflow.parameters import VERDICT, Task
+from kubeflow.parameters import OPTIONAL, VERDICT, Task
+from kubeflow.tries import REFUSAL, say_last
 from kubeflow.views import View, view
 from kubeflow.worker_pods import launch_pods
 from pipeline.console import Story
 from pipeline.local import launch_node, plan
 from pipeline.outcome import artifacts_of, executions_of, output_of, read_outcome
 from pipeline.words import PUSHED, REFUSED, describe
+from trainer.errors import InterruptError, UserError
 
 
 def work(task: Task, story: Story) -> int:
@@ -30,7 +34,10 @@ def work(task: Task, story: Story) -> int:
 def _verdict(task: Task, store: mlmd.ConnectionConfig, story: Story) -> int:
     outcome = read_outcome(store, task.run_id)
     story.say(f"\n{describe(outcome)}")
-    return PUSHED if outcome.verdict.blessed else REFUSED
+    if outcome.verdict.blessed:
+        return PUSHED
+    say_last(f"{REFUSAL}{'; '.join(outcome.verdict.reasons)}")
+    return REFUSED
 
 
 def _run(task: Task, store: mlmd.ConnectionConfig, story: Story) -> int:
@@ -38,15 +45,25 @@ def _run(task: Task, store: mlmd.ConnectionConfig, story: Story) -> int:
     pipeline = plan(task.config, task.run_id)
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in pipeline.nodes}
     if task.node not in nodes:
-        story.say(f"{task.node} has nothing to do with these parameters")
-        return PUSHED
+        return _left_out(task, story)
     if _finished(task, store):
         story.say(f"{task.node} was finished by an earlier try of this run")
     else:
         here.launch, here.run = launch_pods(task.cluster), task.run_id
         story.starts(task.node)
         story.ends(cached=launch_node(pipeline, nodes[task.node], store))
-    write_outputs(task.executor_input, _view(task, store))
+    write_outputs(task.executor_input, _view(task, store, story))
+    return PUSHED
+
+
+def _left_out(task: Task, story: Story) -> int:
+    """A run without a Tuner has nothing to do for it; any other node that is not there was not left out on purpose."""
+    if task.node not in OPTIONAL:
+        raise UserError(
+            f"{task.node} is no node of this image's pipeline, so the run was compiled by another version than this "
+            "image. Upload the pipeline of this version, or name the image of that one in cluster.yaml"
+        )
+    story.say(f"{task.node} has nothing to do with these parameters")
     return PUSHED
 
 
@@ -57,8 +74,20 @@ def _finished(task: Task, store: mlmd.ConnectionConfig) -> bool:
     return execution is not None and execution_lib.is_execution_successful(execution)
 
 
-def _view(task: Task, store: mlmd.ConnectionConfig) -> View:
-    """What the node shows in the UI, from what it took in and put out."""
+def _view(task: Task, store: mlmd.ConnectionConfig, story: Story) -> View:
+    """What the node shows in the UI; nothing if that cannot be made, as its work is done and others wait for it."""
+    try:
+        return _drawn(task, store)
+    except InterruptError:
+        raise
+    except Exception:
+        traceback.print_exc()  # to the log file
+        story.say(f"{task.node} is done, but its page could not be made; the log says why")
+        return View(None, {})
+
+
+def _drawn(task: Task, store: mlmd.ConnectionConfig) -> View:
+    """The page and the numbers, from what the node took in and put out."""
     with metadata.Metadata(store) as handle:
         executions = executions_of(handle.store, task.run_id)
         inputs, outputs = (

@@ -13,6 +13,7 @@ from trainer.presets import PRESETS
 
 RUN_ID = "run_id"  # an input of every task: Kubeflow's own id of the run
 VERDICT = "Verdict"  # the task behind those of TFX's nodes
+OPTIONAL = ("Tuner",)  # TFX's nodes that a run may do without
 FROM_PRESET = ("epochs", "batch_size", "learning_rate", "eval_samples")  # 0 stands for the preset's value
 
 

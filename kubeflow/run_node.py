@@ -12,8 +12,9 @@ import traceback
 
 from kubeflow.cluster import Cluster
 from kubeflow.parameters import RUN_ID, Parameters, Task, pipeline_config
+from kubeflow.tries import refuse, refused_before, say_last
 from pipeline.console import Story, console
-from pipeline.words import explain
+from pipeline.words import BAD_INPUT, explain
 from trainer.errors import ReportedError, UserError
 from trainer.interrupt import interruptible
 
@@ -26,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         with console(log_file) as story:
             return _run(task, log_file, story)
     except ReportedError as error:
+        say_last(str(error))
         print(f"vaeiaf: {error}", file=sys.stderr)
         return error.exit_code
 
@@ -70,7 +72,11 @@ def open_log(task: Task) -> str:
 
 
 def _run(task: Task, log_file: str, story: Story) -> int:
-    story.say(f"Run {task.run_id}, node {task.node}. Everything that it says is in {log_file}")
+    revision = os.environ.get("VAEIAF_REVISION", "unknown")[:12]
+    story.say(f"Run {task.run_id}, node {task.node}. Code of revision {revision}; all that it says is in {log_file}")
+    marker = log_file.removesuffix(".log") + ".failed"
+    if said := refused_before(marker):
+        return _ended(f"not tried again, because the try before ended with bad input: {said}", BAD_INPUT, story)
     try:
         with interruptible():
             from kubeflow import node
@@ -79,8 +85,15 @@ def _run(task: Task, log_file: str, story: Story) -> int:
     except Exception as error:
         traceback.print_exc()  # to the log file
         message, code = explain(error, task.config.root)
-        story.say(f"\nvaeiaf: {message}")
-        return code
+        if code == BAD_INPUT:
+            refuse(marker, message)
+        return _ended(message, code, story)
+
+
+def _ended(message: str, code: int, story: Story) -> int:
+    say_last(message)
+    story.say(f"\nvaeiaf: {message}")
+    return code
 
 
 if __name__ == "__main__":

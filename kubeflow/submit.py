@@ -6,9 +6,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import kfp_server_api
 import yaml
@@ -17,6 +17,7 @@ from kubeflow.api import Api, ApiError, where
 from kubeflow.cluster import Cluster
 
 PIPELINE = "vaeiaf"  # its name in Kubeflow
+Thing = TypeVar("Thing")
 
 
 class Package(NamedTuple):
@@ -81,24 +82,10 @@ def upload(api: Api, package: Package) -> Version:
     Raises:
       ApiError: Kubeflow did not do it.
     """
-    pipeline = find_pipeline(api) or _create_pipeline(api)
-    found = _find_version(api, pipeline, package.version)
-    if found:
-        return found
-    try:
-        version = api.ask(
-            "upload a version of the pipeline",
-            api.client.pipeline_uploads.upload_pipeline_version,
-            package.path,
-            name=package.version,
-            pipelineid=pipeline,
-        )
-    except ApiError as error:
-        found = _find_version(api, pipeline, package.version) if error.status == 409 else None
-        if not found:
-            raise
-        return found  # somebody else uploaded it at the same moment
-    return Version(pipeline, version.pipeline_version_id, package.version)
+    pipeline = _find_or_make(lambda: find_pipeline(api), lambda: _create_pipeline(api))
+    return _find_or_make(
+        lambda: _find_version(api, pipeline, package.version), lambda: _upload_version(api, pipeline, package)
+    )
 
 
 def find_pipeline(api: Api) -> str | None:
@@ -110,13 +97,7 @@ def find_pipeline(api: Api) -> str | None:
 
 def experiment_id(api: Api, name: str) -> str:
     """The id of the experiment `name`, which is created if it is not there yet."""
-    call = api.client.experiments.experiment_service_list_experiments
-    keywords = {"namespace": api.namespace, "filter": where("display_name", name)}
-    for found in api.every("look for the experiment", call, "experiments", **keywords):
-        return found.experiment_id
-    wanted = kfp_server_api.V2beta1Experiment(display_name=name, namespace=api.namespace)
-    call = api.client.experiments.experiment_service_create_experiment
-    return api.ask("create the experiment", call, wanted).experiment_id
+    return _find_or_make(lambda: _find_experiment(api, name), lambda: _create_experiment(api, name))
 
 
 def start(api: Api, version: Version, experiment: str, parameters: Mapping[str, Any]) -> str:
@@ -142,6 +123,20 @@ def versions(api: Api, pipeline: str) -> dict[str, str]:
     return {one.pipeline_version_id: one.display_name for one in _versions(api, pipeline)}
 
 
+def _find_or_make(find: Callable[[], Thing | None], make: Callable[[], Thing]) -> Thing:
+    """What `find` finds, or else `make` makes; if somebody else made it at the same moment, theirs."""
+    found = find()
+    if found:
+        return found
+    try:
+        return make()
+    except ApiError as error:
+        found = find() if error.status == 409 else None
+        if not found:
+            raise
+        return found
+
+
 def _create_pipeline(api: Api) -> str:
     wanted = kfp_server_api.V2beta1Pipeline(
         display_name=PIPELINE,
@@ -150,6 +145,26 @@ def _create_pipeline(api: Api) -> str:
     )
     call = api.client.pipelines.pipeline_service_create_pipeline
     return api.ask("create the pipeline", call, wanted).pipeline_id
+
+
+def _find_experiment(api: Api, name: str) -> str | None:
+    call = api.client.experiments.experiment_service_list_experiments
+    keywords = {"namespace": api.namespace, "filter": where("display_name", name)}
+    found = api.every("look for the experiment", call, "experiments", **keywords)
+    return next((one.experiment_id for one in found), None)
+
+
+def _create_experiment(api: Api, name: str) -> str:
+    wanted = kfp_server_api.V2beta1Experiment(display_name=name, namespace=api.namespace)
+    call = api.client.experiments.experiment_service_create_experiment
+    return api.ask("create the experiment", call, wanted).experiment_id
+
+
+def _upload_version(api: Api, pipeline: str, package: Package) -> Version:
+    call = api.client.pipeline_uploads.upload_pipeline_version
+    what = "upload a version of the pipeline"
+    version = api.ask(what, call, package.path, name=package.version, pipelineid=pipeline)
+    return Version(pipeline, version.pipeline_version_id, package.version)
 
 
 def _find_version(api: Api, pipeline: str, name: str) -> Version | None:

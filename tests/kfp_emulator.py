@@ -45,6 +45,7 @@ class Emulator:
         self.recurring: dict[str, dict] = {}
         self.requests: list[tuple[str, str]] = []  # method and path
         self.story: list[tuple[str, dict[str, str]]] = []  # of runs: state, and states of nodes, at each look
+        self.words: dict[str, list[str]] = {}  # by node, what Argo notes of its pods that failed, of each try
         self.fault: Callable[[int, str, str], Fault | None] = lambda *_: None  # of number, method and path
         self.headers: dict[str, str] = {}  # that each request must have
         self.orphans = True  # knows propagation_policy, as from 2.16 on
@@ -74,7 +75,7 @@ class Emulator:
     def handle(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, dict]:
         """Status and answer of a request."""
         for verb, pattern, function in _ROUTES:
-            found = re.fullmatch(API + pattern, path)
+            found = re.fullmatch(pattern if pattern.startswith("/apis/") else API + pattern, path)
             if verb == method and found:
                 return function(self, *found.groups(), query=query, body=body)
         return _refuse(404, 5, "Not Found")
@@ -134,6 +135,23 @@ class Emulator:
         run.update(state=state, run_details={"task_details": [*_tasks(nodes)]})
         return 200, run
 
+    def get_run_of_version_one(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
+        """With Argo's record of it, in which a task has a driver, and a pod within its boundary."""
+        if identity not in self.runs:
+            return _refuse(404, 5, f"ResourceNotFoundError: Run {identity} not found")
+        _, states = self.story[-1]
+        nodes: dict[str, dict] = {"w": {"id": "w", "displayName": "w", "type": "DAG", "phase": "Failed"}}
+        for name, state in states.items():
+            task, kind = f"w-{name}", "Pod" if name.endswith("-driver") else "DAG"
+            nodes[task] = {"id": task, "displayName": name, "type": kind, "phase": state.title(), "boundaryID": "w"}
+            for number, message in reversed(list(enumerate(self.words.get(name, [])))):
+                pod = {"displayName": f"executor({number})", "type": "Pod", "phase": "Failed", "boundaryID": task}
+                nodes[f"{task}-{number}"] = {**pod, "startedAt": f"2026-01-01T00:0{number}:00Z", "message": message}
+        return 200, {
+            "run": {"id": identity},
+            "pipeline_runtime": {"workflow_manifest": json.dumps({"status": {"nodes": nodes}})},
+        }
+
     def list_runs(self, query: dict, body: None) -> tuple[int, dict]:
         return _page(self.runs, "runs", query)
 
@@ -190,6 +208,7 @@ _ROUTES: list[tuple[str, str, Callable[..., tuple[int, dict]]]] = [
     ("POST", "/runs", Emulator.create_run),
     ("GET", "/runs", Emulator.list_runs),
     ("GET", "/runs/([^/]+)", Emulator.get_run),
+    ("GET", "/apis/v1beta1/runs/([^/]+)", Emulator.get_run_of_version_one),
     ("POST", "/recurringruns", Emulator.create_recurring),
     ("GET", "/recurringruns", Emulator.list_recurring),
     ("POST", "/recurringruns/([^/:]+):(enable|disable)", Emulator.switch_recurring),

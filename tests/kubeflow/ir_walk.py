@@ -8,6 +8,7 @@ PARAMETER = re.compile(r"[a-z][a-z0-9_]*")
 PLACEHOLDERS = {"args": {"{{$}}"}, "inputs": {"{{$.pipeline_job_uuid}}"}}
 ARGUMENT_BYTES = 128 * 1024  # Linux's limit of one argument, with what Kubeflow puts in for placeholders
 EXPANDED_BYTES = 16 * 1024  # room for that
+DAY = 24 * 3600
 OUTPUTS = {"system.HTML", "system.Metrics"}
 
 
@@ -60,6 +61,7 @@ def _task(name, task, ir):
     for before in task.get("dependentTasks", []):
         if before not in _tasks(ir):
             yield f"task {name}: runs after {before}, which is none"
+    yield from _retries(name, task.get("retryPolicy"))
     given = task.get("inputs", {}).get("parameters", {})
     for parameter, value in given.items():
         text = str(value.get("runtimeValue", {}).get("constant", ""))
@@ -70,6 +72,14 @@ def _task(name, task, ir):
     for parameter in _inputs(ir["components"][task["componentRef"]["name"]]):
         if parameter not in given:
             yield f"task {name}: input {parameter} is not given"
+
+
+def _retries(name, policy):
+    """Argo's maxDuration is the time from the start of the first try to the end of the last, and its factor an int."""
+    if policy and int(policy["backoffMaxDuration"].removesuffix("s")) < DAY:
+        yield f"task {name}: whatever took longer than {policy['backoffMaxDuration']} is not tried again"
+    if policy and policy["backoffFactor"] != int(policy["backoffFactor"]):
+        yield f"task {name}: a factor of {policy['backoffFactor']}, which is no whole number"
 
 
 def _inputs(component):

@@ -11,8 +11,9 @@ from kfp import components
 
 from kubeflow.cluster import Cluster, load_cluster
 from kubeflow.compile import compile_to, graph, kebab
-from kubeflow.parameters import VERDICT, Parameters, pipeline_config
+from kubeflow.parameters import OPTIONAL, VERDICT, Parameters, pipeline_config
 from kubeflow.run_node import read_task
+from kubeflow.tries import ARGO_NODE
 from pipeline.dag import create_pipeline
 from trainer.errors import UserError
 
@@ -62,6 +63,8 @@ def test_nothing_in_it_is_known_to_break_on_a_cluster(documents):
         (lambda ir, _: task(ir)["taskInfo"].update(name="train: {{x}}"), "not only letters"),
         (lambda ir, _: task(ir)["cachingOptions"].update(enableCache=True), "cached by Kubeflow"),
         (lambda ir, _: task(ir)["dependentTasks"].append("nobody"), "which is none"),
+        (lambda ir, _: task(ir)["retryPolicy"].update(backoffMaxDuration="3600s"), "longer than 3600s is not tried"),
+        (lambda ir, _: task(ir)["retryPolicy"].update(backoffFactor=1.5), "no whole number"),
         (lambda ir, _: task(ir)["inputs"]["parameters"].pop("seed"), "seed is not given"),
         (
             lambda ir, _: task(ir)["inputs"]["parameters"].update(seed={"componentInputParameter": "grain"}),
@@ -117,16 +120,40 @@ def test_there_is_a_task_for_every_node_with_its_edges_and_a_verdict_at_the_end(
 
 def test_what_a_container_is_told_is_what_its_node_understands(documents, cluster):
     for node in graph(cluster):
-        arguments = executor(documents[0], node)["args"]
-        values = {**dataclasses.asdict(Parameters()), "epochs": 3.0, "run_id": "r1"}
-        told = json.dumps({"inputs": {"parameterValues": values}, "outputs": {}})
-        task = read_task([told if argument == "{{$}}" else argument for argument in arguments])
+        task = told(executor(documents[0], node), {**dataclasses.asdict(Parameters()), "epochs": 3.0})
         assert (task.node, task.run_id, task.cluster, task.config.train.epochs) == (node, "r1", cluster, 3)
+
+
+def told(container, parameters):
+    """The task as the container understands it, of a run with these parameters."""
+    given = json.dumps({"inputs": {"parameterValues": {**parameters, "run_id": "r1"}}, "outputs": {}})
+    return read_task([given if argument == "{{$}}" else argument for argument in container["args"]])
 
 
 def test_every_node_but_the_verdict_is_tried_again(documents):
     retried = {name for name, spec in documents[0]["root"]["dag"]["tasks"].items() if "retryPolicy" in spec}
     assert retried == set(documents[0]["root"]["dag"]["tasks"]) - {kebab(VERDICT)}
+
+
+def test_a_node_that_is_tried_again_knows_it(documents):
+    ir, platform = documents
+    for name, executor in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+        known = {field["name"]: field["fieldPath"] for field in executor.get("fieldPathAsEnv", [])}
+        retried = "retryPolicy" in ir["root"]["dag"]["tasks"][name.removeprefix("exec-")]
+        assert (ARGO_NODE in known) == retried
+        assert known.get(ARGO_NODE) in (None, "metadata.annotations['workflows.argoproj.io/node-name']")
+
+
+def test_a_run_may_do_without_the_nodes_that_are_said_to_be_optional_and_no_other(cluster):
+    nodes = create_pipeline(pipeline_config(Parameters(), cluster)).components
+    assert {*graph(cluster)} - {node.id for node in nodes} == {*OPTIONAL, VERDICT}
+
+
+def test_retries_may_go_on_for_as_long_as_the_cluster_says(documents, cluster):
+    policies = [task["retryPolicy"] for task in documents[0]["root"]["dag"]["tasks"].values() if "retryPolicy" in task]
+    assert cluster.retries.within_seconds >= cluster.workers.deadline_seconds
+    assert {policy["backoffMaxDuration"] for policy in policies} == {f"{cluster.retries.within_seconds}s"}
+    assert {policy["maxRetryCount"] for policy in policies} == {cluster.retries.count}
 
 
 def test_a_node_gets_the_pod_that_the_cluster_gives_it(cluster, tmp_path):
@@ -171,6 +198,16 @@ def test_the_sdk_loads_the_pipeline_of_every_release(golden):
     loaded = components.load_component_from_file(str(golden))
     assert set(loaded.component_spec.inputs) <= set(dataclasses.asdict(Parameters()))
     assert problems(*load(golden)) == []
+
+
+@pytest.mark.parametrize("golden", sorted(GOLDEN.glob("vaeiaf-*.yaml")), ids=lambda path: path.stem)
+def test_this_image_runs_the_pipeline_of_every_release(golden, cluster):
+    ir = load(golden)[0]
+    defaults = {
+        name: spec["defaultValue"] for name, spec in ir["root"]["inputDefinitions"]["parameters"].items()
+    }  # as a run started in the UI has them, whole numbers as floats
+    nodes = {told(found["container"], defaults).node for found in ir["deploymentSpec"]["executors"].values()}
+    assert nodes <= set(graph(cluster))
 
 
 def test_the_golden_file_of_this_release_is_what_is_compiled(package):

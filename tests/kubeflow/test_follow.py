@@ -35,15 +35,17 @@ def test_a_line_tells_each_change_of_a_nodes_state_and_only_that(kfp, vaeiaf, cl
     assert clock == [follow.POLL_SECONDS] * 5
 
 
+REFUSED = {**TRAINED, "verdict": "FAILED"}
+
+
 @pytest.mark.parametrize(
     ("state", "nodes", "code", "words"),
     [
         ("SUCCEEDED", {**TRAINED, "verdict": "SUCCEEDED"}, 0, "pushed, or is unchanged"),
-        ("FAILED", {**TRAINED, "verdict": "FAILED"}, 3, "REFUSED by the gate; the node verdict says why"),
-        ("FAILED", {"image-example-gen": "SUCCEEDED", "trainer": "FAILED"}, 1, "FAILED in trainer;"),
-        ("FAILED", {"trainer": "FAILED", "verdict": "FAILED"}, 1, "FAILED in trainer, verdict;"),
-        ("FAILED", {**TRAINED, "verdict-driver": "FAILED"}, 1, "FAILED in verdict;"),
-        ("FAILED", {"trainer-driver": "FAILED"}, 1, "FAILED in trainer;"),
+        ("FAILED", {"image-example-gen": "SUCCEEDED", "trainer": "FAILED"}, 1, "FAILED in trainer."),
+        ("FAILED", {"trainer": "FAILED", "verdict": "FAILED"}, 1, "FAILED in trainer, verdict."),
+        ("FAILED", {**TRAINED, "verdict-driver": "FAILED"}, 1, "FAILED in verdict."),
+        ("FAILED", {"trainer-driver": "FAILED"}, 1, "FAILED in trainer."),
         ("FAILED", {}, 1, "FAILED in no node"),
         ("CANCELED", {"trainer": "FAILED"}, 1, "CANCELLED"),
     ],
@@ -54,6 +56,67 @@ def test_the_exit_code_is_the_verdict(kfp, vaeiaf, state, nodes, code, words):
     assert (got, err) == (code, "")
     assert words in out
     assert "/#/runs/details/run-" in out.splitlines()[-1]
+
+
+def test_a_refusal_is_what_the_verdicts_pod_says_it_is(kfp, vaeiaf):
+    kfp.story = [RUNNING, ("FAILED", REFUSED)]
+    kfp.words = {"verdict": ["Error (exit code 1): REFUSED: its ELBO -1900.00 is below the bound -100.00"]}
+    code, out, err = vaeiaf("submit", "--wait")
+    assert (code, err) == (3, "")
+    assert "REFUSED by the gate: its ELBO -1900.00 is below the bound -100.00. http" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {},
+        {"verdict": ["The node was low on resource: memory."]},
+        {"verdict": ["OOMKilled (exit code 137)"]},
+        {"verdict": ["Error (exit code 1): the mysql database could not be opened: connection REFUSED: it"]},
+        {"trainer": ["Error (exit code 1): REFUSED: by nobody"]},
+    ],
+)
+def test_a_verdict_that_fails_otherwise_is_no_refusal(kfp, vaeiaf, words):
+    kfp.story, kfp.words = [RUNNING, ("FAILED", REFUSED)], words
+    code, out, err = vaeiaf("submit", "--wait")
+    assert (code, err) == (1, "")
+    assert "FAILED in verdict." in out
+    if "exit code 1)" not in words.get("verdict", [""])[0]:
+        assert "verdict: it left no words, its log may say why, perhaps that the gate refused" in out
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(404),
+        Fault(503),
+        Fault(200, b"<html>", "text/html"),
+        Fault(200, b"[]"),
+        Fault(200, b'{"run": {}}'),
+        Fault(200, b'{"pipeline_runtime": {"workflow_manifest": ""}}'),
+        Fault(200, b'{"pipeline_runtime": {"workflow_manifest": "{\\"status\\": {\\"nodes\\": [3]}}"}}'),
+    ],
+)
+def test_words_that_cannot_be_had_make_no_refusal_and_no_error(kfp, vaeiaf, fault):
+    kfp.story = [RUNNING, ("FAILED", REFUSED)]
+    kfp.words = {"verdict": ["Error (exit code 1): REFUSED: its test-set ELBO"]}
+    kfp.fault = lambda number, method, path: fault if path.startswith("/apis/v1beta1/") else None
+    code, out, err = vaeiaf("submit", "--wait")
+    assert (code, err) == (1, "")
+    assert "perhaps that the gate refused" in out
+
+
+def test_a_node_that_failed_is_told_with_its_last_words(kfp, vaeiaf):
+    kfp.story = [RUNNING, ("FAILED", {"image-example-gen": "SUCCEEDED", "trainer": "FAILED"})]
+    kfp.words = {
+        "trainer": [
+            "Error (exit code 1): the loss is no number",
+            "Error (exit code 1): not tried again, because the try before ended with bad input",
+        ]
+    }
+    code, out, _ = vaeiaf("submit", "--wait")
+    assert code == 1
+    assert "trainer: not tried again, because the try before ended with bad input\nFAILED in trainer. http" in out
 
 
 def test_an_api_that_is_away_for_a_while_is_waited_for_with_longer_and_longer_pauses(kfp, vaeiaf, clock):

@@ -6,15 +6,19 @@ import pathlib
 import signal
 import subprocess
 import sys
+import types
 
 import pytest
 
+from kubeflow import tries
 from kubeflow.cluster import Cluster
 from kubeflow.compile import graph
 from kubeflow.outputs import OUTPUTS
 from kubeflow.parameters import Parameters
 from kubeflow.run_node import main
+from pipeline.outcome import Outcome
 from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
+from trainer.errors import InterruptError, UserError
 
 SMALL = {"dataset": "photo_patches", "preset": "smoke", "epochs": 1}
 
@@ -32,6 +36,15 @@ def cluster(volume):
         "volume": {"claim": "vaeiaf", "path": str(volume)},
         "database": {"kind": "sqlite", "wait_seconds": 0},
     }
+
+
+@pytest.fixture
+def last_words(tmp_path, monkeypatch):
+    """The file that Kubernetes would make for them."""
+    path = tmp_path / "termination-log"
+    path.touch()
+    monkeypatch.setattr(tries, "LAST_WORDS", str(path))
+    return path
 
 
 @pytest.fixture
@@ -75,7 +88,7 @@ def cached(done):
 
 
 @pytest.mark.slow
-def test_a_run_pushes_the_next_is_cached_and_a_bound_refuses(run, node, volume, tmp_path):
+def test_a_run_pushes_the_next_is_cached_and_a_bound_refuses(run, node, volume, tmp_path, last_words):
     first = run("run-1")
     assert {code for code, _ in first.values()} == {PUSHED}
     assert not cached(first)
@@ -96,6 +109,7 @@ def test_a_run_pushes_the_next_is_cached_and_a_bound_refuses(run, node, volume, 
     assert refused["Verdict"][0] == REFUSED
     assert {code for name, (code, _) in refused.items() if name != "Verdict"} == {PUSHED}
     assert "REFUSED: its test-set ELBO" in refused["Verdict"][1]
+    assert last_words.read_text().startswith(f"{tries.REFUSAL}its test-set ELBO")
     assert "below the bound -100.00" in pathlib.Path(tmp_path, "run-3/Evaluator/html").read_text()
     assert len(list((volume / "pushed/vaeiaf-photo-patches").iterdir())) == 1
 
@@ -157,6 +171,87 @@ def test_bad_input_is_one_sentence_and_exit_code_2(node, parameters, complaint):
     assert code == BAD_INPUT
     assert complaint in console
     assert "Traceback" not in console
+
+
+@pytest.fixture
+def tried(node, monkeypatch):
+    """Runs a node as Argo's try of this number, its work replaced; its exit code, its console, whether it worked."""
+
+    def attempt(number, run_id, work):
+        began = []
+        monkeypatch.setattr("kubeflow.node.work", lambda task, story: began.append(task) or work())
+        monkeypatch.setenv(tries.ARGO_NODE, f"vaeiaf-x7k2p.root.trainer.executor({number})")
+        return *node("Trainer", run_id), bool(began)
+
+    return attempt
+
+
+def raising(error):
+    def work():
+        raise error
+
+    return work
+
+
+def test_bad_input_is_not_tried_again(tried, last_words):
+    diverged = raising(UserError("the loss is no number: lower learning_rate"))
+    assert tried(0, "run-bad", diverged)[::2] == (BAD_INPUT, True)
+    assert last_words.read_text() == "the loss is no number: lower learning_rate"
+    for number in (1, 2, 10):
+        code, console, began = tried(number, "run-bad", diverged)
+        assert (code, began) == (BAD_INPUT, False)
+        assert "not tried again, because the try before ended with bad input: the loss is no number" in console
+    assert tried(1, "run-other", lambda: PUSHED)[::2] == (PUSHED, True)
+
+
+def test_retry_in_the_ui_tries_again_whatever_was_before_and_so_do_the_tries_after_it(tried):
+    assert tried(0, "run-fixed", raising(UserError("no right to create jobs")))[0] == BAD_INPUT
+    assert tried(0, "run-fixed", raising(RuntimeError("the machine is gone")))[::2] == (FAILED, True)
+    assert tried(1, "run-fixed", lambda: PUSHED)[::2] == (PUSHED, True)
+
+
+def test_what_may_pass_is_tried_again(tried):
+    assert tried(0, "run-lost", raising(RuntimeError("the machine is gone")))[0] == FAILED
+    assert tried(1, "run-lost", raising(InterruptError(signal.SIGTERM)))[::2] == (128 + signal.SIGTERM, True)
+    assert tried(2, "run-lost", lambda: PUSHED)[::2] == (PUSHED, True)
+
+
+def test_the_pods_last_words_are_the_sentence(node, last_words, monkeypatch, tmp_path):
+    node("ImageExampleGen", "bad", preset="best")
+    assert last_words.read_text().startswith("run parameter preset: expected one of seed")
+    monkeypatch.setattr(tries, "LAST_WORDS", str(tmp_path / "none"))
+    node("ImageExampleGen", "bad", preset="best")
+    assert not (tmp_path / "none").exists(), "it is Kubernetes' to make"
+
+
+def test_a_refusal_is_the_verdicts_last_word(node, last_words, monkeypatch):
+    verdict = types.SimpleNamespace(blessed=False, reasons=["the ELBO is low", "label 3 is worse"])
+    outcome = Outcome(verdict, None, None, "report", trained=True)
+    monkeypatch.setattr("kubeflow.node.read_outcome", lambda store, run_id: outcome)
+    assert node("Verdict", "r")[0] == REFUSED
+    assert last_words.read_text() == "REFUSED: the ELBO is low; label 3 is worse"
+
+
+def test_a_node_that_the_image_does_not_know_is_no_success(node):
+    code, console = node("Discriminator", "r")
+    assert code == BAD_INPUT
+    assert "Discriminator is no node of this image's pipeline, so the run was compiled by another version" in console
+
+
+def test_a_page_that_cannot_be_made_fails_nothing(node, monkeypatch, tmp_path, volume):
+    monkeypatch.setattr("kubeflow.node._finished", lambda task, store: True)  # which it is not, so nothing can be drawn
+    code, console = node("Evaluator", "run-undrawn")
+    assert code == PUSHED
+    assert "Evaluator is done, but its page could not be made" in console
+    assert "Traceback" in (volume / "logs/run-undrawn/Evaluator.log").read_text()
+    written = json.loads((tmp_path / "run-undrawn/Evaluator/output.json").read_text())
+    assert written["artifacts"]["metrics"]["artifacts"][0]["metadata"] == {}
+
+    def stopped(task, store):
+        raise InterruptError(signal.SIGTERM)
+
+    monkeypatch.setattr("kubeflow.node._drawn", stopped)
+    assert node("Evaluator", "run-undrawn")[0] == 128 + signal.SIGTERM
 
 
 def test_a_volume_that_is_not_mounted_is_named(node, cluster, tmp_path):

@@ -55,12 +55,21 @@ def test_a_version_is_found_on_whatever_page_it_is(kfp, vaeiaf, monkeypatch):
     assert len(kfp.versions) == 5
 
 
-def test_a_version_that_somebody_else_uploads_at_the_same_moment_is_used(kfp, vaeiaf):
+@pytest.mark.parametrize("making", ["/pipelines", "/pipelines/upload_version", "/experiments"])
+def test_what_somebody_else_makes_at_the_same_moment_is_used(kfp, vaeiaf, making):
     kfp.fault = lambda number, method, path: (
-        Fault(409, b'{"error_message": "Failed"}', applies=True) if path.endswith("/upload_version") else None
+        Fault(409, b'{"error_message": "Failed"}', applies=True) if method == "POST" and path.endswith(making) else None
     )
     assert vaeiaf("submit")[0] == 0
-    assert len(kfp.versions) == len(kfp.runs) == 1
+    assert [len(kept) for kept in (kfp.pipelines, kfp.versions, kfp.experiments, kfp.runs)] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("making", ["/pipelines", "/pipelines/upload_version", "/experiments"])
+def test_what_is_refused_though_nobody_else_made_it_is_told(kfp, vaeiaf, making):
+    kfp.fault = lambda number, method, path: Fault(409) if method == "POST" and path.endswith(making) else None
+    code, _, err = vaeiaf("submit")
+    assert (code, kfp.runs) == (1, {})
+    assert "(409: injected fault)" in err
 
 
 @pytest.mark.parametrize(
