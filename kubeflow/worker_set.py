@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kubeflow.cluster import Workers
 from kubeflow.kube_api import Api, ApiError, Object, TroubleError
 from kubeflow.pod_log import PodLog
-from kubeflow.pod_status import End, end_of, has_started, has_succeeded, wait_of, worker_index
+from kubeflow.pod_status import End, Wait, end_of, has_started, has_succeeded, wait_of, worker_index
 from kubeflow.pod_watch import PodWatch, Seen
 from trainer.errors import InterruptError, ReportedError, UserError
 from trainer.launch import BAD_INPUT, STOPPED, TAIL_LINES, WorkerError
@@ -105,6 +105,7 @@ class WorkerSet:
     def _check_start(self, seen: list[Seen]) -> None:
         """Raises WorkerError if a pod cannot start, or has not within the time that it has for that."""
         waits = [wait for s in seen if (wait := wait_of(s.pod))]
+        self._tell_of_place(waits)
         for wait in waits:
             if not wait.hopeless:
                 self._since.pop(f"{wait.pod} hopeless", None)
@@ -121,6 +122,13 @@ class WorkerSet:
                 f"Kubernetes has made {len(seen)} of {self._count} pods within {seconds} s: expected room for them in "
                 f"the quota of namespace {self._api.namespace}; `kubectl describe job {self._job['name']}` says more"
             )
+
+    def _tell_of_place(self, waits: list[Wait]) -> None:
+        """Says once why there is no machine for a pod: somebody may wait for one that nobody adds."""
+        for wait in waits:
+            if not wait.placed and "no place" not in self._since:
+                self._waited("no place")
+                log.info("%s waits for a machine: %s", self._name(wait.worker, wait.pod), wait.why)
 
     def _check_leaving(self, seen: list[Seen]) -> None:
         """Raises LostError if a pod was told to end and has not, long after its grace: its machine does not answer."""
