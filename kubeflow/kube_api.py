@@ -1,6 +1,6 @@
 """The few calls of the Kubernetes API that a launcher of pods makes, and how they outlast the API's bad minutes.
 
-Its service account needs, in the namespace of the run: create, get and delete `jobs.batch`; create and delete
+Its service account needs, in the namespace of the run: create, get, patch and delete `jobs.batch`; create and delete
 `services`; get, list and watch `pods`; get `pods/log`.
 """
 
@@ -81,15 +81,23 @@ class Api:
 
     def create(self, manifest: Object) -> Object | None:
         """What the API made of it; None if there is one of that name."""
-        return self._call("create", manifest["kind"], body=manifest, absent=409)
+        return self._call("create", manifest["kind"], absent=(409,), body=manifest)
 
     def get(self, kind: str, name: str) -> Object | None:
         """None if there is none."""
         return self._call("get", kind, name)
 
-    def delete(self, kind: str, name: str, propagation: str) -> None:
-        """It, if it is there, and, by the propagation Background or Foreground, what belongs to it."""
-        self._call("delete", kind, name, body={"propagationPolicy": propagation})
+    def patch(self, kind: str, name: str, changes: Object) -> None:
+        """Puts `changes` in the place of what it has there, if it is there and nobody else is changing it."""
+        self._call("patch", kind, name, (404, 409), body=changes)
+
+    def delete(self, kind: str, name: str, propagation: str, uid: str | None = None) -> None:
+        """It, if it is there, and, by the propagation Background or Foreground, what belongs to it.
+
+        With a `uid` no other is deleted that has got its name.
+        """
+        preconditions = {"preconditions": {"uid": uid}} if uid else {}
+        self._call("delete", kind, name, (404, 409), body={"propagationPolicy": propagation} | preconditions)
 
     def list_pods(self, selector: str) -> tuple[list[Object], str]:
         """The pods with these labels, and the version of the cluster's state from which a watch goes on."""
@@ -138,15 +146,15 @@ class Api:
                 return
             time.sleep(min(left, 0.1))
 
-    def _call(self, verb: str, kind: str, name: str = "", absent: int = 404, **request: Any) -> Object | None:
-        """The answer; None if its status is `absent`."""
+    def _call(self, verb: str, kind: str, name: str = "", absent: Sequence[int] = (404,), **rest: Any) -> Object | None:
+        """The answer; None if its status is one of `absent`."""
         end, pause = time.monotonic() + self._patience, PAUSE_SECONDS
         while True:
             try:
                 with _trouble():
-                    return json.loads(self._send(verb, kind, name, **request).data)
+                    return json.loads(self._send(verb, kind, name, **rest).data)
             except ApiError as error:
-                if error.status != absent:
+                if error.status not in absent:
                     raise
                 return None
             except TroubleError as trouble:
@@ -172,7 +180,8 @@ class Api:
         """One try: the response, whose body is still to be read."""
         from kubernetes.client import ApiException
 
-        method = {"create": "POST", "delete": "DELETE"}.get(verb, "GET")
+        method = {"create": "POST", "patch": "PATCH", "delete": "DELETE"}.get(verb, "GET")
+        content = "application/merge-patch+json" if verb == "patch" else "application/json"
         group, plural = RESOURCES[kind]
         path = f"{group}/namespaces/{self.namespace}/{plural}{'/' if name else ''}{name}"
         try:
@@ -181,7 +190,7 @@ class Api:
                     path,
                     method,
                     query_params=list((query or {}).items()),
-                    header_params={"Accept": "application/json, */*"},
+                    header_params={"Accept": "application/json, */*", "Content-Type": content},
                     body=body,
                     auth_settings=["BearerToken"],
                     _preload_content=False,

@@ -41,6 +41,7 @@ class Wait(NamedTuple):
     worker: int
     why: str
     hopeless: bool
+    placed: bool  # False: the scheduler has found no machine for it
 
 
 def worker_index(pod: Pod) -> int:
@@ -81,9 +82,10 @@ def wait_of(pod: Pod) -> Wait | None:
     if has_started(pod):
         return None
     state, scheduled = _container(pod).get("waiting", {}), _condition(pod, "PodScheduled")
-    said = state if state.get("reason") else scheduled if scheduled.get("status") == "False" else pod["status"]
+    placed = scheduled.get("status") != "False"
+    said = state if state.get("reason") else pod["status"] if placed else scheduled
     why = ": ".join(filter(None, (said.get("reason"), said.get("message")))) or "no reason is given"
-    return Wait(pod["metadata"]["name"], worker_index(pod), why, hopeless=state.get("reason") in HOPELESS)
+    return Wait(pod["metadata"]["name"], worker_index(pod), why, state.get("reason") in HOPELESS, placed)
 
 
 def _how(pod: Pod, code: int | None, state: dict[str, Any]) -> str:

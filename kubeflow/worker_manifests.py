@@ -6,6 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from kubeflow.cluster import Cluster, Pod
+from kubeflow.worker_lease import first_lease
 from trainer.errors import UserError
 from trainer.launch import SAVE_SECONDS
 
@@ -20,10 +21,12 @@ Manifest = dict[str, Any]
 
 
 class Owner(NamedTuple):
-    """The pod with which Job and Service disappear."""
+    """The launcher's pod: the Job disappears with it, and the workers are who it is to the cluster."""
 
     name: str
     uid: str
+    account: str  # its service account
+    pull_secrets: tuple[str, ...]
 
 
 def job_name(folder: str) -> str:
@@ -34,39 +37,47 @@ def job_name(folder: str) -> str:
 def job_manifest(cluster: Cluster, name: str, folder: str, workers: int, owner: Owner | None) -> Manifest:
     """`workers` pods that each run `python -m trainer.worker <folder>`, and know each other by TF_CONFIG.
 
-    No pod is replaced by itself: the others could not go on with the new one, so all have to start again.
+    No pod is replaced by itself: the others could not go on with the new one, so all have to start again. The Job ends
+    soon if its lease is not renewed.
 
     Raises:
       UserError: less than one worker, or a name that is too long for a host's.
     """
     _check(name, workers)
-    template = {
-        "metadata": {"labels": _labels(name), "annotations": {"sidecar.istio.io/inject": "false"}},
-        "spec": _pod(cluster, name, folder, workers),
-    }
-    spec = {
+    pod = _pod(cluster, name, folder, workers)
+    labels = {"labels": _labels(name), "annotations": {"sidecar.istio.io/inject": "false"}}
+    spec: Manifest = {
         "completionMode": "Indexed",
         "completions": workers,
         "parallelism": workers,
         "backoffLimit": 0,
-        "activeDeadlineSeconds": cluster.workers.deadline_seconds,
         "ttlSecondsAfterFinished": max(cluster.workers.ttl_seconds, SEEN_SECONDS),
-        "template": template,
+        "template": {"metadata": labels, "spec": pod},
     }
     fingerprint = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
-    metadata = _metadata(cluster, name, owner) | {"annotations": {FINGERPRINT: fingerprint}}
+    # Not in the fingerprint: what differs from launcher to launcher, and with time.
+    spec["activeDeadlineSeconds"] = first_lease(cluster.workers.deadline_seconds)
+    metadata = _metadata(cluster, name) | {"annotations": {FINGERPRINT: fingerprint}}
+    if owner:
+        metadata["ownerReferences"] = [{"apiVersion": "v1", "kind": "Pod", "name": owner.name, "uid": owner.uid}]
+        pod |= _identity(owner)
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 
-def service_manifest(cluster: Cluster, name: str, owner: Owner | None) -> Manifest:
-    """Gives each pod its host name, from its first moment on: the workers wait for each other before they are ready."""
+def service_manifest(cluster: Cluster, name: str, uid: str) -> Manifest:
+    """Gives each pod its host name, from its first moment on: the workers wait for each other before they are ready.
+
+    It disappears with the Job of the same name, whose `uid` that is.
+    """
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid}
     spec = {
         "clusterIP": "None",
         "publishNotReadyAddresses": True,
         "selector": {INSTANCE: name},
         "ports": [{"name": "grpc", "port": cluster.workers.port, "targetPort": cluster.workers.port}],
     }
-    return {"apiVersion": "v1", "kind": "Service", "metadata": _metadata(cluster, name, owner), "spec": spec}
+    metadata = _metadata(cluster, name) | {"ownerReferences": [owner]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
 
 
 def _check(name: str, workers: int) -> None:
@@ -86,11 +97,15 @@ def _labels(name: str) -> dict[str, str]:
     }
 
 
-def _metadata(cluster: Cluster, name: str, owner: Owner | None) -> Manifest:
-    metadata: Manifest = {"name": name, "namespace": cluster.namespace, "labels": _labels(name)}
-    if owner:
-        metadata["ownerReferences"] = [{"apiVersion": "v1", "kind": "Pod", "name": owner.name, "uid": owner.uid}]
-    return metadata
+def _metadata(cluster: Cluster, name: str) -> Manifest:
+    return {"name": name, "namespace": cluster.namespace, "labels": _labels(name)}
+
+
+def _identity(owner: Owner) -> Manifest:
+    """What lets the workers' image be pulled and their pods be admitted, as the launcher's was; they get no token."""
+    account = {"serviceAccountName": owner.account} if owner.account else {}
+    secrets = {"imagePullSecrets": [{"name": name} for name in owner.pull_secrets]} if owner.pull_secrets else {}
+    return account | secrets
 
 
 def _pod(cluster: Cluster, name: str, folder: str, workers: int) -> Manifest:
@@ -112,12 +127,8 @@ def _pod(cluster: Cluster, name: str, folder: str, workers: int) -> Manifest:
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 1000,
-            "runAsGroup": 0,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        # The user is the image's, or the one that the namespace gives to the Trainer, whose folder this is, too.
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "nodeSelector": dict(pod.node_selector),
         "tolerations": [dict(toleration) for toleration in pod.tolerations],
         "containers": [container],

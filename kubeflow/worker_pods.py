@@ -1,5 +1,6 @@
 """The launcher of a training whose workers are pods of a Kubernetes cluster."""
 
+import glob
 import logging
 import os
 import socket
@@ -10,6 +11,7 @@ from typing import Any
 from kubeflow.cluster import Cluster
 from kubeflow.kube_api import Api, Object, connect
 from kubeflow.pod_watch import PodWatch
+from kubeflow.worker_lease import Lease, made_at
 from kubeflow.worker_manifests import (
     FINGERPRINT,
     GRACE_SECONDS,
@@ -35,9 +37,9 @@ def launch_pods(cluster: Cluster, client: Any = None) -> Launch:
     """Launches like `trainer.launch.launch_local`, but pods of `cluster`; `client` is how to reach it, if not as usual.
 
     The pods see the folder of the job under the same path as this process. The chief's log is logged here, line by
-    line. When a worker is lost all start again, up to `workers.restarts` times, and go on after their last checkpoint.
-    A launcher that starts while the workers of an earlier one are at the same job goes on following those. In the end
-    nothing is left of them in the cluster; if this process is killed, they end with its pod, or at their deadline.
+    line. When a worker is lost all start again and go on after their last checkpoint, up to `workers.restarts` times
+    without a new one. A launcher that starts while the workers of an earlier one are at the same job goes on following
+    those. In the end nothing is left of them in the cluster; if this process is killed, they end with their lease.
 
     The launcher raises:
       UserError: less than one worker; a worker found a mistake of the user; no cluster.
@@ -61,20 +63,18 @@ class _Training:
     def __init__(self, cluster: Cluster, api: Api, signals: Sequence[int], folder: str, workers: int) -> None:
         self._cluster, self._api, self._signals = cluster, api, signals
         self._folder, self._workers, self._name = folder, workers, job_name(folder)
-        job_manifest(cluster, self._name, folder, workers, None)  # raises before anything is done
+        self._manifest = self._make_manifest(None)  # raises before anything is done
         self._watch = PodWatch(api, f"{INSTANCE}={self._name}")
+        self._end = time.time() + cluster.workers.deadline_seconds
+        self._uid = ""  # of the Job that was followed last: no other is this launcher's to delete in the end
+        self._restarts, self._checkpoint = 0, newest_checkpoint(folder)
 
     def run(self) -> None:
-        owner = find_owner(self._api)
-        job = job_manifest(self._cluster, self._name, self._folder, self._workers, owner)
-        service = service_manifest(self._cluster, self._name, owner)
-        deadline = time.monotonic() + self._cluster.workers.deadline_seconds
+        self._manifest = self._make_manifest(find_owner(self._api))
         try:
             self._watch.start()
-            restarts = 0
-            while not self._attempt(job, service, deadline, restarts):
-                restarts += 1
-                self._remove()
+            while not self._attempt():
+                pass
         except InterruptError:
             log.info("stopping; the workers have %d s to save what they have", GRACE_SECONDS)
             raise
@@ -82,70 +82,110 @@ class _Training:
             self._watch.stop()
             self._clean_up()
 
-    def _attempt(self, job: Object, service: Object, deadline: float, restarts: int) -> bool:
+    def _make_manifest(self, owner: Owner | None) -> Object:
+        return job_manifest(self._cluster, self._name, self._folder, self._workers, owner)
+
+    def _attempt(self) -> bool:
         """Whether the work is done; if not, it is worth another attempt."""
-        there, adopted = self._start(job, service)
-        if there is None:
+        job, adopted = self._start()
+        if job is None:
             return True
-        allowed = self._cluster.workers.restarts
+        settings = self._cluster.workers
+        workers = WorkerSet(self._api, self._watch, self._signals, job, self._workers, settings, adopted)
         try:
-            WorkerSet(
-                self._api, self._watch, self._signals, there, self._workers, self._cluster.workers, adopted
-            ).follow(deadline)
+            workers.follow(Lease(self._api, self._end))
         except LostError as lost:
-            if restarts == allowed:
-                raise lost.error from None
-            log.warning("starting all workers again, time %d of at most %d", restarts + 1, allowed)
+            self._count_restart(lost)
             return False
         return True
 
-    def _start(self, job: Object, service: Object) -> tuple[Object | None, bool]:
-        """The Job at work, None if it has done its work, and whether another launcher made it."""
+    def _count_restart(self, lost: LostError) -> None:
+        """Raises the error that is in `lost` if the workers may not start again.
+
+        A training that comes further each time may lose a worker every day.
+        """
+        newest, allowed = newest_checkpoint(self._folder), self._cluster.workers.restarts
+        self._restarts = self._restarts + 1 if newest == self._checkpoint else 1
+        self._checkpoint = newest
+        if self._restarts > allowed:
+            raise lost.error from None
+        log.warning(
+            "starting all workers again, time %d of at most %d without a new checkpoint", self._restarts, allowed
+        )
+
+    def _start(self) -> tuple[Object | None, bool]:
+        """The Job at work, None if it has done its work, and whether another launcher made it.
+
+        What is there and cannot be followed, such as the Job that was lost, is removed first, and the end of its pods
+        waited for, which would go on writing.
+
+        Raises:
+          WorkerError: it does not go.
+        """
+        give_up, lost = time.monotonic() + self._cluster.workers.start_seconds, self._uid
         while True:
             there = self._api.get("Job", self._name)
-            if there and _same(there, job):
+            if there and there["metadata"]["uid"] != lost and _same(there, self._manifest):
                 state = job_state(there).get("type")
                 if state == "Complete" and os.path.exists(os.path.join(self._folder, "weights.index")):
                     log.info("the Job %s has done this already", self._name)
+                    self._uid = there["metadata"]["uid"]
                     return None, True
                 if not state:
-                    log.info("following the Job %s, which is at work on this already", self._name)
-                    return there, True
-            self._remove()
-            self._api.delete("Service", self._name, "Background")  # it may belong to a pod that is about to go
-            if self._api.create(service) and (made := self._api.create(job)):
-                log.info("started the Job %s of %d pods", self._name, self._workers)
-                return made, False
-            self._api.pause(GONE_SECONDS)  # somebody was quicker, or our own request, of which we got no answer
-
-    def _remove(self) -> None:
-        """Removes the Job and waits for the end of its pods, which would go on writing.
-
-        Raises:
-          WorkerError: one does not end.
-        """
-        end = time.monotonic() + self._cluster.workers.start_seconds
-        self._api.delete("Job", self._name, "Foreground")
-        while True:
+                    return self._adopt(there), True
+            if there and not there["metadata"].get("deletionTimestamp"):
+                self._api.delete("Job", self._name, "Foreground", there["metadata"]["uid"])
             pods, _ = self._api.list_pods(f"{INSTANCE}={self._name}")
-            if not pods and self._api.get("Job", self._name) is None:
-                return
-            if time.monotonic() > end:
-                names = ", ".join(f"{pod['metadata']['name']} on {pod['spec'].get('nodeName')}" for pod in pods)
-                raise WorkerError(
-                    f"the Job {self._name} is not gone {self._cluster.workers.start_seconds} s after it was deleted: "
-                    f"expected the end of its pods ({names or 'none is left'}): if their machine is lost, delete its "
-                    "node from the cluster, and run again"
-                )
+            if not there and not pods and (made := self._api.create(self._manifest)):
+                return self._serve(made, give_up), False
+            if time.monotonic() > give_up:
+                raise self._not_gone("Job", pods)
+            self._api.pause(GONE_SECONDS)  # also if somebody was quicker, or our own request, of which we got no answer
+
+    def _adopt(self, job: Object) -> Object:
+        log.info("following the Job %s, which is at work on this already", self._name)
+        self._uid = job["metadata"]["uid"]
+        self._end = min(self._end, made_at(job) + self._cluster.workers.deadline_seconds)
+        self._api.create(service_manifest(self._cluster, self._name, self._uid))  # if that was not come to
+        return job
+
+    def _serve(self, job: Object, give_up: float) -> Object:
+        """Makes the Service of `job`, which is new: one that has its name belongs to a Job that is gone."""
+        self._uid = job["metadata"]["uid"]
+        service = service_manifest(self._cluster, self._name, self._uid)
+        while True:
+            self._api.delete("Service", self._name, "Background")
+            if self._api.create(service):
+                log.info("started the Job %s of %d pods", self._name, self._workers)
+                return job
+            if time.monotonic() > give_up:
+                raise self._not_gone("Service", [])
             self._api.pause(GONE_SECONDS)
 
+    def _not_gone(self, kind: str, pods: Sequence[Object]) -> WorkerError:
+        names = ", ".join(f"{pod['metadata']['name']} on {pod['spec'].get('nodeName')}" for pod in pods)
+        expected = (
+            f"the end of its pods ({names}): if their machine is lost, delete its node from the cluster, and run again"
+            if pods
+            else "no finalizer that keeps it, and nobody else who makes one of that name"
+        )
+        seconds = self._cluster.workers.start_seconds
+        return WorkerError(f"the {kind} {self._name} is not gone {seconds} s after it was deleted: expected {expected}")
+
     def _clean_up(self) -> None:
-        api = Api(self._api.client, self._api.namespace, CLEAN_UP_SECONDS)
-        for kind in ("Job", "Service"):
-            try:
-                api.delete(kind, self._name, "Background")
-            except ReportedError as error:
-                log.warning("the %s %s is left in the cluster: %s", kind, self._name, error)
+        """Deletes the Job, and with it all that belongs to it, unless another has taken its place."""
+        if not self._uid:
+            return
+        try:
+            api = Api(self._api.client, self._api.namespace, CLEAN_UP_SECONDS)
+            api.delete("Job", self._name, "Background", self._uid)
+        except ReportedError as error:
+            log.warning("the Job %s is left in the cluster, and ends with its lease: %s", self._name, error)
+
+
+def newest_checkpoint(folder: str) -> str:
+    """Of the job in `folder`, which is beside its checkpoints; empty if there is none."""
+    return max(glob.glob(os.path.join(glob.escape(os.path.dirname(folder)), "step-*")), default="")
 
 
 def find_owner(api: Api) -> Owner | None:
@@ -154,11 +194,10 @@ def find_owner(api: Api) -> Owner | None:
     uid = os.environ.get("POD_UID") or os.environ.get("KFP_POD_UID")
     pod = api.get("Pod", name)
     if pod and uid in (None, pod["metadata"]["uid"]):
-        return Owner(name, pod["metadata"]["uid"])
-    log.info(
-        "this is no pod of namespace %s: should this process be killed, the workers go on until they are done",
-        api.namespace,
-    )
+        spec = pod["spec"]
+        secrets = tuple(secret["name"] for secret in spec.get("imagePullSecrets") or ())
+        return Owner(name, pod["metadata"]["uid"], spec.get("serviceAccountName", ""), secrets)
+    log.info("this is no pod of namespace %s: the workers get its default service account", api.namespace)
     return None
 
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from kubeflow.cluster import Workers
 from kubeflow.kube_api import Api, ApiError, Object, TroubleError
 from kubeflow.pod_log import PodLog
-from kubeflow.pod_status import End, end_of, has_started, has_succeeded, wait_of, worker_index
+from kubeflow.pod_status import End, Wait, end_of, has_started, has_succeeded, wait_of, worker_index
 from kubeflow.pod_watch import PodWatch, Seen
+from kubeflow.worker_lease import Lease
 from trainer.errors import InterruptError, ReportedError, UserError
 from trainer.launch import BAD_INPUT, STOPPED, TAIL_LINES, WorkerError
 
@@ -45,13 +46,14 @@ class WorkerSet:
         adopted: bool,
     ) -> None:
         self._api, self._watch, self._signals = api, watch, signals
-        self._job, self._count, self._settings, self._adopted = job["metadata"], count, settings, adopted
+        self._job, self._uid = job, job["metadata"]["uid"]
+        self._count, self._settings, self._adopted = count, settings, adopted
         self._began = self._looked = time.monotonic()
         self._since: dict[str, float] = {}  # when something was first seen of a pod
         self._log: PodLog | None = None
 
-    def follow(self, deadline: float) -> None:
-        """Returns when all have done their work; `deadline` is a time of the monotonic clock.
+    def follow(self, lease: Lease) -> None:
+        """Returns when all have done their work; keeps `lease` renewed until then.
 
         Raises:
           LostError: a worker was lost.
@@ -60,20 +62,26 @@ class WorkerSet:
           InterruptError: a signal came, or the Job was deleted.
         """
         try:
+            lease.renew(self._job)  # of one that was adopted it may be short
             while not self._done():
                 self._watch.wait(POLL_SECONDS)
                 if self._signals:
                     raise InterruptError(self._signals[0])
-                if time.monotonic() > deadline:
+                if lease.is_over():
                     raise self._too_long()
+                lease.renew(self._job)
             if self._log:
                 self._log.finish(LOG_SECONDS)
+        except LostError:
+            if lease.is_over():  # so Kubernetes ended the workers
+                raise self._too_long() from None
+            raise
         finally:
             if self._log:
                 self._log.stop()
 
     def _done(self) -> bool:
-        seen = self._watch.owned_by(self._job["uid"])
+        seen = self._watch.owned_by(self._uid)
         self._show_chief(seen)
         if len({worker_index(s.pod) for s in seen if has_succeeded(s.pod)}) == self._count:
             return True
@@ -105,6 +113,7 @@ class WorkerSet:
     def _check_start(self, seen: list[Seen]) -> None:
         """Raises WorkerError if a pod cannot start, or has not within the time that it has for that."""
         waits = [wait for s in seen if (wait := wait_of(s.pod))]
+        self._tell_of_place(waits)
         for wait in waits:
             if not wait.hopeless:
                 self._since.pop(f"{wait.pod} hopeless", None)
@@ -119,8 +128,16 @@ class WorkerSet:
         if len(seen) < self._count:
             raise WorkerError(
                 f"Kubernetes has made {len(seen)} of {self._count} pods within {seconds} s: expected room for them in "
-                f"the quota of namespace {self._api.namespace}; `kubectl describe job {self._job['name']}` says more"
+                f"the quota of namespace {self._api.namespace}; `kubectl describe job {self._job['metadata']['name']}` "
+                "says more"
             )
+
+    def _tell_of_place(self, waits: list[Wait]) -> None:
+        """Says once why there is no machine for a pod: somebody may wait for one that nobody adds."""
+        for wait in waits:
+            if not wait.placed and "no place" not in self._since:
+                self._waited("no place")
+                log.info("%s waits for a machine: %s", self._name(wait.worker, wait.pod), wait.why)
 
     def _check_leaving(self, seen: list[Seen]) -> None:
         """Raises LostError if a pod was told to end and has not, long after its grace: its machine does not answer."""
@@ -140,20 +157,23 @@ class WorkerSet:
         """Whether the Job says so.
 
         Raises:
-          WorkerError: it took too long.
-          InterruptError, LostError: it was deleted.
+          LostError: it failed, its lease ran out, or it was deleted with the launcher that had made it.
+          InterruptError: it was deleted.
         """
-        job = self._api.get("Job", self._job["name"])
-        if job is None or job["metadata"]["uid"] != self._job["uid"] or job["metadata"].get("deletionTimestamp"):
-            log.warning("the Job %s was deleted", self._job["name"])
+        name = self._job["metadata"]["name"]
+        job = self._api.get("Job", name)
+        if job is None or job["metadata"]["uid"] != self._uid or job["metadata"].get("deletionTimestamp"):
+            log.warning("the Job %s was deleted", name)
             if self._adopted:  # with the launcher that had made it
                 raise LostError(InterruptError(signal.SIGTERM))
             raise InterruptError(signal.SIGTERM)
+        self._job = job
         state = job_state(job)
         if state.get("reason") == "DeadlineExceeded":
-            raise self._too_long()
+            log.warning("the Job %s was ended by Kubernetes: its lease could not be renewed in time", name)
+            raise LostError(WorkerError(f"the lease of the Job {name} ran out: expected the Kubernetes API to answer"))
         if state.get("type") == "Failed" and not ends and self._waited("a failed Job") > SETTLE_SECONDS:
-            raise LostError(WorkerError(f"the Job {self._job['name']} failed: {state.get('message')}"))
+            raise LostError(WorkerError(f"the Job {name} failed: {state.get('message')}"))
         return state.get("type") == "Complete"
 
     def _too_long(self) -> WorkerError:

@@ -81,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self._answer()
 
-    do_POST = do_DELETE = do_GET  # noqa: N815
+    do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
     def _answer(self):
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
@@ -89,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         namespace, plural, name, log, query = match.groups()
         query = dict(part.split("=", 1) for part in (query or "").split("&") if part)
         query = {key: value.replace("%3D", "=").replace("%2F", "/") for key, value in query.items()}
-        verb = {"POST": "create", "DELETE": "delete"}.get(self.command, "get" if name else "list")
+        verb = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(self.command, "get" if name else "list")
         verb, resource = ("watch" if query.get("watch") else verb), f"{plural}{log or ''}"
         request = f"{verb} {resource}{'/' if name else ''}{name or ''}"
         self.emulator.requests.append(request)
@@ -126,12 +126,26 @@ class _Handler(BaseHTTPRequestHandler):
             made = state.create(kind, body)
             name = body["metadata"]["name"]
             self._json(201, made) if made else self._status(409, f'{kind} "{name}" already exists')
+        elif verb == "patch":
+            self._patch(kind, name, body)
         elif verb == "delete":
-            there = state.delete(kind, name, body.get("propagationPolicy", "Orphan"))
-            self._status(200, "deleted") if there else self._status(404, f'{kind} "{name}" not found')
+            uid = body.get("preconditions", {}).get("uid")
+            there = state.delete(kind, name, body.get("propagationPolicy", "Orphan"), uid)
+            if there is None:
+                self._status(409, f"Precondition failed: UID in precondition: {uid}")
+            else:
+                self._status(200, "deleted") if there else self._status(404, f'{kind} "{name}" not found')
         else:
             found = state.get(kind, name)
             self._json(200, found) if found else self._status(404, f'{kind} "{name}" not found')
+
+    def _patch(self, kind, name, changes):
+        if self.headers["Content-Type"] != "application/merge-patch+json":
+            return self._status(415, f"{self.headers['Content-Type']}: expected a merge patch")
+        changed = self.emulator.state.patch_job(name, changes) if kind == "Job" else False
+        if changed is None:
+            return self._status(404, f'{kind} "{name}" not found')
+        return self._json(200, changed) if changed else self._status(422, f"{changes}: field is immutable")
 
     def _watch(self, query):
         state, sent = self.emulator.state, int(query["resourceVersion"])

@@ -47,7 +47,8 @@ class State:
         self.changed = threading.Condition(threading.RLock())
         self.objects, self.runs = {}, {}  # (kind, name) -> object; pod's uid -> PodRun
         self.events = []  # (version, ADDED | MODIFIED | DELETED, object), of pods
-        self.created = defaultdict(list)  # kind -> all objects that ever were
+        self.created = defaultdict(list)  # kind -> all objects that ever were, as they were made
+        self.deadlines = []  # activeDeadlineSeconds to which a Job was changed
         self.version = 0
 
     def list(self, kind, selector=""):
@@ -67,31 +68,60 @@ class State:
             meta = made["metadata"]
             if (kind, meta["name"]) in self.objects:
                 return None
-            meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": now(), "namespace": self.namespace}
+            meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": now(digits=0), "namespace": self.namespace}
             made.setdefault("status", {})
             self.objects[kind, meta["name"]] = made
-            self.created[kind].append(made)
+            self.created[kind].append(copy.deepcopy(made))
             self.record("ADDED", made)
             if kind == "Job":
+                made["status"]["startTime"] = now(digits=0)
                 self.start_pods(made)
-                seconds = made["spec"].get("activeDeadlineSeconds")
-                timer = threading.Timer(seconds, self.fail, [made, "DeadlineExceeded", "Job was active too long"])
-                timer.daemon = True
-                timer.start()
+                self.watch_deadline(made)
+            if owner_uids(made) and not self.owners(made):  # the owner has gone in the meantime, or never was
+                self.remove(made)
             return copy.deepcopy(made)
 
-    def delete(self, kind, name, propagation="Background"):
-        """False if there is none."""
+    def patch_job(self, name, changes):
+        """What Kubernetes lets a launcher change of a Job that runs. None if there is none, False if it may not."""
+        with self.changed:
+            found = self.objects.get(("Job", name))
+            if found is None:
+                return None
+            seconds = changes.get("spec", {}).get("activeDeadlineSeconds")
+            if changes != {"spec": {"activeDeadlineSeconds": seconds}} or not isinstance(seconds, int) or seconds < 0:
+                return False
+            found["spec"]["activeDeadlineSeconds"] = seconds
+            self.deadlines.append(seconds)
+            self.record("MODIFIED", found)
+            self.watch_deadline(found)
+            return copy.deepcopy(found)
+
+    def watch_deadline(self, job):
+        """As the Job controller does: it looks again when the deadline is, and that may have moved."""
+        with self.changed:
+            start = datetime.datetime.fromisoformat(job["status"]["startTime"]).timestamp()
+            left = start + job["spec"]["activeDeadlineSeconds"] - time.time()
+            if left <= 0:
+                self.fail(job, "DeadlineExceeded", "Job was active longer than specified deadline")
+            elif not job["status"].get("conditions") and self.objects.get(("Job", job["metadata"]["name"])) is job:
+                timer = threading.Timer(left, self.watch_deadline, [job])
+                timer.daemon = True
+                timer.start()
+
+    def delete(self, kind, name, propagation="Background", uid=None):
+        """False if there is none; None if there is another than that with the `uid`."""
         with self.changed:
             found = self.objects.get((kind, name))
             if found is None:
                 return False
+            if uid not in (None, found["metadata"]["uid"]):
+                return None
             if kind == "Pod":
                 self.delete_pod(found)
-            elif propagation == "Foreground" and self.dependents(found):
+            elif propagation == "Foreground" and self.pods_of(found):
                 found["metadata"]["deletionTimestamp"] = now()
                 self.record("MODIFIED", found)
-                for pod in self.dependents(found):
+                for pod in self.pods_of(found):
                     self.delete_pod(pod)
             else:
                 self.remove(found, orphan=propagation == "Orphan")
@@ -124,6 +154,9 @@ class State:
 
     def dependents(self, owner):
         return [o for o in list(self.objects.values()) if owner["metadata"]["uid"] in owner_uids(o)]
+
+    def pods_of(self, owner):
+        return [o for o in self.dependents(owner) if o["kind"] == "Pod"]
 
     def owners(self, found):
         return [o for o in self.objects.values() if o["metadata"]["uid"] in owner_uids(found)]
@@ -163,7 +196,7 @@ class State:
         """As the Job controller judges a Job with backoffLimit 0, whose pods all have to succeed."""
         if job["kind"] != "Job":
             return
-        pods = self.dependents(job)
+        pods = self.pods_of(job)
         if "deletionTimestamp" in job["metadata"]:
             if not pods:
                 self.remove(job)
@@ -177,7 +210,7 @@ class State:
     def fail(self, job, reason, message):
         with self.changed:
             if self.finish(job, "Failed", reason, message):
-                for pod in self.dependents(job):
+                for pod in self.pods_of(job):
                     if pod["status"]["phase"] in ("Pending", "Running"):
                         self.delete_pod(pod)
 
@@ -282,8 +315,9 @@ def owner_uids(found):
     return [owner["uid"] for owner in found["metadata"].get("ownerReferences", ())]
 
 
-def now():
-    """With nanoseconds, as a log has it."""
+def now(digits=9):
+    """With nanoseconds, as a log has it, or, with no digits, in whole seconds, as an object has it."""
     nanoseconds = time.time_ns()
     seconds = datetime.datetime.fromtimestamp(nanoseconds // 10**9, datetime.UTC)
-    return f"{seconds:%Y-%m-%dT%H:%M:%S}.{nanoseconds % 10**9:09d}".rstrip("0") + "Z"
+    fraction = f".{nanoseconds % 10**9:09d}".rstrip("0") if digits else ""
+    return f"{seconds:%Y-%m-%dT%H:%M:%S}{fraction}Z"

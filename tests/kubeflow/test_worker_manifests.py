@@ -16,7 +16,8 @@ from trainer.launch import SAVE_SECONDS
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 FOLDER = "/mnt/vaeiaf/training/0123456789abcdef/job"
-OWNER = Owner("vaeiaf-trainer-x7k2p", "6f1c1a52-0d6f-4a53-b0d5-3f9a7a3b8c11")
+OWNER = Owner("vaeiaf-trainer-x7k2p", "6f1c1a52-0d6f-4a53-b0d5-3f9a7a3b8c11", "default-editor", ("registry",))
+JOB_UID = "0e0b6a52-77a2-4b0a-8a3e-5d2c9f6f4a10"
 PLAIN = Cluster(image="vaeiaf:0.1.0", namespace="training", volume=Volume(claim="vaeiaf"))
 TPU = dataclasses.replace(
     PLAIN,
@@ -38,7 +39,7 @@ TPU = dataclasses.replace(
 
 def both(cluster, workers=2, owner=OWNER, folder=FOLDER):
     name = job_name(folder)
-    return [job_manifest(cluster, name, folder, workers, owner), service_manifest(cluster, name, owner)]
+    return [job_manifest(cluster, name, folder, workers, owner), service_manifest(cluster, name, JOB_UID)]
 
 
 @pytest.mark.parametrize(("name", "cluster", "owner"), [("workers", PLAIN, OWNER), ("workers-tpu", TPU, None)])
@@ -127,11 +128,13 @@ def test_fewer_than_one_worker_is_a_users_mistake(workers):
         both(PLAIN, workers)
 
 
-def test_jobs_agree_in_the_fingerprint_if_they_differ_in_their_owner_only():
+def test_jobs_agree_in_the_fingerprint_if_they_differ_in_their_owner_or_their_end_only():
     def fingerprint(*arguments, **options):
         return both(*arguments, **options)[0]["metadata"]["annotations"][FINGERPRINT]
 
     assert fingerprint(PLAIN) == fingerprint(PLAIN, owner=None)
+    other_deadline = dataclasses.replace(PLAIN, workers=Workers(deadline_seconds=60))
+    assert fingerprint(PLAIN) == fingerprint(other_deadline)
     other_image = dataclasses.replace(PLAIN, image="vaeiaf:0.2.0")
     prints = [fingerprint(PLAIN), fingerprint(PLAIN, 3), fingerprint(TPU), fingerprint(other_image)]
     assert len(set(prints)) == 4
@@ -139,9 +142,9 @@ def test_jobs_agree_in_the_fingerprint_if_they_differ_in_their_owner_only():
 
 def test_nothing_outlives_the_owner_and_no_pod_is_replaced_alone():
     job, service = both(PLAIN)
-    for manifest in (job, service):
+    for manifest, *expected in (job, "Pod", OWNER.name, OWNER.uid), (service, "Job", job["metadata"]["name"], JOB_UID):
         (owner,) = manifest["metadata"]["ownerReferences"]
-        assert (owner["kind"], owner["name"], owner["uid"]) == ("Pod", *OWNER)
+        assert [owner["kind"], owner["name"], owner["uid"]] == expected
         assert "blockOwnerDeletion" not in owner  # would need a right to the owner's finalizers
     assert job["spec"]["backoffLimit"] == 0
     assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
@@ -151,6 +154,21 @@ def test_workers_have_time_to_save_and_a_finished_job_is_seen():
     job, _ = both(TPU)
     assert job["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > SAVE_SECONDS
     assert job["spec"]["ttlSecondsAfterFinished"] >= 60  # though the setting is 0
+
+
+@pytest.mark.parametrize(("deadline", "first"), [(7 * 24 * 3600, 900), (60, 60)])
+def test_a_job_whose_launcher_dies_at_once_ends_soon(deadline, first):
+    job, _ = both(dataclasses.replace(PLAIN, workers=Workers(deadline_seconds=deadline)))
+    assert job["spec"]["activeDeadlineSeconds"] == first
+
+
+def test_workers_are_who_the_launcher_is_to_registry_and_admission():
+    pod = both(PLAIN)[0]["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "default-editor"
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    for owner in (None, OWNER._replace(account="", pull_secrets=())):
+        pod = both(PLAIN, owner=owner)[0]["spec"]["template"]["spec"]
+        assert not pod.keys() & {"serviceAccountName", "imagePullSecrets"}
 
 
 def test_limits_are_requests_and_accelerators_are_asked_for():
@@ -166,4 +184,6 @@ def test_no_proxy_is_put_into_the_pods_and_they_have_no_rights():
         assert template["metadata"][kind]["sidecar.istio.io/inject"] == "false"
     assert template["spec"]["automountServiceAccountToken"] is False
     assert template["spec"]["securityContext"]["runAsNonRoot"] is True
+    # The image says as whom, or the namespace, which refuses another user than its own where it does.
+    assert not template["spec"]["securityContext"].keys() & {"runAsUser", "runAsGroup"}
     assert template["spec"]["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}

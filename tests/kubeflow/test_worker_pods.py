@@ -3,16 +3,21 @@ goes on where it can, and nothing is left in the cluster."""
 
 import dataclasses
 import os
+import pathlib
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 
 import pytest
+import yaml
 from kubernetes import client
 
 from kube_emulator import Emulator
 from kube_state import ScriptedKubelet
-from kubeflow import kube_api, pod_log, pod_watch, worker_pods, worker_set
+from kubeflow import kube_api, pod_log, pod_watch, worker_lease, worker_pods, worker_set
 from kubeflow.cluster import Cluster, Volume, Workers
 from kubeflow.kube_api import ApiError
 from kubeflow.worker_manifests import job_manifest, job_name, service_manifest
@@ -21,6 +26,13 @@ from trainer.errors import InterruptError, UserError
 from trainer.launch import WorkerError
 
 LIMIT = 30  # seconds; never reached unless something is broken
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def rights():
+    """What the manifests allow the launcher, as (verb, resource)."""
+    role, _ = yaml.safe_load_all((ROOT / "kubeflow/manifests/base/permissions.yaml").read_text())
+    return {(verb, resource) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +54,8 @@ class World:
     """A cluster, and launches in it."""
 
     def __init__(self, folder):
-        self.folder, self.scripts = str(folder), []
+        self.folder, self.scripts = str(folder / "job"), []
+        os.mkdir(self.folder)
         self.cluster = Cluster(image="vaeiaf:1", namespace="training", volume=Volume(claim="vaeiaf"))
         self.kube = Emulator(ScriptedKubelet(self._play))
         self.name = job_name(self.folder)
@@ -132,21 +145,18 @@ def test_what_is_made_is_what_the_manifests_say(world):
     world.launch(well, workers=3)
     (job,), (service,) = world.kube.state.created["Job"], world.kube.state.created["Service"]
     assert job["spec"] == job_manifest(world.cluster, world.name, world.folder, 3, None)["spec"]
-    assert service["spec"] == service_manifest(world.cluster, world.name, None)["spec"]
+    assert service["spec"] == service_manifest(world.cluster, world.name, "")["spec"]
+    (owner,) = service["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("Job", world.name, job["metadata"]["uid"])
 
 
-def test_only_the_calls_that_the_role_allows_are_made(world):
+def test_the_calls_that_the_role_allows_are_made_and_no_others(world):
     world.launch(fails(1, 137), well)
-    verbs = {
+    made = {
         tuple(request.split("/")[0].split()) if "/log" not in request else ("get", "pods/log")
         for request in world.kube.requests
     }
-    assert verbs <= {
-        *((verb, "jobs") for verb in ("create", "get", "delete")),
-        *((verb, "services") for verb in ("create", "delete")),
-        *((verb, "pods") for verb in ("get", "list", "watch")),
-        ("get", "pods/log"),
-    }
+    assert made == rights()
 
 
 @pytest.mark.parametrize(
@@ -174,7 +184,7 @@ def test_when_a_worker_is_lost_all_start_again_once(world, said, end, how):
     world.launch(lost, well)
     assert world.jobs == 2
     assert any(line.startswith(f"worker 1 of 2 (pod {world.name}-1-") and how in line for line in said()), said()
-    assert "starting all workers again, time 1 of at most 3" in said()
+    assert "starting all workers again, time 1 of at most 3 without a new checkpoint" in said()
 
 
 def test_workers_start_again_only_when_all_of_them_have_ended(world):
@@ -258,6 +268,20 @@ def test_a_worker_that_the_failed_job_deletes_takes_no_blame(world):
         world.launch(fails(0, 1))
 
 
+def test_restarts_count_from_the_last_checkpoint(world):
+    """A training that comes further may lose a worker now and then, for weeks."""
+    world.set(restarts=1)
+
+    def comes_further(run):
+        if run.index == 1 and world.jobs < 4:
+            os.mkdir(os.path.join(os.path.dirname(world.folder), f"step-{world.jobs:09d}"))
+        fails(1, 137)(run)
+
+    with pytest.raises(WorkerError, match="was killed by SIGKILL"):
+        world.launch(comes_further)
+    assert world.jobs == 4  # 3 that came further, and 1 that did not
+
+
 def test_told_to_stop_too_often_the_run_is_one_that_may_go_on(world):
     world.set(restarts=1)
     with pytest.raises(InterruptError) as error:
@@ -293,6 +317,20 @@ def test_a_pod_for_which_there_is_no_place_is_told_in_the_schedulers_words(world
         world.launch(lambda run: run.unschedulable(words) if run.index else forever(run))
 
 
+def test_who_waits_for_a_place_sees_why_in_the_schedulers_words(world, said):
+    words = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu"
+
+    def late(run):
+        run.unschedulable(words)
+        wait_until(lambda: any(words in line for line in said()))
+        time.sleep(0.2)
+        well(run)
+
+    world.launch(late)
+    (line,) = [line for line in said() if words in line]
+    assert line.endswith(f"waits for a machine: Unschedulable: {words}")
+
+
 def test_pods_that_are_not_made_are_missed(world, monkeypatch):
     world.set(start_seconds=1)
     monkeypatch.setattr(world.kube.state, "start_pods", lambda job: None)
@@ -307,14 +345,33 @@ def test_a_training_that_takes_too_long_is_ended(world):
     assert world.jobs == 1
 
 
-def test_the_deadline_of_a_job_is_no_lost_worker(world, monkeypatch):
-    """Whose pods Kubernetes ends."""
-    world.set(deadline_seconds=1)
-    monkeypatch.setattr(worker_pods.time, "monotonic", lambda real=time.monotonic: real() + 100)  # ours is later
-    monkeypatch.setattr(worker_set.time, "monotonic", time.monotonic)
-    with pytest.raises(WorkerError, match=r"did not end within 1 s, workers\.deadline_seconds"):
-        world.launch(forever)
+def test_workers_that_kubernetes_ends_at_the_deadline_are_not_lost(world):
+    """Though the launcher comes to know of it late."""
+    world.set(deadline_seconds=2)
+
+    def ended(run):
+        run.running()
+        if run.index == 0:
+            world.kube.fail("get jobs", 503, times=99999)
+        assert run.stopping.wait(LIMIT)
+        if run.index == 0:
+            time.sleep(0.5)
+            world.kube.faults.clear()
+
+    with pytest.raises(WorkerError, match=r"did not end within 2 s, workers\.deadline_seconds"):
+        world.launch(ended)
     assert world.jobs == 1
+
+
+def test_an_adopted_job_has_no_new_deadline(world):
+    """It is that of the training, which began with its Job."""
+    world.set(deadline_seconds=3)
+    leave(world)
+    time.sleep(1.5)
+    began = time.monotonic()
+    with pytest.raises(WorkerError, match=r"did not end within 3 s, workers\.deadline_seconds"):
+        world.launch(forever)
+    assert time.monotonic() - began < 2
 
 
 def test_a_machine_that_does_not_answer_is_named_and_nobody_writes_beside_its_worker(world, monkeypatch):
@@ -382,9 +439,9 @@ def test_a_job_that_somebody_deletes_is_an_interrupt(world):
 
 
 def leave(world, workers=2, **state):
-    world.kube.state.create("Service", service_manifest(world.cluster, world.name, None))
     world.scripts = [state.pop("script", forever)]
-    world.kube.state.create("Job", job_manifest(world.cluster, world.name, world.folder, workers, None))
+    job = world.kube.state.create("Job", job_manifest(world.cluster, world.name, world.folder, workers, None))
+    world.kube.state.create("Service", service_manifest(world.cluster, world.name, job["metadata"]["uid"]))
 
 
 def test_a_job_at_work_is_followed_to_its_end(world, said):
@@ -440,6 +497,126 @@ def test_a_job_that_cannot_be_followed_is_replaced(world, how):
     assert world.jobs == 2
 
 
+def test_what_another_launcher_has_started_in_the_meantime_is_left_alone(world, monkeypatch):
+    """A launcher that was cut off finds the Job of its successor under the name of its own."""
+    clean_up = worker_pods._Training._clean_up
+    manifest = job_manifest(world.cluster, world.name, world.folder, 2, None)
+
+    def late(training):
+        world.kube.state.delete("Job", world.name)
+        job = world.kube.state.create("Job", manifest)
+        world.kube.state.create("Service", service_manifest(world.cluster, world.name, job["metadata"]["uid"]))
+        clean_up(training)
+
+    monkeypatch.setattr(worker_pods._Training, "_clean_up", late)
+    world.launch(well, forever)
+    assert {kind for kind, _ in world.left()} == {"Job", "Service", "Pod"}
+    world.kube.state.delete("Job", world.name)
+
+
+def test_a_job_that_was_left_without_its_service_gets_one(world):
+    leave(world, script=forever)
+    world.kube.state.delete("Service", world.name)
+
+    def found(run):
+        run.running()
+        wait_until(lambda: len(world.kube.state.created["Service"]) == 2)
+        run.ended(0)
+
+    for run in list(world.kube.state.runs.values()):
+        threading.Thread(target=found, args=[run], daemon=True).start()
+    world.launch(found)
+    assert world.jobs == 1
+
+
+@pytest.mark.parametrize("kind", ["Job", "Service"])
+def test_what_does_not_go_is_not_waited_for_for_ever(world, monkeypatch, kind):
+    """Such as for a finalizer that nobody takes away."""
+    world.set(start_seconds=1)
+    create = world.kube.state.create
+    monkeypatch.setattr(world.kube.state, "create", lambda k, manifest: None if k == kind else create(k, manifest))
+    with pytest.raises(WorkerError, match=rf"the {kind} {world.name} is not gone 1 s after .* no finalizer that keeps"):
+        world.launch(forever)
+
+
+# The lease.
+
+
+@pytest.fixture
+def short_lease(monkeypatch):
+    monkeypatch.setattr(worker_lease, "LEASE_SECONDS", 2.0)
+    monkeypatch.setattr(worker_lease, "RENEW_SECONDS", 0.2)
+
+
+KILLED = """
+    import sys
+    from kubernetes import client
+    from kubeflow import worker_lease, worker_set
+    from kubeflow.cluster import Cluster
+    from kubeflow.worker_pods import launch_pods
+
+    worker_lease.LEASE_SECONDS, worker_lease.RENEW_SECONDS = 3.0, 0.2
+    url, folder = sys.argv[1:]
+    cluster = Cluster.from_dict({"image": "vaeiaf:1", "namespace": "training", "volume": {"claim": "vaeiaf"}})
+    launch_pods(cluster, client.ApiClient(client.Configuration(host=url)))(folder, 2)
+"""
+
+
+def test_workers_outlive_a_launcher_that_is_killed_by_no_more_than_their_lease(world):
+    """And are told to stop, not killed. As long as it lived they went on."""
+    ended = threading.Event()
+
+    def long(run):
+        run.running()
+        run.stopping.wait(LIMIT)
+        ended.set()
+
+    world.scripts = [long]
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), world.kube.url, world.folder]
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}) as launcher:
+        wait_until(lambda: world.jobs)
+        assert not ended.wait(5)
+        launcher.kill()
+    assert ended.wait(5)
+    (condition,) = world.kube.state.get("Job", world.name)["status"]["conditions"]
+    assert condition["reason"] == "DeadlineExceeded"
+    assert world.jobs == 1
+    world.kube.state.delete("Job", world.name)  # as its time to live does
+
+
+def test_a_job_that_was_adopted_is_kept_at_work(world, short_lease):
+    def slow(run):
+        run.running()
+        if not run.stopping.wait(4):
+            run.ended(0)
+
+    leave(world, script=slow)
+    world.launch(slow)
+    assert world.jobs == 1
+
+
+def test_the_lease_ends_at_the_deadline_of_the_training(world, short_lease):
+    world.set(deadline_seconds=3)
+    with pytest.raises(WorkerError, match="did not end within 3 s"):
+        world.launch(forever)
+    assert max(world.kube.state.deadlines) in (3, 4)  # the Job began in the middle of a second
+
+
+def test_a_lease_that_ran_out_is_no_end_of_the_training(world, said):
+    """Such as for a launcher whose machine slept."""
+
+    def ran_out(run):
+        run.running()
+        if run.index == 0:
+            (job,) = run.state.owners(run.pod)
+            run.state.fail(job, "DeadlineExceeded", "")
+        run.stopping.wait(LIMIT)
+
+    world.launch(ran_out, well)
+    assert world.jobs == 2
+    assert any("its lease could not be renewed in time" in line for line in said())
+
+
 # The API in bad shape.
 
 
@@ -453,8 +630,11 @@ def test_a_job_that_cannot_be_followed_is_replaced(world, how):
         ("create services", {"kind": "late"}),
         ("get jobs", {"kind": 503, "times": 3}),
         ("get jobs", {"kind": "hang"}),
-        ("delete jobs", {"kind": 504, "times": 3}),
+        ("delete services", {"kind": 504, "times": 3}),
         ("delete services", {"kind": "late"}),
+        ("patch jobs", {"kind": 500, "times": 3}),
+        ("patch jobs", {"kind": "late"}),
+        ("patch jobs", {"kind": 409}),
         ("list pods", {"kind": 500, "times": 3}),
         ("watch pods", {"kind": 410, "times": 3}),
         ("watch pods", {"kind": "expire", "times": 3}),
@@ -485,6 +665,12 @@ def test_trouble_that_passes_is_outlasted(world, said, pattern, fault):
     assert world.jobs == 1
     assert [line for line in said() if line.startswith("epoch")] == lines
     assert not pending()
+
+
+@pytest.mark.parametrize("fault", [{"kind": 504, "times": 3}, {"kind": "late"}])
+def test_trouble_at_the_very_end_is_outlasted(world, fault):
+    world.kube.fail("delete jobs", **fault)
+    world.launch(well)
 
 
 def test_each_line_of_the_log_is_passed_on_once_over_many_streams(world, said):
@@ -518,7 +704,7 @@ def test_trouble_that_does_not_pass_is_told(world, monkeypatch, pattern):
 
 @pytest.mark.parametrize(
     ("verb", "resource"),
-    [("create", "jobs"), ("get", "jobs"), ("create", "services"), ("list", "pods"), ("watch", "pods"), ("get", "pods")],
+    sorted(rights() - {("delete", "jobs"), ("get", "pods/log")}),  # which are no reason to stop
 )
 def test_a_right_that_is_missing_is_named(world, verb, resource):
     world.kube.forbidden.add((verb, resource))
@@ -544,10 +730,10 @@ def test_a_log_that_may_not_be_read_is_no_reason_to_stop(world, said):
 
 
 def test_what_cannot_be_deleted_is_said(world, said):
-    world.kube.forbidden.add(("delete", "services"))
-    with pytest.raises(ApiError, match="not allowed to delete services"):
-        world.launch(well)
-    assert any(line.startswith(f"the Service {world.name} is left in the cluster") for line in said())
+    world.kube.forbidden.add(("delete", "jobs"))
+    world.launch(well)
+    assert any(line.startswith(f"the Job {world.name} is left in the cluster") for line in said())
+    world.kube.state.delete("Job", world.name)
 
 
 def test_a_namespace_that_is_not_there_is_a_users_mistake(world):
@@ -566,16 +752,31 @@ def test_fewer_than_one_worker_is_refused_before_anything_is_asked(world):
 # The owner.
 
 
+def launcher_pod(world, **spec):
+    """Its uid."""
+    pod = {"kind": "Pod", "metadata": {"name": "launcher"}, "spec": spec, "status": {"phase": "Running"}}
+    return world.kube.state.create("Pod", pod)["metadata"]["uid"]
+
+
 @pytest.mark.parametrize("variable", ["POD_NAME", "KFP_POD_NAME"])
-def test_job_and_service_belong_to_the_pod_of_the_launcher(world, monkeypatch, variable):
+def test_the_job_belongs_to_the_pod_of_the_launcher(world, monkeypatch, variable):
     monkeypatch.setenv(variable, "launcher")
-    world.kube.state.create("Pod", {"kind": "Pod", "metadata": {"name": "launcher"}, "status": {"phase": "Running"}})
-    uid = world.kube.state.get("Pod", "launcher")["metadata"]["uid"]
+    uid = launcher_pod(world)
     world.launch(well)
-    for kind in ("Job", "Service"):
-        (made,) = world.kube.state.created[kind]
-        (owner,) = made["metadata"]["ownerReferences"]
-        assert (owner["kind"], owner["name"], owner["uid"]) == ("Pod", "launcher", uid)
+    (job,) = world.kube.state.created["Job"]
+    (owner,) = job["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("Pod", "launcher", uid)
+
+
+def test_the_workers_are_who_the_launcher_s_pod_is(world, monkeypatch):
+    monkeypatch.setenv("POD_NAME", "launcher")
+    launcher_pod(world, serviceAccountName="default-editor", imagePullSecrets=[{"name": "registry"}])
+    world.launch(well)
+    (job,) = world.kube.state.created["Job"]
+    pod = job["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "default-editor"
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["automountServiceAccountToken"] is False
 
 
 @pytest.mark.parametrize("uid", [None, "another"])
@@ -584,9 +785,7 @@ def test_a_pod_of_another_namespace_is_no_owner(world, monkeypatch, said, uid):
     monkeypatch.setenv("POD_NAME", "launcher")
     if uid:
         monkeypatch.setenv("POD_UID", uid)
-        world.kube.state.create(
-            "Pod", {"kind": "Pod", "metadata": {"name": "launcher"}, "status": {"phase": "Running"}}
-        )
+        launcher_pod(world)
     world.launch(well)
     assert "ownerReferences" not in world.kube.state.created["Job"][0]["metadata"]
     assert any(line.startswith("this is no pod of namespace training") for line in said())
