@@ -8,7 +8,7 @@ import os
 import pathlib
 import sys
 
-from trainer.config import TrainConfig, shard_size
+from trainer.config import TrainConfig, check_workers, shard_size
 from trainer.errors import ReportedError, UserError
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
@@ -34,8 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = PRESETS[options.preset] if options.config is None else _read(options.config)
         if options.epochs is not None:
             config = dataclasses.replace(config, epochs=options.epochs)
-        if options.workers < 1:
-            raise UserError(f"workers: expected at least 1, got {options.workers}")
+        check_workers(options.workers, "auto")
         shard_size(config.batch_size, options.workers)
         with interruptible():
             _train(config, options.train, options.test, options.output, options.workers)
