@@ -90,6 +90,13 @@ def test_a_worker_that_would_train_for_itself_is_stopped(tmp_path, monkeypatch):
 STALE = '{"cluster": {"worker": ["host-0:1", "host-1:1"]}, "task": {"type": "worker", "index": 1}}'
 
 
+@pytest.fixture
+def nobody_waits(monkeypatch):
+    """For workers that are not there."""
+    monkeypatch.delattr(tf.distribute, "MultiWorkerMirroredStrategy")
+
+
+@pytest.mark.usefixtures("nobody_waits")
 @pytest.mark.parametrize("config", ["no JSON", STALE])
 def test_a_training_in_one_process_does_not_care_for_what_others_left_in_tf_config(config, tmp_path, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config)
@@ -97,6 +104,7 @@ def test_a_training_in_one_process_does_not_care_for_what_others_left_in_tf_conf
     assert (tmp_path / "history.json").exists()
 
 
+@pytest.mark.usefixtures("nobody_waits")
 def test_workers_that_tf_config_names_are_not_started_by_one_process(tmp_path, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", STALE)
     job = Job(CONFIG, str(tmp_path), str(tmp_path / "state"), strategy="multi_worker")
