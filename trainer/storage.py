@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from trainer.errors import StorageError
+from trainer.errors import ReportedError, StorageError, reason
 
 
 @contextlib.contextmanager
@@ -31,6 +31,17 @@ def whole(what: str, path: str) -> Iterator[str]:
             with contextlib.suppress(OSError, tf.errors.OpError):
                 remove(unfinished)
             raise
+
+
+@contextlib.contextmanager
+def reading(what: str, path: str) -> Iterator[None]:
+    """Raises ReportedError, of `what` and `path`, in place of errors of the file system."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise ReportedError(
+            f"{what} {path} cannot be read: {reason(error)}. Nothing was changed; see that it can be read, and run again"
+        ) from error
 
 
 @contextlib.contextmanager
