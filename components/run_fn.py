@@ -43,7 +43,7 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
         state=os.path.join(custom["state"], name),
         base_model=fn_args.base_model,
         strategy=custom["strategy"],
-        checkpoint_minutes=custom["checkpoint_minutes"],
+        checkpoint_minutes=here.checkpoint_minutes,
     )
     model = run_job(job, train, test, custom["workers"], here.launch)
     servable = Servable(model, pixel_model(train), config.eval_samples, transform)
