@@ -35,15 +35,15 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     if custom["warm_start"] and not fn_args.base_model:
         log.info("no blessed model to start from yet: starting from random weights")
     inputs = [config.to_dict(), custom["code"], fn_args.train_files, fn_args.transform_output, fn_args.base_model]
-    name = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
-    clear(custom["state"], "", days=30)
+    name = here.run + hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
+    clear(custom["state"], "", days=30, but=name)
     job = Job(
         config,
         workdir=fn_args.model_run_dir,
-        state=os.path.join(custom["state"], here.run + name),
+        state=os.path.join(custom["state"], name),
         base_model=fn_args.base_model,
         strategy=custom["strategy"],
-        checkpoint_minutes=custom["checkpoint_minutes"],
+        checkpoint_minutes=here.checkpoint_minutes,
     )
     model = run_job(job, train, test, custom["workers"], here.launch)
     servable = Servable(model, pixel_model(train), config.eval_samples, transform)

@@ -5,7 +5,7 @@ import math
 import os
 import re
 
-from trainer.config import ConfigError, TrainConfig, check_strategy, shard_size
+from trainer.config import ConfigError, TrainConfig, check_workers, shard_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,21 +44,14 @@ class PipelineConfig:
             raise ConfigError("tune", "a number of trials that is not negative", self.tune)
         if self.tune and self.warm_start:
             raise ConfigError("tune", "0 with warm_start, whose weights have the shapes that trials vary", self.tune)
-        self._check_workers()
+        check_workers(self.workers, self.strategy)
+        shard_size(self.train.batch_size, self.workers)
         if not self.checkpoint_minutes >= 0:
             raise ConfigError("checkpoint_minutes", "a number of minutes that is not negative", self.checkpoint_minutes)
         for name in ("data_dir", "manual_dir"):
             folder = getattr(self, name)
             if folder is not None and not os.path.isdir(folder):
                 raise ConfigError(name, "a folder that exists", folder)
-
-    def _check_workers(self) -> None:
-        check_strategy(self.strategy)
-        if self.workers < 1:
-            raise ConfigError("workers", "at least 1", self.workers)
-        if self.workers > 1 and self.strategy not in ("auto", "multi_worker"):
-            raise ConfigError("strategy", f"auto or multi_worker with {self.workers} workers", self.strategy)
-        shard_size(self.train.batch_size, self.workers)
 
     @property
     def name(self) -> str:

@@ -88,7 +88,6 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
             "warm_start": config.warm_start,
             "strategy": config.strategy,
             "workers": config.workers,
-            "checkpoint_minutes": config.checkpoint_minutes,
             "state": config.training,
             "code": fingerprint("components.run_fn", "trainer"),
         },

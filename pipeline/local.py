@@ -10,6 +10,7 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
+from components.site import here
 from pipeline.config import PipelineConfig
 from pipeline.console import Story
 from pipeline.dag import compile_pipeline, create_pipeline
@@ -33,7 +34,8 @@ def run(config: PipelineConfig, story: Story) -> Outcome:
 
 
 def plan(config: PipelineConfig, run_id: str) -> pipeline_pb2.Pipeline:
-    """TFX's intermediate representation of the run `run_id`."""
+    """TFX's intermediate representation of the run `run_id`, and what it may not carry into `here`."""
+    here.checkpoint_minutes = config.checkpoint_minutes
     pipeline = compile_pipeline(create_pipeline(config))
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
     return pipeline

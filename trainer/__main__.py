@@ -8,7 +8,7 @@ import os
 import pathlib
 import sys
 
-from trainer.config import TrainConfig, shard_size
+from trainer.config import TrainConfig, check_workers, shard_size
 from trainer.errors import ReportedError, UserError
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
@@ -34,8 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = PRESETS[options.preset] if options.config is None else _read(options.config)
         if options.epochs is not None:
             config = dataclasses.replace(config, epochs=options.epochs)
-        if options.workers < 1:
-            raise UserError(f"workers: expected at least 1, got {options.workers}")
+        check_workers(options.workers, "auto")
         shard_size(config.batch_size, options.workers)
         with interruptible():
             _train(config, options.train, options.test, options.output, options.workers)
@@ -60,7 +59,7 @@ def _train(config: TrainConfig, train_files: str, test_files: str, output: str, 
     from trainer.images import load_images, pixel_model, preprocess
     from trainer.job import Job, run_job
     from trainer.launch import launch_local
-    from trainer.storage import remove
+    from trainer.storage import alone, remove
     from trainer.units import Units
 
     train, test = load_images([train_files], preprocess), load_images([test_files], preprocess)
@@ -69,10 +68,11 @@ def _train(config: TrainConfig, train_files: str, test_files: str, output: str, 
     except OSError as error:
         raise UserError(f"--output {output} cannot be written: {error.strerror}. Choose another folder") from error
     job = Job(config, workdir=output, state=os.path.join(output, "checkpoints"))
-    model = run_job(job, train, test, workers, launch_local)
-    servable = Servable(model, pixel_model(train), config.eval_samples, preprocess)
-    save(servable, Units.of(config), os.path.join(output, "model"))
-    remove(job.state)
+    with alone(output):
+        model = run_job(job, train, test, workers, launch_local)
+        servable = Servable(model, pixel_model(train), config.eval_samples, preprocess)
+        save(servable, Units.of(config), os.path.join(output, "model"))
+        remove(job.state)
 
 
 if __name__ == "__main__":

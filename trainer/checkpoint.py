@@ -1,5 +1,6 @@
 """Checkpoints: the whole state of a training run, each written whole or not at all."""
 
+import contextlib
 import json
 import logging
 import math
@@ -10,11 +11,12 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.errors import UserError, reason
-from trainer.storage import remove, whole
+from trainer.storage import reading, remove, storing, whole
 
 log = logging.getLogger(__name__)
 
 KEPT = 3  # newest checkpoints
+CHUNK_BYTES = 2**24
 STATE, PROGRESS = "state", "progress/.ATTRIBUTES/VARIABLE_VALUE"  # files of a checkpoint, and what is said in them
 
 
@@ -56,15 +58,18 @@ class Checkpoints:
     def restore(self) -> dict[str, Any] | None:
         """Brings the state back from the newest checkpoint that can be read, and returns its progress.
 
-        One that cannot be read is set aside, with a warning, and the one before it is taken. None: there is none.
+        One that is damaged is set aside, with a warning, and the one before it is taken. None: there is none.
 
         Raises:
           UserError: it is of another run, or of other code.
+          ReportedError: the system does not let it be read, which may pass.
+          StorageError: it cannot be set aside.
         """
         for path in self._paths():
+            _fetch(path)
             try:
                 content = self._read(path)
-            except (OSError, ValueError, IndexError, tf.errors.OpError) as error:  # what TensorFlow makes of damage
+            except (ValueError, IndexError, tf.errors.OpError) as error:  # what TensorFlow makes of damage
                 self._set_aside(path, error)
                 continue
             self._check_run(content["run"], path)
@@ -76,7 +81,8 @@ class Checkpoints:
         """The newest first."""
         if not tf.io.gfile.isdir(self.folder):
             return []
-        names = (name.rstrip("/") for name in tf.io.gfile.listdir(self.folder))
+        with reading("the folder of the checkpoints", self.folder):
+            names = [name.rstrip("/") for name in tf.io.gfile.listdir(self.folder)]
         paths = (os.path.join(self.folder, name) for name in names if re.fullmatch(r"step-\d{9,}", name))
         return sorted(paths, key=_step, reverse=True)
 
@@ -89,7 +95,8 @@ class Checkpoints:
 
     def _take(self, path: str) -> None:
         try:
-            self._state.read(os.path.join(path, STATE)).assert_consumed()
+            with reading("the checkpoint", path):
+                self._state.read(os.path.join(path, STATE)).assert_consumed()
         except (AssertionError, ValueError) as error:
             raise UserError(
                 f"the checkpoint {path} has other variables than this version of the program: {reason(error)}. Go on "
@@ -99,14 +106,15 @@ class Checkpoints:
     def _set_aside(self, path: str, error: Exception) -> None:
         aside = os.path.join(self.folder, f"unreadable-{os.path.basename(path)}")
         log.warning(
-            "the checkpoint %s cannot be read (%s): it is set aside as %s, and the one before it is taken",
+            "the checkpoint %s is damaged (%s): it is set aside as %s, and the one before it is taken",
             path,
             reason(error),
             aside,
         )
         if self._writes:
-            remove(aside)
-            tf.io.gfile.rename(path, aside)
+            with storing("the damaged checkpoint", aside):
+                remove(aside)
+                tf.io.gfile.rename(path, aside)
 
     def _check_run(self, other: dict[str, Any], path: str) -> None:
         differences = [
@@ -119,6 +127,18 @@ class Checkpoints:
                 f"the checkpoint {path} is of another run: {'; '.join(differences)}. Go on with what it was made with, "
                 f"or remove {self.folder} to start anew"
             )
+
+
+def _fetch(path: str) -> None:
+    """Reads the files once as files: to TensorFlow's reader one that the system withholds for now is a damaged one.
+
+    What is not there at all, or no folder, is left for that reader to find.
+    """
+    with reading("the checkpoint", path), contextlib.suppress(tf.errors.NotFoundError, tf.errors.FailedPreconditionError):
+        for name in tf.io.gfile.listdir(path):
+            with tf.io.gfile.GFile(os.path.join(path, name), "rb") as file:
+                while file.read(CHUNK_BYTES):
+                    pass
 
 
 def _step(path: str) -> int:

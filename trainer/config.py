@@ -136,6 +136,17 @@ def check_strategy(name: str) -> None:
         raise ConfigError("strategy", f"one of {', '.join(STRATEGIES)}, or tpu:NAME", name)
 
 
+def check_workers(workers: int, strategy: str) -> None:
+    """Raises ConfigError unless so many processes can train together with `strategy`."""
+    check_strategy(strategy)
+    if workers < 1:
+        raise ConfigError("workers", "at least 1", workers)
+    if workers > 1 and strategy not in ("auto", "multi_worker"):
+        raise ConfigError("strategy", f"auto or multi_worker with {workers} workers", strategy)
+    if workers == 1 and strategy == "multi_worker":
+        raise ConfigError("workers", "several with strategy multi_worker: use --workers N", workers)
+
+
 def shard_size(batch_size: int, replicas: int) -> int:
     """Images of a step for each replica.
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.config import TrainConfig
+from trainer.config import TrainConfig, check_workers
 from trainer.errors import UserError
 from trainer.images import IMAGE_SIZE, ImageSet
 from trainer.launch import Launch
 from trainer.loop import train_and_evaluate
 from trainer.storage import storing, whole
-from trainer.strategy import build_strategy, is_chief
+from trainer.strategy import build_strategy, check_workers_share, is_chief
 from trainer.vae import VAE, build
 
 JOB, WEIGHTS = "job.json", "weights"  # in the folder of the workers
@@ -45,13 +45,17 @@ class Job:
 def run_job(job: Job, train: ImageSet, test: ImageSet, workers: int, launch: Launch) -> VAE:
     """Trains here, or on several workers that `launch` starts; returns the model.
 
+    TF_CONFIG is for workers alone: it may be left over from whoever started this process, which has made TensorFlow work
+    before, so that it can be none of them.
+
     Raises:
       ReportedError: see `train_and_evaluate` and `launch`; a StorageError also for the job or the log of a worker.
     """
+    check_workers(workers, job.strategy)
     if workers == 1:
         return _run(job, train, test, build_strategy(job.strategy))
     record = os.path.join(job.state, "record")  # a place that does not change when the same job is handed out again
-    folder = _write(dataclasses.replace(job, workdir=record), train, test)
+    folder = _write(dataclasses.replace(job, workdir=record, strategy="multi_worker"), train, test)
     with storing("what the workers say", folder):
         launch(folder, workers)
     with storing("the record of the training", job.workdir):
@@ -65,7 +69,8 @@ def run_worker(folder: str) -> None:
     """A worker's share of the job in `folder`; the chief leaves the weights there.
 
     Raises:
-      UserError: the folder is not there, or see `train_and_evaluate`.
+      UserError: the folder is not there, the strategy is not one of several workers where TF_CONFIG names them, or see
+        `train_and_evaluate`.
       StorageError: the weights cannot be written.
     """
     try:
@@ -77,6 +82,7 @@ def run_worker(folder: str) -> None:
             "folder, on a disk that they share"
         ) from error
     strategy = build_strategy(job.strategy)  # before TensorFlow does anything else
+    check_workers_share(strategy)
     model = _run(job, _mapped(folder, "train"), _mapped(folder, "test"), strategy)
     if is_chief(strategy):
         with storing("the weights", folder):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import logging
 import os
 import socket
 import urllib.parse
@@ -11,7 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config import check_strategy
-from trainer.errors import UserError
+from trainer.errors import UserError, reason
+
+log = logging.getLogger(__name__)
 
 COLLECTIVE_BYTES = 4_000_000  # of gradients that are added up at once: a quarter faster than each for itself
 COLLECTIVE_SECONDS = 600.0  # that a worker waits for the others, which may still be reading data or compiling
@@ -21,15 +24,16 @@ KNOCK_SECONDS = 10.0  # that a TPU gets to answer
 def build_strategy(name: str) -> tf.distribute.Strategy:
     """The strategy of that name; multi_worker has to be built before TensorFlow has done any work.
 
-    `auto` is a TPU where there is one, the workers of TF_CONFIG where it names several, all GPUs of this machine where
-    there are several, and else the default device.
+    `auto` is a TPU that answers, all GPUs of this machine where there are several, and else the default device. It is
+    of one process: several get multi_worker from `trainer.job`, or each would take what it finds for its own.
 
     Raises:
       ConfigError: there is no such name.
       UserError: what it needs is not there.
     """
     check_strategy(name)
-    name = _found() if name == "auto" else name
+    if name == "auto":
+        return _found()
     kind, _, resolver = name.partition(":")
     strategies: dict[str, Callable[[], tf.distribute.Strategy]] = {
         "default": tf.distribute.get_strategy,
@@ -61,19 +65,29 @@ def check_agreement(strategy: tf.distribute.Strategy, number: int, what: str, fo
         )
 
 
+def check_workers_share(strategy: tf.distribute.Strategy) -> None:
+    """Raises UserError if TF_CONFIG names several workers, and `strategy` leaves each of them to train for itself."""
+    workers = len(_workers())
+    if workers > 1 and not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        raise UserError(
+            f"TF_CONFIG names {workers} workers: expected strategy multi_worker, got {type(strategy).__name__}, under "
+            "which each of them would train alone and write over what the others wrote"
+        )
+
+
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes."""
     return strategy.extended.should_checkpoint
 
 
-def _found() -> str:
-    if os.environ.get("TPU_NAME"):
-        return f"tpu:{os.environ['TPU_NAME']}"
-    if importlib.util.find_spec("libtpu"):
-        return "tpu"
-    if len(_workers()) > 1:
-        return "multi_worker"
-    return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "default"
+def _found() -> tf.distribute.Strategy:
+    name = os.environ.get("TPU_NAME") or ("local" if importlib.util.find_spec("libtpu") else None)
+    if name:
+        try:
+            return _tpu(name)
+        except UserError as error:
+            log.warning("%s; going on without", reason(error))
+    return build_strategy("mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "default")
 
 
 def _workers() -> list[str]:
@@ -89,8 +103,7 @@ def _workers() -> list[str]:
 def _multi_worker() -> tf.distribute.Strategy:
     if not _workers():
         raise UserError(
-            "strategy multi_worker: expected the environment variable TF_CONFIG with the addresses of the workers; "
-            "--workers N starts N of them on this machine"
+            "strategy multi_worker: expected the environment variable TF_CONFIG with the addresses of the workers"
         )
     options = tf.distribute.experimental.CommunicationOptions(
         bytes_per_pack=COLLECTIVE_BYTES, timeout_seconds=COLLECTIVE_SECONDS

@@ -3,8 +3,10 @@ import dataclasses
 import pytest
 from tfx.utils import dependency_utils
 
+from components.site import here
 from pipeline.config import PipelineConfig
 from pipeline.dag import beam_args, compile_pipeline, create_pipeline
+from pipeline.local import plan
 from trainer.presets import PRESETS
 
 
@@ -60,6 +62,14 @@ def test_only_the_pusher_and_the_check_of_units_are_never_cached(config):
         if not node.pipeline_node.execution_options.caching_options.enable_cache
     ]
     assert uncached == ["UnitsCheck", "AtomicPusher"]
+
+
+def test_how_often_a_training_is_saved_is_no_part_of_what_is_cached_and_reaches_it(config, monkeypatch):
+    monkeypatch.setattr(here, "checkpoint_minutes", 5.0)
+    often = dataclasses.replace(config, checkpoint_minutes=0.5)
+    assert plan(often, "run") == plan(dataclasses.replace(config, checkpoint_minutes=9.0), "run")
+    plan(often, "run")
+    assert here.checkpoint_minutes == 0.5
 
 
 def test_beam_runs_in_this_process_unless_told_otherwise(config):

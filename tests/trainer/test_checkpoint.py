@@ -1,6 +1,8 @@
 """Laws of checkpoints: what is restored is a whole state that was saved, the newest that can be read, or nothing."""
 
 import contextlib
+import errno
+import os
 import pathlib
 import resource
 import shutil
@@ -12,7 +14,7 @@ import tensorflow as tf
 from trainer import checkpoint
 from trainer.checkpoint import KEPT, Checkpoints
 from trainer.config import TrainConfig
-from trainer.errors import InterruptError, StorageError, UserError
+from trainer.errors import InterruptError, ReportedError, StorageError, UserError
 from trainer.evaluate import MeanELBO
 from trainer.optimizer import build_optimizer
 from trainer.record import Epoch, Progress
@@ -242,12 +244,91 @@ def test_a_damaged_one_is_set_aside_with_a_warning_and_the_one_before_is_taken(d
     damage(folder / "step-000000002")
     value, steps, (warning,) = restore()
     assert (value, steps) == (1, 1)
-    assert warning.startswith(f"the checkpoint {folder}/step-000000002 cannot be read (")
+    assert warning.startswith(f"the checkpoint {folder}/step-000000002 is damaged (")
     assert warning.endswith(f"set aside as {folder}/unreadable-step-000000002, and the one before it is taken")
     assert "\n" not in warning
     assert names(folder) == ["step-000000001", "unreadable-step-000000002"]
     save(2)
     assert restore() == (2, 2, []), "nobody is warned twice, and the step can be saved again"
+
+
+@contextlib.contextmanager
+def unreadable(path):
+    """To this process, which may be root's."""
+    path.chmod(0)
+    user = os.geteuid()
+    os.seteuid(user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        path.chmod(0o755)
+
+
+@contextlib.contextmanager
+def no_more_files(_):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@contextlib.contextmanager
+def endless(path):
+    """An error without a name in TensorFlow, as that of a disk is."""
+    path.rename(path.with_name("kept"))
+    path.symlink_to(path)
+    yield
+    path.with_name("kept").rename(path)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "number", "place"),
+    [
+        *((unreadable, errno.EACCES, place) for place in ("", *FILES)),
+        *((endless, errno.ELOOP, name) for name in FILES),
+        (no_more_files, errno.EMFILE, ""),
+    ],
+)
+def test_one_that_the_system_withholds_is_no_damage_and_waits(trouble, number, place, save, restore, folder, tmp_path):
+    for parent in (tmp_path, *tmp_path.parents[:2]):  # pytest's, which others may not see
+        parent.chmod(0o755)
+    save(1, 2)
+    before = content(folder)
+    path = folder / "step-000000002" / place
+    with trouble(path), pytest.raises(ReportedError) as error:
+        restore()
+    assert error.value.exit_code == 1, "a scheduler may try again"
+    kind = "the folder of the checkpoints" if number == errno.EMFILE else "the checkpoint"
+    assert str(error.value).startswith(kind)
+    assert f" cannot be read: {os.strerror(number)}. Nothing was changed" in str(error.value)
+    assert content(folder) == before
+    assert restore() == (2, 2, [])
+
+
+def test_one_that_is_withheld_when_it_is_taken_is_no_damage_either(save, restore, folder, monkeypatch):
+    def fail(*_):
+        raise tf.errors.UnavailableError(None, None, "the disk is elsewhere")
+
+    save(1, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(tf.train.Checkpoint, "read", fail)
+        with pytest.raises(ReportedError, match="step-000000002 cannot be read: the disk is elsewhere"):
+            restore()
+    assert restore() == (2, 2, [])
+
+
+def test_one_that_cannot_be_set_aside_is_one_message(save, restore, folder, monkeypatch):
+    def fail(*_):
+        raise tf.errors.PermissionDeniedError(None, None, "Read-only file system")
+
+    save(1, 2)
+    empty(folder / "step-000000002")
+    monkeypatch.setattr(tf.io.gfile, "rename", fail)
+    with pytest.raises(StorageError, match=f"^the damaged checkpoint cannot be written to {folder}/unreadable-step-"):
+        restore()
 
 
 @pytest.mark.parametrize("name", FILES)

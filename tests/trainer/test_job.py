@@ -1,3 +1,4 @@
+import json
 import os
 import pathlib
 
@@ -5,10 +6,11 @@ import pytest
 import tensorflow as tf
 
 from replicas import SETS, some_images
-from trainer.config import TrainConfig
+from trainer.config import ConfigError, TrainConfig
+from trainer.errors import UserError
 from trainer.images import IMAGE_SIZE
-from trainer.job import Job, run_job
-from trainer.launch import WorkerError
+from trainer.job import Job, run_job, run_worker
+from trainer.launch import WorkerError, launch_local
 from trainer.vae import build
 
 CONFIG = TrainConfig(hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=1, eval_samples=2)
@@ -48,6 +50,66 @@ def test_a_job_of_other_settings_or_images_replaces_it(handed_out, other):
     first, second = handed_out(), handed_out(**other)
     assert set(first) == set(second)
     assert not set(first.values()) & set(second.values())
+
+
+def strategy_of(folder):
+    return json.loads((pathlib.Path(folder) / "job.json").read_text())["job"]["strategy"]
+
+
+@pytest.mark.parametrize("strategy", ["auto", "multi_worker"])
+def test_several_workers_share_a_strategy_whatever_each_of_them_would_find(strategy, tmp_path):
+    def look(folder, workers):
+        assert strategy_of(folder) == "multi_worker"
+        raise WorkerError("seen")
+
+    with pytest.raises(WorkerError, match="seen"):
+        run_job(Job(CONFIG, str(tmp_path), str(tmp_path / "state"), strategy=strategy), *SETS, 2, look)
+
+
+@pytest.mark.parametrize("strategy", ["default", "mirrored", "tpu", "tpu:mine"])
+def test_several_workers_cannot_have_a_strategy_of_one(strategy, tmp_path):
+    job = Job(CONFIG, str(tmp_path / "work"), str(tmp_path / "state"), strategy=strategy)
+    with pytest.raises(ConfigError, match=f"^strategy: expected auto or multi_worker with 2 workers, got '{strategy}'"):
+        run_job(job, *SETS, 2, launch_local)
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_worker_that_would_train_for_itself_is_stopped(tmp_path, monkeypatch):
+    """As if it had found a device of its own: each of them would be the chief."""
+
+    def work_here(folder, workers):
+        path = pathlib.Path(folder, "job.json")
+        path.write_text(path.read_text().replace('"multi_worker"', '"default"'))
+        monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}}')
+        run_worker(folder)
+
+    with pytest.raises(UserError, match="^TF_CONFIG names 2 workers: expected strategy multi_worker, got "):
+        run_job(Job(CONFIG, str(tmp_path), str(tmp_path / "state")), *SETS, 2, work_here)
+
+
+STALE = '{"cluster": {"worker": ["host-0:1", "host-1:1"]}, "task": {"type": "worker", "index": 1}}'
+
+
+@pytest.fixture
+def nobody_waits(monkeypatch):
+    """For workers that are not there."""
+    monkeypatch.delattr(tf.distribute, "MultiWorkerMirroredStrategy")
+
+
+@pytest.mark.usefixtures("nobody_waits")
+@pytest.mark.parametrize("config", ["no JSON", STALE])
+def test_a_training_in_one_process_does_not_care_for_what_others_left_in_tf_config(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", config)
+    run_job(Job(CONFIG, str(tmp_path), str(tmp_path / "state")), *SETS, 1, launch_local)
+    assert (tmp_path / "history.json").exists()
+
+
+@pytest.mark.usefixtures("nobody_waits")
+def test_workers_that_tf_config_names_are_not_started_by_one_process(tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", STALE)
+    job = Job(CONFIG, str(tmp_path), str(tmp_path / "state"), strategy="multi_worker")
+    with pytest.raises(ConfigError, match="^workers: expected several with strategy multi_worker: use --workers N, got"):
+        run_job(job, *SETS, 1, launch_local)
 
 
 def test_the_record_of_the_workers_comes_to_the_folder_of_the_try_that_ends_well(tmp_path):

@@ -13,6 +13,7 @@ import tensorflow as tf
 import trainer
 from trainer.__main__ import main
 from trainer.config import TrainConfig
+from trainer.storage import alone
 from trainer.units import Units, read_units
 
 SIZES = {"hidden_size": 8, "latent_size": 2, "iaf_steps": 1, "iaf_hidden_size": 4}
@@ -144,6 +145,13 @@ def test_files_of_something_else_are_named(kind, refused, folder, png, example, 
 def test_an_output_that_is_a_file_is_named(refused, folder):
     (folder / "out").write_text("")
     assert str(folder / "out") in refused()
+
+
+def test_an_output_of_a_training_that_is_at_work_is_left_to_it(refused, folder):
+    (folder / "out").mkdir()
+    with alone(str(folder / "out")):
+        assert "another training is at work in" in refused()
+    assert [path.name for path in (folder / "out").iterdir()] == ["lock"]
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """What is written appears whole or not at all, and whoever cannot write says why."""
 
+import errno
+import fcntl
+import os
 import pathlib
 
 import pytest
 import tensorflow as tf
 
-from trainer.errors import StorageError, reason
-from trainer.storage import remove, storing, whole
+from trainer.errors import StorageError, UserError, reason
+from trainer.storage import alone, remove, storing, whole
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -33,6 +36,71 @@ def test_if_it_fails_there_is_what_was_there(kind, tmp_path):
         write(tmp_path / "it")
     assert [found.name for found in tmp_path.iterdir()] == ["it"]
     assert "old" in (tmp_path / "it" / "content" if kind == "folder" else tmp_path / "it").read_text()
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """Paths that the disk was made to hold, under the names that they had then."""
+    found, fsync = [], os.fsync
+
+    def note(descriptor):
+        found.append(os.path.realpath(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return found
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="nobody says which file it is")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_the_disk_holds_all_of_it_before_it_gets_its_name_and_the_name_then(kind, synced, tmp_path):
+    with whole("it", str(tmp_path / "it")) as unfinished:
+        make(kind, pathlib.Path(unfinished), "new")
+        if kind == "folder":
+            make("folder", pathlib.Path(unfinished, "deeper"), "new")
+    parts = ["", "/content", "/deeper", "/deeper/content"] if kind == "folder" else [""]
+    assert sorted(synced[:-1]) == [f"{tmp_path}/unfinished{part}" for part in parts]
+    assert synced[-1] == str(tmp_path)
+
+
+def test_what_the_disk_does_not_hold_gets_no_name(tmp_path, monkeypatch):
+    def fail(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StorageError, match="^it cannot be written to .*: Input/output error"):
+        write(tmp_path / "it")
+    assert not list(tmp_path.iterdir())
+
+
+def write(path):
+    with whole("it", str(path)) as unfinished:
+        make("folder", pathlib.Path(unfinished), "new")
+
+
+def test_a_bucket_is_written_as_ever():
+    with whole("it", "ram://bucket/it") as unfinished:
+        tf.io.gfile.makedirs(unfinished)
+    assert tf.io.gfile.isdir("ram://bucket/it")
+
+
+def test_whoever_is_alone_in_a_folder_keeps_others_out_until_the_end(tmp_path):
+    expected = f"^another training is at work in {tmp_path}: wait for its end"
+    with alone(str(tmp_path)), pytest.raises(UserError, match=expected), alone(str(tmp_path)):
+        pass
+    with alone(str(tmp_path)):
+        pass
+
+
+def test_a_disk_without_locks_is_used_with_a_warning(tmp_path, monkeypatch, caplog):
+    def fail(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with alone(str(tmp_path)):
+        pass
+    (record,) = caplog.records
+    assert record.getMessage() == f"{tmp_path} cannot be locked (No locks available): let no other training use it"
 
 
 def make(kind, path, content):

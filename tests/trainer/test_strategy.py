@@ -11,9 +11,10 @@ import tensorflow as tf
 import trainer.strategy
 from trainer.config import ConfigError, shard_size
 from trainer.errors import UserError
-from trainer.strategy import build_strategy, check_agreement, is_chief, shard
+from trainer.strategy import build_strategy, check_agreement, check_workers_share, is_chief, shard
 
 TWO = '{"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}'
+ONE = TWO.replace(', "127.0.0.1:2"', "")
 CHIEF = '{"cluster": {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"]}, "task": {"type": "chief", "index": 0}}'
 
 
@@ -68,12 +69,12 @@ def test_a_name_is_what_it_says_whatever_there_is(name, kind, stand_ins, monkeyp
         ({}, {}, "get_strategy"),
         ({}, {"gpus": 1}, "get_strategy"),
         ({}, {"gpus": 2}, "MirroredStrategy"),
-        ({"TF_CONFIG": TWO.replace(', "127.0.0.1:2"', "")}, {"gpus": 2}, "MirroredStrategy"),
-        ({"TF_CONFIG": TWO}, {"gpus": 2}, "MultiWorkerMirroredStrategy"),
-        ({"TF_CONFIG": CHIEF}, {}, "MultiWorkerMirroredStrategy"),
-        ({"TF_CONFIG": TWO}, {"libtpu": True}, "TPU local"),
-        ({"TF_CONFIG": TWO, "TPU_NAME": "mine"}, {"libtpu": True}, "TPU mine"),
-        ({"TF_CONFIG": "", "TPU_NAME": ""}, {}, "get_strategy"),
+        ({}, {"libtpu": True, "gpus": 2}, "TPU local"),
+        ({"TPU_NAME": "mine"}, {"libtpu": True}, "TPU mine"),
+        ({"TPU_NAME": ""}, {}, "get_strategy"),
+        ({"TF_CONFIG": TWO}, {}, "get_strategy"),
+        ({"TF_CONFIG": TWO}, {"gpus": 2}, "MirroredStrategy"),
+        ({"TF_CONFIG": "no JSON"}, {}, "get_strategy"),
     ],
 )
 def test_auto_takes_the_most_there_is(environment, machine, kind, stand_ins, monkeypatch):
@@ -83,6 +84,23 @@ def test_auto_takes_the_most_there_is(environment, machine, kind, stand_ins, mon
     assert build_strategy("auto") == kind
 
 
+@pytest.mark.parametrize(("gpus", "kind"), [(0, "get_strategy"), (2, "MirroredStrategy")])
+def test_auto_says_in_a_line_that_a_tpu_does_not_answer_and_takes_the_next(gpus, kind, stand_ins, monkeypatch, caplog):
+    tpu = trainer.strategy._tpu
+    stand_ins(gpus=gpus)
+    monkeypatch.setattr(trainer.strategy, "_tpu", tpu)
+    monkeypatch.setenv("TPU_NAME", "grpc://127.0.0.1:1")
+    assert build_strategy("auto") == kind
+    (record,) = caplog.records
+    expected = r"strategy tpu: no TPU answers to 'grpc://127.0.0.1:1': .*refused; going on without"
+    assert re.fullmatch(expected, record.getMessage())
+
+
+def test_auto_does_without_a_library_for_tpus_where_tensorflow_has_no_kernels_for_them(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "libtpu")
+    assert build_strategy("auto") is build_strategy("default")
+
+
 def test_auto_on_this_machine_builds_a_strategy_that_writes():
     assert is_chief(build_strategy("auto"))
 
@@ -90,17 +108,30 @@ def test_auto_on_this_machine_builds_a_strategy_that_writes():
 @pytest.mark.parametrize("config", ["", "{}", '{"cluster": {}}'])
 def test_workers_without_addresses_are_the_users_error(config, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config)
-    with pytest.raises(UserError, match=r"^strategy multi_worker: expected .* TF_CONFIG .*; --workers N starts N"):
+    with pytest.raises(UserError, match=r"^strategy multi_worker: expected .* TF_CONFIG with the addresses"):
         build_strategy("multi_worker")
 
 
-@pytest.mark.parametrize("name", ["auto", "multi_worker"])
 @pytest.mark.parametrize("config", ["no JSON", "[]", '{"cluster": 3}', '{"cluster": {"worker": 5}}'])
-def test_a_cluster_that_is_none_is_shown(config, name, monkeypatch):
+def test_a_cluster_that_is_none_is_shown(config, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config)
     expected = rf"^TF_CONFIG: expected JSON with a cluster and a task, got {re.escape(repr(config))}$"
     with pytest.raises(UserError, match=expected):
-        build_strategy(name)
+        build_strategy("multi_worker")
+
+
+@pytest.mark.parametrize("config", [TWO, CHIEF])
+def test_of_several_workers_none_may_train_for_itself(config, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(UserError, match=r"^TF_CONFIG names 2 workers: expected strategy multi_worker, got \w+, under"):
+        check_workers_share(tf.distribute.MirroredStrategy(["CPU:0"]))
+    check_workers_share(tf.distribute.MultiWorkerMirroredStrategy.__new__(tf.distribute.MultiWorkerMirroredStrategy))
+
+
+@pytest.mark.parametrize("config", ["", ONE])
+def test_one_worker_may_have_any_strategy(config, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", config)
+    check_workers_share(build_strategy("default"))
 
 
 @pytest.mark.parametrize("task", ["", ', "task": 3', ', "task": {"type": "worker", "index": 2}'])
