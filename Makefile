@@ -30,7 +30,7 @@ run: $(SETUP)  ## the whole pipeline on embedded data, in a few minutes
 test: $(SETUP)  ## all tests
 	@$(PYTHON) -m pytest
 
-test-containers: $(SETUP) image  ## the compiled Kubeflow pipeline in containers; needs Docker Engine, and takes about ten minutes
+test-containers: $(SETUP) image  ## the compiled Kubeflow pipeline in containers; needs Docker Engine, and takes a quarter of an hour
 	@VAEIAF_IMAGE=vaeiaf:$(VERSION) $(PYTHON) -m pytest tests/containers
 
 bench: $(SETUP)  ## measure speed and memory, in about twelve minutes; writes bench.json

@@ -83,7 +83,13 @@ def test_two_runs_at_once_do_not_disturb_each_other(engine, cluster, database, p
     told["volume"]["path"] += "/two"
     told["database"]["name"] = "vaeiaf_two"
     ir = next(yaml.safe_load_all(package.read_text()))
-    small = {**SMALL, "epochs": 1, "settings": {"hidden_size": 32, "iaf_hidden_size": 64}, "min_elbo": "-1e9"}
+    small = {
+        **SMALL,
+        "epochs": 1,
+        "settings": {"hidden_size": 32, "iaf_hidden_size": 64},
+        "eval_samples": 1,
+        "min_elbo": "-1e9",
+    }
     seeds = {"one": 1, "other": 2}
 
     def node(run_id, task):
@@ -103,12 +109,18 @@ def test_two_runs_at_once_do_not_disturb_each_other(engine, cluster, database, p
         )
         code, console = process.wait()["StatusCode"], process.logs().decode()
         process.remove()
+        return code, console
+
+    def done(run_id, task):
+        code, console = node(run_id, task)
+        if code and task == "atomic-pusher":  # of two in one second only one gets its name, and Kubeflow tries again
+            code, console = node(run_id, task)
         assert code == PUSHED, (task, console)
 
     def whole(run_id):
         with concurrent.futures.ThreadPoolExecutor() as pool:
             for together in levels(ir["root"]["dag"]["tasks"], {"tuner", "report", "verdict"}):
-                list(pool.map(lambda task: node(run_id, task), together))
+                list(pool.map(lambda task: done(run_id, task), together))
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         list(pool.map(whole, seeds))
