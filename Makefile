@@ -9,6 +9,8 @@ UV = $(shell test -x .uv/bin/uv && echo .uv/bin/uv || echo uv)
 IMAGE_PLATFORM := x86_64-manylinux_2_39
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION = $(or $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null),unknown)
+# A schedule stays with its version of the pipeline, so that has to name an image that stays too: by its revision.
+TAG = $(VERSION)-$(shell echo $(REVISION) | sed -E 's/^([0-9a-f]{12})[0-9a-f]*/\1/')
 FLAVOR = $(if $(GPU),gpu,$(if $(TPU),tpu))
 
 .PHONY: help setup run test test-containers bench check format lock image clean
@@ -28,7 +30,7 @@ run: $(SETUP)  ## the whole pipeline on embedded data, in a few minutes
 test: $(SETUP)  ## all tests
 	@$(PYTHON) -m pytest
 
-test-containers: $(SETUP) image  ## the compiled Kubeflow pipeline in containers; needs Docker Engine, and takes about ten minutes
+test-containers: $(SETUP) image  ## the compiled Kubeflow pipeline in containers; needs Docker Engine, and takes a quarter of an hour
 	@VAEIAF_IMAGE=vaeiaf:$(VERSION) $(PYTHON) -m pytest tests/containers
 
 bench: $(SETUP)  ## measure speed and memory, in about twelve minutes; writes bench.json
@@ -54,8 +56,9 @@ lock: $(SETUP)  ## renew requirements.lock, kubeflow/gpu.lock and kubeflow/tpu.l
 		printf '%s\n' "$$pins" | awk '/^[^ ]/ {cuda = /^nvidia-/} cuda' > kubeflow/gpu.lock
 	@$(LOCK) --python-platform $(IMAGE_PLATFORM) --group tpu --output-file kubeflow/tpu.lock
 
-image:  ## build the container image vaeiaf:VERSION; GPU=1 or TPU=1 builds VERSION-gpu or VERSION-tpu
-	docker build --file kubeflow/Dockerfile --tag vaeiaf:$(VERSION)$(FLAVOR:%=-%) $(FLAVOR:%=--build-arg FLAVOR=%) \
+image:  ## build the container image vaeiaf:VERSION, also named VERSION-REVISION; GPU=1 or TPU=1 adds -gpu or -tpu
+	docker build --file kubeflow/Dockerfile $(FLAVOR:%=--build-arg FLAVOR=%) \
+		--tag vaeiaf:$(VERSION)$(FLAVOR:%=-%) --tag vaeiaf:$(TAG)$(FLAVOR:%=-%) \
 		$(BASE:%=--build-arg BASE=%) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) $(DOCKER_ARGS) .
 
 clean:  ## remove what set-up made

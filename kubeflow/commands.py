@@ -31,7 +31,7 @@ def _add_submit(commands: Any) -> None:
         "run the pipeline on Kubeflow",
         _later("submit"),
         "Uploads the pipeline, unless this version is there, and starts a run. ",
-        "Exit codes with --wait: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused by the gate.",
+        "Exit codes with --wait: 0 pushed or unchanged, 1 failed, 2 bad input before the run, 3 refused by the gate.",
     )
     _add_server(parser)
     _add_run(parser)

@@ -40,8 +40,12 @@ class Run(NamedTuple):
 @pytest.fixture(scope="session")
 def engine():
     with contextlib.closing(docker.from_env()) as client:
-        client.images.get(IMAGE)
         yield client
+
+
+@pytest.fixture(scope="session", autouse=True)
+def image(engine):
+    return engine.images.get(IMAGE)
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,11 @@ import ast
 import importlib.metadata
 import pathlib
 import re
+import subprocess
 import sys
 import tomllib
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -79,3 +81,19 @@ def test_what_the_dockerfile_copies_is_let_through_to_the_engine():
         assert path.split("/")[0] in let_through, path
     assert let_through == {path.split("/")[0] for path in copied}
     assert set(copied) >= OURS
+
+
+@pytest.mark.parametrize(("flavor", "ending"), [("", ""), ("GPU=1", "-gpu")])
+def test_an_image_has_a_name_that_no_other_revision_gets(flavor, ending):
+    command = subprocess.run(
+        ["make", "--dry-run", "image", "REVISION=0123456789abcdef0123456789abcdef01234567-dirty", *flavor.split()],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    version = PROJECT["project"]["version"]
+    assert re.findall(r"--tag (\S+)", command) == [
+        f"vaeiaf:{version}{ending}",
+        f"vaeiaf:{version}-0123456789ab-dirty{ending}",
+    ]
