@@ -25,7 +25,8 @@ from trainer.warm_start import load_weights
 
 log = logging.getLogger(__name__)
 
-STEPS_PER_CALL = 16  # between looks at the clock, at signals and at the numbers
+# Between looks at the clock, at signals and at the numbers. A stop comes at the end of the next call, and is to be soon.
+STEPS_PER_CALL, IMAGES_PER_CALL = 16, 4096
 PROGRESS_SECONDS = 30.0
 EXPLODED = -100.0 * IMAGE_SIZE  # nats per image; an untrained model has some thousands
 
@@ -61,6 +62,11 @@ def train_and_evaluate(
     if is_chief(strategy):
         write_history(config, result, workdir)
     return result
+
+
+def steps_per_call(batch_size: int) -> int:
+    """How many steps are taken at once; the same in all workers, as the batch is that of all."""
+    return max(1, min(STEPS_PER_CALL, IMAGES_PER_CALL // batch_size))
 
 
 class _Run:
@@ -120,11 +126,12 @@ class _Run:
     def _train_epoch(self, signals: list[int]) -> bool:
         """What is left of an epoch; False if it was told to stop on the way."""
         config, number = self._config, len(self._progress.epochs) + 1
+        at_once = steps_per_call(config.batch_size)
         rows = shuffled_batches(self._rows, config.batch_size, config.seed, number)
         began = shown = time.monotonic()
-        for start in range(self._progress.steps - (number - 1) * self._steps, self._steps, STEPS_PER_CALL):
+        for start in range(self._progress.steps - (number - 1) * self._steps, self._steps, at_once):
             first = self._progress.steps
-            elbo, stop = self._step(self._train.pixels, rows[start : start + STEPS_PER_CALL], first, bool(signals))
+            elbo, stop = self._step(self._train.pixels, rows[start : start + at_once], first, bool(signals))
             self._check(elbo, first)
             now = time.monotonic()
             self._progress = self._progress.after(elbo, now - began)

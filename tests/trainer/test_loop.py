@@ -17,7 +17,7 @@ from trainer.errors import UserError
 from trainer.evaluate import Evaluator, MeanELBO, quality
 from trainer.images import hold_out, pixel_model, to_unit_interval
 from trainer.likelihoods import Bernoulli, DiscretizedLogistic, GaussianPixels
-from trainer.loop import train_and_evaluate
+from trainer.loop import steps_per_call, train_and_evaluate
 from trainer.objective import single_sample_elbo
 from trainer.step import StepsResult
 from trainer.vae import build
@@ -295,6 +295,25 @@ def test_an_epochs_training_elbo_is_the_mean_over_its_steps(at_once, quick, told
     told(elbos, [-1.0] * 3)
     result = quick(batch_size=30, epochs=3)
     np.testing.assert_allclose([epoch.train_elbo for epoch in result.epochs], elbos.reshape(3, 9).mean(axis=1))
+
+
+@pytest.mark.parametrize(("batch_size", "steps"), [(1, 16), (32, 16), (256, 16), (257, 15), (1024, 4), (9999, 1)])
+def test_a_call_has_few_steps_if_they_are_long_so_that_a_stop_is_heard_soon(batch_size, steps):
+    assert steps_per_call(batch_size) == steps
+
+
+def test_calls_are_no_longer_than_that(quick, told, monkeypatch):
+    seen = []
+    told(np.arange(27.0), [-1.0] * 3)
+    step = trainer.loop.TrainStep
+    monkeypatch.setattr(
+        trainer.loop,
+        "TrainStep",
+        lambda *_: lambda pixels, rows, *rest: seen.append(len(rows)) or step()(pixels, rows, *rest),
+    )
+    monkeypatch.setattr(trainer.loop, "IMAGES_PER_CALL", 4 * 30)
+    quick(batch_size=30, epochs=3)
+    assert seen == [4, 4, 1] * 3
 
 
 @pytest.mark.parametrize(
