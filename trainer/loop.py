@@ -158,7 +158,7 @@ class _Run:
                 seconds=progress.seconds,
             )
             if not _good(np.array([epoch.held_out.elbo])):
-                self._come_apart(progress.steps - 1, epoch.held_out.elbo, progress.steps)
+                self._come_apart(progress.steps - 1, _bad(epoch.held_out.elbo), progress.steps)
             self._progress = Progress(progress.steps, epochs=(*progress.epochs, epoch))
             if self._progress.best is epoch:
                 self._best.take()
@@ -167,7 +167,7 @@ class _Run:
     def _save(self) -> None:
         steps = self._progress.steps
         if not all(np.all(np.isfinite(v.numpy())) for v in (*self.model.variables, *self._optimizer.variables)):
-            self._come_apart(steps - 1, math.nan, steps)
+            self._come_apart(steps - 1, "a weight, or a moment of it in Adam, is not finite", steps)
         self._checkpoints.save(steps, self._progress.to_dict())
         self._saved = time.monotonic()
 
@@ -175,15 +175,16 @@ class _Run:
         bad = np.flatnonzero(~_good(elbo))
         if len(bad):
             step = first + int(bad[0])
-            self._come_apart(step, elbo[bad[0]], step)
+            self._come_apart(step, _bad(elbo[bad[0]]), step)
 
-    def _come_apart(self, step: int, elbo: float, updates: int) -> None:
-        """Ends the run: `elbo`, of step number `step`, is that of the weights after so many `updates`."""
+    def _come_apart(self, step: int, what: str, updates: int) -> None:
+        """Ends the run: `what`, seen at step number `step`, comes of the weights after so many `updates`."""
+        newest = self._checkpoints.newest(before=updates)
         raise UserError(
-            f"at step {step + 1} (epoch {step // self._steps + 1}) the ELBO is {elbo:g} nats per image, expected a "
-            f"number above {EXPLODED:g}: lower the learning rate (it was {self._config.learning_rate:g}) or set "
-            f"clip_norm (it was {self._config.clip_norm:g}), and run again. No model was written; the last good "
-            f"checkpoint is {self._checkpoints.newest(before=updates) or 'none'}"
+            f"at step {step + 1} (epoch {step // self._steps + 1}) {what}: lower the learning rate (it was "
+            f"{self._config.learning_rate:g}) or set clip_norm (it was {self._config.clip_norm:g}), and run again; "
+            f"`python -m trainer` needs another --output for that, or {self._checkpoints.folder} removed. No model was "
+            f"written; the last good checkpoint is {newest or 'none'}"
         )
 
     def _introduce(self) -> None:
@@ -220,6 +221,10 @@ class _Copy(tf.Module):
         """Gives the model the weights back."""
         for copy, variable in zip(self.copies, self._variables, strict=True):
             variable.assign(copy.read_value())
+
+
+def _bad(elbo: float) -> str:
+    return f"the ELBO is {elbo:g} nats per image, expected a number above {EXPLODED:g}"
 
 
 def _good(elbo: np.ndarray) -> np.ndarray:
