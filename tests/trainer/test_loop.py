@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import trainer.loop
 import trainer.step
-from trainer.checkpoint import remove
+from trainer.checkpoint import Checkpoints, remove
 from trainer.config import TrainConfig
 from trainer.errors import UserError
 from trainer.evaluate import Evaluator, MeanELBO, quality
@@ -314,6 +315,30 @@ def test_calls_are_no_longer_than_that(quick, told, monkeypatch):
     monkeypatch.setattr(trainer.loop, "IMAGES_PER_CALL", 4 * 30)
     quick(batch_size=30, epochs=3)
     assert seen == [4, 4, 1] * 3
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"),
+    [(0.0, [1, 2, 3, 4, 5, 6, 6]), (0.1, [1, 2, 3, 4, 5, 6, 6]), (2.5, [3, 6, 6]), (3.5, [4, 6]), (math.inf, [6])],
+)
+def test_a_checkpoint_comes_when_the_minutes_since_the_last_are_over_and_at_the_end(
+    minutes, expected, quick_config, told, train, unseen, tmp_path, monkeypatch
+):
+    """Of calls of a step each, by a clock that every call moves on by a minute."""
+    told(np.arange(6.0), [-1.0] * 2)
+    step, clock, saved = trainer.loop.TrainStep, [0.0], []
+
+    def tick(*arguments):
+        clock[0] += 60.0
+        return step()(*arguments)
+
+    monkeypatch.setattr(trainer.loop, "TrainStep", lambda *_: tick)
+    monkeypatch.setattr(trainer.loop, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(trainer.loop, "STEPS_PER_CALL", 1)
+    monkeypatch.setattr(Checkpoints, "save", lambda self, steps, progress: saved.append(steps))
+    config = quick_config(batch_size=90, epochs=2)
+    train_and_evaluate(config, train, unseen, str(tmp_path), checkpoint_minutes=minutes)
+    assert saved == expected
 
 
 @pytest.mark.parametrize(
