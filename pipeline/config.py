@@ -5,7 +5,7 @@ import math
 import os
 import re
 
-from trainer.config import ConfigError, TrainConfig, check_workers, shard_size
+from trainer.config import ConfigError, TrainConfig, check_workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +44,7 @@ class PipelineConfig:
             raise ConfigError("tune", "a number of trials that is not negative", self.tune)
         if self.tune and self.warm_start:
             raise ConfigError("tune", "0 with warm_start, whose weights have the shapes that trials vary", self.tune)
-        check_workers(self.workers, self.strategy)
-        shard_size(self.train.batch_size, self.workers)
+        check_workers(self.workers, self.strategy, self.train)
         if not self.checkpoint_minutes >= 0:
             raise ConfigError("checkpoint_minutes", "a number of minutes that is not negative", self.checkpoint_minutes)
         for name in ("data_dir", "manual_dir"):

@@ -8,7 +8,7 @@ import os
 import pathlib
 import sys
 
-from trainer.config import TrainConfig, check_workers, shard_size
+from trainer.config import TrainConfig, check_workers
 from trainer.errors import ReportedError, UserError
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
@@ -34,8 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = PRESETS[options.preset] if options.config is None else _read(options.config)
         if options.epochs is not None:
             config = dataclasses.replace(config, epochs=options.epochs)
-        check_workers(options.workers, "auto")
-        shard_size(config.batch_size, options.workers)
+        check_workers(options.workers, "auto", config)
         with interruptible():
             _train(config, options.train, options.test, options.output, options.workers)
     except ReportedError as error:

@@ -134,7 +134,10 @@ def _fetch(path: str) -> None:
 
     What is not there at all, or no folder, is left for that reader to find.
     """
-    with reading("the checkpoint", path), contextlib.suppress(tf.errors.NotFoundError, tf.errors.FailedPreconditionError):
+    with (
+        reading("the checkpoint", path),
+        contextlib.suppress(tf.errors.NotFoundError, tf.errors.FailedPreconditionError),
+    ):
         for name in tf.io.gfile.listdir(path):
             with tf.io.gfile.GFile(os.path.join(path, name), "rb") as file:
                 while file.read(CHUNK_BYTES):

@@ -136,8 +136,8 @@ def check_strategy(name: str) -> None:
         raise ConfigError("strategy", f"one of {', '.join(STRATEGIES)}, or tpu:NAME", name)
 
 
-def check_workers(workers: int, strategy: str) -> None:
-    """Raises ConfigError unless so many processes can train together with `strategy`."""
+def check_workers(workers: int, strategy: str, config: TrainConfig) -> None:
+    """Raises ConfigError unless so many processes can train `config` together with `strategy`."""
     check_strategy(strategy)
     if workers < 1:
         raise ConfigError("workers", "at least 1", workers)
@@ -145,6 +145,13 @@ def check_workers(workers: int, strategy: str) -> None:
         raise ConfigError("strategy", f"auto or multi_worker with {workers} workers", strategy)
     if workers == 1 and strategy == "multi_worker":
         raise ConfigError("workers", "several with strategy multi_worker: use --workers N", workers)
+    if workers > 1 and config.free_bits:
+        raise ConfigError(
+            "free_bits",
+            f"0 with {workers} workers, none of which knows the KL of the batch (--workers 1 --strategy default does)",
+            config.free_bits,
+        )
+    shard_size(config.batch_size, workers)
 
 
 def shard_size(batch_size: int, replicas: int) -> int:

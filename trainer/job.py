@@ -49,15 +49,14 @@ def run_job(job: Job, train: ImageSet, test: ImageSet, workers: int, launch: Lau
     before, so that it can be none of them.
 
     Raises:
-      ReportedError: see `train_and_evaluate` and `launch`; a StorageError also for the job or the log of a worker.
+      ReportedError: see `train_and_evaluate` and `launch`; a StorageError also for the job or the record.
     """
-    check_workers(workers, job.strategy)
+    check_workers(workers, job.strategy, job.config)
     if workers == 1:
         return _run(job, train, test, build_strategy(job.strategy))
     record = os.path.join(job.state, "record")  # a place that does not change when the same job is handed out again
     folder = _write(dataclasses.replace(job, workdir=record, strategy="multi_worker"), train, test)
-    with storing("what the workers say", folder):
-        launch(folder, workers)
+    launch(folder, workers)
     with storing("the record of the training", job.workdir):
         shutil.copytree(record, job.workdir, dirs_exist_ok=True)
     model = build(job.config, IMAGE_SIZE)

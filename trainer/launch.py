@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 
-from trainer.errors import InterruptError, ReportedError, UserError
+from trainer.errors import InterruptError, ReportedError, StorageError, UserError
 from trainer.interrupt import signals_noted
 
 log = logging.getLogger(__name__)
@@ -27,14 +27,14 @@ POLL_SECONDS = 0.02  # short, because a worker's death soon makes the others fai
 TAIL_LINES, TAIL_BYTES = 10, 16384  # of a log, in an error
 LINE_BYTES = 4096  # of one line, passed on
 
-BAD_INPUT, STOPPED = 2, 128 + signal.SIGTERM  # exit codes of a worker
+FAILED, BAD_INPUT, STOPPED = 1, 2, 128 + signal.SIGTERM  # exit codes of a worker
 LAUNCHER = "TRAINER_LAUNCHER"  # environment variable of a worker: the process that started it
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 _SIGNALS = {number.value: number.name for number in signal.Signals}
 
 
 class WorkerError(ReportedError):
-    """A worker failed. The first line says which, how, and where its log is; then come that log's last lines."""
+    """A worker failed: which, and in its own words why; or how, where its log is, and in further lines how that ends."""
 
 
 def launch_local(job: str, workers: int) -> None:
@@ -51,6 +51,7 @@ def launch(command: list[str], folder: str, workers: int) -> None:
     Raises:
       UserError: less than one worker, or one that ended with 2 after a line `trainer: <what is wrong>`.
       WorkerError: a worker failed or could not be started; the others were stopped.
+      StorageError: the log of the chief cannot be written.
       InterruptError: SIGINT or SIGTERM came, and was passed on as SIGTERM; or a worker ended with 143, as the system
         told it to stop. Either way the workers got the time to save a checkpoint.
     """
@@ -130,8 +131,11 @@ class _Worker:
         if not wait([pipe.fileno()], seconds):
             return False
         chunk = os.read(pipe.fileno(), 65536)
-        self._log.write(chunk)
-        self._log.flush()
+        try:
+            self._log.write(chunk)
+            self._log.flush()
+        except OSError as error:
+            raise StorageError("what the chief says", self.path, error) from error
         *lines, self._line = (self._line[:LINE_BYTES] + chunk).split(b"\n")
         if not chunk:
             pipe.close()
@@ -154,6 +158,8 @@ class _Worker:
             return InterruptError(signal.SIGTERM)
         if code == BAD_INPUT and said:
             return UserError(said[-1])
+        if code == FAILED and said:
+            return WorkerError(f"{self.name}: {said[-1]}")
         how = f"ended with exit code {code}"
         if code is not None and code < 0:
             how = f"was killed by {_SIGNALS.get(-code, f'signal {-code}')}"
@@ -214,8 +220,11 @@ def _ports(count: int) -> Iterator[list[int]]:
     that does not listen holds it, ready to share with sockets of this user that ask; TF_GRPC_REUSE_PORT lets TF ask.
     """
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for held in sockets:
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            held.bind(("127.0.0.1", 0))
+        try:
+            sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+            for held in sockets:
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                held.bind(("127.0.0.1", 0))
+        except OSError as error:
+            raise WorkerError(f"no ports for {count} workers: {error}") from error
         yield [held.getsockname()[1] for held in sockets]

@@ -25,7 +25,8 @@ from trainer.warm_start import load_weights
 
 log = logging.getLogger(__name__)
 
-STEPS_PER_CALL = 16  # between looks at the clock, at signals and at the numbers
+# Between looks at the clock, at signals and at the numbers. A stop comes at the end of the next call, and is to be soon.
+STEPS_PER_CALL, IMAGES_PER_CALL = 16, 4096
 PROGRESS_SECONDS = 30.0
 EXPLODED = -100.0 * IMAGE_SIZE  # nats per image; an untrained model has some thousands
 
@@ -61,6 +62,11 @@ def train_and_evaluate(
     if is_chief(strategy):
         write_history(config, result, workdir)
     return result
+
+
+def steps_per_call(batch_size: int) -> int:
+    """How many steps are taken at once; the same in all workers, as the batch is that of all."""
+    return max(1, min(STEPS_PER_CALL, IMAGES_PER_CALL // batch_size))
 
 
 class _Run:
@@ -120,11 +126,12 @@ class _Run:
     def _train_epoch(self, signals: list[int]) -> bool:
         """What is left of an epoch; False if it was told to stop on the way."""
         config, number = self._config, len(self._progress.epochs) + 1
+        at_once = steps_per_call(config.batch_size)
         rows = shuffled_batches(self._rows, config.batch_size, config.seed, number)
         began = shown = time.monotonic()
-        for start in range(self._progress.steps - (number - 1) * self._steps, self._steps, STEPS_PER_CALL):
+        for start in range(self._progress.steps - (number - 1) * self._steps, self._steps, at_once):
             first = self._progress.steps
-            elbo, stop = self._step(self._train.pixels, rows[start : start + STEPS_PER_CALL], first, bool(signals))
+            elbo, stop = self._step(self._train.pixels, rows[start : start + at_once], first, bool(signals))
             self._check(elbo, first)
             now = time.monotonic()
             self._progress = self._progress.after(elbo, now - began)
@@ -151,7 +158,7 @@ class _Run:
                 seconds=progress.seconds,
             )
             if not _good(np.array([epoch.held_out.elbo])):
-                self._come_apart(progress.steps - 1, epoch.held_out.elbo, progress.steps)
+                self._come_apart(progress.steps - 1, _bad(epoch.held_out.elbo), progress.steps)
             self._progress = Progress(progress.steps, epochs=(*progress.epochs, epoch))
             if self._progress.best is epoch:
                 self._best.take()
@@ -160,7 +167,7 @@ class _Run:
     def _save(self) -> None:
         steps = self._progress.steps
         if not all(np.all(np.isfinite(v.numpy())) for v in (*self.model.variables, *self._optimizer.variables)):
-            self._come_apart(steps - 1, math.nan, steps)
+            self._come_apart(steps - 1, "a weight, or a moment of it in Adam, is not finite", steps)
         self._checkpoints.save(steps, self._progress.to_dict())
         self._saved = time.monotonic()
 
@@ -168,15 +175,16 @@ class _Run:
         bad = np.flatnonzero(~_good(elbo))
         if len(bad):
             step = first + int(bad[0])
-            self._come_apart(step, elbo[bad[0]], step)
+            self._come_apart(step, _bad(elbo[bad[0]]), step)
 
-    def _come_apart(self, step: int, elbo: float, updates: int) -> None:
-        """Ends the run: `elbo`, of step number `step`, is that of the weights after so many `updates`."""
+    def _come_apart(self, step: int, what: str, updates: int) -> None:
+        """Ends the run: `what`, seen at step number `step`, comes of the weights after so many `updates`."""
+        newest = self._checkpoints.newest(before=updates)
         raise UserError(
-            f"at step {step + 1} (epoch {step // self._steps + 1}) the ELBO is {elbo:g} nats per image, expected a "
-            f"number above {EXPLODED:g}: lower the learning rate (it was {self._config.learning_rate:g}) or set "
-            f"clip_norm (it was {self._config.clip_norm:g}), and run again. No model was written; the last good "
-            f"checkpoint is {self._checkpoints.newest(before=updates) or 'none'}"
+            f"at step {step + 1} (epoch {step // self._steps + 1}) {what}: lower the learning rate (it was "
+            f"{self._config.learning_rate:g}) or set clip_norm (it was {self._config.clip_norm:g}), and run again; "
+            f"`python -m trainer` needs another --output for that, or {self._checkpoints.folder} removed. No model was "
+            f"written; the last good checkpoint is {newest or 'none'}"
         )
 
     def _introduce(self) -> None:
@@ -213,6 +221,10 @@ class _Copy(tf.Module):
         """Gives the model the weights back."""
         for copy, variable in zip(self.copies, self._variables, strict=True):
             variable.assign(copy.read_value())
+
+
+def _bad(elbo: float) -> str:
+    return f"the ELBO is {elbo:g} nats per image, expected a number above {EXPLODED:g}"
 
 
 def _good(elbo: np.ndarray) -> np.ndarray:

@@ -45,13 +45,15 @@ class TrainStep:
         self._loss = build_loss(config, steps_per_epoch)
         if config.free_bits and self._replicas > 1:
             raise ConfigError(
-                "free_bits", "0 with several replicas, none of which knows the KL of the batch", config.free_bits
+                "free_bits",
+                "0 with several replicas, none of which knows the KL of the batch (--strategy default has a single one)",
+                config.free_bits,
             )
         # XLA fuses the many passes over activations and weights. What the replicas add up lies between the two; noise
         # and flips are drawn before them, where TensorFlow's own kernels are several times faster.
         self._gradients = tf.function(self._shard_gradients, jit_compile=True)
         self._update = tf.function(optimizer.update, jit_compile=True)
-        self._steps = tf.function(self._several, reduce_retracing=True)
+        self._steps = tf.function(self._several)
 
     def __call__(self, pixels: np.ndarray, rows: np.ndarray, first: int, stop: bool = False) -> StepsResult:
         """Takes S steps, on the images pixels[rows[i]] in the i-th.

@@ -14,7 +14,7 @@ from tests.bench.rounds import Contestant, interleave, measurer, ratio
 from tests.bench.rows import Row
 from trainer.evaluate import Evaluator
 from trainer.images import IMAGE_SIZE, ImageSet, load_images, preprocess, shuffled_batches
-from trainer.loop import STEPS_PER_CALL
+from trainer.loop import steps_per_call
 from trainer.presets import PRESETS
 from trainer.strategy import shard
 from trainer.vae import build
@@ -47,11 +47,11 @@ def rows() -> list[Row]:
 
 
 def _batches(images: ImageSet) -> Iterator[int]:
-    strategy = tf.distribute.get_strategy()
+    strategy, at_once = tf.distribute.get_strategy(), steps_per_call(CONFIG.batch_size)
     for epoch in itertools.count(1):
         rows = shuffled_batches(np.arange(len(images)), CONFIG.batch_size, CONFIG.seed, epoch)
-        for start in range(0, len(rows), STEPS_PER_CALL):
-            some = rows[start : start + STEPS_PER_CALL]
+        for start in range(0, len(rows), at_once):
+            some = rows[start : start + at_once]
             shard(strategy, images.pixels, some)
             yield some.size
 

@@ -24,7 +24,12 @@ class Limits(NamedTuple):
 
     def adam_seconds(self, parameters: int) -> float:
         """The traffic of one Adam update alone."""
-        return ADAM_BYTES * parameters / self.bandwidth
+        return adam_bytes(parameters) / self.bandwidth
+
+
+def adam_bytes(parameters: int) -> int:
+    """What one Adam update must move."""
+    return ADAM_BYTES * parameters
 
 
 class Meter:

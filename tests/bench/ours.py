@@ -8,17 +8,18 @@ import tensorflow as tf
 
 from trainer.config import TrainConfig
 from trainer.images import IMAGE_SIZE, ImageSet, shuffled_batches
-from trainer.loop import STEPS_PER_CALL
+from trainer.loop import steps_per_call
 from trainer.optimizer import build_optimizer
 from trainer.step import TrainStep
 from trainer.vae import build
 
 
 def train(
-    config: TrainConfig, images: ImageSet, strategy: tf.distribute.Strategy | None = None, steps: int = STEPS_PER_CALL
+    config: TrainConfig, images: ImageSet, strategy: tf.distribute.Strategy | None = None, steps: int | None = None
 ) -> Iterator[int]:
     """Trains for as long as it is asked to, batches made as in training; yields the number of images of each call."""
     strategy = strategy or tf.distribute.get_strategy()
+    steps = steps or steps_per_call(config.batch_size)
     steps_per_epoch = len(images) // config.batch_size
     with strategy.scope():
         model = build(config, IMAGE_SIZE)

@@ -30,13 +30,14 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def write(rows: Sequence[Row], path: pathlib.Path) -> None:
-    """Writes the rows as a list of objects, what is in `more` beside the columns."""
+    """Writes the rows as a list of objects, flat: what is in `more` stands beside the columns."""
     path.write_text(json.dumps([_object(row) for row in rows], indent=1) + "\n")
 
 
 def _object(row: Row) -> dict[str, Any]:
     columns = row._asdict()
-    return {**columns, **columns.pop("more")}
+    more = columns.pop("more")
+    return columns | more
 
 
 def _cell(value: float | None, form: str) -> str:

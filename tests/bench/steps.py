@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from tests.bench import ours, seed_loop
 from tests.bench.data import random_images
 from tests.bench.flops import flops_per_image
-from tests.bench.limits import Limits, Meter
+from tests.bench.limits import Limits, Meter, adam_bytes
 from tests.bench.rounds import Contestant, interleave, measurer, ratio
 from tests.bench.rows import Row
 from tests.bench.torch_parent import torch_contestants
@@ -81,10 +81,11 @@ def parameters(config: TrainConfig) -> int:
 
 def _limit_rows(limits: Limits) -> list[Row]:
     count = parameters(PRESETS["default"])
+    adam = {"parameters": count, "bytes": adam_bytes(count), "seconds": limits.adam_seconds(count)}
     flops = flops_per_image(PRESETS["default"]).training
     return [
         Row("limit: float32 matrix product", more={"gigaflops": limits.flops / 1e9}),
         Row("limit: memory", more={"gigabytes_per_second": limits.bandwidth / 1e9}),
-        Row("limit: Adam of default", more={"parameters": count, "seconds": limits.adam_seconds(count)}),
+        Row("limit: Adam of default", more=adam),
         Row("limit: products of default", None, limits.flops / flops, None, 1.0, {"megaflops_per_image": flops / 1e6}),
     ]

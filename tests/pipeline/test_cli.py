@@ -49,6 +49,10 @@ def test_help_lists_every_exit_code(capsys):
             ["--workers=2", "--strategy=default"],
             "strategy: expected auto or multi_worker with 2 workers, got 'default'",
         ),
+        (
+            ["--workers=2", "--set=free_bits=0.1"],
+            "free_bits: expected 0 with 2 workers, none of which knows the KL of the batch (--workers 1 --strategy ",
+        ),
         (["--strategy=multi_worker"], "workers: expected several with strategy multi_worker: use --workers N, got 1"),
         (["--strategy=parallel"], "strategy: expected one of auto, default, mirrored, multi_worker, tpu, or tpu:NAME"),
         (["--strategy=tpu:"], "strategy: expected one of "),

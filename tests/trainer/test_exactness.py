@@ -161,4 +161,5 @@ def test_replicas_of_other_numbers_differ_even_if_this_one_has_their_mean(found)
 def test_what_does_not_divide_over_the_replicas_is_refused(found):
     free_bits, batch = found["mirrored"]["complaints"][:2]
     assert free_bits.startswith("free_bits: expected 0 with several replicas")
+    assert "--strategy default" in free_bits
     assert batch == "batch_size: expected a multiple of the 2 replicas, such as 6 or 8, got 7"

@@ -108,7 +108,9 @@ def test_a_training_in_one_process_does_not_care_for_what_others_left_in_tf_conf
 def test_workers_that_tf_config_names_are_not_started_by_one_process(tmp_path, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", STALE)
     job = Job(CONFIG, str(tmp_path), str(tmp_path / "state"), strategy="multi_worker")
-    with pytest.raises(ConfigError, match="^workers: expected several with strategy multi_worker: use --workers N, got"):
+    with pytest.raises(
+        ConfigError, match="^workers: expected several with strategy multi_worker: use --workers N, got"
+    ):
         run_job(job, *SETS, 1, launch_local)
 
 

@@ -4,6 +4,7 @@ import fcntl
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import tracemalloc
 import pytest
 
 from trainer import launch
-from trainer.errors import InterruptError, UserError
+from trainer.errors import InterruptError, StorageError, UserError
 from trainer.launch import WorkerError
 
 LIMIT = 60  # seconds; never reached unless something is broken
@@ -164,6 +165,16 @@ else:
 """)
 
 
+def test_a_machine_without_a_port_says_so():
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(WorkerError, match="^no ports for 2 workers: .*Too many open files"), launch._ports(2):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 def test_ports_are_unlike():
     with launch._ports(200) as ports:
         assert len(set(ports)) == 200
@@ -196,15 +207,13 @@ if index == {bad}:
     wait_for(f"ready-{{1 - index}}")
     for line in range(3000):
         print("line", line, file=sys.stderr)
-    print("trainer: no mistake of the user, for all that", file=sys.stderr)
     sys.exit(1)
 print("a healthy one")
 wait_for("never")
 """)
     first, *tail = str(error.value).splitlines()
     assert first == f"worker {bad} of 2 ended with exit code 1; its log is {folder}/worker-{bad}.log, and ends:"
-    assert tail[:-1] == [f"line {line}" for line in range(2991, 3000)]
-    assert tail[-1] == "trainer: no mistake of the user, for all that"
+    assert tail == [f"line {line}" for line in range(2990, 3000)]
 
 
 def test_one_that_the_system_kills_is_named_with_the_signal(run):
@@ -246,6 +255,23 @@ if index == {bad}:
 wait_for("never")
 """)
     assert str(error.value) == "batch_size: expected at most 8, got 9"
+
+
+def test_what_a_worker_could_not_do_is_told_in_its_words_too_with_its_name(run):
+    with pytest.raises(WorkerError) as error:
+        run("""
+if index == 0:
+    print("trainer: the checkpoint cannot be written to /full: No space left on device", file=sys.stderr)
+    sys.exit(1)
+wait_for("never")
+""")
+    assert str(error.value) == "worker 0 of 2: the checkpoint cannot be written to /full: No space left on device"
+    assert error.value.exit_code == 1
+
+
+def test_words_before_a_death_are_not_taken_for_its_cause(run):
+    with pytest.raises(WorkerError, match="worker 0 of 1 was killed by SIGKILL; its log is "):
+        run("print('trainer: all is well', file=sys.stderr, flush=True); os.kill(os.getpid(), signal.SIGKILL)", 1)
 
 
 def test_the_log_of_an_earlier_run_stays_and_says_nothing_about_this_one(run, folder):
@@ -482,6 +508,16 @@ def test_a_line_without_end_does_not_fill_the_memory(run, folder, listen):
 def test_fewer_than_one_worker_is_a_users_mistake(run, workers):
     with pytest.raises(UserError, match=f"workers: expected at least 1, got {workers}"):
         run("", workers=workers)
+
+
+def test_a_chiefs_log_that_cannot_be_written_is_one_message_and_leaves_nobody(run, folder):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=f"^what the chief says cannot be written to {folder}/worker-0.log: "):
+            run("print('line', flush=True) if index == 0 else None; print('x' * 200, flush=True); wait_for('never')")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_worker_that_cannot_be_started_is_one_message(folder):

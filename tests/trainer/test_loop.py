@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import trainer.loop
 import trainer.step
-from trainer.checkpoint import remove
+from trainer.checkpoint import Checkpoints, remove
 from trainer.config import TrainConfig
 from trainer.errors import UserError
 from trainer.evaluate import Evaluator, MeanELBO, quality
 from trainer.images import hold_out, pixel_model, to_unit_interval
 from trainer.likelihoods import Bernoulli, DiscretizedLogistic, GaussianPixels
-from trainer.loop import train_and_evaluate
+from trainer.loop import steps_per_call, train_and_evaluate
 from trainer.objective import single_sample_elbo
 from trainer.step import StepsResult
 from trainer.vae import build
@@ -295,6 +296,49 @@ def test_an_epochs_training_elbo_is_the_mean_over_its_steps(at_once, quick, told
     told(elbos, [-1.0] * 3)
     result = quick(batch_size=30, epochs=3)
     np.testing.assert_allclose([epoch.train_elbo for epoch in result.epochs], elbos.reshape(3, 9).mean(axis=1))
+
+
+@pytest.mark.parametrize(("batch_size", "steps"), [(1, 16), (32, 16), (256, 16), (257, 15), (1024, 4), (9999, 1)])
+def test_a_call_has_few_steps_if_they_are_long_so_that_a_stop_is_heard_soon(batch_size, steps):
+    assert steps_per_call(batch_size) == steps
+
+
+def test_calls_are_no_longer_than_that(quick, told, monkeypatch):
+    seen = []
+    told(np.arange(27.0), [-1.0] * 3)
+    step = trainer.loop.TrainStep
+    monkeypatch.setattr(
+        trainer.loop,
+        "TrainStep",
+        lambda *_: lambda pixels, rows, *rest: seen.append(len(rows)) or step()(pixels, rows, *rest),
+    )
+    monkeypatch.setattr(trainer.loop, "IMAGES_PER_CALL", 4 * 30)
+    quick(batch_size=30, epochs=3)
+    assert seen == [4, 4, 1] * 3
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"),
+    [(0.0, [1, 2, 3, 4, 5, 6, 6]), (0.1, [1, 2, 3, 4, 5, 6, 6]), (2.5, [3, 6, 6]), (3.5, [4, 6]), (math.inf, [6])],
+)
+def test_a_checkpoint_comes_when_the_minutes_since_the_last_are_over_and_at_the_end(
+    minutes, expected, quick_config, told, train, unseen, tmp_path, monkeypatch
+):
+    """Of calls of a step each, by a clock that every call moves on by a minute."""
+    told(np.arange(6.0), [-1.0] * 2)
+    step, clock, saved = trainer.loop.TrainStep, [0.0], []
+
+    def tick(*arguments):
+        clock[0] += 60.0
+        return step()(*arguments)
+
+    monkeypatch.setattr(trainer.loop, "TrainStep", lambda *_: tick)
+    monkeypatch.setattr(trainer.loop, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(trainer.loop, "STEPS_PER_CALL", 1)
+    monkeypatch.setattr(Checkpoints, "save", lambda self, steps, progress: saved.append(steps))
+    config = quick_config(batch_size=90, epochs=2)
+    train_and_evaluate(config, train, unseen, str(tmp_path), checkpoint_minutes=minutes)
+    assert saved == expected
 
 
 @pytest.mark.parametrize(

@@ -297,8 +297,9 @@ def log_of(job, worker):
 def test_workers_that_are_killed_and_stopped_end_as_ones_that_are_left_alone(undisturbed, run_disturbed, job, data):
     job = job()
     folder = pathlib.Path(job.state)
-    with pytest.raises(WorkerError, match="worker 1 of 2 was killed by SIGKILL"):
-        run_disturbed(job, 1, *killed(32, 53))
+    for worker, calls in ((0, (16, 32)), (1, (32, 53))):
+        with pytest.raises(WorkerError, match=f"worker {worker} of 2 was killed by SIGKILL"):
+            run_disturbed(job, worker, *killed(*calls))
     found = steps(folder)
 
     with pytest.raises(InterruptError) as error:

@@ -77,6 +77,21 @@ def test_a_replicas_whole_step_compiles_with_static_shapes(name, start):
     assert not NOT_FOR_A_TPU.search(text)
 
 
+def test_calls_of_several_lengths_are_each_traced_once_with_shapes_known_beforehand(start, make_images, monkeypatch):
+    shapes, replica_step = [], TrainStep._replica_step
+
+    def look(self, shards, *rest):
+        shapes.append(shards.shape.as_list())
+        return replica_step(self, shards, *rest)
+
+    monkeypatch.setattr(TrainStep, "_replica_step", look)
+    _, step = start("smoke")
+    for count in (3, 1, 3, 2, 1):
+        rows = np.arange(count * BATCH).reshape(count, BATCH)
+        assert np.isfinite(step(make_images(3 * BATCH).pixels, rows, 0).elbo).all()
+    assert list(map(tuple, shapes)) == [(count, BATCH, 3072) for count in (3, 1, 2)]
+
+
 @EVERY
 def test_an_evaluation_compiles_with_static_shapes_its_noise_too(name, start, evaluations):
     model, _ = start(name)
