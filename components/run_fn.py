@@ -45,7 +45,7 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
         strategy=custom["strategy"],
         checkpoint_minutes=here.checkpoint_minutes,
     )
-    model = run_job(job, train, test, custom["workers"], here.launch)
+    model = run_job(job, train, test, custom["workers"], here.launch, here.apart)
     servable = Servable(model, pixel_model(train), config.eval_samples, transform)
     save(servable, Units.of(config), fn_args.serving_model_dir)
     remove(job.state)

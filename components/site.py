@@ -10,6 +10,7 @@ class Site:
     """Facts of the place, not of the recipe: they are in no cache key, so TFX's configuration cannot carry them."""
 
     launch: Launch = launch_local  # starts the workers of a training
+    apart: bool = False  # whether a single worker is started too, for a device that this process cannot use
     checkpoint_minutes: float = 5.0  # between two checkpoints of a training
     run: str = ""  # keeps the checkpoints of runs apart that are at work at the same time
 

@@ -50,6 +50,7 @@ def _run(task: Task, store: mlmd.ConnectionConfig, story: Story) -> int:
         story.say(f"{task.node} was finished by an earlier try of this run")
     else:
         here.launch, here.run = launch_pods(task.cluster), task.run_id
+        here.apart = task.config.strategy.startswith("tpu")  # no one image has TFX and the kernels of a TPU
         story.starts(task.node)
         story.ends(cached=launch_node(pipeline, nodes[task.node], store))
     write_outputs(task.executor_input, _view(task, store, story))

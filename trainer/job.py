@@ -42,8 +42,8 @@ class Job:
         return cls(**{**values, "config": TrainConfig.from_dict(values["config"])})
 
 
-def run_job(job: Job, train: ImageSet, test: ImageSet, workers: int, launch: Launch) -> VAE:
-    """Trains here, or on several workers that `launch` starts; returns the model.
+def run_job(job: Job, train: ImageSet, test: ImageSet, workers: int, launch: Launch, apart: bool = False) -> VAE:
+    """Trains here, or on workers that `launch` starts if they are several or `apart`; returns the model.
 
     TF_CONFIG is for workers alone: it may be left over from whoever started this process, which has made TensorFlow work
     before, so that it can be none of them.
@@ -52,10 +52,11 @@ def run_job(job: Job, train: ImageSet, test: ImageSet, workers: int, launch: Lau
       ReportedError: see `train_and_evaluate` and `launch`; a StorageError also for the job or the record.
     """
     check_workers(workers, job.strategy, job.config)
-    if workers == 1:
+    if workers == 1 and not apart:
         return _run(job, train, test, build_strategy(job.strategy))
     record = os.path.join(job.state, "record")  # a place that does not change when the same job is handed out again
-    folder = _write(dataclasses.replace(job, workdir=record, strategy="multi_worker"), train, test)
+    strategy = "multi_worker" if workers > 1 else job.strategy
+    folder = _write(dataclasses.replace(job, workdir=record, strategy=strategy), train, test)
     launch(folder, workers)
     with storing("the record of the training", job.workdir):
         shutil.copytree(record, job.workdir, dirs_exist_ok=True)

@@ -10,6 +10,7 @@ import types
 
 import pytest
 
+from components.site import here
 from kubeflow import tries
 from kubeflow.cluster import Cluster
 from kubeflow.compile import graph
@@ -252,6 +253,14 @@ def test_a_page_that_cannot_be_made_fails_nothing(node, monkeypatch, tmp_path, v
 
     monkeypatch.setattr("kubeflow.node._drawn", stopped)
     assert node("Evaluator", "run-undrawn")[0] == 128 + signal.SIGTERM
+
+
+def test_a_tpu_is_another_pods_device_and_any_other_the_trainers_own(node, monkeypatch):
+    seen = []
+    monkeypatch.setattr("kubeflow.node.launch_node", lambda *_: seen.append(here.apart))
+    for run_id, strategy in (("one", "tpu"), ("two", "tpu:local"), ("three", "auto")):
+        node("Schema", run_id, strategy=strategy)
+    assert seen == [True, True, False]
 
 
 def test_a_volume_that_is_not_mounted_is_named(node, cluster, tmp_path):

@@ -66,6 +66,15 @@ def test_several_workers_share_a_strategy_whatever_each_of_them_would_find(strat
         run_job(Job(CONFIG, str(tmp_path), str(tmp_path / "state"), strategy=strategy), *SETS, 2, look)
 
 
+def test_a_single_worker_apart_gets_the_strategy_of_its_own_device(tmp_path):
+    def look(folder, workers):
+        assert (strategy_of(folder), workers) == ("tpu", 1)
+        raise WorkerError("seen")
+
+    with pytest.raises(WorkerError, match="seen"):
+        run_job(Job(CONFIG, str(tmp_path), str(tmp_path / "state"), strategy="tpu"), *SETS, 1, look, apart=True)
+
+
 @pytest.mark.parametrize("strategy", ["default", "mirrored", "tpu", "tpu:mine"])
 def test_several_workers_cannot_have_a_strategy_of_one(strategy, tmp_path):
     job = Job(CONFIG, str(tmp_path / "work"), str(tmp_path / "state"), strategy=strategy)
