@@ -5,6 +5,7 @@ import pathlib
 import re
 import tomllib
 
+import docker
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -53,3 +54,21 @@ def test_it_says_what_it_was_built_from_and_has_a_name_that_says_so_too(inside, 
     assert inside["revision"] == revision
     short = re.sub(r"^([0-9a-f]{12})[0-9a-f]*", r"\1", revision)
     assert f"vaeiaf:{RELEASE}-{short}" in image.tags
+
+
+def test_its_user_can_leave_a_pods_last_words(engine, image, tmp_path):
+    words = tmp_path / "termination-log"
+    words.touch()
+    words.chmod(0o666)  # as Kubernetes makes it
+    told = {"inputs": {"parameterValues": {"run_id": "r", "preset": "best"}}, "outputs": {}}
+    cluster = {"image": "vaeiaf", "namespace": "test", "volume": {"claim": "vaeiaf"}}
+    arguments = ["--node=Trainer", f"--cluster={json.dumps(cluster)}", f"--executor-input={json.dumps(told)}"]
+    with pytest.raises(docker.errors.ContainerError) as failed:
+        engine.containers.run(
+            image.id,
+            ["python", "-m", "kubeflow.run_node", *arguments],
+            remove=True,
+            mounts=[docker.types.Mount("/dev/termination-log", str(words), type="bind")],
+        )
+    assert failed.value.exit_status == 2
+    assert words.read_text().startswith("run parameter preset: expected one of")
