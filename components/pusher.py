@@ -48,20 +48,23 @@ class Executor(executor.Executor):
             self._MarkNotPushed(artifact)
             artifact.set_string_custom_property("unchanged", newest)
             return
-        version = max(int(time.time()), versions[-1] + 1 if versions else 0)
-        self._copy_whole(model, base, str(version))
+        version = self._copy_whole(model, base, max(int(time.time()), versions[-1] + 1 if versions else 0))
         self._MarkPushed(artifact, pushed_destination=os.path.join(base, str(version)), pushed_version=str(version))
 
-    def _copy_whole(self, model: str, base: str, version: str) -> None:
-        staging = os.path.join(base, f"{STAGING}{uuid.uuid4().hex}")  # another run may push at the same time
+    def _copy_whole(self, model: str, base: str, version: int) -> int:
+        """The version that it has become, `version` or the next that is free: another run may push at the same time."""
+        staging = os.path.join(base, f"{STAGING}{uuid.uuid4().hex}")
         clear(base, STAGING, days=1)
         try:
             io_utils.copy_dir(model, staging)
-            fileio.rename(staging, os.path.join(base, version))
+            while fileio.exists(os.path.join(base, str(version))):
+                version += 1
+            fileio.rename(staging, os.path.join(base, str(version)))
         except BaseException:
             if fileio.exists(staging):
                 fileio.rmtree(staging)
             raise
+        return version
 
 
 class AtomicPusher(component.Pusher):

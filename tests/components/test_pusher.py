@@ -1,6 +1,7 @@
 import os
 import pathlib
 import time
+import types
 
 import pytest
 import tensorflow as tf
@@ -99,6 +100,20 @@ def test_what_a_killed_push_left_is_cleared_away_but_not_a_push_at_work(push, tm
 def test_versions_grow_even_within_a_second(push, tmp_path):
     versions = [int(push(number).get_string_custom_property("pushed_version")) for number in (1.0, 2.0, 3.0)]
     assert versions == sorted(set(versions)) == pushed_versions(str(tmp_path / "serving"))
+
+
+def test_two_pushes_in_one_second_are_two_versions(push, tmp_path, monkeypatch):
+    copy = io_utils.copy_dir
+
+    def meet_another(source, target, **options):
+        copy(source, target, **options)
+        (tmp_path / "serving/1000").mkdir()
+        (tmp_path / "serving/1000/saved_model.pb").touch()
+
+    monkeypatch.setattr("components.pusher.time", types.SimpleNamespace(time=lambda: 1000.0))
+    monkeypatch.setattr(io_utils, "copy_dir", meet_another)
+    assert push(1.0).get_string_custom_property("pushed_version") == "1001"
+    assert pushed_versions(str(tmp_path / "serving")) == [1000, 1001]
 
 
 def test_a_model_that_differs_from_the_newest_version_is_pushed_though_an_older_one_is_the_same(push, tmp_path):
