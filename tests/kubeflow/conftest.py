@@ -10,6 +10,7 @@ import yaml
 
 from components.site import here
 from kfp_emulator import Emulator
+from kube_world import World, hasten, wait_until
 from kubeflow.parameters import Parameters
 from pipeline.cli import main
 
@@ -65,6 +66,24 @@ def vaeiaf(kfp, cluster_file, capsys):
         return code, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A cluster in which nothing may be left."""
+    hasten(monkeypatch)
+    world = World(tmp_path)
+    world.kube.start()
+    yield world
+    wait_until(lambda: not world.left(), what=lambda: f"left: {world.left()}")
+    world.kube.stop()
+
+
+@pytest.fixture
+def said(caplog):
+    """The lines that the launcher of pods has logged."""
+    caplog.set_level("INFO", "kubeflow")
+    return lambda: [record.getMessage() for record in caplog.records]
 
 
 def compile_to(path, cluster):
