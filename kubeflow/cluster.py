@@ -99,9 +99,9 @@ class Workers:
     pod: Pod = dataclasses.field(default_factory=lambda: Pod(cpu="4", memory="8Gi"))
     port: int = 2222
     start_seconds: int = 900  # until all have started; nodes may have to be added first
-    deadline_seconds: int = 7 * 24 * 3600  # of the whole training
-    ttl_seconds: int = 3600  # that a finished Job stays to be looked at
-    restarts: int = 3  # of the set, when one of its pods is lost
+    deadline_seconds: int = 7 * 24 * 3600  # of the whole training, over all launchers that follow it
+    ttl_seconds: int = 3600  # that a Job that ended without its launcher stays; a launcher deletes its own
+    restarts: int = 3  # of the set, when one of its pods is lost, without a new checkpoint in between
 
     def __post_init__(self) -> None:
         check.port("port", self.port)
