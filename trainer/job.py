@@ -45,8 +45,8 @@ class Job:
 def run_job(job: Job, train: ImageSet, test: ImageSet, workers: int, launch: Launch) -> VAE:
     """Trains here, or on several workers that `launch` starts; returns the model.
 
-    TF_CONFIG is for workers alone: it may be left over from whoever started this process, which has made TensorFlow work
-    before, so that it can be none of them.
+    TF_CONFIG is for workers alone: here it is left over from whoever started this process, in which TensorFlow has done
+    work before, so that it can be none of them.
 
     Raises:
       ReportedError: see `train_and_evaluate` and `launch`; a StorageError also for the job or the record.

@@ -34,7 +34,7 @@ _SIGNALS = {number.value: number.name for number in signal.Signals}
 
 
 class WorkerError(ReportedError):
-    """A worker failed: which, and in its own words why; or how, where its log is, and in further lines how that ends."""
+    """A worker failed: which, and its own words; or how, where its log is, and in further lines how that ends."""
 
 
 def launch_local(job: str, workers: int) -> None:

@@ -25,7 +25,7 @@ from trainer.warm_start import load_weights
 
 log = logging.getLogger(__name__)
 
-# Between looks at the clock, at signals and at the numbers. A stop comes at the end of the next call, and is to be soon.
+# Between looks at the clock, at signals and at the numbers. A stop comes at the end of the next call, to be soon.
 STEPS_PER_CALL, IMAGES_PER_CALL = 16, 4096
 PROGRESS_SECONDS = 30.0
 EXPLODED = -100.0 * IMAGE_SIZE  # nats per image; an untrained model has some thousands

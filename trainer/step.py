@@ -46,7 +46,7 @@ class TrainStep:
         if config.free_bits and self._replicas > 1:
             raise ConfigError(
                 "free_bits",
-                "0 with several replicas, none of which knows the KL of the batch (--strategy default has a single one)",
+                "0 with several replicas, none of which knows the KL of the batch (--strategy default has one)",
                 config.free_bits,
             )
         # XLA fuses the many passes over activations and weights. What the replicas add up lies between the two; noise

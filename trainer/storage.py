@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 def whole(what: str, path: str) -> Iterator[str]:
     """Yields a name beside `path` for a new file or folder, which becomes `path` at the end of the block.
 
-    If the block fails nothing of it is left, and what was at `path` is. On a disk of this machine neither a new name nor
-    what it stands for is lost with the power.
+    If the block fails nothing of it is left, and what was at `path` is. On a disk of this machine neither the name
+    nor what it stands for is lost with the power.
 
     Raises:
       StorageError: `what`, as its message calls it, cannot be written.
@@ -47,7 +47,7 @@ def reading(what: str, path: str) -> Iterator[None]:
         yield
     except (OSError, tf.errors.OpError) as error:
         raise ReportedError(
-            f"{what} {path} cannot be read: {reason(error)}. Nothing was changed; see that it can be read, and run again"
+            f"{what} {path} cannot be read: {reason(error)}. Nothing was changed; see to it, and run again"
         ) from error
 
 

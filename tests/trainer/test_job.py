@@ -83,7 +83,7 @@ def test_a_worker_that_would_train_for_itself_is_stopped(tmp_path, monkeypatch):
         monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}}')
         run_worker(folder)
 
-    with pytest.raises(UserError, match="^TF_CONFIG names 2 workers: expected strategy multi_worker, got "):
+    with pytest.raises(UserError, match=r"^TF_CONFIG names 2 workers: expected strategy multi_worker, got "):
         run_job(Job(CONFIG, str(tmp_path), str(tmp_path / "state")), *SETS, 2, work_here)
 
 
@@ -109,7 +109,7 @@ def test_workers_that_tf_config_names_are_not_started_by_one_process(tmp_path, m
     monkeypatch.setenv("TF_CONFIG", STALE)
     job = Job(CONFIG, str(tmp_path), str(tmp_path / "state"), strategy="multi_worker")
     with pytest.raises(
-        ConfigError, match="^workers: expected several with strategy multi_worker: use --workers N, got"
+        ConfigError, match=r"^workers: expected several with strategy multi_worker: use --workers N, got"
     ):
         run_job(job, *SETS, 1, launch_local)
 

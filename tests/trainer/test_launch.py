@@ -169,7 +169,7 @@ def test_a_machine_without_a_port_says_so():
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
     try:
-        with pytest.raises(WorkerError, match="^no ports for 2 workers: .*Too many open files"), launch._ports(2):
+        with pytest.raises(WorkerError, match=r"^no ports for 2 workers: .*Too many open files"), launch._ports(2):
             pass
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)

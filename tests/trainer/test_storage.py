@@ -68,7 +68,7 @@ def test_what_the_disk_does_not_hold_gets_no_name(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(StorageError, match="^it cannot be written to .*: Input/output error"):
+    with pytest.raises(StorageError, match=r"^it cannot be written to .*: Input/output error"):
         write(tmp_path / "it")
     assert not list(tmp_path.iterdir())
 
