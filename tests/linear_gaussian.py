@@ -7,6 +7,7 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 
+import masked
 from trainer.flows import MADE, IAFStep, LocationStep
 from trainer.likelihoods import MIN_LOGVAR, GaussianPixels
 from trainer.vae import LOGVAR_BOUND, VAE
@@ -75,13 +76,13 @@ def linear_step(kind, matrix):
         output[k * size, k:] = matrix[k:, k - 1]
     output /= share
     made = step.made
-    made.first.w.assign(first)
+    masked.assign(made.first, first)
     made.first.b.assign(np.full(size**2, offset))
     made.context.w.assign(context)
-    made.outputs[0].w.assign(output)
+    masked.assign(made.outputs[0], output)
     made.outputs[0].b.assign(-offset * output.sum(axis=0))
     for gate in made.outputs[1:]:
-        gate.w.assign(np.zeros_like(output))
+        masked.assign(gate, np.zeros_like(output))
         gate.b.assign(scipy.special.logit(gates))
     return step
 

@@ -20,9 +20,9 @@ class Adam(tf.Module):
         w <- w - rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)
         a <- d a + (1 - d) w, and a <- w in the first step
 
-    Every replica updates its own copy of the weights by the same gradients, so that an update is one XLA
-    computation: one pass over the weights instead of ten. Keras's Adam leaves the replica for each variable, which
-    cannot be compiled; the tests hold this one against it.
+    The update is TensorFlow's own kernel, which reads and writes a part of all four arrays while it is in the cache:
+    what bounds it is memory, and XLA makes three passes of it. It can be run on a replica, which Keras's Adam leaves
+    for each variable; the tests hold this one against it.
 
     Args:
       variables: the weights; copies for m, v and a are made under the strategy of the scope.
@@ -48,17 +48,33 @@ class Adam(tf.Module):
     def update(self, gradients: Sequence[tf.Tensor], number: tf.Tensor) -> None:
         """Step `number`, counted from 0, along `gradients`, which are those of the whole batch."""
         if self._clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
+            gradients = self._clipped(gradients)
         t = tf.cast(number + 1, tf.float32)
-        rate = self._learning_rate(number) * tf.sqrt(1.0 - BETA_2**t) / (1.0 - BETA_1**t)
+        rate, power_1, power_2 = self._learning_rate(number), BETA_1**t, BETA_2**t
         for w, m, v, g in zip(self._variables, self.mean, self.square, gradients, strict=True):
-            mean = m + (1.0 - BETA_1) * (g - m)
-            square = v + (1.0 - BETA_2) * (g**2 - v)
-            m.assign(mean)
-            v.assign(square)
-            w.assign_sub(rate * mean / (tf.sqrt(square) + EPSILON))
+            tf.raw_ops.ResourceApplyAdam(
+                var=w.handle,
+                m=m.handle,
+                v=v.handle,
+                beta1_power=power_1,
+                beta2_power=power_2,
+                lr=rate,
+                beta1=BETA_1,
+                beta2=BETA_2,
+                epsilon=EPSILON,
+                grad=g,
+            )
+        if self.average:
+            self._follow(number)
+
+    @tf.function(jit_compile=True)
+    def _clipped(self, gradients: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        return tf.clip_by_global_norm(gradients, self._clip_norm)[0]
+
+    @tf.function(jit_compile=True)
+    def _follow(self, number: tf.Tensor) -> None:
         decay = self._decay * tf.cast(number > 0, tf.float32)
-        for a, w in zip(self.average, self._variables, strict=False):
+        for a, w in zip(self.average, self._variables, strict=True):
             a.assign(decay * a + (1.0 - decay) * w)
 
     @contextlib.contextmanager

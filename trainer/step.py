@@ -49,10 +49,9 @@ class TrainStep:
                 "0 with several replicas, none of which knows the KL of the batch (--strategy default has one)",
                 config.free_bits,
             )
-        # XLA fuses the many passes over activations and weights. What the replicas add up lies between the two; noise
-        # and flips are drawn before them, where TensorFlow's own kernels are several times faster.
+        # XLA fuses the many passes over activations. Noise and flips are drawn before it, and the weights are updated
+        # behind it, where TensorFlow's own kernels are faster.
         self._gradients = tf.function(self._shard_gradients, jit_compile=True)
-        self._update = tf.function(optimizer.update, jit_compile=True)
         self._steps = tf.function(self._several)
 
     def __call__(self, pixels: np.ndarray, rows: np.ndarray, first: int, stop: bool = False) -> StepsResult:
@@ -91,7 +90,7 @@ class TrainStep:
             pixels = mirror(pixels, tf.slice(which, [start], [self._shard]))
         gradients, elbo = self._gradients(pixels, tf.slice(eps, [0, start, 0], [-1, self._shard, -1]), number)
         *gradients, elbo, stops = context.all_reduce("SUM", [*gradients, elbo, tf.identity(stop)])
-        self._update(gradients, number)
+        self._optimizer.update(gradients, number)
         return elbo, stops
 
     def _shard_gradients(

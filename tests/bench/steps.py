@@ -42,7 +42,7 @@ def _tensorflow_contestants() -> Iterator[Contestant]:
         config = dataclasses.replace(PRESETS["seed"], batch_size=size)
         yield Contestant(SEED, size, measurer(seed_loop.train(config, images)))
     for name, preset in PRESETS.items():
-        for size in BATCH_SIZES if _flops(name) == _flops(SEED) else [preset.batch_size]:
+        for size in BATCH_SIZES:
             config = dataclasses.replace(preset, batch_size=size)
             yield Contestant(name, size, measurer(ours.train(config, images)))
 

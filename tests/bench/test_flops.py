@@ -41,7 +41,8 @@ def made():
 
 
 def made_without_masks():
-    return (LATENTS + MADE_HIDDEN + 2 * LATENTS + HIDDEN) * MADE_HIDDEN
+    """Of small layers, which are of one block; the last latent, which no output sees, has no weights."""
+    return (LATENTS - 1 + MADE_HIDDEN + 2 * LATENTS + HIDDEN) * MADE_HIDDEN
 
 
 def convolution(side, kernel, stride, inputs, outputs):

@@ -7,7 +7,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import laws
-from trainer.flows import MADE, IAFStep, LocationStep
+import masked
+import trainer.flows
+from trainer.flows import MADE, IAFStep, LocationStep, MaskedDense
 from trainer.vae import VAE
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -17,6 +19,12 @@ BELOW_DIAGONAL = np.tril(np.ones([SIZE, SIZE], bool), -1)
 HIDDEN = pytest.mark.parametrize("hidden", [2, 4, SIZE, 16])
 LAYERS = pytest.mark.parametrize("layers", [1, 2])
 KINDS = pytest.mark.parametrize("kind", [IAFStep, LocationStep])
+
+
+@pytest.fixture(params=[trainer.flows.BLOCK, 2], ids=["whole", "blocks"], autouse=True)
+def block(request, monkeypatch):
+    """Layers of this size are one block; with narrow ones they are several, some of them without an input."""
+    monkeypatch.setattr(trainer.flows, "BLOCK", request.param)
 
 
 @pytest.fixture
@@ -68,9 +76,13 @@ def shift_and_log_scale(step, h):
 
     TFP's inverse is (z - shift) exp(-log_scale); it shall be g z + (1 - g) m, and z + m in a LocationStep.
     """
-    made, w = step.made, lambda layer, mask, block: layer.w.numpy() * np.kron(mask, np.ones(block))
-    units = made.first.w.shape[1] // SIZE
-    up_to, before = np.triu(np.ones([SIZE, SIZE])), np.triu(np.ones([SIZE, SIZE]), 1)
+    made, units = step.made, step.made.first.b.shape[0] // SIZE
+    up_to, before = np.triu(np.ones([SIZE, SIZE], bool)), np.triu(np.ones([SIZE, SIZE], bool), 1)
+
+    def w(layer, mask, block):
+        mask = np.kron(mask, np.ones(block, bool))
+        kept = masked.matrix(layer)
+        return np.where(mask, np.pad(kept, [(0, len(mask) - len(kept)), (0, 0)]), 0.0)
 
     def networks(z):
         u = tf.nn.elu(z @ w(made.first, before, [1, units]) + made.first.b + h @ made.context.w + made.context.b)
@@ -143,4 +155,14 @@ def test_every_weight_of_a_step_gets_a_gradient(kind, hidden, layers, z, h):
         result = step(z, h)
         loss = tf.reduce_sum(result.z**2) + tf.reduce_sum(result.log_gates)
     gradients = tape.gradient(loss, step.trainable_variables)
-    assert all(gradient is not None and np.any(gradient) for gradient in gradients)
+    assert all(np.any(gradient) or not tf.size(gradient) for gradient in gradients)
+
+
+def test_blocks_are_the_layer_that_one_matrix_is_and_keep_few_zeros(monkeypatch):
+    degrees, x = np.arange(40), laws.normal(BATCH, 40)
+    layers = []
+    for block in (40, 10):
+        monkeypatch.setattr(trainer.flows, "BLOCK", block)
+        layers.append(MaskedDense(degrees, degrees, np.random.default_rng(0), tf.float64, 0.5, 2.0))
+    np.testing.assert_allclose(layers[1](x), layers[0](x), rtol=1e-12)
+    assert [block.shape for block in layers[1].w] == [(10, 10), (20, 10), (30, 10), (40, 10)]

@@ -65,8 +65,8 @@ def equal(weights, others):
     ("settings", "difference", "others"),
     [
         ({"hidden_size": 24}, "encoder/hidden/w: expected [3072, 24], got [3072, 32]", 10),
-        ({"iaf_hidden_size": 24}, "iaf/0/made/first/w: expected [8, 24], got [8, 16]", 11),
-        ({"iaf_steps": 3}, "iaf/2/made/first/w: expected [8, 16], got none", 7),
+        ({"iaf_hidden_size": 24}, "iaf/0/made/first/w/0: expected [7, 24], got [7, 16]", 11),
+        ({"iaf_steps": 3}, "iaf/2/made/first/w/0: expected [7, 16], got none", 7),
         ({"iaf_steps": 1}, "iaf/1/made/context/b: expected none, got [16]", 7),
         ({"iaf_location_only": True}, "iaf/0/made/outputs/1/b: expected none, got [8]", 3),
         ({"decoder": "DiscretizedLogisticMLP"}, "decoder/heads/1/w: expected [32, 3072], got none", 1),
