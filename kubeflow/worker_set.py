@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 
 from kubeflow.cluster import Workers
-from kubeflow.kube_api import Api, ApiError, Object, TroubleError
+from kubeflow.kube_api import Api, Object
+from kubeflow.kube_errors import ApiError, TroubleError
 from kubeflow.pod_log import PodLog
 from kubeflow.pod_status import End, Wait, end_of, has_started, has_succeeded, wait_of, worker_index
 from kubeflow.pod_watch import PodWatch, Seen

@@ -7,7 +7,7 @@ import pytest
 
 from kube_world import forever, rights, wait_until, well
 from kubeflow import worker_pods
-from kubeflow.kube_api import ApiError
+from kubeflow.kube_errors import ApiError
 from trainer.errors import UserError
 
 
