@@ -1,7 +1,7 @@
 """The few calls of the Kubernetes API that a launcher of pods makes, and how they outlast the API's bad minutes.
 
 Its service account needs, in the namespace of the run: create, get, patch and delete `jobs.batch`; create and delete
-`services`; get, list and watch `pods`; get `pods/log`.
+`services`; get, list and watch `pods`; get `pods/log`; list `events`.
 """
 
 import json
@@ -18,7 +18,12 @@ log = logging.getLogger(__name__)
 PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 15.0  # between tries
 CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0  # of a request; a launcher that is told to stop has 30 s for all it does
 STREAM_SECONDS = 30  # of silence, after which a stream is opened anew
-RESOURCES = {"Job": ("/apis/batch/v1", "jobs"), "Service": ("/api/v1", "services"), "Pod": ("/api/v1", "pods")}
+RESOURCES = {  # kind -> group, plural
+    "Job": ("/apis/batch/v1", "jobs"),
+    "Service": ("/api/v1", "services"),
+    "Pod": ("/api/v1", "pods"),
+    "Event": ("/api/v1", "events"),
+}
 
 Object = dict[str, Any]
 
@@ -86,6 +91,11 @@ class Api:
         if found is None:
             raise ApiError(f"namespace {self.namespace}: expected one that exists", 404, exit_code=2)
         return found["items"], found["metadata"]["resourceVersion"]
+
+    def list_events(self, uid: str) -> list[Object]:
+        """What was noted lately of the object with this uid."""
+        found = self._call("list", "Event", query={"fieldSelector": f"involvedObject.uid={uid}"})
+        return found["items"] if found else []
 
     def watch_pods(self, selector: str, version: str) -> Iterator[Object]:
         """Events since `version`, for a while.
