@@ -13,8 +13,8 @@ from kubeflow.pod_status import End, end_of, has_started, has_succeeded, worker_
 from kubeflow.pod_watch import PodWatch, Seen
 from kubeflow.worker_lease import Lease
 from kubeflow.worker_start import WorkerStart
-from trainer.errors import InterruptError, ReportedError, UserError
-from trainer.launch import BAD_INPUT, STOPPED, TAIL_LINES, WorkerError
+from trainer.errors import InterruptError, ReportedError
+from trainer.launch import BAD_INPUT, STOPPED, TAIL_LINES, WorkerError, why_failed
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ class WorkerSet:
     def _too_long(self) -> WorkerError:
         return WorkerError(
             f"the workers did not end within {self._settings.deadline_seconds} s, workers.deadline_seconds in "
-            "cluster.yaml; the next run goes on after their last checkpoint"
+            "cluster.yaml; the next try of this run (Retry in the UI) goes on after their last checkpoint"
         )
 
     def _failure(self, end: End) -> Exception:
@@ -162,15 +162,12 @@ class WorkerSet:
         except (ApiError, TroubleError):
             lines = []
         lines = lines or end.words.splitlines()
-        said = [line.removeprefix("trainer: ") for line in lines if line.startswith("trainer: ")]
-        if end.code == BAD_INPUT and said:
-            return UserError(said[-1])
-        first = f"{self._name(end.worker, end.pod)} {end.how}"
-        error = WorkerError("\n".join([f"{first}; its log ends:", *lines[-TAIL_LINES:]] if lines else [first]))
+        name = self._name(end.worker, end.pod)
+        error = why_failed(name, end.code, f"{end.how}; its log ends:" if lines else end.how, lines)
         if end.code == BAD_INPUT or not end.again:
             return error
-        log.warning("%s", first)
-        return LostError(InterruptError(signal.SIGTERM) if end.code == STOPPED else error)
+        log.warning("%s", f"{name} {end.how}" if end.code == STOPPED else error)  # of whose pod nothing will be left
+        return LostError(error)
 
     def _name(self, index: int, pod: str) -> str:
         return worker_name(index, self._count, pod)

@@ -138,7 +138,7 @@ def test_sigterm_ends_the_trainer_after_a_checkpoint_with_a_code_to_try_again(no
             if "epoch 2/500" in line:
                 process.terminate()
     assert process.returncode == 128 + signal.SIGTERM
-    assert "vaeiaf: interrupted by SIGTERM" in console
+    assert "vaeiaf: interrupted by SIGTERM; the next try of this run (Retry in the UI) goes on after" in console
     (state,) = (volume / "training/vaeiaf-photo-patches").glob("run-stopped*")
     assert list(state.glob("step-*"))
 

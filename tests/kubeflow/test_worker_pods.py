@@ -2,6 +2,7 @@
 goes on where it can, and nothing is left in the cluster."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -96,12 +97,22 @@ def test_workers_start_again_only_when_all_of_them_have_ended(world):
 def test_a_worker_that_is_lost_too_often_is_shown_with_the_end_of_its_log(world):
     world.set(restarts=1)
     with pytest.raises(WorkerError) as error:
-        world.launch(fails(1, 1))
+        world.launch(fails(1, 137))
     first, *tail = str(error.value).splitlines()
     assert first.startswith(f"worker 1 of 2 (pod {world.name}-1-")
-    assert first.endswith(") ended with exit code 1; its log ends:")
+    assert first.endswith(") was killed by SIGKILL; its log ends:")
     assert tail == [*(f"line {line}" for line in range(11, 20)), "trainer: what is wrong"]
     assert world.jobs == 2
+
+
+def test_what_a_worker_could_not_do_is_told_in_its_words_too_with_its_name(world, said):
+    """As a worker on this machine; each time, as nothing is left of its pod."""
+    world.set(restarts=1)
+    with pytest.raises(WorkerError) as error:
+        world.launch(fails(1, 1))
+    told = re.compile(rf"worker 1 of 2 \(pod {world.name}-1-\w+\): what is wrong")
+    assert told.fullmatch(str(error.value))
+    assert len([line for line in said() if told.fullmatch(line)]) == world.jobs == 2
 
 
 @pytest.mark.parametrize("bad", [0, 1])
@@ -146,7 +157,7 @@ def test_of_several_that_end_together_the_one_that_is_no_consequence_is_named(wo
 
 def test_a_worker_that_the_failed_job_deletes_takes_no_blame(world):
     world.set(restarts=0)
-    with pytest.raises(WorkerError, match=r"worker 0 of 2 .* ended with exit code 1"):
+    with pytest.raises(WorkerError, match=r"worker 0 of 2 .*: what is wrong"):
         world.launch(fails(0, 1))
 
 
@@ -174,7 +185,7 @@ def test_told_to_stop_too_often_the_run_is_one_that_may_go_on(world):
 
 def test_a_training_that_takes_too_long_is_ended(world):
     world.set(deadline_seconds=1)
-    with pytest.raises(WorkerError, match=r"did not end within 1 s, workers\.deadline_seconds"):
+    with pytest.raises(WorkerError, match=r"within 1 s, workers\.deadline_seconds .*; the next try of this run \("):
         world.launch(forever)
     assert world.jobs == 1
 
