@@ -38,7 +38,8 @@ def submit(options: argparse.Namespace) -> int:
         uploads.find_pipeline(api)  # what is wrong with login or address is known at once
         with uploads.compiled(cluster) as package:
             version = uploads.upload(api, package)
-        run = uploads.start(api, version, uploads.experiment_id(api, options.experiment), parameters)
+        experiment = uploads.experiment_id(api, options.experiment)
+        run = uploads.start(api, version, experiment, parameters, cluster.service_account)
         print(f"Version {version.name}\nRun {api.url(run)}", flush=True)
         return follow(api, run, package.nodes) if options.wait else 0
 
@@ -71,7 +72,8 @@ def _replace(options: argparse.Namespace, cluster: Cluster) -> int:
         with uploads.compiled(cluster) as package:
             version = uploads.upload(api, package)
         experiment = uploads.experiment_id(api, options.experiment)
-        done = schedules.replace(api, schedules.Schedule(options.name, cron, version, experiment, parameters))
+        wanted = schedules.Schedule(options.name, cron, version, experiment, parameters, cluster.service_account)
+        done = schedules.replace(api, wanted)
     what = "unchanged" if done.unchanged else "scheduled"
     print(f"{options.name}: {what}, {cron} in {cluster.time_zone}, version {version.name}")
     if done.busy:

@@ -123,11 +123,13 @@ class Cluster:
     nodes: Mapping[str, Pod] = dataclasses.field(default_factory=dict)  # by the name of the TFX node
     retries: Retries = dataclasses.field(default_factory=Retries)
     workers: Workers = dataclasses.field(default_factory=Workers)
+    service_account: str = ""  # as which runs are started; empty: the one that Kubeflow takes
     time_zone: str = "UTC"  # in which Kubeflow's scheduler reads every cron expression
 
     def __post_init__(self) -> None:
         check.match("image", r"\S+", "the name of a container image", self.image)
         check.match("namespace", check.LABEL, "a name of Kubernetes, without dots", self.namespace)
+        check.match("service_account", f"({check.NAME})?", "a name of Kubernetes", self.service_account)
         check.time_zone("time_zone", self.time_zone)
         least, within = self.workers.deadline_seconds, self.retries.within_seconds
         if self.retries.count and within < least:  # else Argo would stop the try that waits for the workers

@@ -1,45 +1,31 @@
 """The few calls of the Kubernetes API that a launcher of pods makes, and how they outlast the API's bad minutes.
 
 Its service account needs, in the namespace of the run: create, get, patch and delete `jobs.batch`; create and delete
-`services`; get, list and watch `pods`; get `pods/log`.
+`services`; get, list and watch `pods`; get `pods/log`; list `events`.
 """
 
-import contextlib
 import json
 import logging
-import re
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import urllib3
-
-from trainer.errors import InterruptError, ReportedError, UserError
+from kubeflow.kube_errors import ApiError, TroubleError, refusal, trouble
+from trainer.errors import InterruptError, UserError
 
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 15.0  # between tries
 CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0  # of a request; a launcher that is told to stop has 30 s for all it does
 STREAM_SECONDS = 30  # of silence, after which a stream is opened anew
-RESOURCES = {"Job": ("/apis/batch/v1", "jobs"), "Service": ("/api/v1", "services"), "Pod": ("/api/v1", "pods")}
+RESOURCES = {  # kind -> group, plural
+    "Job": ("/apis/batch/v1", "jobs"),
+    "Service": ("/api/v1", "services"),
+    "Pod": ("/api/v1", "pods"),
+    "Event": ("/api/v1", "events"),
+}
 
 Object = dict[str, Any]
-
-
-class ApiError(ReportedError):
-    """The API refused a request, or failed for too long. The exit code is 2 if somebody has to change something."""
-
-    def __init__(self, message: str, status: int = 0, exit_code: int = 1) -> None:
-        super().__init__(message)
-        self.status, self.exit_code = status, exit_code
-
-
-class TroubleError(Exception):
-    """What may pass: no connection, a time-out, too many requests, an error inside the API."""
-
-    def __init__(self, what: object, pause: float = 0.0) -> None:
-        super().__init__(str(what))
-        self.pause = pause  # seconds that the API asks for
 
 
 def connect() -> Any:
@@ -106,6 +92,11 @@ class Api:
             raise ApiError(f"namespace {self.namespace}: expected one that exists", 404, exit_code=2)
         return found["items"], found["metadata"]["resourceVersion"]
 
+    def list_events(self, uid: str) -> list[Object]:
+        """What was noted lately of the object with this uid."""
+        found = self._call("list", "Event", query={"fieldSelector": f"involvedObject.uid={uid}"})
+        return found["items"] if found else []
+
     def watch_pods(self, selector: str, version: str) -> Iterator[Object]:
         """Events since `version`, for a while.
 
@@ -115,7 +106,7 @@ class Api:
         query = {"labelSelector": selector, "resourceVersion": version, "timeoutSeconds": STREAM_SECONDS}
         response = self._send("watch", "Pod", query=query | {"watch": "true"}, seconds=STREAM_SECONDS + READ_SECONDS)
         for line in _lines(response):
-            with _trouble():
+            with trouble():
                 event = json.loads(line)
             if event["type"] == "ERROR":
                 raise TroubleError(event["object"].get("message"))
@@ -133,7 +124,7 @@ class Api:
     def log_tail(self, pod: str, lines: int) -> list[str]:
         """The last lines of the log of a pod; tried once, so TroubleError may come too."""
         response = self._send("get", "Pod", f"{pod}/log", query={"tailLines": lines})
-        with _trouble():
+        with trouble():
             return response.data.decode(errors="replace").splitlines()
 
     def pause(self, seconds: float) -> None:
@@ -151,20 +142,20 @@ class Api:
         end, pause = time.monotonic() + self._patience, PAUSE_SECONDS
         while True:
             try:
-                with _trouble():
+                with trouble():
                     return json.loads(self._send(verb, kind, name, **rest).data)
             except ApiError as error:
                 if error.status not in absent:
                     raise
                 return None
-            except TroubleError as trouble:
-                pause = max(pause, trouble.pause)
+            except TroubleError as met:
+                pause = max(pause, met.pause)
                 if time.monotonic() + pause > end:
                     raise ApiError(
                         f"the Kubernetes API cannot {verb} {_resource(kind, name)}, tried for {self._patience:.0f} s: "
-                        f"{trouble}"
-                    ) from trouble
-                log.debug("the Kubernetes API: %s; trying again in %.1f s", trouble, pause)
+                        f"{met}"
+                    ) from met
+                log.debug("the Kubernetes API: %s; trying again in %.1f s", met, pause)
                 self.pause(pause)
                 pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
@@ -185,7 +176,7 @@ class Api:
         group, plural = RESOURCES[kind]
         path = f"{group}/namespaces/{self.namespace}/{plural}{'/' if name else ''}{name}"
         try:
-            with _trouble():
+            with trouble():
                 return self.client.call_api(
                     path,
                     method,
@@ -198,46 +189,12 @@ class Api:
                     _request_timeout=(CONNECT_SECONDS, seconds or READ_SECONDS),
                 )
         except ApiException as error:
-            raise self._refusal(verb, _resource(kind, name), error) from error
-
-    def _refusal(self, verb: str, resource: str, error: Any) -> Exception:
-        status, says = error.status, _message(error)
-        if status in (0, 408, 410, 429) or status >= 500:
-            after = (error.headers or {}).get("Retry-After", "")
-            return TroubleError(says, float(after) if after.isdigit() else 0.0)
-        if status == 401:
-            says = f"the Kubernetes API does not know who asks: expected a valid token or kube config: {says}"
-            return ApiError(says, status, exit_code=2)
-        if status == 403 and "cannot" in says:  # RBAC; a quota says "exceeded"
-            return ApiError(
-                f"not allowed to {verb} {resource} in namespace {self.namespace}: expected a Role with that verb for "
-                f"this service account, as in kubeflow/manifests: {says}",
-                status,
-                exit_code=2,
-            )
-        wrong = status in (400, 404, 405, 422)
-        return ApiError(f"the Kubernetes API refuses to {verb} {resource}: {says}", status, exit_code=2 if wrong else 1)
+            raise refusal(verb, _resource(kind, name), self.namespace, error) from error
 
 
 def _resource(kind: str, name: str) -> str:
     plural = RESOURCES[kind][1]
     return f"{plural}/log" if name.endswith("/log") else plural
-
-
-def _message(error: Any) -> str:
-    """What the API says, in one line."""
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        return " ".join(json.loads(error.body)["message"].split())
-    return f"{error.status} {' '.join(str(error.reason).split())}"
-
-
-@contextlib.contextmanager
-def _trouble() -> Iterator[None]:
-    """Raises TroubleError in place of errors of the connection, and of an answer that broke off."""
-    try:
-        yield
-    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        raise TroubleError(re.sub(r"<.*? object at \w+>: ?", "", str(error)) or type(error).__name__) from error
 
 
 def _lines(response: Any) -> Iterator[bytes]:
@@ -246,7 +203,7 @@ def _lines(response: Any) -> Iterator[bytes]:
     try:
         chunks = response.stream(65536)
         while True:
-            with _trouble():
+            with trouble():
                 chunk = next(chunks, b"")
             if not chunk:
                 break

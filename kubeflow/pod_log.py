@@ -5,7 +5,8 @@ import re
 import threading
 import time
 
-from kubeflow.kube_api import Api, ApiError, TroubleError
+from kubeflow.kube_api import Api
+from kubeflow.kube_errors import ApiError, TroubleError
 from trainer.errors import ReportedError
 from trainer.launch import LINE_BYTES
 

@@ -38,15 +38,22 @@ class Wait(NamedTuple):
     """Of a pod that does not run yet."""
 
     pod: str
+    uid: str
     worker: int
     why: str
     hopeless: bool
-    placed: bool  # False: the scheduler has found no machine for it
+    placed: bool  # False: it has no machine yet
+    refused: bool  # the scheduler has found none, and makes no room on one; not so if a queue holds the pod back
 
 
 def worker_index(pod: Pod) -> int:
     """Its place among the workers."""
     return int(pod["metadata"]["annotations"][INDEX_ANNOTATION])
+
+
+def worker_name(index: int, count: int, pod: str) -> str:
+    """How messages call it."""
+    return f"worker {index} of {count} (pod {pod})"
 
 
 def has_succeeded(pod: Pod) -> bool:
@@ -83,9 +90,11 @@ def wait_of(pod: Pod) -> Wait | None:
         return None
     state, scheduled = _container(pod).get("waiting", {}), _condition(pod, "PodScheduled")
     placed = scheduled.get("status") != "False"
+    refused = not placed and scheduled.get("reason") == "Unschedulable" and not pod["status"].get("nominatedNodeName")
     said = state if state.get("reason") else pod["status"] if placed else scheduled
     why = ": ".join(filter(None, (said.get("reason"), said.get("message")))) or "no reason is given"
-    return Wait(pod["metadata"]["name"], worker_index(pod), why, state.get("reason") in HOPELESS, placed)
+    name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+    return Wait(name, uid, worker_index(pod), why, state.get("reason") in HOPELESS, placed, refused)
 
 
 def _how(pod: Pod, code: int | None, state: dict[str, Any]) -> str:

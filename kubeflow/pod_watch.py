@@ -3,7 +3,8 @@
 import threading
 from typing import NamedTuple
 
-from kubeflow.kube_api import Api, TroubleError
+from kubeflow.kube_api import Api
+from kubeflow.kube_errors import TroubleError
 from kubeflow.pod_status import Pod
 
 PAUSE_SECONDS = 1.0  # between two streams

@@ -18,6 +18,8 @@ from pipeline.words import BAD_INPUT, explain
 from trainer.errors import ReportedError, UserError
 from trainer.interrupt import interruptible
 
+AGAIN = "the next try of this run (Retry in the UI)"  # it keeps the run's id, by which checkpoints are found
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the node and returns the exit code. The console gets the story, a file on the volume gets everything."""
@@ -84,7 +86,7 @@ def _run(task: Task, log_file: str, story: Story) -> int:
             return node.work(task, story)
     except Exception as error:
         traceback.print_exc()  # to the log file
-        message, code = explain(error, task.config.root)
+        message, code = explain(error, task.config.root, AGAIN)
         if code == BAD_INPUT:
             refuse(marker, message)
         return _ended(message, code, story)

@@ -25,6 +25,7 @@ class Schedule(NamedTuple):
     version: Version
     experiment: str  # its id
     parameters: Mapping[str, Any]  # those that were given; the others have the version's defaults
+    account: str  # service account of its runs; empty: the one that Kubeflow takes
 
 
 class Replacement(NamedTuple):
@@ -119,6 +120,7 @@ def _request(schedule: Schedule) -> Any:
         mode=kfp_server_api.RecurringRunMode.DISABLE,
         pipeline_version_reference=reference(schedule.version),
         runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(schedule.parameters)),
+        service_account=schedule.account,
         trigger=kfp_server_api.V2beta1Trigger(
             cron_schedule=kfp_server_api.V2beta1CronSchedule(cron=schedule.cron),
         ),
@@ -134,6 +136,7 @@ def _same(run: Any, schedule: Schedule) -> bool:
         and run.experiment_id == schedule.experiment
         and cron_of(run) == schedule.cron
         and dict(parameters_of(run)) == dict(schedule.parameters)
+        and schedule.account in ("", run.service_account)  # not asked for one, Kubeflow notes its own
         and run.no_catchup is True
         and run.max_concurrency == "1"
     )

@@ -100,13 +100,14 @@ def experiment_id(api: Api, name: str) -> str:
     return _find_or_make(lambda: _find_experiment(api, name), lambda: _create_experiment(api, name))
 
 
-def start(api: Api, version: Version, experiment: str, parameters: Mapping[str, Any]) -> str:
-    """Starts a run of `version` in the experiment with this id, and returns the id of the run."""
+def start(api: Api, version: Version, experiment: str, parameters: Mapping[str, Any], account: str) -> str:
+    """Starts a run of `version` in the experiment with this id, as `account` if it has a name; returns the run's id."""
     run = kfp_server_api.V2beta1Run(
         experiment_id=experiment,
         display_name=f"{parameters.get('dataset', PIPELINE)} {version.name}",
         pipeline_version_reference=reference(version),
         runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(parameters)),
+        service_account=account,
     )
     return api.ask("start a run", api.client.runs.run_service_create_run, run).run_id
 

@@ -43,7 +43,7 @@ def launch_pods(cluster: Cluster, client: Any = None) -> Launch:
 
     The launcher raises:
       UserError: less than one worker; a worker found a mistake of the user; no cluster.
-      WorkerError: a worker cannot be started or was lost too often; its name, its end and its last lines.
+      WorkerError: a worker cannot be started, or was lost too often; its name and its words, or its end and last lines.
       ApiError: the Kubernetes API does not let it, or not any more.
       InterruptError: SIGINT or SIGTERM came, here or, too often, to a worker, or somebody deleted the Job. The workers
         have time to save a checkpoint.

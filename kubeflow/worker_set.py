@@ -6,20 +6,21 @@ import time
 from collections.abc import Sequence
 
 from kubeflow.cluster import Workers
-from kubeflow.kube_api import Api, ApiError, Object, TroubleError
+from kubeflow.kube_api import Api, Object
+from kubeflow.kube_errors import ApiError, TroubleError
 from kubeflow.pod_log import PodLog
-from kubeflow.pod_status import End, Wait, end_of, has_started, has_succeeded, wait_of, worker_index
+from kubeflow.pod_status import End, end_of, has_started, has_succeeded, worker_index, worker_name
 from kubeflow.pod_watch import PodWatch, Seen
 from kubeflow.worker_lease import Lease
-from trainer.errors import InterruptError, ReportedError, UserError
-from trainer.launch import BAD_INPUT, STOPPED, TAIL_LINES, WorkerError
+from kubeflow.worker_start import WorkerStart
+from trainer.errors import InterruptError, ReportedError
+from trainer.launch import BAD_INPUT, STOPPED, TAIL_LINES, WorkerError, why_failed
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5  # between looks at signals and clocks; what happens to a pod is seen at once
 JOB_SECONDS = 5.0  # between looks at the Job itself
 SETTLE_SECONDS = 5.0  # after a worker's end, for what other machines have to say about theirs
-HOPELESS_SECONDS = 30.0  # that a registry gets to answer after all
 LOST_SECONDS = 30.0  # beyond its grace that a pod gets to end, before its machine counts as lost
 LOG_SECONDS = 10.0  # that the chief's last lines get to arrive
 
@@ -48,7 +49,8 @@ class WorkerSet:
         self._api, self._watch, self._signals = api, watch, signals
         self._job, self._uid = job, job["metadata"]["uid"]
         self._count, self._settings, self._adopted = count, settings, adopted
-        self._began = self._looked = time.monotonic()
+        self._start = WorkerStart(api, job["metadata"]["name"], count, settings.start_seconds)
+        self._looked = time.monotonic()
         self._since: dict[str, float] = {}  # when something was first seen of a pod
         self._log: PodLog | None = None
 
@@ -94,7 +96,7 @@ class WorkerSet:
                     return True
                 raise self._failure(max(ends, key=lambda end: (end.blame, _reversed(end.finished))))
             return False
-        self._check_start(seen)
+        self._start.check(seen)
         self._check_leaving(seen)
         if time.monotonic() - self._looked < JOB_SECONDS:
             return False
@@ -109,35 +111,6 @@ class WorkerSet:
         for s in seen:
             if self._log is None and worker_index(s.pod) == 0 and has_started(s.pod):
                 self._log = PodLog(self._api, s.pod["metadata"]["name"])
-
-    def _check_start(self, seen: list[Seen]) -> None:
-        """Raises WorkerError if a pod cannot start, or has not within the time that it has for that."""
-        waits = [wait for s in seen if (wait := wait_of(s.pod))]
-        self._tell_of_place(waits)
-        for wait in waits:
-            if not wait.hopeless:
-                self._since.pop(f"{wait.pod} hopeless", None)
-            elif self._waited(f"{wait.pod} hopeless") > HOPELESS_SECONDS:
-                raise WorkerError(f"{self._name(wait.worker, wait.pod)} cannot be started: {wait.why}")
-        seconds = self._settings.start_seconds
-        if time.monotonic() - self._began < seconds:
-            return
-        if waits:
-            first = min(waits, key=lambda wait: wait.worker)
-            raise WorkerError(f"{self._name(first.worker, first.pod)} has not started within {seconds} s: {first.why}")
-        if len(seen) < self._count:
-            raise WorkerError(
-                f"Kubernetes has made {len(seen)} of {self._count} pods within {seconds} s: expected room for them in "
-                f"the quota of namespace {self._api.namespace}; `kubectl describe job {self._job['metadata']['name']}` "
-                "says more"
-            )
-
-    def _tell_of_place(self, waits: list[Wait]) -> None:
-        """Says once why there is no machine for a pod: somebody may wait for one that nobody adds."""
-        for wait in waits:
-            if not wait.placed and "no place" not in self._since:
-                self._waited("no place")
-                log.info("%s waits for a machine: %s", self._name(wait.worker, wait.pod), wait.why)
 
     def _check_leaving(self, seen: list[Seen]) -> None:
         """Raises LostError if a pod was told to end and has not, long after its grace: its machine does not answer."""
@@ -179,7 +152,7 @@ class WorkerSet:
     def _too_long(self) -> WorkerError:
         return WorkerError(
             f"the workers did not end within {self._settings.deadline_seconds} s, workers.deadline_seconds in "
-            "cluster.yaml; the next run goes on after their last checkpoint"
+            "cluster.yaml; the next try of this run (Retry in the UI) goes on after their last checkpoint"
         )
 
     def _failure(self, end: End) -> Exception:
@@ -189,18 +162,15 @@ class WorkerSet:
         except (ApiError, TroubleError):
             lines = []
         lines = lines or end.words.splitlines()
-        said = [line.removeprefix("trainer: ") for line in lines if line.startswith("trainer: ")]
-        if end.code == BAD_INPUT and said:
-            return UserError(said[-1])
-        first = f"{self._name(end.worker, end.pod)} {end.how}"
-        error = WorkerError("\n".join([f"{first}; its log ends:", *lines[-TAIL_LINES:]] if lines else [first]))
+        name = self._name(end.worker, end.pod)
+        error = why_failed(name, end.code, f"{end.how}; its log ends:" if lines else end.how, lines)
         if end.code == BAD_INPUT or not end.again:
             return error
-        log.warning("%s", first)
-        return LostError(InterruptError(signal.SIGTERM) if end.code == STOPPED else error)
+        log.warning("%s", f"{name} {end.how}" if end.code == STOPPED else error)  # of whose pod nothing will be left
+        return LostError(error)
 
     def _name(self, index: int, pod: str) -> str:
-        return f"worker {index} of {self._count} (pod {pod})"
+        return worker_name(index, self._count, pod)
 
 
 def job_state(job: Object) -> dict[str, str]:

@@ -14,18 +14,21 @@ DISK_FULL = "No space left on device|database or disk is full|Disk quota exceede
 PUSHED, FAILED, BAD_INPUT, REFUSED = 0, 1, 2, 3
 
 
-def explain(error: BaseException, root: str) -> tuple[str, int]:
-    """A sentence for a person, and the exit code, from an error of a run in `root` and its causes."""
+def explain(error: BaseException, root: str, again: str = "the next run") -> tuple[str, int]:
+    """A sentence for a person, and the exit code, from an error of a run in `root` and its causes.
+
+    `again` is what finds the checkpoints that this run leaves.
+    """
     chain = _causes(error)
     if any(re.search(DISK_FULL, str(cause)) for cause in chain):
         return (
             f"no space is left on the disk of {root}, or of the temporary files in {tempfile.gettempdir()}: "
-            "free some and run again, which goes on after the last finished component or checkpoint",
+            f"free some, and {again} goes on after the last finished component or checkpoint",
             FAILED,
         )
     for cause in chain:
         if isinstance(cause, InterruptError):
-            return f"{cause}; the next run goes on after the last finished component or checkpoint", cause.exit_code
+            return f"{cause}; {again} goes on after the last finished component or checkpoint", cause.exit_code
         if isinstance(cause, ReportedError):
             return _plain(str(cause)), cause.exit_code
         # Beam hands on the errors of its workers as text.

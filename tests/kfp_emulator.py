@@ -125,7 +125,7 @@ class Emulator:
         refused = _unknown(body, kfp_server_api.V2beta1Run) or self._unfit(body)
         if refused:
             return refused
-        return 200, self._add(self.runs, "run_id", {**body, "state": "PENDING"})
+        return 200, self._add(self.runs, "run_id", {**body, "state": "PENDING", **_account(body)})
 
     def get_run(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
         if identity not in self.runs:
@@ -163,7 +163,7 @@ class Emulator:
         if not 5 <= len(fields) <= 6:
             return _refuse(400, 3, f"InvalidInputError: Expected 5 to 6 fields, found {len(fields)}")
         namespace = self.experiments[body["experiment_id"]]["namespace"]
-        return 200, self._add(self.recurring, "recurring_run_id", {**body, "namespace": namespace})
+        return 200, self._add(self.recurring, "recurring_run_id", {**body, "namespace": namespace, **_account(body)})
 
     def list_recurring(self, query: dict, body: None) -> tuple[int, dict]:
         return _page(self.recurring, "recurringRuns", query, namespace=query.get("namespace"))
@@ -266,6 +266,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _refuse(status: int, code: int, message: str) -> tuple[int, dict]:
     return status, {"error": message, "code": code, "message": message, "details": []}
+
+
+def _account(body: dict) -> dict[str, str]:
+    """As whom it runs."""
+    return {"service_account": body.get("service_account") or "default-editor"}
 
 
 def _unknown(body: dict, model: Any) -> tuple[int, dict] | None:

@@ -120,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif verb == "watch":
             self._watch(query)
         elif verb == "list":
-            items, version = state.list(kind, query.get("labelSelector", ""))
+            items, version = state.list(kind, query.get("labelSelector", ""), query.get("fieldSelector", ""))
             self._json(200, {"kind": f"{kind}List", "metadata": {"resourceVersion": version}, "items": items})
         elif verb == "create":
             made = state.create(kind, body)

@@ -6,9 +6,9 @@ import re
 import threading
 import time
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 
-PLURALS = {"jobs": "Job", "services": "Service", "pods": "Pod"}
+PLURALS = {"jobs": "Job", "services": "Service", "pods": "Pod", "events": "Event"}
 INDEX = "batch.kubernetes.io/job-completion-index"
 
 
@@ -48,13 +48,16 @@ class State:
         self.objects, self.runs = {}, {}  # (kind, name) -> object; pod's uid -> PodRun
         self.events = []  # (version, ADDED | MODIFIED | DELETED, object), of pods
         self.created = defaultdict(list)  # kind -> all objects that ever were, as they were made
+        self.listed = Counter()  # kind -> how often
         self.deadlines = []  # activeDeadlineSeconds to which a Job was changed
         self.version = 0
 
-    def list(self, kind, selector=""):
-        wanted = dict(part.split("=") for part in selector.split(",") if part)
+    def list(self, kind, labels="", fields=""):
+        labels, fields = (dict(part.split("=") for part in text.split(",") if part) for text in (labels, fields))
         with self.changed:
-            found = [o for (k, _), o in self.objects.items() if k == kind and has_labels(o, wanted)]
+            self.listed[kind] += 1
+            found = [o for (k, _), o in self.objects.items() if k == kind and has_labels(o, labels)]
+            found = [o for o in found if all(field(o, path) == value for path, value in fields.items())]
             return copy.deepcopy(found), str(self.version)
 
     def get(self, kind, name):
@@ -259,9 +262,17 @@ class PodRun:
     def waiting(self, reason, message):
         self._set("Pending", state={"waiting": {"reason": reason, "message": message}})
 
-    def unschedulable(self, message):
-        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
-        self._set("Pending", conditions=[condition])
+    def unschedulable(self, message, reason="Unschedulable", node=None):
+        """There is no machine for it; on `node` there will be when those have ended that it displaces."""
+        condition = {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
+        self._set("Pending", conditions=[condition], nominatedNodeName=node)
+
+    def noted(self, reason, message):
+        """Somebody notes something about it, as an Event."""
+        of = {"kind": "Pod", "name": self.name, "uid": self.uid}
+        name = f"{self.name}.{uuid.uuid4().hex[:5]}"
+        event = {"kind": "Event", "metadata": {"name": name}, "involvedObject": of, "reason": reason}
+        self.state.create("Event", event | {"message": message})
 
     def disrupted(self, reason, message):
         """Is about to be evicted: what a drain or a preemption says first. Then comes the end."""
@@ -309,6 +320,12 @@ class PodRun:
 def has_labels(found, wanted):
     labels = found["metadata"].get("labels", {})
     return all(labels.get(name) == value for name, value in wanted.items())
+
+
+def field(found, path):
+    for name in path.split("."):
+        found = found[name]
+    return found
 
 
 def owner_uids(found):

@@ -10,7 +10,7 @@ from kubernetes import client
 
 from kube_emulator import Emulator
 from kube_state import ScriptedKubelet
-from kubeflow import kube_api, pod_log, pod_watch, worker_pods, worker_set
+from kubeflow import kube_api, pod_log, pod_watch, worker_pods, worker_set, worker_start
 from kubeflow.cluster import Cluster, Volume, Workers
 from kubeflow.worker_manifests import job_manifest, job_name, service_manifest
 from kubeflow.worker_pods import launch_pods
@@ -31,7 +31,8 @@ def hasten(monkeypatch):
         kube_api: {"PAUSE_SECONDS": 0.02, "MAX_PAUSE_SECONDS": 0.1, "READ_SECONDS": 1.0},
         pod_watch: {"PAUSE_SECONDS": 0.02},
         pod_log: {"PAUSE_SECONDS": 0.02},
-        worker_set: {"POLL_SECONDS": 0.02, "JOB_SECONDS": 0.1, "SETTLE_SECONDS": 0.4, "HOPELESS_SECONDS": 0.2},
+        worker_set: {"POLL_SECONDS": 0.02, "JOB_SECONDS": 0.1, "SETTLE_SECONDS": 0.4},
+        worker_start: {"HOPELESS_SECONDS": 0.2, "PLACE_SECONDS": 0.3},
         worker_pods: {"GONE_SECONDS": 0.02, "CLEAN_UP_SECONDS": 1.0},
     }.items():
         for name, value in settings.items():
@@ -70,7 +71,7 @@ class World:
         return len(self.kube.state.created["Job"])
 
     def left(self):
-        return [key for key in self.kube.state.objects if key[1] != "launcher"]
+        return [key for key in self.kube.state.objects if key[1] != "launcher" and key[0] != "Event"]
 
 
 def wait_until(condition, what=lambda: "waited in vain"):
@@ -89,6 +90,14 @@ def well(run):
 def forever(run):
     run.running()
     run.stopping.wait(LIMIT)
+
+
+def waits_for_a_machine(run):
+    """Which an autoscaler brings, when its promise is known."""
+    run.unschedulable("0/3 nodes are available")
+    run.noted("TriggeredScaleUp", "pod triggered scale-up: [{pool 0->1 (max: 2)}]")
+    wait_until(lambda: run.state.listed["Event"] > run.index)
+    well(run)
 
 
 def fails(index, code, **how):

@@ -150,26 +150,33 @@ class _Worker:
             pass
         self._log.close()
 
-    def error(self) -> Exception:
+    def error(self) -> ReportedError:
         """Why it failed."""
-        code, lines = self.code, self._tail()
-        said = [line.removeprefix("trainer: ") for line in lines if line.startswith("trainer: ")]
-        if code == STOPPED:
-            return InterruptError(signal.SIGTERM)
-        if code == BAD_INPUT and said:
-            return UserError(said[-1])
-        if code == FAILED and said:
-            return WorkerError(f"{self.name}: {said[-1]}")
-        how = f"ended with exit code {code}"
+        code, how = self.code, f"ended with exit code {self.code}"
         if code is not None and code < 0:
             how = f"was killed by {_SIGNALS.get(-code, f'signal {-code}')}"
-        return WorkerError("\n".join([f"{self.name} {how}; its log is {self.path}, and ends:", *lines[-TAIL_LINES:]]))
+        return why_failed(self.name, code, f"{how}; its log is {self.path}, and ends:", self._tail())
 
     def _tail(self) -> list[str]:
         with open(self.path, "rb") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(self._start, end - TAIL_BYTES))
             return file.read(TAIL_BYTES).decode(errors="replace").splitlines()
+
+
+def why_failed(name: str, code: int | None, how: str, lines: list[str]) -> ReportedError:
+    """Why the worker `name` ended with `code`: in its own words, if `lines`, the end of its log, have a sentence of it.
+
+    Else it is `how` it ended, with those lines.
+    """
+    said = [line.removeprefix("trainer: ") for line in lines if line.startswith("trainer: ")]
+    if code == STOPPED:
+        return InterruptError(signal.SIGTERM)
+    if code == BAD_INPUT and said:
+        return UserError(said[-1])
+    if code == FAILED and said:
+        return WorkerError(f"{name}: {said[-1]}")
+    return WorkerError("\n".join([f"{name} {how}", *lines[-TAIL_LINES:]]))
 
 
 def _first_failure(group: list[_Worker], signals: list[int]) -> _Worker | None:

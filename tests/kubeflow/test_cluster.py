@@ -41,6 +41,7 @@ def test_numbers_are_quantities_too():
         ({"namespace": "My_Space"}, "namespace: expected a name of Kubernetes, without dots, got 'My_Space'"),
         ({"namespace": "a.b"}, "namespace: expected a name of Kubernetes, without dots, got 'a.b'"),
         ({"namespace": "n" * 64}, "namespace: expected a name of Kubernetes, without dots, got 'nnn"),
+        ({"service_account": "My.One"}, "service_account: expected a name of Kubernetes, got 'My.One'"),
         ({"volume": {}}, "volume.claim: expected a setting, got None"),
         ({"volume": {"claim": "c."}}, "volume.claim: expected a name of Kubernetes, got 'c.'"),
         (

@@ -56,15 +56,33 @@ def test_the_validation_can_fail():
         kubernetes_validate.validate({**part, "spec": {**part["spec"], "prots": []}}, VERSIONS[0], strict=True)
 
 
-def test_the_role_of_the_launcher_is_bound_to_those_as_whom_kubeflow_runs_pods():
+def bound(role):
+    binding = BY_NAME["RoleBinding", role]
+    assert binding["roleRef"]["name"] == role
+    return {subject["name"] for subject in binding["subjects"] if subject["kind"] == "ServiceAccount"}
+
+
+def test_the_role_of_the_launcher_is_bound_to_those_as_whom_runs_are_started():
     """That its rights are those which the launcher uses is a test of the launcher."""
     for rule in BY_NAME["Role", "vaeiaf-launcher"]["rules"]:
         (group,), (resource,) = rule["apiGroups"], rule["resources"]
         path = next(path for path, plural in RESOURCES.values() if plural == resource.split("/")[0])
         assert path == (f"/apis/{group}/v1" if group else "/api/v1")
-    binding = BY_NAME["RoleBinding", "vaeiaf-launcher"]
-    assert binding["roleRef"]["name"] == "vaeiaf-launcher"
-    assert {subject["name"] for subject in binding["subjects"]} == {"default-editor", "pipeline-runner"}
+    assert bound("vaeiaf-launcher") == {"vaeiaf", "default-editor", "pipeline-runner"}
+
+
+def test_the_account_that_cluster_yaml_may_name_is_ours_with_both_roles():
+    (name,) = re.findall(r"^# service_account: (\S+)", (MANIFESTS.parent / "cluster.yaml").read_text(), re.MULTILINE)
+    account = BY_NAME["ServiceAccount", name]
+    assert account.get("automountServiceAccountToken", True)  # Argo and Kubeflow ask with its token
+    assert bound("vaeiaf-run") == {name} <= bound("vaeiaf-launcher")
+
+
+def test_our_account_writes_results_alone_and_reads_no_secret_but_the_named():
+    rules = {resource: rule for rule in BY_NAME["Role", "vaeiaf-run"]["rules"] for resource in rule["resources"]}
+    assert {resource for resource, rule in rules.items() if rule["verbs"] != ["get"]} == {"workflowtaskresults"}
+    assert set(rules["workflowtaskresults"]["verbs"]) == {"create", "patch"}
+    assert {resource for resource, rule in rules.items() if "resourceNames" in rule} == {"secrets", "configmaps"}
 
 
 def test_the_volume_is_the_one_that_runs_mount():
@@ -157,5 +175,6 @@ def test_kubectl_makes_of_the_example_what_is_meant(tmp_path):
         assert part["metadata"]["namespace"] == CLUSTER.namespace
     assert {(part["kind"], part["metadata"]["name"]) for part in made} == {*BY_NAME, ("Secret", "vaeiaf-mlmd")}
     # the API refuses a service account without a namespace
-    (binding,) = (part for part in made if part["kind"] == "RoleBinding")
-    assert {subject["namespace"] for subject in binding["subjects"]} == {CLUSTER.namespace}
+    subjects = [subject for part in made if part["kind"] == "RoleBinding" for subject in part["subjects"]]
+    assert len(subjects) == 4
+    assert {subject["namespace"] for subject in subjects} == {CLUSTER.namespace}

@@ -138,7 +138,7 @@ def test_sigterm_ends_the_trainer_after_a_checkpoint_with_a_code_to_try_again(no
             if "epoch 2/500" in line:
                 process.terminate()
     assert process.returncode == 128 + signal.SIGTERM
-    assert "vaeiaf: interrupted by SIGTERM" in console
+    assert "vaeiaf: interrupted by SIGTERM; the next try of this run (Retry in the UI) goes on after" in console
     (state,) = (volume / "training/vaeiaf-photo-patches").glob("run-stopped*")
     assert list(state.glob("step-*"))
 
@@ -213,7 +213,9 @@ def test_retry_in_the_ui_tries_again_whatever_was_before_and_so_do_the_tries_aft
 
 def test_what_may_pass_is_tried_again(tried):
     assert tried(0, "run-lost", raising(RuntimeError("the machine is gone")))[0] == FAILED
-    assert tried(1, "run-lost", raising(InterruptError(signal.SIGTERM)))[::2] == (128 + signal.SIGTERM, True)
+    code, console, work = tried(1, "run-lost", raising(InterruptError(signal.SIGTERM)))
+    assert (code, work) == (128 + signal.SIGTERM, True)
+    assert "interrupted by SIGTERM; the next try of this run (Retry in the UI) goes on after the last fin" in console
     assert tried(2, "run-lost", lambda: PUSHED)[::2] == (PUSHED, True)
 
 

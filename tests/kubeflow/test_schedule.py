@@ -49,6 +49,16 @@ def test_what_is_as_it_should_be_is_left_alone(kfp, vaeiaf):
     assert "unchanged" in out
 
 
+def test_its_runs_have_the_account_of_the_cluster(kfp, vaeiaf, cluster_file):
+    cluster_file.write_text(cluster_file.read_text() + "service_account: ours\n")
+    vaeiaf(*NIGHTLY)
+    assert [run["service_account"] for run in kfp.enabled()] == ["ours"]
+    kfp.enabled()[0]["service_account"] = "default-editor"
+    assert "scheduled" in vaeiaf(*NIGHTLY)[1]
+    assert [run["service_account"] for run in kfp.enabled()] == ["ours"]
+    assert "unchanged" in vaeiaf(*NIGHTLY)[1]
+
+
 @pytest.mark.parametrize("tampered", [{"no_catchup": False}, {"max_concurrency": "3"}, {"mode": "DISABLE"}])
 def test_what_somebody_else_has_changed_is_put_right(kfp, vaeiaf, tampered):
     vaeiaf(*NIGHTLY)

@@ -26,6 +26,16 @@ def test_a_run_is_started_of_a_pinned_version_in_an_experiment_of_the_namespace(
     assert version["display_name"].startswith("v1-")
 
 
+@pytest.mark.parametrize(("setting", "account"), [("", "default-editor"), ("service_account: ours\n", "ours")])
+def test_a_run_is_started_as_the_account_of_the_cluster_or_else_as_kubeflow_s(
+    kfp, vaeiaf, cluster_file, setting, account
+):
+    cluster_file.write_text(cluster_file.read_text() + setting)
+    assert vaeiaf("submit")[0] == 0
+    (run,) = kfp.runs.values()
+    assert run["service_account"] == account
+
+
 def test_the_address_of_the_ui_is_that_of_the_ui(kfp, vaeiaf, monkeypatch):
     monkeypatch.setenv("KF_PIPELINES_UI_ENDPOINT", "https://kubeflow.example.com/pipeline/")
     assert "https://kubeflow.example.com/pipeline/#/runs/details/run-" in vaeiaf("submit")[1]

@@ -119,7 +119,7 @@ def test_a_failure_is_one_sentence_with_the_path_of_the_log(capfd, tmp_path, mon
 def test_a_full_disk_is_one_sentence_whoever_noticed_it(error, tmp_path):
     sentence, code = words.explain(error, str(tmp_path))
     assert sentence.startswith(f"no space is left on the disk of {tmp_path}, or of the temporary files in ")
-    assert sentence.endswith("free some and run again, which goes on after the last finished component or checkpoint")
+    assert sentence.endswith("free some, and the next run goes on after the last finished component or checkpoint")
     assert code == words.FAILED
 
 
