@@ -4,6 +4,8 @@ PYTHON := .venv/bin/python
 TORCH_PYTHON := $(or $(wildcard .venv-bench/bin/python),$(PYTHON))
 # Named by the folder: a venv does not survive a move.
 SETUP := .venv/.complete-$(shell pwd | cksum | cut -d ' ' -f 1)
+# TensorFlow traces, and XLA compiles, on one core. A file's tests stay together, as they share fixtures and folders.
+TEST_PROCESSES := 2
 UV = $(shell test -x .uv/bin/uv && echo .uv/bin/uv || echo uv)
 
 IMAGE_PLATFORM := x86_64-manylinux_2_39
@@ -27,8 +29,8 @@ $(SETUP): requirements.lock scripts/setup.sh
 run: $(SETUP)  ## the whole pipeline on embedded data, in a few minutes
 	@$(PYTHON) -m pipeline run --dataset photo_patches --preset smoke
 
-test: $(SETUP)  ## all tests
-	@$(PYTHON) -m pytest
+test: $(SETUP)  ## all tests, in two processes (TEST_PROCESSES=1 for one)
+	@$(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 test-containers: $(SETUP) image  ## the compiled Kubeflow pipeline in containers; needs Docker Engine, and takes a quarter of an hour
 	@VAEIAF_IMAGE=vaeiaf:$(VERSION) $(PYTHON) -m pytest tests/containers

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import pathlib
 import sqlite3
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 
 from pipeline.config import PipelineConfig
 from trainer.errors import StorageError, UserError
+from trainer.lock import alone
 
 
 @contextlib.contextmanager
@@ -18,7 +18,8 @@ def open_root(config: PipelineConfig) -> Iterator[str]:
     """Makes the folder, keeps other runs out of it, and yields the path of this run's log file.
 
     Raises:
-      UserError: it cannot be written, is in use by another run, or has lost or broken metadata.
+      BusyError: another run is at work in it.
+      UserError: it cannot be written, or has lost or broken metadata.
       StorageError: its disk is full.
     """
     with contextlib.ExitStack() as stack:
@@ -27,18 +28,12 @@ def open_root(config: PipelineConfig) -> Iterator[str]:
             logs.mkdir(parents=True, exist_ok=True)
             log_file = logs / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}.log")
             log_file.touch()
-            lock = stack.enter_context(open(os.path.join(config.root, "lock"), "w"))
+            stack.enter_context(alone(config.root, "run", "--root"))
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StorageError("the log", config.root, error) from error
             raise UserError(
                 f"--root {config.root} cannot be written: {error.strerror}. Choose another folder"
-            ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(
-                f"another run is at work in {config.root}: wait for its end, or choose another --root"
             ) from error
         _check_metadata(config.metadata, config.artifacts)
         yield str(log_file)

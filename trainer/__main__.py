@@ -1,6 +1,7 @@
 """Trains without TFX: `python -m trainer --train 'a/*' --test 'b/*' --output c`, on TFRecord files of Examples."""
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import logging
@@ -58,16 +59,18 @@ def _train(config: TrainConfig, train_files: str, test_files: str, output: str, 
     from trainer.images import load_images, pixel_model, preprocess
     from trainer.job import Job, run_job
     from trainer.launch import launch_local
-    from trainer.storage import alone, remove
+    from trainer.lock import alone
+    from trainer.storage import remove
     from trainer.units import Units
 
     train, test = load_images([train_files], preprocess), load_images([test_files], preprocess)
-    try:
-        os.makedirs(output, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--output {output} cannot be written: {error.strerror}. Choose another folder") from error
     job = Job(config, workdir=output, state=os.path.join(output, "checkpoints"))
-    with alone(output):
+    with contextlib.ExitStack() as stack:
+        try:
+            os.makedirs(output, exist_ok=True)
+            stack.enter_context(alone(output, "training", "--output"))
+        except OSError as error:
+            raise UserError(f"--output {output} cannot be written: {error.strerror}. Choose another folder") from error
         model = run_job(job, train, test, workers, launch_local)
         servable = Servable(model, pixel_model(train), config.eval_samples, preprocess)
         save(servable, Units.of(config), os.path.join(output, "model"))

@@ -1,16 +1,12 @@
 """Files and folders that appear whole or not at all."""
 
 import contextlib
-import fcntl
-import logging
 import os
 from collections.abc import Iterator
 
 import tensorflow as tf
 
-from trainer.errors import ReportedError, StorageError, UserError, reason
-
-log = logging.getLogger(__name__)
+from trainer.errors import ReportedError, StorageError, reason
 
 
 @contextlib.contextmanager
@@ -80,25 +76,6 @@ def _sync_folder(path: str) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def alone(folder: str) -> Iterator[None]:
-    """Keeps out of `folder` whoever asks so too; where the disk knows no locks, as some that are shared, it does not.
-
-    Raises:
-      UserError: another process is at work there.
-    """
-    with open(os.path.join(folder, "lock"), "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"another training is at work in {folder}: wait for its end, or choose another folder"
-            ) from error
-        except OSError as error:
-            log.warning("%s cannot be locked (%s): let no other training use it", folder, reason(error))
-        yield
 
 
 def remove(path: str) -> None:

@@ -1,6 +1,9 @@
-"""How the benchmark reads a console and a process."""
+"""How the benchmark reads a console and a process, and what the section `startup` makes of them."""
 
-from tests.bench.process import run_module
+import pytest
+
+from tests.bench import startup
+from tests.bench.process import Finished, run_module
 from tests.bench.startup import first_step_seconds
 
 CONSOLE = """ImageExampleGen          0.9 s
@@ -20,3 +23,36 @@ def test_a_process_is_measured_without_the_one_that_starts_it():
     assert finished.lines[0][1] == "The Zen of Python, by Tim Peters"
     assert 0.0 < finished.lines[0][0] <= finished.seconds + 1.0
     assert 1.0 < finished.peak_mb < 100.0, "this process has TensorFlow in it, and is far larger"
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """The commands of the section, of which only --help runs: a pipeline takes a minute."""
+    called = []
+
+    def run(*command):
+        called.append(command)
+        if command[1] == "--help":
+            return run_module(*command)
+        return Finished(40.0, 50.0, 900.0, list(enumerate(CONSOLE.splitlines())))
+
+    monkeypatch.setattr(startup, "run_module", run)
+    monkeypatch.setattr(startup, "trained", lambda images: Finished(30.0, 35.0, 800.0, []))
+    monkeypatch.setattr(startup, "HELPS", 1)
+    return called
+
+
+@pytest.mark.parametrize("has_cifar10", [False, True])
+def test_the_start_of_a_run_and_its_rerun_are_rows(has_cifar10, commands, monkeypatch, capsys):
+    monkeypatch.setattr(startup, "HAS_CIFAR10", has_cifar10)
+    rows = {row.name: row.more for row in startup.rows()}
+    pairs = [command for command in commands if command[1] == "run"]
+    assert pairs[::2] == pairs[1::2], "the same again, in the same folder"
+    assert rows["vaeiaf --help"]["seconds"] > 0.0
+    assert rows["embedded data: to the first training step"] == {"seconds": 4.5}
+    assert rows["embedded data: cached rerun"] == {"seconds": 40.0, "cpu_seconds": 50.0}
+    assert ("left out: TFDS_DATA_DIR has no cifar10" in capsys.readouterr().out) != has_cifar10
+    full = {name: more for name, more in rows.items() if name.startswith("CIFAR-10")}
+    assert (len(full), len(pairs)) == ((4, 4) if has_cifar10 else (0, 2))
+    if has_cifar10:
+        assert full["CIFAR-10: what the pipeline adds"] == {"cpu_seconds": 50.0 - 35.0}

@@ -1,4 +1,6 @@
 import dataclasses
+import errno
+import fcntl
 import pathlib
 
 import pytest
@@ -7,6 +9,7 @@ from pipeline.config import PipelineConfig
 from pipeline.root import open_root
 from trainer.config import TrainConfig
 from trainer.errors import StorageError, UserError
+from trainer.lock import BusyError
 
 
 @pytest.fixture
@@ -22,10 +25,20 @@ def test_every_run_has_a_log_file_of_its_own(config):
 
 
 def test_two_runs_at_once_are_kept_apart_and_two_in_turn_are_not(config):
-    with open_root(config), pytest.raises(UserError, match=f"another run is at work in {config.root}"):
+    expected = f"^another run is at work in {config.root}: wait for its end, or choose another --root$"
+    with open_root(config), pytest.raises(BusyError, match=expected):
         open_root(config).__enter__()
     with open_root(config):
         pass
+
+
+def test_a_disk_without_locks_is_no_other_run(config, monkeypatch, caplog):
+    def fail(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with open_root(config):
+        assert f"{config.root} cannot be locked (No locks available): let no other run use it" in caplog.text
 
 
 def test_a_root_that_cannot_be_written_says_so(config, tmp_path):

@@ -132,20 +132,20 @@ def test_the_same_step_again_replaces_its_checkpoint(save, open_state, folder):
 
 
 @contextlib.contextmanager
-def small_files():
-    """No file may have more than 100 bytes, as if the disk were full."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+def limited(kind, limit):
+    """This process has no more of a resource."""
+    before = resource.getrlimit(kind)
+    resource.setrlimit(kind, (limit, before[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        resource.setrlimit(kind, before)
 
 
 def test_a_file_system_that_takes_no_more_is_one_message_and_no_half_checkpoint(save, restore, folder):
     save(1, 2)
     before = content(folder)
-    with small_files(), pytest.raises(StorageError) as error:
+    with limited(resource.RLIMIT_FSIZE, 100), pytest.raises(StorageError) as error:
         save(3)
     assert str(error.value) == (
         f"the checkpoint cannot be written to {folder}/step-000000003: File too large. Free some space or choose "
@@ -265,14 +265,8 @@ def unreadable(path):
         path.chmod(0o755)
 
 
-@contextlib.contextmanager
 def no_more_files(_):
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    return limited(resource.RLIMIT_NOFILE, 0)
 
 
 @contextlib.contextmanager
@@ -293,8 +287,9 @@ def endless(path):
     ],
 )
 def test_one_that_the_system_withholds_is_no_damage_and_waits(trouble, number, place, save, restore, folder, tmp_path):
-    for parent in (tmp_path, *tmp_path.parents[:2]):  # pytest's, which others may not see
-        parent.chmod(0o755)
+    for parent in (tmp_path, *tmp_path.parents):  # some of them are pytest's, which others may not see
+        if parent.stat().st_mode & 0o055 != 0o055:
+            parent.chmod(0o755)
     save(1, 2)
     before = content(folder)
     path = folder / "step-000000002" / place

@@ -13,7 +13,7 @@ import tensorflow as tf
 import trainer
 from trainer.__main__ import main
 from trainer.config import TrainConfig
-from trainer.storage import alone
+from trainer.lock import alone
 from trainer.units import Units, read_units
 
 SIZES = {"hidden_size": 8, "latent_size": 2, "iaf_steps": 1, "iaf_hidden_size": 4}
@@ -147,10 +147,17 @@ def test_an_output_that_is_a_file_is_named(refused, folder):
     assert str(folder / "out") in refused()
 
 
-def test_an_output_of_a_training_that_is_at_work_is_left_to_it(refused, folder):
+def test_an_output_that_cannot_be_locked_is_named(refused, folder):
+    (folder / "out" / "lock").mkdir(parents=True)
+    assert f"--output {folder}/out cannot be written: Is a directory" in refused()
+
+
+def test_an_output_of_a_training_that_is_at_work_is_left_to_it(start, folder, capsys):
     (folder / "out").mkdir()
-    with alone(str(folder / "out")):
-        assert "another training is at work in" in refused()
+    with alone(str(folder / "out"), "training", "--output"):
+        assert start() == 1, "a scheduler may try again, and go on from the other's checkpoint if that was killed"
+    expected = f"another training is at work in {folder}/out: wait for its end, or choose another --output"
+    assert capsys.readouterr().err == f"trainer: {expected}\n"
     assert [path.name for path in (folder / "out").iterdir()] == ["lock"]
 
 

@@ -1,15 +1,14 @@
 """What is written appears whole or not at all, and whoever cannot write says why."""
 
 import errno
-import fcntl
 import os
 import pathlib
 
 import pytest
 import tensorflow as tf
 
-from trainer.errors import StorageError, UserError, reason
-from trainer.storage import alone, remove, storing, whole
+from trainer.errors import StorageError, reason
+from trainer.storage import remove, storing, whole
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -82,25 +81,6 @@ def test_a_bucket_is_written_as_ever():
     with whole("it", "ram://bucket/it") as unfinished:
         tf.io.gfile.makedirs(unfinished)
     assert tf.io.gfile.isdir("ram://bucket/it")
-
-
-def test_whoever_is_alone_in_a_folder_keeps_others_out_until_the_end(tmp_path):
-    expected = f"^another training is at work in {tmp_path}: wait for its end"
-    with alone(str(tmp_path)), pytest.raises(UserError, match=expected), alone(str(tmp_path)):
-        pass
-    with alone(str(tmp_path)):
-        pass
-
-
-def test_a_disk_without_locks_is_used_with_a_warning(tmp_path, monkeypatch, caplog):
-    def fail(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", fail)
-    with alone(str(tmp_path)):
-        pass
-    (record,) = caplog.records
-    assert record.getMessage() == f"{tmp_path} cannot be locked (No locks available): let no other training use it"
 
 
 def make(kind, path, content):

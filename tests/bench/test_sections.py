@@ -1,0 +1,150 @@
+"""Every section of the benchmark runs, on little, and its rows have what the columns promise. `startup` has a file."""
+
+import contextlib
+import dataclasses
+import functools
+import io
+import json
+import math
+import os
+import sys
+
+import pytest
+
+from tests.bench import growth, inputs, limits, process, rounds, scaling, steps
+from trainer.presets import PRESETS
+
+SIZE, IMAGES = 4, 128  # a call of the loop has 16 steps
+SMALL = dataclasses.replace(
+    PRESETS["smoke"], hidden_size=8, latent_size=2, iaf_steps=0, batch_size=SIZE, eval_samples=1, epochs=1
+)
+COLUMNS = {"name", "batch_size", "images_per_second", "ratio_to_seed", "fraction_of_gemm_limit"}
+
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def patch():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rounds, "ROUND_SECONDS", 0.01)
+        for name, value in {"GEMM_SIZE": 50, "BANDWIDTH_FLOATS": 1000, "TRIES": 1}.items():
+            patch.setattr(limits, name, value)
+        patch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")  # or the import of the program would set it for all tests that follow
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """An interpreter with nothing but its own library."""
+    path = tmp_path_factory.mktemp("bin") / "python"
+    path.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def bench(patch, python, tmp_path_factory):
+    """Runs a section by the command line: the objects of bench.json by name, and what was printed."""
+    from tests.bench import __main__ as program
+
+    path = tmp_path_factory.mktemp("bench") / "bench.json"
+    patch.setattr(program, "FILE", path)
+
+    def start(section):
+        patch.setattr(sys, "argv", ["bench", "--only", section, "--torch-python", python])
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            program.main()
+        rows = json.loads(path.read_text())
+        for row in rows:
+            assert row.keys() >= COLUMNS
+            assert all(math.isfinite(value) for value in row.values() if isinstance(value, int | float)), row
+        return {(row["name"], row["batch_size"]): figures(row) for row in rows}, printed.getvalue()
+
+    return start
+
+
+def figures(row):
+    """All that is a number, but the size of the batch."""
+    return {name: value for name, value in row.items() if name not in ("name", "batch_size") and value is not None}
+
+
+@pytest.fixture(scope="module")
+def measured(bench, patch):
+    """The section `steps` of two presets of the same networks."""
+    patch.setattr(steps, "PRESETS", {"seed": SMALL, "default": SMALL})
+    for name, value in {"BATCH_SIZES": (SIZE,), "ROUNDS": 1, "IMAGES": IMAGES}.items():
+        patch.setattr(steps, name, value)
+    patch.setattr(steps, "_flops", functools.cache(steps._flops.__wrapped__))  # of these presets, and not kept
+    return bench("steps")
+
+
+def test_a_row_of_steps_holds_a_contestant_against_the_seed_and_the_machine(measured):
+    rows, _ = measured
+    contestants = {key: row for key, row in rows.items() if not key[0].startswith("limit: ")}
+    assert contestants.keys() == {(name, SIZE) for name in (steps.SEED, "seed", "default")}
+    for row in contestants.values():
+        assert row.keys() >= COLUMNS - {"name", "batch_size"} | {"of_gemm_and_adam", "slowest", "fastest"}
+        assert min(row.values()) > 0.0
+    assert contestants[steps.SEED, SIZE]["ratio_to_seed"] == 1.0
+
+
+def test_the_limits_of_the_machine_are_rows_too(measured):
+    rows, _ = measured
+    of_machine = [row for (name, _), row in rows.items() if name.startswith("limit: ")]
+    assert {name for row in of_machine for name in row} >= {"gigaflops", "gigabytes_per_second", "images_per_second"}
+    assert all(min(row.values()) > 0.0 for row in of_machine)
+
+
+def test_an_interpreter_without_torch_is_named_in_a_line_and_its_rows_are_left_out(measured, python):
+    rows, printed = measured
+    (line,) = (line for line in printed.splitlines() if "left out" in line)
+    assert line == f"PyTorch and pythae are left out; {python}: ModuleNotFoundError: No module named 'torch'"
+    assert not [name for name, _ in rows if "torch" in name.lower() or "pythae" in name]
+
+
+def test_inputs_and_evaluation_have_their_rates(bench, patch):
+    for name, value in {"CONFIG": SMALL, "ROUNDS": 1, "EVALUATED": 6, "FULL": IMAGES}.items():
+        patch.setattr(inputs, name, value)
+    rows, printed = bench("inputs")
+    share = rows.pop(("input, share of training", None))["percent"]
+    first = rows.pop(("input, first epoch: PNG to bytes", None))
+    assert share > 0.0
+    assert first["images_per_second"] == pytest.approx(IMAGES / first["seconds"])
+    assert {name for name, size in rows if size == SIZE} == {
+        *("training, input and step", "input alone, later epochs", "evaluation, K = 1", "evaluation, K = 4")
+    }
+    assert len(rows) == 4
+    for (name, _), row in rows.items():
+        assert row["images_per_second"] > 0.0
+        assert name in printed
+
+
+def test_a_training_of_more_images_is_held_against_one_of_fewer(bench, patch, tmp_path):
+    """In processes of their own, with another recipe than the benchmark's."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(SMALL.to_dict()))
+    patch.setattr(growth, "run_module", lambda *command: process.run_module(*command, "--config", str(config)))
+    patch.setattr(growth, "trained", functools.cache(growth.trained.__wrapped__))
+    patch.setattr(growth, "SIZES", (IMAGES // 2, IMAGES))
+    rows, _ = bench("growth")
+    for images in growth.SIZES:
+        row = rows.pop((f"load and train one epoch, {images} images", None))
+        assert row.keys() == {"seconds", "peak_mb"}
+        assert min(row.values()) > 0.0
+    (row,) = rows.values()
+    assert row.keys() == {"bytes", "cache_bytes"}, "of so few images they may be less than none"
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="two cores, to choose from"
+)
+def test_two_workers_train_together_and_are_held_against_one(bench, patch):
+    patch.setattr(scaling, "CASES", (("smoke", SIZE),))
+    rows, _ = bench("scaling")
+    one, two = rows["smoke, one worker on one core", SIZE], rows["smoke, two workers on a core each", 2 * SIZE]
+    assert one.keys() == {"images_per_second"}
+    assert two.keys() == {"images_per_second", "of_twice_one"}
+    assert one["images_per_second"] > 0.0
+    assert two["of_twice_one"] == pytest.approx(two["images_per_second"] / (2.0 * one["images_per_second"]))
+    assert len(rows) == 2
