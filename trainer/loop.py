@@ -118,7 +118,7 @@ class _Run:
                 writer.report(epoch, self._config.epochs)
             self._save()  # the last epoch's, or that of a stop
         if signals or len(self._progress.epochs) < self._config.epochs:
-            log.info("stopped after step %d; the next run goes on from there", self._progress.steps)
+            log.info("stopped after step %d; started again, it goes on from there", self._progress.steps)
             raise InterruptError(signals[0] if signals else signal.SIGTERM)
         self._best.restore()
         return self._progress.epochs

@@ -242,7 +242,7 @@ def test_a_killed_and_stopped_process_ends_as_one_that_is_left_alone(begin, tmp_
     assert complaint.splitlines()[-1] == "trainer: interrupted by SIGTERM"
     end = CALLS[CALLS.index(found[-1]) + 2]  # the signal came in the first call, all hear of it in the next
     assert f"going on after step {found[-1]} of 111, from {checkpoints}/step-{found[-1]:09d}\n" in said
-    assert said.splitlines()[-1] == f"stopped after step {end}; the next run goes on from there"
+    assert said.splitlines()[-1] == f"stopped after step {end}; started again, it goes on from there"
     assert steps(checkpoints)[-1] == end
     assert not (output / "model").exists()
     assert not (output / "history.json").exists()
@@ -308,7 +308,7 @@ def test_workers_that_are_killed_and_stopped_end_as_ones_that_are_left_alone(und
     end = CALLS[CALLS.index(found[-1]) + 2]
     for worker in range(2):
         assert f"going on after step {found[-1]} of 111" in log_of(job, worker)
-        assert f"stopped after step {end}; the next run goes on from there" in log_of(job, worker)
+        assert f"stopped after step {end}; started again, it goes on from there" in log_of(job, worker)
     assert steps(folder)[-1] == end
 
     model = run_job(job, *data, 2, launch_local)
