@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import trainer.evaluate
 from trainer.evaluate import DRAWS_AT_ONCE, Evaluator, MapImages, quality
+from trainer.flows import BLOCK
 from trainer.optimizer import build_optimizer
 from trainer.presets import PRESETS
 from trainer.step import TrainStep
@@ -18,6 +19,7 @@ BATCH, SAMPLES, STEPS_PER_EPOCH = 4, 3, 2
 SMALL = {"hidden_size": 64, "latent_size": 64, "iaf_hidden_size": 8, "channels": 4, "batch_size": BATCH, "epochs": 3}
 CONFIGS = {
     **{name: dataclasses.replace(preset, **SMALL) for name, preset in PRESETS.items()},
+    "flow in blocks": dataclasses.replace(PRESETS["smoke"], **SMALL | {"iaf_hidden_size": 2 * BLOCK}, iaf_layers=2),
     "IWAE": dataclasses.replace(PRESETS["smoke"], **SMALL, objective="iwae", train_samples=2),
     "relaxed": dataclasses.replace(PRESETS["smoke"], **SMALL, kl_warmup_epochs=1.0, free_bits=0.1),
 }
