@@ -100,6 +100,13 @@ def test_the_volume_is_made_the_image_s_user_s():
     assert path == CLUSTER.volume.path
 
 
+def test_the_database_in_the_containers_tests_has_the_settings_of_the_cluster_s():
+    (container,) = TEMPLATES[CLUSTER.database.host]["spec"]["containers"]
+    server = (MANIFESTS.parents[1] / "tests/containers/database.sh").read_text().splitlines()[-1]
+    assert container["args"] == ["--innodb-snapshot-isolation=OFF"]
+    assert set(container["args"]) <= set(server.split())
+
+
 def test_the_database_is_the_one_that_runs_look_for():
     database = CLUSTER.database
     assert BY_NAME["Service", database.host]["spec"]["ports"][0]["port"] == database.port
