@@ -35,7 +35,7 @@ test: $(SETUP)  ## all tests, in two processes (TEST_PROCESSES=1 for one)
 test-containers: $(SETUP) image  ## the compiled Kubeflow pipeline in containers; needs Docker Engine, and takes a quarter of an hour
 	@VAEIAF_IMAGE=vaeiaf:$(VERSION) $(PYTHON) -m pytest tests/containers
 
-bench: $(SETUP)  ## measure speed and memory, in about twenty minutes; writes bench.json
+bench: $(SETUP)  ## measure speed and memory, in about a quarter of an hour; writes bench.json
 	@$(PYTHON) -m tests.bench --torch-python $(TORCH_PYTHON)
 
 check: $(SETUP)  ## lint, format, types and import rules
