@@ -12,13 +12,11 @@ import traceback
 
 from kubeflow.cluster import Cluster
 from kubeflow.parameters import RUN_ID, Parameters, Task, pipeline_config
-from kubeflow.tries import refuse, refused_before, say_last
+from kubeflow.tries import AGAIN, refuse, refused_before, say_last
 from pipeline.console import Story, console
 from pipeline.words import BAD_INPUT, explain
 from trainer.errors import ReportedError, UserError
 from trainer.interrupt import interruptible
-
-AGAIN = "the next try of this run (Retry in the UI)"  # it keeps the run's id, by which checkpoints are found
 
 
 def main(arguments: list[str] | None = None) -> int:

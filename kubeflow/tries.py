@@ -11,6 +11,7 @@ import re
 ARGO_NODE = "ARGO_NODE"  # environment variable: the name of the pod's node, which ends in (0), (1), ... as it is tried
 ARGO_NODE_FIELD = "metadata.annotations['workflows.argoproj.io/node-name']"
 REFUSAL = "REFUSED: "  # how the last words of the verdict's pod begin if the gate refused, and only then
+AGAIN = "the next try of this run (Retry in the UI)"  # it keeps the run's id, by which checkpoints are found
 LAST_WORDS = "/dev/termination-log"  # Kubernetes makes it, and shows with the pod what is in it
 
 

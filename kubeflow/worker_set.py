@@ -11,6 +11,7 @@ from kubeflow.kube_errors import ApiError, TroubleError
 from kubeflow.pod_log import PodLog
 from kubeflow.pod_status import End, end_of, has_started, has_succeeded, worker_index, worker_name
 from kubeflow.pod_watch import PodWatch, Seen
+from kubeflow.tries import AGAIN
 from kubeflow.worker_lease import Lease
 from kubeflow.worker_start import WorkerStart
 from trainer.errors import InterruptError, ReportedError
@@ -152,7 +153,7 @@ class WorkerSet:
     def _too_long(self) -> WorkerError:
         return WorkerError(
             f"the workers did not end within {self._settings.deadline_seconds} s, workers.deadline_seconds in "
-            "cluster.yaml; the next try of this run (Retry in the UI) goes on after their last checkpoint"
+            f"cluster.yaml; {AGAIN} goes on after their last checkpoint"
         )
 
     def _failure(self, end: End) -> Exception:

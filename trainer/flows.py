@@ -25,7 +25,7 @@ class MaskedDense(tf.Module):
     """y = x (W * mask) + b, where mask lets input i reach output j iff degree_in[i] <= degree_out[j].
 
     Both degrees rise, so what W * mask has of other than zeros lies above a staircase. W is kept in blocks of columns,
-    each no longer than its last column: most of the zeros are neither stored nor multiplied. The masks of the others
+    each no longer than its last column: the zeros below are neither stored nor multiplied. The masks of those within
     are made from the degrees in the graph, where they cost no memory in a saved model. W is drawn as in `Dense`, times
     `gain`.
     """
