@@ -60,20 +60,21 @@ def correlated_model():
     return LinearGaussian(w, rng.normal(size=PIXELS), 0.3), rng.normal(size=[IMAGES, PIXELS])
 
 
-def linear_step(kind, matrix):
-    """The step z' = reverse(matrix z + h): its hidden units stay where elu is linear.
+def linear_step(kind, matrix, order):
+    """The step z' = matrix z + h, matrix triangular in that order: its hidden units stay where elu is linear.
 
-    The units of degree 0 carry the context, and the first one of degree k carries latent k.
+    The units of degree 0 carry the context, and the first one of degree k carries the k-th latent.
     """
     size, offset = len(matrix), 100.0
-    gates = np.diag(matrix)
+    gates, places = np.diag(matrix), np.argsort(order)
     biases, share = ([0.0, 0.0], 1.0 - gates) if kind is IAFStep else ([0.0], np.ones(size))
-    step = kind(MADE(size, size * size, 1, size, biases, np.random.default_rng(0), tf.float64))
+    step = kind(MADE(order, size * size, 1, size, biases, np.random.default_rng(0), tf.float64))
     first, context, output = np.zeros([size, size**2]), np.eye(size, size**2), np.zeros([size**2, size])
     output[:size] = np.eye(size)
     for k in range(1, size):
-        first[k - 1, k * size] = 1.0
-        output[k * size, k:] = matrix[k:, k - 1]
+        latent, later = places[k - 1], places[k:]
+        first[latent, k * size] = 1.0
+        output[k * size, later] = matrix[later, latent]
     output /= share
     made = step.made
     masked.assign(made.first, first)
@@ -92,23 +93,27 @@ def exact_linear_flow(model, kinds):
 
     The steps before the last are arbitrary, and so is loc; the last makes the covariance and h the mean.
     """
-    last = slice(None, None, 1 if len(kinds) % 2 else -1)  # the order in which the last step's latents leave
-    target = np.linalg.cholesky(np.linalg.inv(model.posterior_precision())[last, last])
+    turns = [slice(None, None, -1 if k % 2 else 1) for k in range(len(kinds))]
+    last = turns[-1]
+    factor = lambda covariance: np.linalg.cholesky(covariance[last, last])[last, last]  # noqa: E731
+    target = factor(np.linalg.inv(model.posterior_precision()))
     variance = np.diag(target) ** 2 if kinds[-1] is LocationStep else np.array([4.0, 3.0, 5.0])
     covariance, matrices = np.diag(variance), []
-    for kind in kinds[:-1]:
+    for kind, turn in zip(kinds[:-1], turns, strict=False):
         gates = np.array([0.9, 0.8, 0.85]) if kind is IAFStep else np.ones(LATENTS)
-        matrices.append(np.array([[0.0, 0.0, 0.0], [0.4, 0.0, 0.0], [-0.3, 0.2, 0.0]]) + np.diag(gates))
-        covariance = (matrices[-1] @ covariance @ matrices[-1].T)[::-1, ::-1]
-    matrices.append(target @ np.linalg.inv(np.linalg.cholesky(covariance)))
+        below = np.array([[0.0, 0.0, 0.0], [0.4, 0.0, 0.0], [-0.3, 0.2, 0.0]])
+        matrices.append((below + np.diag(gates))[turn, turn])
+        covariance = matrices[-1] @ covariance @ matrices[-1].T
+    matrices.append(target @ np.linalg.inv(factor(covariance)))
 
     def push(z, h):
         for matrix in matrices:
-            z = (z @ matrix.T + h)[:, ::-1]
-        return z[:, ::-1][:, last]
+            z = z @ matrix.T + h
+        return z
 
     loc = lambda x: np.tanh(x[:, :LATENTS])  # noqa: E731
     reach = np.linalg.inv(push(np.zeros([LATENTS, LATENTS]), np.eye(LATENTS)))
     h = lambda x: (model.posterior_mean(x) - push(loc(x), 0.0)) @ reach  # noqa: E731
-    steps = [linear_step(kind, matrix) for kind, matrix in zip(kinds, matrices, strict=True)]
+    order = np.arange(1, LATENTS + 1)
+    steps = [linear_step(kind, matrix, order[turn]) for kind, matrix, turn in zip(kinds, matrices, turns, strict=True)]
     return VAE(LATENTS, gaussian_encoder(loc, variance, h), model.decoder, GaussianPixels, steps)

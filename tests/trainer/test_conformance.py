@@ -58,16 +58,17 @@ def whole(settings):
     )
 
 
+ORDER = np.arange(1, LATENTS + 1)
 STEP = ([LATENTS, CONTEXT], [(LATENTS,), (LATENTS,)])
 CASES = {
     "MLP": Case(lambda rng, dtype: MLP(4, 5, [3, 2], rng, dtype), [4], [(3,), (2,)]),
     "ResNetEncoder": Case(lambda rng, dtype: ResNetEncoder(2, 1, False, [3, 2], rng, dtype), [PIXELS], [(3,), (2,)]),
     "ResNetDecoder": Case(lambda rng, dtype: ResNetDecoder(3, 2, 1, False, 2, rng, dtype), [3], [(PIXELS,)] * 2),
-    "IAFStep": Case(lambda rng, dtype: IAFStep(MADE(LATENTS, 5, 1, CONTEXT, [0.0, 1.5], rng, dtype)), *STEP),
+    "IAFStep": Case(lambda rng, dtype: IAFStep(MADE(ORDER, 5, 1, CONTEXT, [0.0, 1.5], rng, dtype)), *STEP),
     "IAFStep of two layers": Case(
-        lambda rng, dtype: IAFStep(MADE(LATENTS, 5, 2, CONTEXT, [0.0, 1.5], rng, dtype)), *STEP
+        lambda rng, dtype: IAFStep(MADE(ORDER, 5, 2, CONTEXT, [0.0, 1.5], rng, dtype)), *STEP
     ),
-    "LocationStep": Case(lambda rng, dtype: LocationStep(MADE(LATENTS, 5, 1, CONTEXT, [0.0], rng, dtype)), *STEP),
+    "LocationStep": Case(lambda rng, dtype: LocationStep(MADE(ORDER, 5, 1, CONTEXT, [0.0], rng, dtype)), *STEP),
     **{name: whole(settings) for name, settings in SETTINGS.items()},
 }
 EVERY = pytest.mark.parametrize("name", CASES)

@@ -15,9 +15,11 @@ from trainer.vae import VAE
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 SIZE, CONTEXT, BATCH = 5, 3, 4
+RISING, FALLING = np.arange(1, SIZE + 1), np.arange(SIZE, 0, -1)
 BELOW_DIAGONAL = np.tril(np.ones([SIZE, SIZE], bool), -1)
 HIDDEN = pytest.mark.parametrize("hidden", [2, 4, SIZE, 16])
 LAYERS = pytest.mark.parametrize("layers", [1, 2])
+ORDERS = pytest.mark.parametrize("order", [RISING, FALLING], ids=["rising", "falling"])
 KINDS = pytest.mark.parametrize("kind", [IAFStep, LocationStep])
 
 
@@ -37,9 +39,9 @@ def h():
     return laws.normal(BATCH, CONTEXT, seed=2)
 
 
-def new_step(kind, hidden, layers=1, gate_bias=1.5, size=SIZE):
+def new_step(kind, hidden, layers=1, gate_bias=1.5, order=RISING):
     biases = [0.0, gate_bias] if kind is IAFStep else [0.0]
-    return kind(MADE(size, hidden, layers, CONTEXT, biases, np.random.default_rng(0), tf.float64))
+    return kind(MADE(order, hidden, layers, CONTEXT, biases, np.random.default_rng(0), tf.float64))
 
 
 @pytest.mark.parametrize("law", laws.OF_THE_FLOW, ids=lambda law: law.__name__)
@@ -49,82 +51,92 @@ def test_law(law):
 
 @HIDDEN
 @LAYERS
+@ORDERS
 @pytest.mark.parametrize("output", [0, 1])
-def test_an_output_of_made_sees_no_latent_but_earlier_ones(hidden, layers, output, scramble, z, h):
-    made = scramble(MADE(SIZE, hidden, layers, CONTEXT, [0.0, 0.0], np.random.default_rng(0), tf.float64))
-    seen = laws.jacobian(lambda z: made(z, h)[output], z)
+def test_an_output_of_made_sees_no_latent_but_earlier_ones(hidden, layers, order, output, scramble, z, h):
+    made = scramble(MADE(order, hidden, layers, CONTEXT, [0.0, 0.0], np.random.default_rng(0), tf.float64))
+    seen = laws.jacobian(lambda z: made(z, h)[output], z)[:, order - 1][:, :, order - 1]
     assert not seen[:, ~BELOW_DIAGONAL].any()
     assert hidden < SIZE or seen[:, BELOW_DIAGONAL].all(), "a hidden unit per degree shows every earlier latent"
 
 
 @HIDDEN
 @LAYERS
+@ORDERS
 @pytest.mark.parametrize("output", [0, 1])
-def test_the_context_reaches_every_output(hidden, layers, output, scramble, z, h):
-    made = scramble(MADE(SIZE, hidden, layers, CONTEXT, [0.0, 0.0], np.random.default_rng(0), tf.float64))
+def test_the_context_reaches_every_output(hidden, layers, order, output, scramble, z, h):
+    made = scramble(MADE(order, hidden, layers, CONTEXT, [0.0, 0.0], np.random.default_rng(0), tf.float64))
     assert laws.jacobian(lambda h: made(z, h)[output], h).any(axis=(0, 2)).all()
 
 
 def test_a_step_moves_each_latent_towards_m_by_its_gate(scramble, z, h):
     step = scramble(new_step(IAFStep, 16))
     m, s = (output.numpy() for output in step.made(z, h))
-    np.testing.assert_allclose(step(z, h).z[:, ::-1], m + scipy.special.expit(s) * (z.numpy() - m), rtol=1e-10)
+    np.testing.assert_allclose(step(z, h).z, m + scipy.special.expit(s) * (z.numpy() - m), rtol=1e-10)
 
 
-def shift_and_log_scale(step, h):
-    """The step's networks as TFP wants them, with masks of blocks: the units of degree d are the d-th block.
+def shift_and_log_scale(step, h, order):
+    """The step's networks as TFP wants them, latents rising, masks of blocks: the units of degree d are the d-th block.
 
     TFP's inverse is (z - shift) exp(-log_scale); it shall be g z + (1 - g) m, and z + m in a LocationStep.
     """
-    made, units = step.made, step.made.first.b.shape[0] // SIZE
+    made, units, latents, every = step.made, step.made.first.b.shape[0] // SIZE, np.argsort(order), slice(None)
     up_to, before = np.triu(np.ones([SIZE, SIZE], bool)), np.triu(np.ones([SIZE, SIZE], bool), 1)
 
-    def w(layer, mask, block):
+    def w(layer, mask, block, rows=every, columns=every):
         mask = np.kron(mask, np.ones(block, bool))
-        kept = masked.matrix(layer)
-        return np.where(mask, np.pad(kept, [(0, len(mask) - len(kept)), (0, 0)]), 0.0)
+        return np.where(mask, masked.matrix(layer, len(mask))[rows][:, columns], 0.0)
 
     def networks(z):
-        u = tf.nn.elu(z @ w(made.first, before, [1, units]) + made.first.b + h @ made.context.w + made.context.b)
+        first, context = w(made.first, before, [1, units], rows=latents), made.context
+        u = tf.nn.elu(z @ first + made.first.b + h @ context.w + context.b)
         for layer in made.deeper:
             u = tf.nn.elu(u @ w(layer, up_to, [units, units]) + layer.b)
-        m, *s = (u @ w(output, up_to, [units, 1]) + output.b for output in made.outputs)
+        m, *s = (
+            u @ w(output, up_to, [units, 1], columns=latents) + tf.gather(output.b, latents) for output in made.outputs
+        )
         return (-m * tf.exp(-s[0]), tf.nn.softplus(-s[0])) if s else (-m, tf.zeros_like(m))
 
     return networks
 
 
-def bijector(step, h):
-    reversal = tfb.Permute(list(range(SIZE))[::-1])
-    return tfb.Chain([reversal, tfb.Invert(tfb.MaskedAutoregressiveFlow(shift_and_log_scale(step, h)))])
+def bijector(step, h, order):
+    rise = tfb.Permute(np.argsort(order))
+    flow = tfb.Invert(tfb.MaskedAutoregressiveFlow(shift_and_log_scale(step, h, order)))
+    return tfb.Chain([tfb.Invert(rise), flow, rise])
 
 
 @KINDS
 @LAYERS
-def test_a_step_and_its_log_det_are_those_of_tensorflow_probability(kind, layers, scramble, z, h):
-    step = scramble(new_step(kind, 3 * SIZE, layers))
-    (there, log_gates), oracle = step(z, h), bijector(step, h)
+@ORDERS
+def test_a_step_and_its_log_det_are_those_of_tensorflow_probability(kind, layers, order, scramble, z, h):
+    step = scramble(new_step(kind, 3 * SIZE, layers, order=order))
+    (there, log_gates), oracle = step(z, h), bijector(step, h, order)
     np.testing.assert_allclose(there, oracle.forward(z), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(np.sum(log_gates, -1), oracle.forward_log_det_jacobian(z, 1), rtol=1e-10, atol=1e-12)
 
 
 @KINDS
-def test_a_step_is_inverted_one_latent_after_the_other(kind, scramble, z, h):
-    step = scramble(new_step(kind, 3 * SIZE, 2))
-    np.testing.assert_allclose(bijector(step, h).inverse(step(z, h).z), z, rtol=1e-9)
+@ORDERS
+def test_a_step_is_inverted_one_latent_after_the_other(kind, order, scramble, z, h):
+    step = scramble(new_step(kind, 3 * SIZE, 2, order=order))
+    np.testing.assert_allclose(bijector(step, h, order).inverse(step(z, h).z), z, rtol=1e-9)
 
 
 def test_the_density_after_three_steps_is_that_of_tensorflow_probability(scramble, z, h):
-    steps = [scramble(new_step(kind, 3 * SIZE), seed=k) for k, kind in enumerate([IAFStep, LocationStep, IAFStep])]
+    kinds, orders = [IAFStep, LocationStep, IAFStep], [RISING, FALLING, RISING]
+    steps = [
+        scramble(new_step(kind, 3 * SIZE, order=order), seed=k)
+        for k, (kind, order) in enumerate(zip(kinds, orders, strict=True))
+    ]
     vae = VAE(
         SIZE, lambda x: [laws.normal(BATCH, SIZE, seed=3), laws.normal(BATCH, SIZE, seed=4), h], None, None, steps
     )
     (loc, logvar), _ = vae.encode(None)
     draw, log_q = vae.infer(None, z)
-    oracle = tfd.TransformedDistribution(
-        tfd.MultivariateNormalDiag(loc, tf.exp(0.5 * logvar)), tfb.Chain([bijector(step, h) for step in steps[::-1]])
-    )
-    np.testing.assert_allclose(np.sum(log_q, axis=-1), oracle.log_prob(draw[..., ::-1]), rtol=1e-9)  # back in order
+    chain = [bijector(step, h, order) for step, order in zip(steps, orders, strict=True)]
+    oracle = tfd.TransformedDistribution(tfd.MultivariateNormalDiag(loc, tf.exp(0.5 * logvar)), tfb.Chain(chain[::-1]))
+    np.testing.assert_allclose(np.sum(log_q, axis=-1), oracle.log_prob(draw), rtol=1e-9)
 
 
 @LAYERS
@@ -158,11 +170,16 @@ def test_every_weight_of_a_step_gets_a_gradient(kind, hidden, layers, z, h):
     assert all(np.any(gradient) or not tf.size(gradient) for gradient in gradients)
 
 
-def test_blocks_are_the_layer_that_one_matrix_is_and_keep_few_zeros(monkeypatch):
+@pytest.mark.parametrize(
+    ("turned_in", "turned_out", "rows"),
+    [(1, 1, [10, 20, 30, 40]), (-1, 1, [10, 20, 30, 40]), (1, -1, [40, 30, 20, 10]), (-1, -1, [40, 30, 20, 10])],
+)
+def test_blocks_are_the_layer_that_one_matrix_is_and_keep_few_zeros(turned_in, turned_out, rows, monkeypatch):
     degrees, x = np.arange(40), laws.normal(BATCH, 40)
     layers = []
     for block in (40, 10):
         monkeypatch.setattr(trainer.flows, "BLOCK", block)
-        layers.append(MaskedDense(degrees, degrees, np.random.default_rng(0), tf.float64, 0.5, 2.0))
+        rng = np.random.default_rng(0)
+        layers.append(MaskedDense(degrees[::turned_in], degrees[::turned_out], rng, tf.float64, 0.5, 2.0))
     np.testing.assert_allclose(layers[1](x), layers[0](x), rtol=1e-12)
-    assert [block.shape for block in layers[1].w] == [(10, 10), (20, 10), (30, 10), (40, 10)]
+    assert [block.shape for block in layers[1].w] == [(inputs, 10) for inputs in rows]

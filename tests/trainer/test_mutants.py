@@ -8,7 +8,7 @@ import laws
 import trainer.distributions
 import trainer.objective
 import trainer.vae
-from trainer.flows import FlowResult, IAFStep, LocationStep, MaskedDense
+from trainer.flows import MADE, FlowResult, IAFStep, LocationStep, MaskedDense
 from trainer.likelihoods import Bernoulli, GaussianPixels
 from trainer.objective import ELBO, Draw
 from trainer.vae import VAE, Posterior
@@ -24,17 +24,17 @@ def masks_one_degree_too_generous(put):
 
 def with_masks_of(put, mask):
     def call(self, x):
-        blocks = zip(self.w, self._degrees, strict=True)
-        return tf.concat([x[..., : w.shape[0]] @ (w * mask(*degrees)) for w, degrees in blocks], -1) + self.b
+        blocks = zip(self.w, self._blocks, strict=True)
+        return tf.concat([x[..., rows] @ (w * mask(*degrees)) for w, (rows, *degrees) in blocks], -1) + self.b
 
     put(MaskedDense, "__call__", call)
 
 
-def no_reversal_between_steps(put):
-    put(tf, "reverse", lambda tensor, axis: tensor)
+def every_step_in_the_same_order(put):
+    put(trainer.vae, "MADE", lambda order, *rest: MADE(np.sort(order), *rest))
 
 
-def gates_left_in_the_order_before_the_reversal(put):
+def gates_in_reverse(put):
     on_flows(put, lambda log_gates: tf.reverse(log_gates, axis=[-1]))
 
 
@@ -62,7 +62,7 @@ def standard_deviation_is_the_variance(put):
     put(VAE, "reparameterize", lambda self, q0, eps: q0.loc + tf.exp(q0.logvar) * eps)
 
 
-def log_q_left_in_the_order_before_the_reversal(put):
+def log_q_in_reverse(put):
     original = VAE.infer
 
     def infer(self, x, eps):
@@ -154,8 +154,7 @@ def instead_of_log_sigmoid(put, log_gate):
     def call(self, z, h):
         m, s = self.made(z, h)
         gate = tf.sigmoid(s)
-        z = gate * z + (1.0 - gate) * m
-        return FlowResult(tf.reverse(z, axis=[-1]), tf.reverse(log_gate(s), axis=[-1]))
+        return FlowResult(gate * z + (1.0 - gate) * m, log_gate(s))
 
     put(IAFStep, "__call__", call)
 
@@ -163,15 +162,15 @@ def instead_of_log_sigmoid(put, log_gate):
 MUTANTS = [
     unmasked_flow,
     masks_one_degree_too_generous,
-    no_reversal_between_steps,
-    gates_left_in_the_order_before_the_reversal,
+    every_step_in_the_same_order,
+    gates_in_reverse,
     log_determinant_summed_over_the_batch,
     log_determinant_with_the_other_sign,
     log_of_the_sigmoid,
     gate_before_its_sigmoid_in_the_log_determinant,
     gate_without_its_log_in_the_log_determinant,
     standard_deviation_is_the_variance,
-    log_q_left_in_the_order_before_the_reversal,
+    log_q_in_reverse,
     log_q_summed_over_the_batch,
     z_averaged_over_the_batch,
     generation_through_the_posteriors_flow,
