@@ -95,7 +95,7 @@ def z_averaged_over_the_batch(put):
 def generation_through_the_posteriors_flow(put):
     def sample(self, eps):
         for step in self.iaf:
-            eps = step(eps, tf.zeros([len(eps), step.made.context.w.shape[0]], eps.dtype)).z
+            eps = step(eps, tf.zeros([len(eps), *self.encoder.heads[2].b.shape], eps.dtype)).z
         return self.decode(eps).mean()
 
     put(VAE, "sample", sample)

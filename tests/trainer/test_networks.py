@@ -18,13 +18,16 @@ def rng():
 
 
 def affine(layer, x):
-    return x @ layer.w.numpy() + layer.b.numpy()
+    w, b = layer.w.numpy(), layer.b.numpy()
+    return x @ (w if w.shape[1] == len(b) else w.T) + b
 
 
 @BATCH_SHAPES
-def test_dense_is_affine_in_the_last_axis(batch, rng, scramble):
-    layer = scramble(Dense(3, 5, rng, tf.float64))
-    x = rng.normal(size=[*batch, 3])
+@pytest.mark.parametrize(("inputs", "outputs"), [(3, 5), (5, 3)])
+def test_dense_is_affine_in_the_last_axis_and_keeps_long_rows(inputs, outputs, batch, rng, scramble):
+    layer = scramble(Dense(inputs, outputs, rng, tf.float64))
+    x = rng.normal(size=[*batch, inputs])
+    assert layer.w.shape == (3, 5)
     np.testing.assert_allclose(layer(tf.constant(x)), affine(layer, x), rtol=1e-12)
 
 

@@ -138,7 +138,7 @@ def test_build_takes_every_size_from_the_config(decoder, kind, make, eps, x):
     assert vae.sample(eps).shape == (BATCH, PIXELS)
     assert [type(step) for step in vae.iaf] == [kind] * 4
     for made in (step.made for step in vae.iaf):
-        assert made.context.w.shape == (7, 5)
+        assert made.context.w.shape == (5, 7)  # the longer side last
         assert len(made.deeper) == 2
         assert [output.b[0] for output in made.outputs] == [0.0, 0.7][: len(made.outputs)]
     assert vae.likelihood.__name__.startswith(decoder.removesuffix("MLP"))

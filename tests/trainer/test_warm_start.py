@@ -64,7 +64,7 @@ def equal(weights, others):
 @pytest.mark.parametrize(
     ("settings", "difference", "others"),
     [
-        ({"hidden_size": 24}, "encoder/hidden/w: expected [3072, 24], got [3072, 32]", 10),
+        ({"hidden_size": 24}, "encoder/hidden/w: expected [24, 3072], got [32, 3072]", 10),
         ({"iaf_hidden_size": 24}, "iaf/0/made/first/w/0: expected [7, 24], got [7, 16]", 11),
         ({"iaf_steps": 3}, "iaf/2/made/first/w/0: expected [7, 16], got none", 7),
         ({"iaf_steps": 1}, "iaf/1/made/context/b: expected none, got [16]", 7),
