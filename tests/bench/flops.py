@@ -42,10 +42,10 @@ def multiply_adds(forward: Callable[[], Any]) -> list[int]:
     counts: list[int] = []
 
     def counting(product: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-        def count_and_call(x: tf.Tensor, w: tf.Tensor, *arguments: Any) -> tf.Tensor:
-            ones = product(tf.ones_like(x), tf.cast(tf.not_equal(w, 0), x.dtype), *arguments)
+        def count_and_call(x: tf.Tensor, w: tf.Tensor, *arguments: Any, **options: Any) -> tf.Tensor:
+            ones = product(tf.ones_like(x), tf.cast(tf.not_equal(w, 0), x.dtype), *arguments, **options)
             counts.append(int(np.sum(ones, dtype=np.float64)))
-            return product(x, w, *arguments)
+            return product(x, w, *arguments, **options)
 
         return count_and_call
 

@@ -222,7 +222,7 @@ def test_a_warm_start_goes_on_from_the_last_blessed_model_if_there_is_one(run, t
     assert component(console, "Trainer") != "cached", "there is a new model to start from"
     code, console = run("--warm-start", "--set=hidden_size=64", root=tmp_path)
     assert code == words.BAD_INPUT
-    assert "encoder/hidden/w: expected [3072, 64], got [3072, 256]" in console
+    assert "encoder/hidden/w: expected [64, 3072], got [256, 3072]" in console
     assert "training on" not in console
 
 

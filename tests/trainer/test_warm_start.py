@@ -101,7 +101,7 @@ def test_a_savedmodel_of_something_else_has_none_of_the_weights(tiny_config, tmp
     other = tf.Module()
     other.weights = tf.Variable([1.0])
     tf.saved_model.save(other, str(tmp_path))
-    with pytest.raises(UserError, match=re.escape("encoder/hidden/w: expected [3072, 32], got none")):
+    with pytest.raises(UserError, match=re.escape("encoder/hidden/w: expected [32, 3072], got none")):
         load_weights(build(tiny_config, 3072), str(tmp_path))
 
 
