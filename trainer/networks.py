@@ -33,7 +33,13 @@ class Dense(tf.Module):
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """x: [..., inputs]; returns [..., outputs]."""
-        return tf.matmul(x, self.w, transpose_b=self._transposed) + self.b
+        if not self._transposed:
+            return tf.matmul(x, self.w) + self.b
+        rows = tf.reshape(x, [-1, x.shape[-1]])
+        y = tf.transpose(
+            tf.matmul(self.w, rows, transpose_b=True)
+        )  # as x W' it is the same to XLA, and slow without it
+        return tf.reshape(y, tf.concat([tf.shape(x)[:-1], tf.shape(self.b)], axis=0)) + self.b
 
 
 class MLP(tf.Module):

@@ -28,7 +28,7 @@ def flops_per_image(config: TrainConfig) -> Flops:
     model = build(config, IMAGE_SIZE)
     for variable in model.variables:
         variable.assign(tf.ones_like(variable))  # a zero among the weights is a mask's
-    x, eps = tf.zeros([1, IMAGE_SIZE]), tf.zeros([config.train_samples, 1, config.latent_size])
+    x, eps = tf.ones([1, IMAGE_SIZE]), tf.ones([config.train_samples, 1, config.latent_size])
     counts = multiply_adds(lambda: draw(model, x, eps))
     return Flops(forward=2 * sum(counts), training=2 * (3 * sum(counts) - counts[0]))
 
@@ -36,16 +36,16 @@ def flops_per_image(config: TrainConfig) -> Flops:
 def multiply_adds(forward: Callable[[], Any]) -> list[int]:
     """Multiply-adds of each product with weights that `forward` runs eagerly, in their order.
 
-    With ones for the inputs and for every weight that is not zero, a product's outputs sum to their number: neither
-    masked weights nor the padding around an image count.
+    With ones for all that is not zero, a product's outputs sum to their number: neither masked weights nor the padding
+    around an image count. No input may be zero.
     """
     counts: list[int] = []
 
     def counting(product: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-        def count_and_call(x: tf.Tensor, w: tf.Tensor, *arguments: Any, **options: Any) -> tf.Tensor:
-            ones = product(tf.ones_like(x), tf.cast(tf.not_equal(w, 0), x.dtype), *arguments, **options)
+        def count_and_call(a: tf.Tensor, b: tf.Tensor, *arguments: Any, **options: Any) -> tf.Tensor:
+            ones = product(*(tf.cast(tf.not_equal(factor, 0), a.dtype) for factor in (a, b)), *arguments, **options)
             counts.append(int(np.sum(ones, dtype=np.float64)))
-            return product(x, w, *arguments, **options)
+            return product(a, b, *arguments, **options)
 
         return count_and_call
 

@@ -11,6 +11,18 @@ from trainer.objective import single_sample_elbo
 from trainer.vae import VAE, build
 
 
+class KerasDense(tf.Module):
+    """The text's layer, whose weights are [inputs, outputs], which suits products that XLA does not compute."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.w = tf.Variable(keras.initializers.GlorotUniform(seed=0)([inputs, outputs]))
+        self.b = tf.Variable(tf.zeros([outputs]))
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(x, self.w) + self.b
+
+
 def compute_loss(model: VAE, x: tf.Tensor) -> tf.Tensor:
     eps = tf.random.normal([tf.shape(x)[0], model.latent_size])
     return -tf.reduce_mean(single_sample_elbo(model, x, eps).elbo)
@@ -34,6 +46,7 @@ def train(config: TrainConfig, images: ImageSet) -> Iterator[int]:
     The images come decoded from memory, where the text's are decoded in every epoch.
     """
     model = build(config, IMAGE_SIZE)
+    model.encoder.hidden = KerasDense(IMAGE_SIZE, config.hidden_size)
     optimizer = keras.optimizers.Adam(config.learning_rate)
     optimizer.build(model.trainable_variables)
     cifar10_train = tf.data.Dataset.from_tensor_slices(images.pixels.reshape(-1, *IMAGE_SHAPE))
