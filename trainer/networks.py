@@ -36,9 +36,8 @@ class Dense(tf.Module):
         if not self._transposed:
             return tf.matmul(x, self.w) + self.b
         rows = tf.reshape(x, [-1, x.shape[-1]])
-        y = tf.transpose(
-            tf.matmul(self.w, rows, transpose_b=True)
-        )  # as x W' it is the same to XLA, and slow without it
+        # not matmul(x, w, transpose_b=True): the same to XLA, but slow without it, as evaluation and serving are
+        y = tf.transpose(tf.matmul(self.w, rows, transpose_b=True))
         return tf.reshape(y, tf.concat([tf.shape(x)[:-1], tf.shape(self.b)], axis=0)) + self.b
 
 
