@@ -30,9 +30,10 @@ def measured(preset: str, size: int) -> Scaling:
     """Starts both and waits for them."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "tests.bench.scaling_worker", folder, preset, str(size)]
-        subprocess.run(command, check=True, env={**os.environ, "TF_CONFIG": "{}"}, stderr=subprocess.DEVNULL)
+        alone = {**os.environ, "TF_CONFIG": "{}"}
+        subprocess.run([*command, "default"], check=True, env=alone, stderr=subprocess.DEVNULL)
         one = _rate(folder)
-        launch(command, folder, workers=2)
+        launch([*command, "multi_worker"], folder, workers=2)
         return Scaling(one, _rate(folder))
 
 
