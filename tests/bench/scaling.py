@@ -2,7 +2,6 @@
 
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from typing import NamedTuple
@@ -11,14 +10,15 @@ from tests.bench.rows import Row
 from trainer.launch import launch
 
 # preset and images of a step for each worker: the gradients to add up are the same, however many images they are of
-CASES = (("default", 128), ("default", 512), ("resnet", 64))
+CASES = (("default", 128), ("default", 512), ("resnet", 64), ("resnet", 128))
 
 
 class Scaling(NamedTuple):
-    """Images per second."""
+    """Images per second, and the efficiency of two workers: medians over rounds, in each of which both take turns."""
 
     one: float
     two: float  # of both together
+    of_twice_one: float
 
 
 def rows() -> list[Row]:
@@ -27,24 +27,18 @@ def rows() -> list[Row]:
 
 
 def measured(preset: str, size: int) -> Scaling:
-    """Starts both and waits for them."""
+    """Starts two workers, and waits for them."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "tests.bench.scaling_worker", folder, preset, str(size)]
-        alone = {**os.environ, "TF_CONFIG": "{}"}
-        subprocess.run([*command, "default"], check=True, env=alone, stderr=subprocess.DEVNULL)
-        one = _rate(folder)
-        launch([*command, "multi_worker"], folder, workers=2)
-        return Scaling(one, _rate(folder))
-
-
-def _rate(folder: str) -> float:
-    with open(os.path.join(folder, "rates")) as file:
-        return statistics.median(float(line) for line in file)
+        launch([sys.executable, "-m", "tests.bench.scaling_worker", folder, preset, str(size)], folder, workers=2)
+        with open(os.path.join(folder, "rates")) as file:
+            rounds = [[float(rate) for rate in line.split()] for line in file]
+    ratios = [two / (2.0 * one) for one, two in rounds]
+    return Scaling(*(statistics.median(values) for values in (*zip(*rounds, strict=True), ratios)))
 
 
 def _rows(preset: str, size: int, scaling: Scaling) -> list[Row]:
-    efficiency = scaling.two / (2.0 * scaling.one)
+    efficiency = {"of_twice_one": scaling.of_twice_one}
     return [
         Row(f"{preset}, one worker on one core", size, scaling.one),
-        Row(f"{preset}, two workers on a core each", 2 * size, scaling.two, more={"of_twice_one": efficiency}),
+        Row(f"{preset}, two workers on a core each", 2 * size, scaling.two, more=efficiency),
     ]

@@ -1,6 +1,7 @@
-"""A worker of `tests.bench.scaling`: `python -m tests.bench.scaling_worker FOLDER PRESET IMAGES STRATEGY`.
+"""A worker of `tests.bench.scaling`: `python -m tests.bench.scaling_worker FOLDER PRESET IMAGES`.
 
-The first of them writes images per second of several rounds, a line each, to FOLDER/rates.
+The first of them writes images per second of several rounds to FOLDER/rates, a line each: its own while it trains
+alone and the others wait, and those of all together, which follow at once.
 """
 
 import dataclasses
@@ -8,6 +9,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -17,29 +19,36 @@ from trainer.launch import follow_parent
 from trainer.presets import PRESETS
 from trainer.strategy import build_strategy, check_workers_share, is_chief
 
-STEPS, ROUNDS, IMAGES = 8, 7, 10_000
+STEPS, ROUNDS, IMAGES = 8, 9, 10_000
 
 
-def main(folder: str, preset: str, size: int, name: str) -> None:
+def main(folder: str, preset: str, size: int) -> None:
     """Trains, on the core whose number is that of this worker."""
     follow_parent()
-    place = json.loads(os.environ["TF_CONFIG"]).get("task", {"index": 0})["index"]
+    place = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[place]})
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    strategy = build_strategy(name)
-    check_workers_share(strategy)  # or the rate would be of one that trains beside the other
-    config = dataclasses.replace(PRESETS[preset], batch_size=size * strategy.num_replicas_in_sync)
-    work = ours.train(config, random_images(IMAGES), strategy, STEPS)
-    next(work)
-    rates = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        images = next(work)
-        rates.append(images / (time.perf_counter() - start))
+    strategy = build_strategy("multi_worker")
+    check_workers_share(strategy)
+    config, images = PRESETS[preset], random_images(IMAGES)
+    share = dataclasses.replace(config, batch_size=size)
+    whole = dataclasses.replace(config, batch_size=size * strategy.num_replicas_in_sync)
+    alone = ours.train(share, images, tf.distribute.get_strategy(), STEPS) if is_chief(strategy) else None
+    together = ours.train(whole, images, strategy, STEPS)
+    lines = []
+    for _ in range(1 + ROUNDS):  # the first compiles
+        one = _rate(alone) if alone else None
+        lines.append(f"{one} {_rate(together)}\n")
     if is_chief(strategy):
         with open(os.path.join(folder, "rates"), "w") as file:
-            file.writelines(f"{rate}\n" for rate in rates)
+            file.writelines(lines[1:])
+
+
+def _rate(work: Iterator[int]) -> float:
+    start = time.perf_counter()
+    images = next(work)
+    return images / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
