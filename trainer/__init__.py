@@ -2,3 +2,9 @@
 
 Nothing here knows TFX, Kubeflow or Beam: it can be read, tested and run alone (`python -m trainer`).
 """
+
+import os
+
+# TensorFlow's own allocator keeps what a step frees for the next one. malloc gives the larger part of it back to the
+# kernel, which clears each page anew: 9,000 page faults in a step of `resnet`. Read at TensorFlow's first operation.
+os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")

@@ -9,7 +9,6 @@ import tensorflow as tf
 from trainer.config import TrainConfig
 from trainer.images import IMAGE_SIZE, ImageSet, shuffled_batches
 from trainer.loop import steps_per_call
-from trainer.memory import keep_freed_memory
 from trainer.optimizer import build_optimizer
 from trainer.step import TrainStep
 from trainer.vae import build
@@ -20,7 +19,6 @@ def train(
 ) -> Iterator[int]:
     """Trains for as long as it is asked to, batches made as in training; yields the number of images of each call."""
     strategy = strategy or tf.distribute.get_strategy()
-    keep_freed_memory()
     steps = steps or steps_per_call(config.batch_size)
     steps_per_epoch = len(images) // config.batch_size
     with strategy.scope():

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import pathlib
 import sys
 
 import pytest
@@ -136,6 +137,16 @@ def test_a_training_of_more_images_is_held_against_one_of_fewer(bench, patch, tm
     assert row.keys() == {"bytes", "cache_bytes"}, "of so few images they may be less than none"
 
 
+def test_two_workers_are_held_against_one_in_each_round(monkeypatch):
+    rounds_of_a_machine_that_slows_down = "40.0 60.0\n10.0 14.0\n20.0 40.0\n"
+    monkeypatch.setattr(
+        scaling,
+        "launch",
+        lambda command, folder, workers: pathlib.Path(folder, "rates").write_text(rounds_of_a_machine_that_slows_down),
+    )
+    assert scaling.measured("smoke", SIZE) == (20.0, 40.0, 0.75)
+
+
 @pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="two cores, to choose from"
 )
@@ -146,5 +157,6 @@ def test_two_workers_train_together_and_are_held_against_one(bench, patch):
     assert one.keys() == {"images_per_second"}
     assert two.keys() == {"images_per_second", "of_twice_one"}
     assert one["images_per_second"] > 0.0
-    assert two["of_twice_one"] == pytest.approx(two["images_per_second"] / (2.0 * one["images_per_second"]))
+    assert two["images_per_second"] > 0.0
+    assert two["of_twice_one"] > 0.0
     assert len(rows) == 2
