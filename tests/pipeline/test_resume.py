@@ -67,7 +67,7 @@ def test_a_run_that_is_killed_and_stopped_goes_on_and_two_workers_push_one_model
     with monkeypatch.context() as patch:
         patch.setattr(trainer.loop, "TrainStep", Stopped)
         code, console = run()
-    assert code == 128 + signal.SIGTERM
+    assert code == 128 + signal.SIGTERM, console
     assert f"  going on after step 32 of 178, from {state}/step-000000032\n" in console
     assert "  stopped after step 64; started again, it goes on from there\n" in console
     sentence = "vaeiaf: interrupted by SIGTERM; the next run goes on after the last finished component or checkpoint\n"
@@ -76,7 +76,7 @@ def test_a_run_that_is_killed_and_stopped_goes_on_and_two_workers_push_one_model
     assert states(tmp_path) == [state]
 
     code, console = run("--workers=2")
-    assert code == words.PUSHED
+    assert code == words.PUSHED, console
     assert f"  going on after step 64 of 178, from {state}/step-000000064\n" in console
     assert models(tmp_path) == ["Format-Serving"]
     assert states(tmp_path) == []
