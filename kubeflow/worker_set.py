@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from kubeflow.cluster import Workers
+from kubeflow.durations import Durations
 from kubeflow.kube_api import Api, Object
 from kubeflow.kube_errors import ApiError, TroubleError
 from kubeflow.pod_log import PodLog
@@ -52,7 +53,7 @@ class WorkerSet:
         self._count, self._settings, self._adopted = count, settings, adopted
         self._start = WorkerStart(api, job["metadata"]["name"], count, settings.start_seconds)
         self._looked = time.monotonic()
-        self._since: dict[str, float] = {}  # when something was first seen of a pod
+        self._waits = Durations()
         self._log: PodLog | None = None
 
     def follow(self, lease: Lease) -> None:
@@ -90,7 +91,7 @@ class WorkerSet:
             return True
         ends = [end for s in seen if (end := end_of(*s))]
         if ends:
-            if self._waited("an end") > SETTLE_SECONDS or all(
+            if self._waits.lasts("an end") > SETTLE_SECONDS or all(
                 s.gone or end_of(*s) or has_succeeded(s.pod) for s in seen
             ):
                 if self._job_done(ends):
@@ -102,11 +103,7 @@ class WorkerSet:
         if time.monotonic() - self._looked < JOB_SECONDS:
             return False
         self._looked = time.monotonic()
-        return self._job_done(ends) and self._waited("what the pods say") > SETTLE_SECONDS
-
-    def _waited(self, what: str) -> float:
-        """Seconds since this was asked of `what` for the first time."""
-        return time.monotonic() - self._since.setdefault(what, time.monotonic())
+        return self._job_done(ends) and self._waits.lasts("what the pods say") > SETTLE_SECONDS
 
     def _show_chief(self, seen: list[Seen]) -> None:
         for s in seen:
@@ -119,9 +116,9 @@ class WorkerSet:
             name, metadata = pod["metadata"]["name"], pod["metadata"]
             if not metadata.get("deletionTimestamp"):
                 continue
-            if f"{name} leaving" not in self._since:
+            if f"{name} leaving" not in self._waits:
                 log.info("%s is told to stop", self._name(worker_index(pod), name))
-            if self._waited(f"{name} leaving") > metadata.get("deletionGracePeriodSeconds", 0) + LOST_SECONDS:
+            if self._waits.lasts(f"{name} leaving") > metadata.get("deletionGracePeriodSeconds", 0) + LOST_SECONDS:
                 node = pod["spec"].get("nodeName", "no node")
                 raise LostError(
                     WorkerError(f"{self._name(worker_index(pod), name)} does not end: {node} may not answer any more")
@@ -146,7 +143,7 @@ class WorkerSet:
         if state.get("reason") == "DeadlineExceeded":
             log.warning("the Job %s was ended by Kubernetes: its lease could not be renewed in time", name)
             raise LostError(WorkerError(f"the lease of the Job {name} ran out: expected the Kubernetes API to answer"))
-        if state.get("type") == "Failed" and not ends and self._waited("a failed Job") > SETTLE_SECONDS:
+        if state.get("type") == "Failed" and not ends and self._waits.lasts("a failed Job") > SETTLE_SECONDS:
             raise LostError(WorkerError(f"the Job {name} failed: {state.get('message')}"))
         return state.get("type") == "Complete"
 

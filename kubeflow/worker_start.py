@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 
+from kubeflow.durations import Durations
 from kubeflow.kube_api import Api
 from kubeflow.kube_errors import ApiError
 from kubeflow.pod_status import Wait, wait_of, worker_name
@@ -25,7 +26,7 @@ class WorkerStart:
     def __init__(self, api: Api, job: str, count: int, seconds: int) -> None:
         self._api, self._job, self._count, self._seconds = api, job, count, seconds
         self._began = time.monotonic()
-        self._since: dict[str, float] = {}  # when what is waited for was first seen
+        self._waits = Durations()
         self._promised: set[str] = set()  # uids of pods to which an autoscaler brings a machine
         self._told = self._blind = False  # that one finds none; that the Events may not be read
 
@@ -40,9 +41,9 @@ class WorkerStart:
             if not wait.placed and not self._told:
                 self._told = True
                 log.info("%s waits for a machine: %s", self._name(wait), wait.why)
-            if self._lasts(f"{wait.pod} hopeless", wait.hopeless) > HOPELESS_SECONDS:
+            if self._waits.lasts(f"{wait.pod} hopeless", wait.hopeless) > HOPELESS_SECONDS:
                 raise WorkerError(f"{self._name(wait)} cannot be started: {wait.why}")
-            if self._lasts(f"{wait.pod} refused", wait.refused) > PLACE_SECONDS and not self._may_find_one(wait):
+            if self._waits.lasts(f"{wait.pod} refused", wait.refused) > PLACE_SECONDS and not self._may_find_one(wait):
                 raise WorkerError(
                     f"{self._name(wait)} has no machine after {PLACE_SECONDS:.0f} s, and no autoscaler brings one: "
                     f"{wait.why.rstrip('.')}; ask for less in workers.pod of cluster.yaml, add machines, or run again "
@@ -50,13 +51,6 @@ class WorkerStart:
                 )
         if time.monotonic() - self._began >= self._seconds:
             self._give_up(waits, len(seen))
-
-    def _lasts(self, what: str, now: bool) -> float:
-        """Seconds that `what` has been so at every look; 0 if it is not so now."""
-        if not now:
-            self._since.pop(what, None)
-            return 0.0
-        return time.monotonic() - self._since.setdefault(what, time.monotonic())
 
     def _may_find_one(self, wait: Wait) -> bool:
         """Whether an autoscaler has said that it brings a machine for this pod, or nobody may read what it says."""

@@ -14,6 +14,7 @@ from trainer.errors import UserError
 from trainer.images import IMAGE_SIZE, ImageSet
 from trainer.launch import Launch
 from trainer.loop import train_and_evaluate
+from trainer.record import remove_scalars
 from trainer.storage import storing, whole
 from trainer.strategy import build_strategy, check_workers_share, is_chief
 from trainer.vae import VAE, build
@@ -59,6 +60,7 @@ def run_job(job: Job, train: ImageSet, test: ImageSet, workers: int, launch: Lau
     folder = _write(dataclasses.replace(job, workdir=record, strategy=strategy), train, test)
     launch(folder, workers)
     with storing("the record of the training", job.workdir):
+        remove_scalars(job.workdir)  # of a start without workers
         shutil.copytree(record, job.workdir, dirs_exist_ok=True)
     model = build(job.config, IMAGE_SIZE)
     tf.train.Checkpoint(model=model).read(os.path.join(folder, WEIGHTS)).assert_consumed()

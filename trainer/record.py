@@ -11,10 +11,12 @@ import tensorflow as tf
 
 from trainer.config import TrainConfig
 from trainer.evaluate import MeanELBO, Quality
-from trainer.storage import storing, whole
+from trainer.storage import remove, storing, whole
 from trainer.vae import VAE
 
 log = logging.getLogger(__name__)
+
+EVENTS = "events.out.tfevents."  # how TensorFlow begins the names of files with scalars
 
 
 class Epoch(NamedTuple):
@@ -81,7 +83,8 @@ class TrainResult(NamedTuple):
 class Writer:
     """Tells of epochs: TensorBoard scalars in a folder, if this process `writes`, and lines of the log.
 
-    A context manager, which closes the file.
+    A context manager, which closes the file. Scalars that are there are of an earlier start, and are removed: a run
+    that goes on writes those of all its epochs.
 
     Raises:
       StorageError: the scalars cannot be written.
@@ -90,6 +93,8 @@ class Writer:
     def __init__(self, workdir: str, writes: bool) -> None:
         self._workdir = workdir
         with storing("the scalars for TensorBoard", workdir):
+            if writes:
+                remove_scalars(workdir)
             self._events = tf.summary.create_file_writer(workdir) if writes else tf.summary.create_noop_writer()
 
     def __enter__(self) -> "Writer":
@@ -122,6 +127,14 @@ class Writer:
             tf.summary.scalar("images_per_second", epoch.images_per_second)
             tf.summary.scalar("seconds", epoch.seconds)
             self._events.flush()
+
+
+def remove_scalars(workdir: str) -> None:
+    """Removes the files of TensorBoard scalars in a folder, if it is there."""
+    if tf.io.gfile.isdir(workdir):
+        for name in tf.io.gfile.listdir(workdir):
+            if name.startswith(EVENTS):
+                remove(os.path.join(workdir, name))
 
 
 def write_history(config: TrainConfig, result: TrainResult, workdir: str) -> None:

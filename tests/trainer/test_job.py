@@ -129,5 +129,8 @@ def test_the_record_of_the_workers_comes_to_the_folder_of_the_try_that_ends_well
         pathlib.Path(folder).parent.joinpath("record/history.json").write_text("{}")
         tf.train.Checkpoint(model=build(CONFIG, IMAGE_SIZE)).write(os.path.join(folder, "weights"))
 
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/events.out.tfevents.1").write_text("of a start without workers")
     run_job(Job(CONFIG, str(tmp_path / "work"), str(tmp_path / "state")), *SETS, 2, train)
     assert (tmp_path / "work/history.json").read_text() == "{}"
+    assert not (tmp_path / "work/events.out.tfevents.1").exists(), "TensorBoard would show its epochs twice"

@@ -14,6 +14,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import trainer.loop
 from trainer.checkpoint import Checkpoints
@@ -129,6 +130,12 @@ def history(folder):
     return content
 
 
+def assert_shown_once(folder):
+    """TensorBoard shows every epoch, and none of them twice."""
+    events = EventAccumulator(str(folder)).Reload().Tensors("test/elbo")
+    assert [event.step for event in events] == [1, 2, 3]
+
+
 def steps(folder):
     """Numbers of the checkpoints."""
     return sorted(int(path.name[5:]) for path in folder.glob("step-*"))
@@ -188,6 +195,7 @@ def test_a_run_that_dies_anywhere_ends_as_one_that_does_not(data, tmp_path, monk
     result = start("disturbed")
     assert_same(weights(result.model), weights(undisturbed.model))
     assert history(tmp_path / "disturbed") == history(tmp_path / "undisturbed")
+    assert_shown_once(tmp_path / "disturbed")
 
 
 @pytest.fixture
@@ -253,6 +261,7 @@ def test_a_killed_and_stopped_process_ends_as_one_that_is_left_alone(begin, tmp_
     assert history(output) == history(tmp_path / "undisturbed")
     assert_same(saved(output / "model"), saved(tmp_path / "undisturbed" / "model"))
     assert not checkpoints.exists(), "what a finished run needs no more"
+    assert_shown_once(output)
 
 
 @pytest.fixture(scope="module")
@@ -314,6 +323,7 @@ def test_workers_that_are_killed_and_stopped_end_as_ones_that_are_left_alone(und
     model = run_job(job, *data, 2, launch_local)
     assert_same(weights(model), weights(undisturbed[1]))
     assert history(pathlib.Path(job.workdir)) == history(pathlib.Path(undisturbed[0].workdir))
+    assert_shown_once(job.workdir)
 
 
 @pytest.mark.slow
