@@ -10,7 +10,10 @@ UV = $(shell test -x .uv/bin/uv && echo .uv/bin/uv || echo uv)
 
 IMAGE_PLATFORM := x86_64-manylinux_2_39
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-REVISION = $(or $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null),unknown)
+# What is in an image; a file that is new there, and in no commit, changes it too.
+SOURCES = pyproject.toml requirements.lock trainer components pipeline kubeflow ':!kubeflow/manifests'
+CHANGED = $(if $(shell git status --porcelain -- $(SOURCES) 2>/dev/null),-dirty)
+REVISION = $(or $(addsuffix $(CHANGED),$(shell git rev-parse HEAD 2>/dev/null)),unknown)
 # A schedule stays with its version of the pipeline, so that has to name an image that stays too: by its revision.
 TAG = $(VERSION)-$(shell echo $(REVISION) | sed -E 's/^([0-9a-f]{12})[0-9a-f]*/\1/')
 FLAVOR = $(if $(GPU),gpu,$(if $(TPU),tpu))
@@ -19,7 +22,7 @@ FLAVOR = $(if $(GPU),gpu,$(if $(TPU),tpu))
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(SETUP)  ## Python 3.11 with the locked dependencies, in .venv
 

@@ -92,6 +92,8 @@ def _regression(candidate: Metrics, baseline: Metrics, allowed: float) -> str:
 
 def interval(candidate: Metrics) -> str:
     """The gain on the baseline in words, with its confidence interval and the number of images."""
+    if candidate["elbo_gain_lower"] == candidate["elbo_gain_upper"] == 0.0:  # a model that is its own baseline
+        return f"the same on each of {candidate['images']:.0f} paired images"
     return (
         f"the gain over {candidate['images']:.0f} paired images is {candidate['elbo_gain']:+.2f}, with 95 % "
         f"confidence between {candidate['elbo_gain_lower']:+.2f} and {candidate['elbo_gain_upper']:+.2f}"

@@ -66,7 +66,7 @@ def _add_schedule(commands: Any) -> None:
 
 def _command(commands: Any, name: str, text: str, function: Any, description: str = "", epilog: str = "") -> Any:
     parser = commands.add_parser(
-        name, help=text, description=description or f"{text.capitalize()}.", epilog=epilog, allow_abbrev=False
+        name, help=text, description=description or f"{text[0].upper()}{text[1:]}.", epilog=epilog, allow_abbrev=False
     )
     parser.set_defaults(command=function)
     parser.add_argument(

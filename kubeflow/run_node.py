@@ -12,6 +12,7 @@ import traceback
 
 from kubeflow.cluster import Cluster
 from kubeflow.parameters import RUN_ID, Parameters, Task, pipeline_config
+from kubeflow.revision import revision
 from kubeflow.tries import AGAIN, refuse, refused_before, say_last
 from pipeline.console import Story, console
 from pipeline.words import BAD_INPUT, explain
@@ -72,8 +73,7 @@ def open_log(task: Task) -> str:
 
 
 def _run(task: Task, log_file: str, story: Story) -> int:
-    revision = os.environ.get("VAEIAF_REVISION", "unknown")[:12]
-    story.say(f"Run {task.run_id}, node {task.node}. Code of revision {revision}; all that it says is in {log_file}")
+    story.say(f"Run {task.run_id}, node {task.node}. Code of revision {revision()}; all that it says is in {log_file}")
     marker = log_file.removesuffix(".log") + ".failed"
     if said := refused_before(marker):
         return _ended(f"not tried again, because the try before ended with bad input: {said}", BAD_INPUT, story)

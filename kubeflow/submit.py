@@ -3,11 +3,9 @@
 import contextlib
 import hashlib
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from importlib import metadata
 from typing import Any, NamedTuple, TypeVar
 
 import kfp_server_api
@@ -15,6 +13,7 @@ import yaml
 
 from kubeflow.api import Api, ApiError, where
 from kubeflow.cluster import Cluster
+from kubeflow.revision import revision
 
 PIPELINE = "vaeiaf"  # its name in Kubeflow
 Thing = TypeVar("Thing")
@@ -62,18 +61,6 @@ def write_package(path: str, cluster: Cluster) -> None:
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
-
-
-def revision() -> str:
-    """Of the sources: VAEIAF_REVISION, as images have it; else git's; else the number of the release."""
-    if given := os.environ.get("VAEIAF_REVISION"):
-        return given
-    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    command = ["git", "-C", here, "describe", "--always", "--dirty", "--tags"]
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        if os.path.exists(os.path.join(here, ".git")):
-            return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    return metadata.version("vaeiaf")
 
 
 def upload(api: Api, package: Package) -> Version:

@@ -78,4 +78,5 @@ def _train(config: TrainConfig, train_files: str, test_files: str, output: str, 
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no lines of TensorFlow between ours, but its errors
     sys.exit(main())

@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -81,6 +82,30 @@ def test_what_the_dockerfile_copies_is_let_through_to_the_engine():
         assert path.split("/")[0] in let_through, path
     assert let_through == {path.split("/")[0] for path in copied}
     assert set(copied) >= OURS
+
+
+@pytest.mark.parametrize(
+    ("path", "changed"),
+    [
+        ("trainer/networks.py", True),
+        ("trainer/of_no_commit.py", True),
+        ("README.md", False),
+        ("cluster.yaml", False),
+        ("kubeflow/manifests/ours/kustomization.yaml", False),
+    ],
+)
+def test_an_image_of_sources_that_are_in_no_commit_says_so(path, changed, tmp_path):
+    if subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "clone"], capture_output=True).returncode:
+        pytest.skip("no checkout of git")
+    clone = tmp_path / "clone"
+    shutil.copy(ROOT / "Makefile", clone)  # as it is now
+    (clone / path).parent.mkdir(exist_ok=True)
+    with (clone / path).open("a") as file:
+        file.write("\n")
+    command = subprocess.run(["make", "-n", "image"], cwd=clone, check=True, capture_output=True, text=True).stdout
+    (revision,) = re.findall(r"--build-arg REVISION=(\S+)", command)
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", revision)
+    assert revision.endswith("-dirty") == changed
 
 
 @pytest.mark.parametrize(("flavor", "ending"), [("", ""), ("GPU=1", "-gpu")])

@@ -5,7 +5,6 @@ import types
 import pytest
 
 from kfp_emulator import Fault
-from kubeflow import submit
 from pipeline.cli import main
 from trainer.errors import UserError
 
@@ -137,10 +136,3 @@ def test_what_tensorflow_says_of_the_machine_is_not_shown(kfp, cluster_file, mon
         assert main([*command, "--cluster", str(cluster_file)]) == 2
         assert capfd.readouterr().err == "vaeiaf: cluster.yaml: nodes.Trainor: expected one of Trainer\n"
     assert kfp.versions == {}
-
-
-def test_a_revision_is_gits_where_no_image_names_it(monkeypatch):
-    monkeypatch.delenv("VAEIAF_REVISION", raising=False)
-    assert submit.revision()
-    monkeypatch.setenv("VAEIAF_REVISION", "abc")
-    assert submit.revision() == "abc"
