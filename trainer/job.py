@@ -16,7 +16,7 @@ from trainer.launch import Launch
 from trainer.loop import train_and_evaluate
 from trainer.record import remove_scalars
 from trainer.storage import storing, whole
-from trainer.strategy import build_strategy, check_workers_share, is_chief
+from trainer.strategy import build_strategy, check_workers_share, is_chief, leave_together
 from trainer.vae import VAE, build
 
 JOB, WEIGHTS = "job.json", "weights"  # in the folder of the workers
@@ -89,6 +89,7 @@ def run_worker(folder: str) -> None:
     if is_chief(strategy):
         with storing("the weights", folder):
             tf.train.Checkpoint(model=model).write(os.path.join(folder, WEIGHTS))
+    leave_together(strategy)
 
 
 def _write(job: Job, train: ImageSet, test: ImageSet) -> str:

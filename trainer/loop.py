@@ -19,7 +19,7 @@ from trainer.likelihoods import bits_per_dim
 from trainer.optimizer import build_optimizer
 from trainer.record import Epoch, Progress, TrainResult, Writer, write_history
 from trainer.step import TrainStep
-from trainer.strategy import check_agreement, is_chief
+from trainer.strategy import check_agreement, is_chief, leave_together
 from trainer.vae import VAE, build
 from trainer.warm_start import load_weights
 
@@ -84,6 +84,7 @@ class _Run:
     ) -> None:
         self._rows, held_out = hold_out(len(train), config.held_out_fraction, config.seed)
         self._config, self._train, self._held_out, self._test = config, train, train.take(held_out), test
+        self._strategy = strategy
         self._steps = len(self._rows) // config.batch_size  # of an epoch
         if not self._steps:
             raise UserError(
@@ -117,7 +118,10 @@ class _Run:
                 epoch = self._end_epoch()
                 writer.report(epoch, self._config.epochs)
             self._save()  # the last epoch's, or that of a stop
-        if signals or len(self._progress.epochs) < self._config.epochs:
+        stopped = len(self._progress.epochs) < self._config.epochs  # all workers, at the same step
+        if stopped:
+            leave_together(self._strategy)
+        if stopped or signals:
             log.info("stopped after step %d; started again, it goes on from there", self._progress.steps)
             raise InterruptError(signals[0] if signals else signal.SIGTERM)
         self._best.restore()

@@ -1,5 +1,6 @@
 """Which devices and processes share a step: one `tf.distribute` strategy, by name."""
 
+import contextlib
 import importlib.util
 import json
 import logging
@@ -57,12 +58,21 @@ def shard(strategy: tf.distribute.Strategy, array: np.ndarray, rows: np.ndarray)
 
 def check_agreement(strategy: tf.distribute.Strategy, number: int, what: str, folder: str) -> None:
     """Raises UserError, in every worker, unless all of them have the same `number`."""
-    numbers = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([number]))
-    if len(set(strategy.gather(numbers, axis=0).numpy())) > 1:
+    if len(set(_gathered(strategy, number))) > 1:
         raise UserError(
             f"this worker has {number} {what}, others another number: expected that every worker sees the same folder "
             f"{folder}, on a disk that they share"
         )
+
+
+def leave_together(strategy: tf.distribute.Strategy) -> None:
+    """Returns when all workers have come here, each of which may end then.
+
+    To TensorFlow an answer is sent once it waits to be written. A worker that ends meanwhile takes it along, and the
+    one that needs it fails. Nobody needs those of this last exchange, so whoever misses one may end too.
+    """
+    with contextlib.suppress(tf.errors.OpError):
+        _gathered(strategy, 0)
 
 
 def check_workers_share(strategy: tf.distribute.Strategy) -> None:
@@ -78,6 +88,12 @@ def check_workers_share(strategy: tf.distribute.Strategy) -> None:
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes."""
     return strategy.extended.should_checkpoint
+
+
+def _gathered(strategy: tf.distribute.Strategy, number: int) -> np.ndarray:
+    """The `number` of every replica."""
+    numbers = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([number]))
+    return strategy.gather(numbers, axis=0).numpy()
 
 
 def _found() -> tf.distribute.Strategy:

@@ -326,6 +326,36 @@ def test_workers_that_are_killed_and_stopped_end_as_ones_that_are_left_alone(und
     assert_shown_once(job.workdir)
 
 
+# The chief takes its time to save, and worker 1 notes what there is when it ends.
+LATE = """
+import time, trainer.checkpoint, trainer.job
+save, is_chief, end = trainer.checkpoint.Checkpoints.save, trainer.job.is_chief, os._exit
+if index == 0:
+    trainer.checkpoint.Checkpoints.save = lambda *arguments: time.sleep(0.5) or save(*arguments)
+    trainer.job.is_chief = lambda strategy: time.sleep(1.0) or is_chief(strategy)
+
+def note_and_end(code):
+    if index == 1:
+        with open(os.path.join(sys.argv[1], "seen"), "w") as file:
+            json.dump([*os.listdir(os.path.dirname(sys.argv[1])), *os.listdir(sys.argv[1])], file)
+    end(code)
+
+os._exit = note_and_end
+"""
+
+
+@pytest.mark.slow
+def test_no_worker_ends_before_all_have_come_through_and_the_chief_has_saved(run_disturbed, job):
+    """Else it takes along the last answers that the chief needs, where they are not written yet."""
+    job = job()
+    seen = pathlib.Path(job.state, "job", "seen")
+    with pytest.raises(InterruptError):
+        run_disturbed(job, 1, *stopped(16), prelude=DISTURBED + LATE)
+    assert "step-000000037" in json.loads(seen.read_text())
+    run_disturbed(job, *NOBODY, prelude=DISTURBED + LATE)
+    assert "weights.index" in json.loads(seen.read_text())
+
+
 @pytest.mark.slow
 def test_workers_that_see_different_folders_are_told_so(undisturbed, run_disturbed):
     job, _ = undisturbed

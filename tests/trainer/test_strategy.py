@@ -11,7 +11,7 @@ import tensorflow as tf
 import trainer.strategy
 from trainer.config import ConfigError, shard_size
 from trainer.errors import UserError
-from trainer.strategy import build_strategy, check_agreement, check_workers_share, is_chief, shard
+from trainer.strategy import build_strategy, check_agreement, check_workers_share, is_chief, leave_together, shard
 
 TWO = '{"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}'
 ONE = TWO.replace(', "127.0.0.1:2"', "")
@@ -184,3 +184,13 @@ def test_one_replica_has_every_row():
 
 def test_one_worker_agrees_with_itself():
     check_agreement(build_strategy("default"), 7, "steps", "folder")
+
+
+def test_a_worker_whose_peers_have_left_ends_well(monkeypatch):
+    def gone(*_, **__):
+        raise tf.errors.UnavailableError(None, None, "Socket closed")
+
+    strategy = tf.distribute.get_strategy()
+    leave_together(strategy)
+    monkeypatch.setattr(strategy, "gather", gone)
+    leave_together(strategy)
