@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from trainer.durable import sync, sync_folder
 from trainer.errors import ReportedError, StorageError, reason
 
 
@@ -26,10 +27,10 @@ def whole(what: str, path: str) -> Iterator[str]:
             remove(unfinished)  # of a process that was killed
             tf.io.gfile.makedirs(folder)
             yield unfinished
-            _sync(unfinished)
+            sync(unfinished)
             remove(path)
             tf.io.gfile.rename(unfinished, path)
-            _sync_folder(folder)
+            sync_folder(folder)
         except BaseException:
             with contextlib.suppress(OSError, tf.errors.OpError):
                 remove(unfinished)
@@ -54,28 +55,6 @@ def storing(what: str, path: str) -> Iterator[None]:
         yield
     except (OSError, tf.errors.OpError) as error:
         raise StorageError(what, path, error) from error
-
-
-def _sync(path: str) -> None:
-    """Has the disk hold a file, or all that is in a folder, if it is no bucket's."""
-    if os.path.isfile(path):
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-    for folder, _, names in os.walk(path):
-        for name in names:
-            _sync(os.path.join(folder, name))
-        _sync_folder(folder)
-
-
-def _sync_folder(path: str) -> None:
-    if not os.path.isdir(path):
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some file systems know no such thing
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove(path: str) -> None:
