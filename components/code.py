@@ -1,22 +1,66 @@
 """Fingerprints of source code, so that a cached result is not older than the code that makes it."""
 
+import ast
 import hashlib
 import importlib.metadata
 import importlib.util
 import pathlib
+from collections.abc import Iterable, Iterator
 
-LIBRARIES = ("tensorflow", "keras", "keras-tuner")
+OWN = ("components", "trainer")  # packages whose imports are followed
 
 
-def fingerprint(*names: str) -> str:
-    """SHA-256 of modules and packages (their direct modules), named by dotted path, and of the versions below them."""
-    digest = hashlib.sha256("".join(importlib.metadata.version(name) for name in LIBRARIES).encode())
-    for name in names:
+def fingerprint(modules: Iterable[str], libraries: Iterable[str]) -> str:
+    """SHA-256 of the sources of modules, by dotted path, of what they import of our own, and of libraries' versions.
+
+    Imports inside functions count too.
+
+    Raises:
+      ModuleNotFoundError: there is no such module.
+      importlib.metadata.PackageNotFoundError: there is no such library.
+    """
+    digest = hashlib.sha256()
+    for library in sorted(libraries):
+        digest.update(f"{library}=={importlib.metadata.version(library)}\0".encode())
+    for name, path in sorted(sources(modules).items()):
+        digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def sources(modules: Iterable[str]) -> dict[str, pathlib.Path]:
+    """The files of `modules` and of everything of our own that they import, at any depth, by dotted path."""
+    found: dict[str, pathlib.Path] = {}
+    pending = list(modules)
+    while pending:
+        name = pending.pop()
+        if name in found:
+            continue
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(f"no module {name}")
-        origin = pathlib.Path(spec.origin)
-        sources = sorted(origin.parent.glob("*.py")) if spec.submodule_search_locations else [origin]
-        for source in sources:
-            digest.update(f"{name}/{source.name}\0".encode() + source.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+        found[name] = pathlib.Path(spec.origin)
+        pending += _imports(found[name], name if spec.submodule_search_locations else name.rpartition(".")[0])
+    return found
+
+
+def _imports(path: pathlib.Path, package: str) -> Iterator[str]:
+    """Our own modules that the file at `path`, in `package`, names in an import; packages on the way included."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] in OWN:
+                yield from filter(_is_module, (".".join(parts[: i + 1]) for i in range(len(parts))))
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # a name of a module, not of a package
+        return False

@@ -32,13 +32,12 @@ class MeanELBO(metric_types.Metric):
 
     Args:
       name: required by TFMA, not used: each key has its own.
-      code: fingerprint of this module's sources; an edit makes a cached evaluation stale.
       units: what the ELBO is measured in; kept with the evaluation.
     """
 
-    def __init__(self, name: str = "mean_elbo", code: str = "", units: str = "") -> None:
+    def __init__(self, name: str = "mean_elbo", units: str = "") -> None:
         computations = metric_util.merge_per_key_computations(_computations)
-        super().__init__(computations, name=name, code=code, units=units)
+        super().__init__(computations, name=name, units=units)
 
 
 metric_types.register_metric(MeanELBO)

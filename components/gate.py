@@ -4,7 +4,6 @@ import json
 
 from tensorflow_model_analysis.proto import config_pb2 as tfma
 
-from components.code import fingerprint
 from components.elbo_metric import BASELINE, CANDIDATE
 from trainer.units import Units
 
@@ -35,7 +34,7 @@ def eval_config(
     metric = tfma.MetricConfig(
         module="components.elbo_metric",
         class_name="MeanELBO",
-        config=json.dumps({"code": fingerprint("components.elbo_metric"), "units": str(units)}),
+        config=json.dumps({"units": str(units)}),
     )
     model = {"signature_name": "evaluate", "model_type": "tf_generic"}
     return tfma.EvalConfig(

@@ -12,6 +12,7 @@ from tfx.utils import path_utils
 
 from components import pages
 from components.pages import Pictures
+from components.pusher import Push, deciding_evaluation
 from components.verdict import Verdict, read_verdict
 from trainer.units import Units, read_units
 
@@ -34,20 +35,19 @@ def Report(
     report: OutputArtifact[ReportPage],
 ):
     """Writes the page: verdict, ELBO per epoch, test images with reconstructions, samples from the prior."""
-    servable = path_utils.serving_model_path(model.uri)
+    servable, push = path_utils.serving_model_path(model.uri), Push.read(pushed_model)
     page = render(
-        read_verdict(evaluation.uri),
+        read_verdict(deciding_evaluation(evaluation.uri, pushed_model)),
         json.loads(pathlib.Path(model_run.uri, "history.json").read_text()),
         read_units(servable),
-        pushed_to=pushed_model.get_string_custom_property("pushed_destination")
-        or pushed_model.get_string_custom_property("unchanged"),
+        pushed_to=push.pushed_to or push.unchanged,
         pictures=pages.pictures(servable, artifact_utils.get_split_uri([examples], "test")),
     )
     os.makedirs(report.uri, exist_ok=True)
     pathlib.Path(report.uri, "index.html").write_text(page)
 
 
-def render(verdict: Verdict, history: dict, units: Units, pushed_to: str, pictures: Pictures) -> str:
+def render(verdict: Verdict, history: dict, units: Units, pushed_to: str | None, pictures: Pictures) -> str:
     """The page as HTML."""
     return pages.render(
         TEMPLATE,

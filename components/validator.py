@@ -11,6 +11,7 @@ from tfx.types import artifact_utils
 from tfx.types import standard_component_specs as specs
 from tfx.utils import io_utils
 
+from components.schema import SOURCE
 from trainer.errors import UserError
 
 
@@ -36,7 +37,7 @@ class Executor(executor.Executor):
             for sentence in anomaly_sentences(_read(artifact, split))
         ]
         if found:
-            schema = artifact_utils.get_single_uri(input_dict[specs.SCHEMA_KEY])
+            schema = artifact_utils.get_single_instance(input_dict[specs.SCHEMA_KEY]).get_string_custom_property(SOURCE)
             raise UserError(
                 f"the data do not fit the schema in {schema}: {'; '.join(found)}. "
                 "Nothing was trained. Repair the data, or change the schema if this is the new normal"

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import tensorflow_model_analysis as tfma
 
 from components.elbo_metric import BASELINE, CANDIDATE
+from components.evaluator import Evidence, read_evidence
 
 Metrics = dict[str, float]  # metric name -> value, nats per image
 
@@ -18,6 +19,7 @@ class Verdict(NamedTuple):
     baseline: Metrics | None  # the same of the last blessed model, if there is one
     labels: dict[int, Metrics]  # of the candidate, for the images of each label
     reasons: list[str]  # why the model was refused, with the numbers
+    notes: list[str]  # what to know of the comparison: overrides, and a model that was pushed meanwhile
 
 
 def read_verdict(evaluation: str) -> Verdict:
@@ -38,7 +40,25 @@ def read_verdict(evaluation: str) -> Verdict:
     ]
     if not result.validation_ok and not reasons:
         reasons = ["TFMA found no numbers to hold against the bounds"]
-    return Verdict(result.validation_ok, candidate, baseline, labels, sorted(set(reasons)))
+    notes = _notes(read_evidence(evaluation))
+    return Verdict(result.validation_ok, candidate, baseline, labels, sorted(set(reasons)), notes)
+
+
+def _notes(evidence: Evidence) -> list[str]:
+    notes = []
+    if evidence.no_baseline:
+        notes.append("compared with no earlier model, as --no-baseline says")
+    if evidence.shared_images:
+        notes.append(
+            f"{evidence.shared_images} test images are also training images, as --allow-shared-images allows: the "
+            "ELBO says less of new images"
+        )
+    if evidence.pushed_meanwhile is not None:
+        notes.append(
+            f"version {evidence.pushed_meanwhile} was pushed by another run during this one: the gate decided again, "
+            "against that version"
+        )
+    return notes
 
 
 def _label(of_slice: Any) -> int | None:

@@ -35,7 +35,7 @@ class Database:
     name: str = "vaeiaf"
     user: str = "vaeiaf"
     secret: str = "vaeiaf-mlmd"  # a Secret with the key `password`
-    wait_seconds: int = 120  # that a pod waits for it to answer
+    wait_seconds: int = 900  # that a pod waits for it to answer
 
     def __post_init__(self) -> None:
         if self.kind not in DATABASES:

@@ -3,11 +3,10 @@
 import traceback
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
-from tfx.orchestration import metadata
 from tfx.orchestration.portable.mlmd import execution_lib
 
 from components.site import here
-from kubeflow.database import connection, wait_for
+from kubeflow.database import lineage
 from kubeflow.outputs import write_outputs
 from kubeflow.parameters import OPTIONAL, VERDICT, Task
 from kubeflow.tries import REFUSAL, say_last
@@ -15,6 +14,7 @@ from kubeflow.views import View, view
 from kubeflow.worker_pods import launch_pods
 from pipeline.console import Story
 from pipeline.local import launch_node, plan
+from pipeline.metadata import Metadata
 from pipeline.outcome import artifacts_of, executions_of, output_of, read_outcome
 from pipeline.words import PUSHED, REFUSED, describe
 from trainer.errors import InterruptError, UserError
@@ -26,13 +26,12 @@ def work(task: Task, story: Story) -> int:
     Raises:
       Exception: whatever TFX or the database raised.
     """
-    store = connection(task.cluster.database, task.config.root)
-    wait_for(task.cluster.database, store)
-    return _verdict(task, store, story) if task.node == VERDICT else _run(task, store, story)
+    found = lineage(task.cluster.database, task.config.root)
+    return _verdict(task, found, story) if task.node == VERDICT else _run(task, found, story)
 
 
-def _verdict(task: Task, store: mlmd.ConnectionConfig, story: Story) -> int:
-    outcome = read_outcome(store, task.run_id)
+def _verdict(task: Task, found: Metadata, story: Story) -> int:
+    outcome = read_outcome(found, task.run_id)
     story.say(f"\n{describe(outcome)}")
     if outcome.verdict.blessed:
         return PUSHED
@@ -40,20 +39,20 @@ def _verdict(task: Task, store: mlmd.ConnectionConfig, story: Story) -> int:
     return REFUSED
 
 
-def _run(task: Task, store: mlmd.ConnectionConfig, story: Story) -> int:
+def _run(task: Task, found: Metadata, story: Story) -> int:
     """Runs the node, unless an earlier try of the same run did, and writes what Kubeflow shows of it."""
     pipeline = plan(task.config, task.run_id)
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in pipeline.nodes}
     if task.node not in nodes:
         return _left_out(task, story)
-    if _finished(task, store):
+    if _finished(task, found):
         story.say(f"{task.node} was finished by an earlier try of this run")
     else:
         here.launch, here.run = launch_pods(task.cluster), task.run_id
         here.apart = task.config.strategy.startswith("tpu")  # no one image has TFX and the kernels of a TPU
         story.starts(task.node)
-        story.ends(cached=launch_node(pipeline, nodes[task.node], store))
-    write_outputs(task.executor_input, _view(task, store, story))
+        story.ends(cached=launch_node(pipeline, nodes[task.node], found))
+    write_outputs(task.executor_input, _view(task, found, story))
     return PUSHED
 
 
@@ -68,17 +67,17 @@ def _left_out(task: Task, story: Story) -> int:
     return PUSHED
 
 
-def _finished(task: Task, store: mlmd.ConnectionConfig) -> bool:
+def _finished(task: Task, found: Metadata) -> bool:
     """Whether an earlier try came to its end, though Kubeflow did not see it."""
-    with metadata.Metadata(store) as handle:
+    with found as handle:
         execution = executions_of(handle.store, task.run_id).get(task.node)
     return execution is not None and execution_lib.is_execution_successful(execution)
 
 
-def _view(task: Task, store: mlmd.ConnectionConfig, story: Story) -> View:
+def _view(task: Task, found: Metadata, story: Story) -> View:
     """What the node shows in the UI; nothing if that cannot be made, as its work is done and others wait for it."""
     try:
-        return _drawn(task, store)
+        return _drawn(task, found)
     except InterruptError:
         raise
     except Exception:
@@ -87,9 +86,9 @@ def _view(task: Task, store: mlmd.ConnectionConfig, story: Story) -> View:
         return View(None, {})
 
 
-def _drawn(task: Task, store: mlmd.ConnectionConfig) -> View:
+def _drawn(task: Task, found: Metadata) -> View:
     """The page and the numbers, from what the node took in and put out."""
-    with metadata.Metadata(store) as handle:
+    with found as handle:
         executions = executions_of(handle.store, task.run_id)
         inputs, outputs = (
             artifacts_of(handle.store, executions[task.node], kind) for kind in (mlmd.Event.INPUT, mlmd.Event.OUTPUT)

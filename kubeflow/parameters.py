@@ -44,6 +44,7 @@ class Parameters:
     max_regression: float = _parameter(
         1.0, "gate: nats per image that the model may be worse than the last blessed one, with 95 % confidence"
     )
+    no_baseline: bool = _parameter(False, "gate: compare with no earlier model; the verdict says so")
     min_label_elbo: str = _parameter("", "gate: nats per image, on the images of each label; empty: no such bound")
 
     @classmethod
@@ -87,6 +88,7 @@ def pipeline_config(parameters: Parameters, cluster: Cluster) -> PipelineConfig:
         min_elbo=_bound("min_elbo", parameters.min_elbo),
         max_regression=parameters.max_regression,
         min_label_elbo=_bound("min_label_elbo", parameters.min_label_elbo),
+        no_baseline=parameters.no_baseline,
         tune=parameters.tune,
         warm_start=parameters.warm_start,
         strategy=parameters.strategy,

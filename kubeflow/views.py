@@ -12,6 +12,7 @@ from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
 from components.pages import elbo_curve, pictures, render
+from components.pusher import Push, deciding_evaluation
 from components.verdict import Metrics, read_verdict
 from trainer.units import read_units
 
@@ -122,12 +123,8 @@ def pusher_view(pushed_model: Artifact, evaluation: str | None) -> str:
       pushed_model: the artifact, whose properties say what was done.
       evaluation: path of the evaluation artifact, if it is known.
     """
-    return render(
-        TEMPLATES / "pusher.html.j2",
-        verdict=read_verdict(evaluation) if evaluation else None,
-        pushed_to=pushed_model.get_string_custom_property("pushed_destination"),
-        unchanged=pushed_model.get_string_custom_property("unchanged"),
-    )
+    verdict = read_verdict(deciding_evaluation(evaluation, pushed_model)) if evaluation else None
+    return render(TEMPLATES / "pusher.html.j2", verdict=verdict, push=Push.read(pushed_model))
 
 
 def _path(artifacts: dict[str, list[Artifact]], key: str) -> str:

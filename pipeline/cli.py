@@ -128,6 +128,11 @@ def _parser() -> argparse.ArgumentParser:
         help="how much worse than the last blessed model it may be, with 95 %% confidence (default: %(default)s)",
     )
     gate.add_argument(
+        "--no-baseline",
+        action="store_true",
+        help="compare with no earlier model, where the one that is served cannot be read; the verdict says so",
+    )
+    gate.add_argument(
         "--min-label-elbo",
         type=float,
         metavar="NATS",
@@ -176,6 +181,7 @@ def _config(options: argparse.Namespace) -> PipelineConfig:
         min_elbo=options.min_elbo,
         max_regression=options.max_regression,
         min_label_elbo=options.min_label_elbo,
+        no_baseline=options.no_baseline,
         tune=options.tune,
         warm_start=options.warm_start,
         strategy=options.strategy,
@@ -197,7 +203,7 @@ def _run(config: PipelineConfig, log_file: str, story: Story) -> int:
         story.say(f"\nvaeiaf: {message}\nLog: {log_file}")
         return code
     story.say(f"\n{describe(outcome)}")
-    if outcome.pushed_to:
-        volume = shlex.quote(f"{os.path.dirname(outcome.pushed_to)}:/models/vaeiaf")
+    if outcome.push.pushed_to:
+        volume = shlex.quote(f"{os.path.dirname(outcome.push.pushed_to)}:/models/vaeiaf")
         story.say(f"Serve:  docker run -p 8501:8501 -e MODEL_NAME=vaeiaf -v {volume} tensorflow/serving")
     return PUSHED if outcome.verdict.blessed else REFUSED

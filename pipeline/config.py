@@ -24,6 +24,7 @@ class PipelineConfig:
     min_elbo: float | None = None  # nats per image; None: that of independent pixels
     max_regression: float = 1.0  # nats per image that a model may be worse than the last blessed one
     min_label_elbo: float | None = None  # nats per image, on the images of each label; None: no such bound
+    no_baseline: bool = False  # whether the gate compares with no earlier model, though one may be served
     tune: int = 0  # trials of the Tuner before the training; 0: no Tuner
     warm_start: bool = False  # train from the weights of the last blessed model, not from random ones
     strategy: str = "auto"  # of tf.distribute, on which a step runs

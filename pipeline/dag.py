@@ -4,29 +4,29 @@ import pathlib
 from collections.abc import Sequence
 
 import tensorflow as tf  # noqa: F401  before tfx, whose imports would print its start-up lines
-from tfx.components.evaluator.component import Evaluator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.components.tuner.component import Tuner
 from tfx.dsl.compiler import compiler
-from tfx.dsl.components.common.importer import Importer
 from tfx.dsl.components.common.resolver import Resolver
-from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.proto import trainer_pb2, transform_pb2
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Channel
-from tfx.types.standard_artifacts import Model, ModelBlessing, Schema
+from tfx.types.standard_artifacts import Model, ModelBlessing
 
 import components
 from components.code import fingerprint
 from components.datasets import base_name
+from components.evaluator import Evaluator
 from components.gate import eval_config
 from components.image_example_gen import ImageExampleGen
 from components.last_blessed import LastBlessedModelStrategy
 from components.pusher import AtomicPusher
 from components.report import Report
+from components.schema import CuratedSchema
 from components.units_check import UnitsCheck
 from components.validator import StrictExampleValidator
 from pipeline.config import PipelineConfig
@@ -51,24 +51,32 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
 
     statistics_gen = StatisticsGen(examples)
     schema = schema_of(config.dataset)
-    validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["result"])
+    validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["schema"])
 
     transform = Transform(
         examples,
-        schema.outputs["result"],
+        schema.outputs["schema"],
         preprocessing_fn="trainer.images.preprocess",
         materialize=False,
         disable_statistics=True,
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=[]),
-        custom_config={"code": fingerprint("trainer.images")},
     )
     transform.add_upstream_node(validator)
 
     units = Units.of(config.train)
     last_blessed = Resolver(
-        LastBlessedModelStrategy, model=Channel(type=Model), model_blessing=Channel(type=ModelBlessing)
+        LastBlessedModelStrategy,
+        config={"push_directory": config.push_directory, "no_baseline": config.no_baseline},
+        model=Channel(type=Model),
+        model_blessing=Channel(type=ModelBlessing),
     ).with_id("LastBlessedModel")
-    units_check = UnitsCheck(units, baseline=last_blessed.outputs["model"])
+    units_check = UnitsCheck(
+        units,
+        baseline=last_blessed.outputs["model"],
+        blessing=last_blessed.outputs["model_blessing"],
+        push_directory=config.push_directory,
+        no_baseline=config.no_baseline,
+    )
 
     data = {
         "examples": examples,
@@ -77,7 +85,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         "eval_args": trainer_pb2.EvalArgs(splits=["test"]),
     }
     recipe = config.train.to_dict()
-    search = {"train": recipe, "trials": config.tune, "code": fingerprint("components.tuner_fn", "trainer")}
+    search = {"train": recipe, "trials": config.tune}
     tuners = [Tuner(tuner_fn="components.tuner_fn.tuner_fn", custom_config=search, **data)] if config.tune else []
     trainer = Trainer(
         run_fn="components.run_fn.run_fn",
@@ -96,19 +104,22 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     model = trainer.outputs["model"]
     for node in (*tuners, trainer):
         node.add_upstream_node(units_check)
+    gate = eval_config(config.min_elbo, config.max_regression, config.min_label_elbo, units)
     evaluator = Evaluator(
         examples=examples,
-        example_splits=["test"],
         model=model,
         baseline_model=last_blessed.outputs["model"],
-        eval_config=eval_config(config.min_elbo, config.max_regression, config.min_label_elbo, units),
+        eval_config=gate,
+        no_baseline=config.no_baseline,
     )
     pusher = AtomicPusher(
+        examples=examples,
         model=model,
         model_blessing=evaluator.outputs["blessing"],
-        push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=config.push_directory)
-        ),
+        evaluation=evaluator.outputs["evaluation"],
+        push_directory=config.push_directory,
+        eval_config=gate,
+        no_baseline=config.no_baseline,
     )
     report = Report(
         examples=examples,
@@ -136,7 +147,6 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
             report,
         ],
         enable_cache=True,
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(config.metadata),
         beam_pipeline_args=beam_args(config.beam_args),
     )
 
@@ -144,12 +154,12 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
 def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
     """TFX's intermediate representation of `pipeline`.
 
-    The pusher looks at its directory, which may have changed though its inputs did not: it is never cached,
-    and neither is the report behind it. The check of the units is as cheap as a look into the cache.
+    The pusher looks at its directory, which may have changed though its inputs did not, and the report tells what the
+    pusher did: they are never cached. The check of the units is as cheap as a look into the cache.
     """
     ir = compiler.Compiler().compile(pipeline)
     for node in ir.nodes:
-        if node.pipeline_node.node_info.id in ("AtomicPusher", "UnitsCheck"):
+        if node.pipeline_node.node_info.id in ("AtomicPusher", "UnitsCheck", "Report"):
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     return ir
 
@@ -160,11 +170,9 @@ def beam_args(given: Sequence[str]) -> list[str]:
     return list(given) if other else [*BEAM_ARGS, *given]
 
 
-def schema_of(dataset: str) -> Importer:
+def schema_of(dataset: str) -> BaseNode:
     """The curated schema of the data set; its content is part of what the cache goes by."""
     name = base_name(dataset)
     folder = SCHEMAS / name if (SCHEMAS / name).is_dir() else SCHEMAS / "default"
-    content = (folder / "schema.pbtxt").read_text()
-    return Importer(source_uri=str(folder), artifact_type=Schema, custom_properties={"content": content}).with_id(
-        "Schema"
-    )
+    path = folder / "schema.pbtxt"
+    return CuratedSchema(content=path.read_text(), source=str(path)).with_id("Schema")

@@ -2,11 +2,9 @@
 
 import datetime
 
-from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.dsl.compiler import constants
-from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
-from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
@@ -14,6 +12,8 @@ from components.site import here
 from pipeline.config import PipelineConfig
 from pipeline.console import Story
 from pipeline.dag import compile_pipeline, create_pipeline
+from pipeline.launcher import Launcher
+from pipeline.metadata import Metadata, sqlite_connection
 from pipeline.outcome import IncompleteRunError, Outcome, read_outcome
 
 
@@ -26,11 +26,11 @@ def run(config: PipelineConfig, story: Story) -> Outcome:
     """
     run_id = datetime.datetime.now().isoformat()
     pipeline = plan(config, run_id)
-    connection = metadata.sqlite_metadata_connection_config(config.metadata)
+    lineage = Metadata(sqlite_connection(config.metadata), config.root)
     for node in pipeline.nodes:
         story.starts(node.pipeline_node.node_info.id)
-        story.ends(cached=launch_node(pipeline, node.pipeline_node, connection))
-    return read_outcome(connection, run_id)
+        story.ends(cached=launch_node(pipeline, node.pipeline_node, lineage))
+    return read_outcome(lineage, run_id)
 
 
 def plan(config: PipelineConfig, run_id: str) -> pipeline_pb2.Pipeline:
@@ -41,9 +41,7 @@ def plan(config: PipelineConfig, run_id: str) -> pipeline_pb2.Pipeline:
     return pipeline
 
 
-def launch_node(
-    pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, connection: mlmd.ConnectionConfig
-) -> bool:
+def launch_node(pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, lineage: Metadata) -> bool:
     """Launches one node, looks whether it finished, and says whether it was taken from the cache.
 
     Raises:
@@ -55,16 +53,18 @@ def launch_node(
     """
     name = node.node_info.id
     deployment = runner_utils.extract_local_deployment_config(pipeline)
-    execution = launcher.Launcher(
+    execution = Launcher(
         pipeline_node=node,
-        mlmd_connection=metadata.Metadata(connection),
+        mlmd_connection=lineage,
         pipeline_info=pipeline.pipeline_info,
         pipeline_runtime_spec=pipeline.runtime_spec,
         executor_spec=runner_utils.extract_executor_spec(deployment, name),
         custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
     ).launch()
-    with metadata.Metadata(connection) as handle:
+    if lineage.failure:  # which TFX's input resolution keeps to itself
+        raise lineage.failure
+    with lineage as handle:
         (record,) = handle.store.get_executions_by_id([execution.execution_id])
     if not execution_lib.is_execution_successful(record):
         raise IncompleteRunError(f"{name} did not finish: its inputs are not there, or its log says why")
-    return record.last_known_state == mlmd.Execution.CACHED
+    return record.last_known_state == record.CACHED

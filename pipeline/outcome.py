@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
-from tfx.orchestration import metadata
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.types import Artifact, artifact_utils
 
+from components.pusher import Push, deciding_evaluation
 from components.verdict import Verdict, read_verdict
+from pipeline.metadata import Metadata
 from trainer.errors import ReportedError
 
 
@@ -17,8 +18,7 @@ class Outcome(NamedTuple):
     """A run's end."""
 
     verdict: Verdict
-    pushed_to: str | None  # folder of the version that this run pushed
-    unchanged: str | None  # folder of the newest version, when the model is the same
+    push: Push
     report: str  # path of the page
     trained: bool  # False: the model came from the cache
 
@@ -27,13 +27,13 @@ class IncompleteRunError(ReportedError):
     """A component of the run did not finish, though nothing was raised."""
 
 
-def read_outcome(connection: mlmd.ConnectionConfig, run_id: str) -> Outcome:
-    """The outcome of the run `run_id`, from the database at `connection`.
+def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
+    """The outcome of the run `run_id`.
 
     Raises:
       IncompleteRunError: a component of that run has no successful execution.
     """
-    with metadata.Metadata(connection) as handle:
+    with lineage as handle:
         store = handle.store
         executions = executions_of(store, run_id)
         if not executions:
@@ -45,10 +45,10 @@ def read_outcome(connection: mlmd.ConnectionConfig, run_id: str) -> Outcome:
             if name not in executions:
                 raise IncompleteRunError(f"{name} did not run")
         pushed = output_of(store, executions["AtomicPusher"], "pushed_model")
+        evaluation = output_of(store, executions["Evaluator"], "evaluation").uri
         return Outcome(
-            verdict=read_verdict(output_of(store, executions["Evaluator"], "evaluation").uri),
-            pushed_to=pushed.get_string_custom_property("pushed_destination") or None,
-            unchanged=pushed.get_string_custom_property("unchanged") or None,
+            verdict=read_verdict(deciding_evaluation(evaluation, pushed)),
+            push=Push.read(pushed),
             report=os.path.join(output_of(store, executions["Report"], "report").uri, "index.html"),
             trained=executions["Trainer"].last_known_state == mlmd.Execution.COMPLETE,
         )

@@ -62,10 +62,13 @@ def describe(outcome: "Outcome") -> str:
         lines.append(_numbers(outcome.verdict))
     else:
         lines += [f"REFUSED: {reason}." for reason in outcome.verdict.reasons]
-    if outcome.unchanged:
-        lines.append(f"UNCHANGED: this model is already the newest version, {outcome.unchanged}")
-    if outcome.pushed_to:
-        lines.append(f"PUSHED to {outcome.pushed_to}")
+    lines += [f"Note: {note}." for note in outcome.verdict.notes]
+    if outcome.push.unchanged:
+        lines.append(f"UNCHANGED: this model is already the newest version, {outcome.push.unchanged}")
+    if outcome.push.pushed_to:
+        lines.append(f"PUSHED to {outcome.push.pushed_to}")
+    if outcome.push.damaged:
+        lines.append(f"The version that was served before is damaged, and was moved to {outcome.push.damaged}")
     lines.append(f"Report: {outcome.report}")
     return "\n".join(lines)
 

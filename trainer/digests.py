@@ -84,32 +84,29 @@ def verify_digests(folder: str) -> Digests:
       OSError: a file cannot be read for now.
     """
     recorded = read_digests(folder)
-    if not os.path.isdir(folder):
-        raise DamageError(f"{folder} is missing")
-    check_digests(folder, recorded, {name: os.path.getsize(os.path.join(folder, name)) for name in _names(folder)})
-    check_digests(folder, recorded, compute_digests(folder))
+    check_digests(folder, recorded)
     return recorded
 
 
-def check_digests(folder: str, recorded: Digests, found: dict[str, int] | Digests) -> None:
-    """Compares sizes, or whole digests, of the files below `folder` with `recorded`.
+def check_digests(folder: str, expected: Digests) -> None:
+    """Reads every file below `folder` and compares.
 
     Raises:
-      DamageError: they differ.
+      DamageError: a file is missing, differs, or was added.
+      OSError: a file cannot be read for now.
     """
-    for name in sorted({*recorded, *found}):
+    if not os.path.isdir(folder):
+        raise DamageError(f"{folder} is missing")
+    found = compute_digests(folder)
+    for name in sorted({*expected, *found}):
         path = os.path.join(folder, name)
         if name not in found:
             raise DamageError(f"{path} is missing")
-        if name not in recorded:
+        if name not in expected:
             raise DamageError(f"{path} was added later")
-        actual = found[name]
-        size, expected = (
-            (actual, recorded[name].size) if isinstance(actual, int) else (actual.size, recorded[name].size)
-        )
-        if size != expected:
-            raise DamageError(f"{path} has {size} bytes instead of {expected}")
-        if not isinstance(actual, int) and actual.sha256 != recorded[name].sha256:
+        if found[name].size != expected[name].size:
+            raise DamageError(f"{path} has {found[name].size} bytes instead of {expected[name].size}")
+        if found[name].sha256 != expected[name].sha256:
             raise DamageError(f"{path} has other bytes than when it was written")
 
 

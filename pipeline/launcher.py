@@ -1,0 +1,45 @@
+"""TFX's launcher of a node, with a cache that goes by content and outputs whose digests are written."""
+
+from collections.abc import Iterable, Mapping
+
+from tfx.dsl.io import fileio
+from tfx.orchestration.portable import data_types, launcher
+from tfx.proto.orchestration import execution_result_pb2
+from tfx.types import Artifact
+
+from pipeline import cache
+from trainer.digests import write_digests
+from trainer.errors import StorageError
+
+launcher.cache_utils = cache  # TFX has no hook for another one
+
+
+class Launcher(launcher.Launcher):
+    """TFX's launcher, which also makes outputs durable before they are recorded."""
+
+    def _run_executor(self, execution_info: data_types.ExecutionInfo) -> execution_result_pb2.ExecutorOutput:
+        """Runs the component in empty output folders, then flushes them to the disk and writes their digests.
+
+        An earlier try of the same run may have left a part of its output under the same name.
+
+        Raises:
+          Exception: whatever the component raised; the outputs are removed.
+          StorageError: the digests cannot be written; the same.
+        """
+        _remove(execution_info.output_dict)
+        result = super()._run_executor(execution_info)
+        try:
+            for artifacts in execution_info.output_dict.values():
+                for artifact in artifacts:
+                    write_digests(artifact.uri)
+        except OSError as error:
+            _remove(execution_info.output_dict)
+            raise StorageError(f"the output of {execution_info.pipeline_node.node_info.id}", artifact.uri, error) from error
+        return result
+
+
+def _remove(outputs: Mapping[str, Iterable[Artifact]]) -> None:
+    for artifacts in outputs.values():
+        for artifact in artifacts:
+            if fileio.isdir(artifact.uri):
+                fileio.rmtree(artifact.uri)
