@@ -95,7 +95,7 @@ def component(node: str, cluster: Cluster) -> BaseComponent:
     def run(*_: Any) -> dsl.ContainerSpec:
         return dsl.ContainerSpec(
             image=pod.image or cluster.image,
-            command=["python", "-m", "kubeflow.run_node"],
+            command=["python", "-P", "-m", "kubeflow.run_node"],
             args=["--node", node, "--cluster", settings, "--executor-input", "{{$}}"],
         )
 

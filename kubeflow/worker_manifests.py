@@ -35,7 +35,7 @@ def job_name(folder: str) -> str:
 
 
 def job_manifest(cluster: Cluster, name: str, folder: str, workers: int, owner: Owner | None) -> Manifest:
-    """`workers` pods that each run `python -m trainer.worker <folder>`, and know each other by TF_CONFIG.
+    """`workers` pods that each run `python -P -m trainer.worker <folder>`, and know each other by TF_CONFIG.
 
     No pod is replaced by itself: the others could not go on with the new one, so all have to start again. The Job ends
     soon if its lease is not renewed.
@@ -113,7 +113,7 @@ def _pod(cluster: Cluster, name: str, folder: str, workers: int) -> Manifest:
     container = {
         "name": WORKER,
         "image": pod.image or cluster.image,
-        "command": ["python", "-m", "trainer.worker", folder],
+        "command": ["python", "-P", "-m", "trainer.worker", folder],
         "env": _environment(cluster, name, workers),
         "ports": [{"name": "grpc", "containerPort": cluster.workers.port}],
         "resources": {"requests": _resources(pod), "limits": _resources(pod)},

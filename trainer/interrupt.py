@@ -1,39 +1,79 @@
-"""Ctrl-C and SIGTERM: as an error at once, or as a note for one who looks when it suits him."""
+"""SIGINT, SIGTERM and SIGHUP (a closed terminal): raised as an error, or recorded for polling.
+
+Python hands signals to the main thread only. In any other thread nothing here changes how signals are handled.
+"""
 
 import contextlib
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from trainer.errors import InterruptError
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_came: list[int] | None = None  # signals within the current interruptible(); None outside of one
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Within it SIGINT and SIGTERM raise InterruptError, in the main thread."""
+    """Raises InterruptError in the main thread when a signal comes within the block."""
 
-    def stop(number: int, _: FrameType | None) -> None:
+    def stop(number: int) -> None:
+        if number == signal.SIGHUP and _came and _came.count(number) > 1:
+            return  # a closing terminal sends several, and the later ones would disturb the cleanup
         raise InterruptError(number)
 
-    with _handled(stop):
+    with _remembered(), _handled(stop):
         yield
 
 
 @contextlib.contextmanager
 def signals_noted() -> Iterator[list[int]]:
-    """Within it SIGINT and SIGTERM do nothing but join the list that it yields."""
+    """Yields a list that signals within the block are appended to; they do nothing else."""
     noted: list[int] = []
-    with _handled(lambda number, _: noted.append(number)):
+    with _handled(noted.append):
         yield noted
 
 
+def interrupted() -> bool:
+    """Tells whether a signal, raised or recorded, came within the current `interruptible` block."""
+    return bool(_came)
+
+
 @contextlib.contextmanager
-def _handled(handler) -> Iterator[None]:
-    previous = {number: signal.signal(number, handler) for number in SIGNALS}
+def _remembered() -> Iterator[None]:
+    global _came
+    if not _in_main_thread():
+        yield
+        return
+    outer, _came = _came, []
+    try:
+        yield
+    finally:
+        _came = None if outer is None else outer + _came
+
+
+@contextlib.contextmanager
+def _handled(react: Callable[[int], None]) -> Iterator[None]:
+    def handler(number: int, _: FrameType | None) -> None:
+        if _came is not None:
+            _came.append(number)
+        react(number)
+
+    previous = {number: signal.signal(number, handler) for number in SIGNALS if _heeded(number)}
     try:
         yield
     finally:
         for number, was in previous.items():
             signal.signal(number, was)
+
+
+def _heeded(number: int) -> bool:
+    """Whether the signal is ours to handle: `nohup` starts a process with SIGHUP ignored, which stays so."""
+    return _in_main_thread() and not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import site
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 
 from trainer.errors import InterruptError, ReportedError, StorageError, UserError
-from trainer.interrupt import signals_noted
+from trainer.interrupt import SIGNALS, signals_noted
 
 log = logging.getLogger(__name__)
 
@@ -38,22 +39,26 @@ class WorkerError(ReportedError):
 
 
 def launch_local(job: str, workers: int) -> None:
-    """Runs `python -m trainer.worker <job>` as `workers` processes on this machine; see `launch`."""
-    launch([sys.executable, "-m", "trainer.worker", job], job, workers)
+    """Runs `python -P -m trainer.worker <job>` as `workers` processes on this machine; see `launch`.
+
+    -P keeps Python from importing out of the working directory, where a user may have a json.py.
+    """
+    launch([sys.executable, "-P", "-m", "trainer.worker", job], job, workers)
 
 
 def launch(command: list[str], folder: str, workers: int) -> None:
     """Runs `command` in `workers` processes that know each other by TF_CONFIG, and returns when all have ended well.
 
     Worker i's output is appended to `<folder>/worker-<i>.log`; the standard output of worker 0, the chief, is also
-    logged here, line by line. Belongs in the main thread. Whatever happens, no worker outlives the call.
+    logged here, line by line. A worker that is Python finds this package, wherever this process has it from. Only in
+    the main thread are signals passed on. Whatever happens, no worker outlives the call, nor its thread.
 
     Raises:
       UserError: less than one worker, or one that ended with 2 after a line `trainer: <what is wrong>`.
       WorkerError: a worker failed or could not be started; the others were stopped.
       StorageError: the log of the chief cannot be written.
-      InterruptError: SIGINT or SIGTERM came, and was passed on as SIGTERM; or a worker ended with 143, as the system
-        told it to stop. Either way the workers got the time to save a checkpoint.
+      InterruptError: SIGINT, SIGTERM or SIGHUP came, and was passed on as SIGTERM; or one of them came to a worker,
+        which ended with 128 + n. Either way the workers got the time to save a checkpoint.
     """
     if workers < 1:
         raise UserError(f"workers: expected at least 1, got {workers}")
@@ -66,7 +71,7 @@ def launch(command: list[str], folder: str, workers: int) -> None:
             if signals:
                 log.info("stopping; the workers have %.0f s to save what they have", SAVE_SECONDS)
                 _stop(group, SAVE_SECONDS)
-            elif failed and failed.code == STOPPED:
+            elif failed and _signal_of(failed.code):
                 _wait(group, SAVE_SECONDS)
         finally:
             _stop(group, STOP_SECONDS)
@@ -79,8 +84,8 @@ def launch(command: list[str], folder: str, workers: int) -> None:
 def follow_parent() -> None:
     """Has the kernel kill this process, a worker, when its launcher dies. Does nothing without a launcher or Linux.
 
-    It takes the kernel: while TensorFlow waits for other workers to appear, it lets no Python code run. The kernel goes
-    by the thread that started the worker, so `launch` belongs in one that lasts.
+    It takes the kernel: while TensorFlow waits for other workers to appear, it lets no Python code run. The kernel sends
+    the signal when the thread that started the worker ends, which is in `launch` until the worker has ended.
     """
     launcher = os.environ.get(LAUNCHER)
     if launcher is None or sys.platform != "linux":
@@ -100,6 +105,7 @@ class _Worker:
         settings = {
             "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
             "TF_GRPC_REUSE_PORT": "1",
+            "PYTHONPATH": os.pathsep.join(_python_path()),
             LAUNCHER: str(os.getpid()),
         }
         try:
@@ -170,13 +176,33 @@ def why_failed(name: str, code: int | None, how: str, lines: list[str]) -> Repor
     Else it is `how` it ended, with those lines.
     """
     said = [line.removeprefix("trainer: ") for line in lines if line.startswith("trainer: ")]
-    if code == STOPPED:
-        return InterruptError(signal.SIGTERM)
+    if number := _signal_of(code):
+        return InterruptError(number)
     if code == BAD_INPUT and said:
         return UserError(said[-1])
     if code == FAILED and said:
         return WorkerError(f"{name}: {said[-1]}")
     return WorkerError("\n".join([f"{name} {how}", *lines[-TAIL_LINES:]]))
+
+
+def _signal_of(code: int | None) -> int | None:
+    """The signal that stopped a worker which ended with `code`; None if that is not how it ended."""
+    return next((number for number in SIGNALS if code == 128 + number), None)
+
+
+def _python_path() -> list[str]:
+    """PYTHONPATH of a worker: the folder of this package, and what there is but the working directory.
+
+    A folder of the installation is left out: a worker finds it by itself, after Python's own modules.
+    """
+    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    installed = [*site.getsitepackages(), site.getusersitepackages()]
+    inherited = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if not _is_here(entry)]
+    return [*([] if home in installed else [home]), *inherited]
+
+
+def _is_here(entry: str) -> bool:
+    return os.path.abspath(entry) == os.getcwd()
 
 
 def _first_failure(group: list[_Worker], signals: list[int]) -> _Worker | None:
@@ -194,7 +220,7 @@ def _blame(code: int | None) -> int:
     """Orders what ended within one poll: an error may come of another's end; a signal or an end by choice does not."""
     if not code:
         return 0
-    return 3 if code < 0 else 2 if code in (BAD_INPUT, STOPPED) else 1
+    return 3 if code < 0 else 2 if code == BAD_INPUT or _signal_of(code) else 1
 
 
 def _wait(group: list[_Worker], seconds: float) -> None:

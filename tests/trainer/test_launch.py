@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import signal
+import site
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 from trainer import launch
 from trainer.errors import InterruptError, StorageError, UserError
+from trainer.interrupt import SIGNALS
 from trainer.launch import WorkerError
 
 LIMIT = 60  # seconds; never reached unless something is broken
@@ -188,6 +190,20 @@ def test_the_rest_of_the_environment_is_inherited(run, folder, monkeypatch):
     assert (folder / "inherited").read_text() == "a value"
 
 
+def test_a_worker_finds_our_package_wherever_it_is_and_nothing_in_the_working_directory(run, folder, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", "/of/the/user", ".", str(folder)]))
+    monkeypatch.chdir(folder)
+    run('say("path", os.environ["PYTHONPATH"])', workers=1)
+    home = os.path.dirname(os.path.dirname(launch.__file__))
+    assert (folder / "path").read_text() == os.pathsep.join([home, "/of/the/user"])
+
+
+def test_an_installed_package_does_not_come_before_pythons_own_modules(monkeypatch):
+    monkeypatch.setattr(site, "getsitepackages", lambda: [os.path.dirname(os.path.dirname(launch.__file__))])
+    monkeypatch.setenv("PYTHONPATH", "/of/the/user")
+    assert launch._python_path() == ["/of/the/user"]
+
+
 @pytest.mark.parametrize("last", [0, 1])
 def test_returns_when_all_have_ended_well(run, folder, last):
     run(f"""
@@ -227,6 +243,7 @@ def test_one_that_the_system_kills_is_named_with_the_signal(run):
         ("os.kill(os.getpid(), signal.SIGKILL)", WorkerError, "worker 1 of 3 was killed by SIGKILL"),
         ("sys.stderr.write('trainer: no images\\n'); sys.exit(2)", UserError, "no images"),
         ("sys.exit(143)", InterruptError, "interrupted by SIGTERM"),
+        ("sys.exit(129)", InterruptError, "interrupted by SIGHUP"),
         ("sys.exit(1)", WorkerError, "worker 0 of 3 ended with exit code 1"),
     ],
 )
@@ -337,7 +354,7 @@ wait_for("never")
 """)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_launcher_lets_all_save_whatever_else_comes(run_elsewhere, folder, number):
     """SIGINT as a terminal sends it, to the whole process group."""
     launcher = run_elsewhere("""
@@ -374,13 +391,41 @@ def test_an_interrupt_kills_who_does_not_stop_and_leaves_the_callers_handlers(ru
         wait_for(folder, "deaf-0", "deaf-1")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(number) for number in SIGNALS]
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(InterruptError, match="SIGTERM"):
         run('signal.signal(signal.SIGTERM, signal.SIG_IGN); say(f"deaf-{index}"); wait_for("never")')
     thread.join()
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+@pytest.mark.parametrize("code", ["sys.exit(0)", "sys.exit(3)"])
+def test_a_launcher_in_another_thread_waits_for_its_workers_whom_the_kernel_lets_live(run, folder, code):
+    """The kernel's signal to a worker is that of the end of the thread that started it."""
+    ends = []
+
+    def launch_there():
+        try:
+            run(f"""
+from trainer.launch import follow_parent
+follow_parent()
+time.sleep(0.3)
+say(f"lived-{{index}}")
+wait_for(f"lived-{{1 - index}}")
+{code}
+""")
+            ends.append("all well")
+        except WorkerError as error:
+            ends.append(str(error).splitlines()[0])
+
+    thread = threading.Thread(target=launch_there)
+    thread.start()
+    thread.join()
+    (end,) = ends
+    assert end == "all well" if code == "sys.exit(0)" else "ended with exit code 3" in end
+    assert (folder / "lived-0").exists()
+    assert (folder / "lived-1").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel has to help")
@@ -547,4 +592,4 @@ def test_the_command_is_the_trainers_worker_on_the_job(monkeypatch):
     calls = []
     monkeypatch.setattr(launch, "launch", lambda *arguments: calls.append(arguments))
     launch.launch_local("job", 3)
-    assert calls == [([sys.executable, "-m", "trainer.worker", "job"], "job", 3)]
+    assert calls == [([sys.executable, "-P", "-m", "trainer.worker", "job"], "job", 3)]
