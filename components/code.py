@@ -6,8 +6,37 @@ import importlib.metadata
 import importlib.util
 import pathlib
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 OWN = ("components", "trainer")  # packages whose imports are followed
+
+
+class Code(NamedTuple):
+    """What a node's result depends on beside its inputs and settings."""
+
+    modules: tuple[str, ...] = ()  # ours, by dotted path; what they import of ours counts too
+    libraries: tuple[str, ...] = ()  # distributions, by their versions
+
+
+NUMERIC = ("tensorflow", "numpy")
+CODE = {
+    "ImageExampleGen": Code(("components.image_example_gen",), (*NUMERIC, "tensorflow-datasets", "apache-beam", "tfx")),
+    "StatisticsGen": Code((), (*NUMERIC, "tensorflow-data-validation", "tfx")),
+    "Schema": Code(("components.schema",)),
+    "StrictExampleValidator": Code(("components.validator",), ("tensorflow-data-validation", "tfx")),
+    "Transform": Code(("trainer.images",), (*NUMERIC, "tensorflow-transform", "tfx")),
+    "Tuner": Code(("components.tuner_fn",), (*NUMERIC, "keras", "keras-tuner", "tensorflow-transform", "tfx")),
+    "Trainer": Code(("components.run_fn",), (*NUMERIC, "keras", "tensorflow-transform", "tfx")),
+    "Evaluator": Code(
+        ("components.evaluator", "components.elbo_metric"),
+        (*NUMERIC, "tensorflow-model-analysis", "apache-beam", "tfx"),
+    ),
+}
+
+
+def code_of(node: str) -> str:
+    """The fingerprint of what the result of the TFX node `node` depends on; empty if that is nothing."""
+    return fingerprint(*CODE[node]) if node in CODE else ""
 
 
 def fingerprint(modules: Iterable[str], libraries: Iterable[str]) -> str:

@@ -60,7 +60,8 @@ class EvaluatorSpec(component_spec.ComponentSpec):
         name: specs.EvaluatorSpec.PARAMETERS[name] for name in (specs.EVAL_CONFIG_KEY, specs.EXAMPLE_SPLITS_KEY)
     } | {NO_BASELINE: component_spec.ExecutionParameter(type=int)}
     INPUTS: ClassVar[dict] = {
-        name: specs.EvaluatorSpec.INPUTS[name] for name in (specs.EXAMPLES_KEY, specs.MODEL_KEY, specs.BASELINE_MODEL_KEY)
+        name: specs.EvaluatorSpec.INPUTS[name]
+        for name in (specs.EXAMPLES_KEY, specs.MODEL_KEY, specs.BASELINE_MODEL_KEY)
     }
     OUTPUTS: ClassVar[dict] = specs.EvaluatorSpec.OUTPUTS
 

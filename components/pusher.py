@@ -12,11 +12,11 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, component_spec
 from tfx.types import standard_component_specs as specs
-from tfx.types.standard_artifacts import Model, ModelBlessing, PushedModel
+from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation, PushedModel
 from tfx.utils import io_utils, json_utils
 
 from components import evaluator
-from components.evaluator import NO_BASELINE, read_evidence
+from components.evaluator import read_evidence
 from components.leftovers import clear
 from components.serving import FORMAT_SERVING, LOCK, Served, newest, saved_model_digests, versions
 from components.stored import damage, set_aside
@@ -111,7 +111,7 @@ class Executor(executor.Executor):
                 "was pushed. Start again"
             )
         check_units(read_units(self.GetModelPath(inputs)), served.path)
-        baseline, evaluation, blessing = Model(), evaluator.ModelEvaluation(), ModelBlessing()
+        baseline, evaluation, blessing = Model(), ModelEvaluation(), ModelBlessing()
         baseline.uri = os.path.join(folder, "baseline")
         evaluation.uri, blessing.uri = os.path.join(folder, AGAIN), os.path.join(folder, "blessing")
         io_utils.copy_dir(served.path, os.path.join(baseline.uri, FORMAT_SERVING))
@@ -209,7 +209,9 @@ def _copy_whole(model: str, digests: Digests, base: str) -> str:
         record_digests(path, digests)
         os.rename(staging, path)
     except DamageError as error:
-        raise ReportedError(f"the copy of the blessed model differs: {error}. Nothing was pushed; start again") from error
+        raise ReportedError(
+            f"the copy of the blessed model differs: {error}. Nothing was pushed; start again"
+        ) from error
     finally:
         if fileio.exists(staging):
             fileio.rmtree(staging)

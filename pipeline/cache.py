@@ -7,9 +7,8 @@ TFX's own key has URIs, times and flags of Beam in it, so it changes where the r
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from google.protobuf.message import Message
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -18,7 +17,7 @@ from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Artifact
 
-from components.code import fingerprint
+from components.code import code_of
 from components.stored import damage
 from pipeline.artifacts import quarantine, verify_inputs
 from pipeline.outcome import artifacts_of
@@ -27,28 +26,6 @@ from trainer.digests import identity, read_digests
 log = logging.getLogger(__name__)
 
 PLACES = {"input_base", "source"}  # execution properties that say where something is, not what it is
-
-
-class Code(NamedTuple):
-    """What a node's result depends on beside its inputs and settings."""
-
-    modules: tuple[str, ...] = ()  # ours, by dotted path; what they import of ours counts too
-    libraries: tuple[str, ...] = ()  # distributions, by their versions
-
-
-NUMERIC = ("tensorflow", "numpy")
-CODE = {
-    "ImageExampleGen": Code(("components.image_example_gen",), (*NUMERIC, "tensorflow-datasets", "apache-beam", "tfx")),
-    "StatisticsGen": Code((), (*NUMERIC, "tensorflow-data-validation", "tfx")),
-    "Schema": Code(("components.schema",)),
-    "StrictExampleValidator": Code(("components.validator",), ("tensorflow-data-validation", "tfx")),
-    "Transform": Code(("trainer.images",), (*NUMERIC, "tensorflow-transform", "tfx")),
-    "Tuner": Code(("components.tuner_fn",), (*NUMERIC, "keras", "keras-tuner", "tensorflow-transform", "tfx")),
-    "Trainer": Code(("components.run_fn",), (*NUMERIC, "keras", "tensorflow-transform", "tfx")),
-    "Evaluator": Code(
-        ("components.evaluator", "components.elbo_metric"), (*NUMERIC, "tensorflow-model-analysis", "apache-beam", "tfx")
-    ),
-}
 
 
 def get_cache_context(
@@ -83,7 +60,7 @@ def key(pipeline: str, node: str, inputs: Mapping[str, Iterable[Artifact]], para
     parts = {
         "pipeline": pipeline,
         "node": node,
-        "code": fingerprint(*CODE[node]) if node in CODE else "",
+        "code": code_of(node),
         "inputs": {name: [_content(artifact) for artifact in found] for name, found in inputs.items() if found},
         "parameters": {name: str(value) for name, value in parameters.items() if name not in PLACES},
     }

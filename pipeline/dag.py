@@ -9,16 +9,16 @@ from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.components.tuner.component import Tuner
 from tfx.dsl.compiler import compiler
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.pipeline import Pipeline
-from tfx.dsl.components.base.base_node import BaseNode
 from tfx.proto import trainer_pb2, transform_pb2
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 import components
-from components.code import fingerprint
+from components.code import code_of
 from components.datasets import base_name
 from components.evaluator import Evaluator
 from components.gate import eval_config
@@ -45,7 +45,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         config.dataset,
         config.data_dirs,
         config.manual_dir,
-        code=fingerprint("components.image_example_gen", "components.datasets"),
+        code=code_of("ImageExampleGen"),
     )
     examples = example_gen.outputs["examples"]
 
@@ -97,7 +97,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
             "strategy": config.strategy,
             "workers": config.workers,
             "state": config.training,
-            "code": fingerprint("components.run_fn", "trainer"),
+            "code": code_of("Trainer"),
         },
         **data,
     )

@@ -34,7 +34,9 @@ class Launcher(launcher.Launcher):
                     write_digests(artifact.uri)
         except OSError as error:
             _remove(execution_info.output_dict)
-            raise StorageError(f"the output of {execution_info.pipeline_node.node_info.id}", artifact.uri, error) from error
+            raise StorageError(
+                f"the output of {execution_info.pipeline_node.node_info.id}", artifact.uri, error
+            ) from error
         return result
 
 

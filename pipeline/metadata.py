@@ -171,7 +171,9 @@ class _Database:
 
     def _is_lasting(self, error: Exception) -> bool:
         """An SQLite file that is there and not locked says what is wrong; waiting does not mend that."""
-        return self._connection.HasField("sqlite") and not isinstance(error, errors.AbortedError) and not self._look(True)
+        return (
+            self._connection.HasField("sqlite") and not isinstance(error, errors.AbortedError) and not self._look(True)
+        )
 
     def _wait(self, away: str | None, failed: Exception | None) -> None:
         now = time.monotonic()
