@@ -8,6 +8,8 @@ from trainer.digests import DamageError, digest_file, verify_digests
 from trainer.durable import sync_folder, write_durably
 from trainer.errors import ReportedError, reason
 
+DAMAGED = ".damaged-"  # in the name of what was moved away, before the time
+
 
 def damage(folder: str) -> str | None:
     """What is wrong with the files below `folder`; None if they are what they were.
@@ -33,7 +35,7 @@ def set_aside(folder: str, what: str) -> str:
       ReportedError: it cannot be renamed.
     """
     now = time.strftime("%Y%m%dT%H%M%S")
-    moved = f"{folder.rstrip('/')}.damaged-{now}"
+    moved = f"{folder.rstrip('/')}{DAMAGED}{now}"
     try:
         while os.path.lexists(moved):
             moved += "x"

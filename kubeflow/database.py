@@ -5,7 +5,8 @@ import os
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from kubeflow.cluster import Database
-from pipeline.metadata import Metadata, sqlite_connection
+from pipeline.database import sqlite_connection
+from pipeline.metadata import Metadata
 from trainer.errors import UserError
 
 PASSWORD = "MLMD_PASSWORD"  # environment variable, from the secret

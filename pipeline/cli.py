@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import sys
+import time
 import traceback
 from typing import Any
 
@@ -12,7 +13,7 @@ from kubeflow.commands import add_commands
 from pipeline.config import PipelineConfig
 from pipeline.console import Story, console
 from pipeline.root import open_root
-from pipeline.words import PUSHED, REFUSED, describe, explain
+from pipeline.words import FAILED, PUSHED, REFUSED, describe, explain
 from trainer.config import STRATEGIES, TrainConfig
 from trainer.errors import ReportedError
 from trainer.interrupt import interruptible
@@ -33,6 +34,21 @@ def _run_here(options: argparse.Namespace) -> int:
     config = _config(options)
     with open_root(config) as log_file, console(log_file) as story:
         return _run(config, log_file, story)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from pipeline.verify import verify
+
+    started = time.monotonic()
+    found = verify(os.path.abspath(options.root))
+    for what in found.damage:
+        print(f"DAMAGED: {what}")
+    if not found.has_metadata:
+        print("There is no metadata.sqlite here: artifacts that are gone together with their digests are not missed.")
+    seconds = time.monotonic() - started
+    result = f"{len(found.damage)} damaged; the next run makes anew what it would use" if found.damage else "no damage"
+    print(f"{found.folders} folders verified, {found.size / 1e6:,.0f} MB in {seconds:.1f} s: {result}.")
+    return FAILED if found.damage else PUSHED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -154,6 +170,16 @@ def _parser() -> argparse.ArgumentParser:
         help="passed to Beam, as in --beam-arg=--runner=FlinkRunner",
     )
     run.set_defaults(command=_run_here)
+    check = commands.add_parser(
+        "verify",
+        help="check every stored file of a state directory",
+        description="Reads every artifact, pushed model and checkpoint, and compares it with the digests that were "
+        "written when it was complete. Changes nothing.",
+        epilog="Exit codes: 0 no damage, 1 damage, 2 no state directory.",
+        allow_abbrev=False,
+    )
+    check.add_argument("--root", metavar="DIR", default="vaeiaf", help="state directory (default: %(default)s)")
+    check.set_defaults(command=_verify)
     add_commands(commands)
     return parser
 

@@ -12,8 +12,9 @@ from components.site import here
 from pipeline.config import PipelineConfig
 from pipeline.console import Story
 from pipeline.dag import compile_pipeline, create_pipeline
+from pipeline.database import sqlite_connection
 from pipeline.launcher import Launcher
-from pipeline.metadata import Metadata, sqlite_connection
+from pipeline.metadata import Metadata
 from pipeline.outcome import IncompleteRunError, Outcome, read_outcome
 
 
