@@ -1,14 +1,15 @@
-"""TFX's Evaluator with the gate's rules, on whatever models and images a test wants."""
+"""The Evaluator with the gate's rules, on whatever models and images a test wants."""
 
 import pathlib
 
 import tensorflow as tf
-from tfx.components.evaluator.executor import Executor
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
+from components.evaluator import Executor
 from components.gate import eval_config
 from trainer.config import TrainConfig
+from trainer.digests import write_digests
 from trainer.units import Units
 
 
@@ -32,11 +33,13 @@ def evaluate(
     min_elbo: float | None = None,
     max_regression: float = 1.0,
     min_label_elbo: float | None = None,
+    no_baseline: bool = False,
 ) -> tuple[standard_artifacts.ModelEvaluation, standard_artifacts.ModelBlessing]:
     """What the Evaluator puts out, in `folder`."""
     inputs = {"examples": [examples], "model": [candidate]}
     if baseline is not None:
         inputs["baseline_model"] = [baseline]
+        write_digests(baseline.uri)
     evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
     evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
     context = Executor.Context(beam_pipeline_args=["--runner=FnApiRunner"], tmp_dir=str(folder / "tmp"))
@@ -44,6 +47,10 @@ def evaluate(
     Executor(context).Do(
         inputs,
         {"evaluation": [evaluation], "blessing": [blessing]},
-        {"eval_config": proto_utils.proto_to_json(rules), "example_splits": '["test"]'},
+        {
+            "eval_config": proto_utils.proto_to_json(rules),
+            "example_splits": '["test"]',
+            "no_baseline": int(no_baseline),
+        },
     )
     return evaluation, blessing

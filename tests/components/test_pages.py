@@ -55,9 +55,14 @@ def test_the_curve_can_be_drawn_of_numbers_that_are_not_finite(epochs):
 
 
 def test_numbers_that_are_not_there_are_said_to_be_missing(page):
-    nothing = Verdict(False, {}, {"elbo": -1900.0}, {7: {}}, ["TFMA found <no> numbers"])
+    nothing = Verdict(False, {}, {"elbo": -1900.0}, {7: {}}, ["TFMA found <no> numbers"], ["a <note>"])
     calls = "{{ parts.verdict_box(verdict) }}{{ parts.numbers(verdict, units) }}{{ parts.labels(verdict) }}"
     html = page(calls, verdict=nothing, units=Units.of(TrainConfig(decoder="DiscretizedLogisticMLP")))
-    for text in ("TFMA found &lt;no&gt; numbers", "<td>ELBO</td><td>n/a</td> <td>-1900.00</td>", "the gain is n/a"):
+    for text in (
+        "TFMA found &lt;no&gt; numbers",
+        "a &lt;note&gt;",
+        "<td>ELBO</td><td>n/a</td> <td>-1900.00</td>",
+        "the gain is n/a",
+    ):
         assert text in html
     assert "bits/dim" not in html

@@ -3,7 +3,7 @@ from tfx.types import Channel, standard_artifacts
 
 from components.units_check import Executor, UnitsCheck
 from trainer.config import TrainConfig
-from trainer.errors import UserError
+from trainer.errors import ReportedError, UserError
 from trainer.units import Units, write_units
 
 
@@ -11,7 +11,7 @@ from trainer.units import Units, write_units
 def check(tmp_path):
     """Runs the check of a configuration against a baseline with these units, or with none written, or without one."""
 
-    def run(config, *baselines):
+    def run(config, *baselines, served=False, blessed=False, no_baseline=False):
         artifacts = []
         for number, units in enumerate(baselines):
             model = standard_artifacts.Model()
@@ -19,8 +19,12 @@ def check(tmp_path):
             if units:
                 write_units(units, f"{model.uri}/Format-Serving")
             artifacts.append(model)
-        node = UnitsCheck(Units.of(config), Channel(type=standard_artifacts.Model))
-        Executor().Do({"baseline": artifacts}, {}, node.exec_properties)
+        if served:
+            (tmp_path / "pushed/7").mkdir(parents=True, exist_ok=True)
+        channels = Channel(type=standard_artifacts.Model), Channel(type=standard_artifacts.ModelBlessing)
+        node = UnitsCheck(Units.of(config), *channels, str(tmp_path / "pushed"), no_baseline)
+        blessings = [standard_artifacts.ModelBlessing()] if blessed else []
+        Executor().Do({"baseline": artifacts, "blessing": blessings}, {}, node.exec_properties)
 
     return run
 
@@ -55,3 +59,15 @@ def test_another_network_to_the_same_likelihood_can_be_compared(check):
 def test_a_model_that_does_not_say_its_units_is_refused(check):
     with pytest.raises(UserError, match=r"does not say .* what its ELBO is measured in"):
         check(TrainConfig(), None)
+
+
+@pytest.mark.parametrize(
+    ("served", "blessed", "words"),
+    [(True, False, "version 7 is served from"), (False, True, "a model was blessed, but its files are not among")],
+)
+def test_a_model_that_is_served_or_blessed_and_not_found_stops_the_run_unless_told(check, served, blessed, words):
+    with pytest.raises(ReportedError, match=words) as error:
+        check(TrainConfig(), served=served, blessed=blessed)
+    assert error.value.exit_code == 1
+    assert "--no-baseline" in str(error.value)
+    check(TrainConfig(), served=served, blessed=blessed, no_baseline=True)

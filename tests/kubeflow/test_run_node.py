@@ -10,6 +10,8 @@ import types
 
 import pytest
 
+from components.pusher import Push
+from components.serving import versions
 from components.site import here
 from kubeflow import tries
 from kubeflow.cluster import Cluster
@@ -95,8 +97,9 @@ def test_a_run_pushes_the_next_is_cached_and_a_bound_refuses(run, node, volume, 
     assert not cached(first)
     assert "Tuner has nothing to do with these parameters" in first["Tuner"][1]
     assert "epoch 1/1" in first["Trainer"][1]
-    (version,) = (volume / "pushed/vaeiaf-photo-patches").iterdir()
-    assert f"PUSHED to {version}" in first["Verdict"][1]
+    pushed = volume / "pushed/vaeiaf-photo-patches"
+    (version,) = versions(str(pushed))
+    assert f"PUSHED to {pushed / str(version)}" in first["Verdict"][1]
     html = pathlib.Path(tmp_path, "run-1/Evaluator/html").read_text()
     assert "blessed" in html.lower()
     numbers = json.loads(pathlib.Path(tmp_path, "run-1/Evaluator/output.json").read_text())
@@ -112,7 +115,7 @@ def test_a_run_pushes_the_next_is_cached_and_a_bound_refuses(run, node, volume, 
     assert "REFUSED: its test-set ELBO" in refused["Verdict"][1]
     assert last_words.read_text().startswith(f"{tries.REFUSAL}its test-set ELBO")
     assert "below the bound -100.00" in pathlib.Path(tmp_path, "run-3/Evaluator/html").read_text()
-    assert len(list((volume / "pushed/vaeiaf-photo-patches").iterdir())) == 1
+    assert versions(str(pushed)) == [version]
 
     # Kubeflow tries again what it did not see end
     code, console = node("AtomicPusher", "run-1")
@@ -228,8 +231,8 @@ def test_the_pods_last_words_are_the_sentence(node, last_words, monkeypatch, tmp
 
 
 def test_a_refusal_is_the_verdicts_last_word(node, last_words, monkeypatch):
-    verdict = types.SimpleNamespace(blessed=False, reasons=["the ELBO is low", "label 3 is worse"])
-    outcome = Outcome(verdict, None, None, "report", trained=True)
+    verdict = types.SimpleNamespace(blessed=False, notes=[], reasons=["the ELBO is low", "label 3 is worse"])
+    outcome = Outcome(verdict, Push(None, None, None, None), "report", trained=True)
     monkeypatch.setattr("kubeflow.node.read_outcome", lambda store, run_id: outcome)
     assert node("Verdict", "r")[0] == REFUSED
     assert last_words.read_text() == "REFUSED: the ELBO is low; label 3 is worse"

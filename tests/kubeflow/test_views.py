@@ -109,7 +109,7 @@ def pages(run, broken, blessed, refused, worthless):
         "refused": run.evaluator(refused).html,
         "broken trainer": broken.trainer().html,
         "worthless": broken.evaluator(worthless).html,
-        "pushed": pusher(blessed, pushed_destination="/mnt/pushed/vaeiaf-toy/17"),
+        "pushed": pusher(blessed, pushed_to="/mnt/pushed/vaeiaf-toy/17"),
         "not pushed": pusher(refused),
     }
 
@@ -209,7 +209,7 @@ def test_the_pusher_says_why_nothing_was_pushed_or_who_knows(pages):
 
 
 def test_texts_cannot_become_markup(run, tmp_path, blessed):
-    assert "/a/&lt;script&gt;" in pusher(blessed, pushed_destination="/a/<script>")
+    assert "/a/&lt;script&gt;" in pusher(blessed, pushed_to="/a/<script>")
     history = json.loads(pathlib.Path(run.model_run.uri, "history.json").read_text())
     history["config"]["decoder"] = "<img onerror=x>"
     (tmp_path / "history.json").write_text(json.dumps(history))

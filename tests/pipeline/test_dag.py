@@ -61,7 +61,7 @@ def test_only_the_pusher_and_the_check_of_units_are_never_cached(config):
         for node in compile_pipeline(create_pipeline(config)).nodes
         if not node.pipeline_node.execution_options.caching_options.enable_cache
     ]
-    assert uncached == ["UnitsCheck", "AtomicPusher"]
+    assert uncached == ["UnitsCheck", "AtomicPusher", "Report"]
 
 
 def test_how_often_a_training_is_saved_is_no_part_of_what_is_cached_and_reaches_it(config, monkeypatch):

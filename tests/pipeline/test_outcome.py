@@ -2,8 +2,9 @@
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
-from tfx.orchestration import metadata
 
+from pipeline.database import sqlite_connection
+from pipeline.metadata import Metadata
 from pipeline.outcome import IncompleteRunError, read_outcome
 
 OUTPUTS = {
@@ -16,7 +17,7 @@ OUTPUTS = {
 
 @pytest.fixture
 def database(tmp_path):
-    return metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.sqlite"))
+    return Metadata(sqlite_connection(str(tmp_path / "metadata.sqlite")), str(tmp_path))
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def record(database, monkeypatch):
     monkeypatch.setattr("pipeline.outcome.read_verdict", lambda uri: f"verdict of {uri}")
 
     def write(pipeline, run, states=None):
-        with metadata.Metadata(database) as handle:
+        with database as handle:
             store = handle.store
             contexts = [context(store, "pipeline", pipeline), context(store, "pipeline_run", f"{pipeline}.{run}")]
             for node, (key, kind) in OUTPUTS.items():
@@ -36,7 +37,7 @@ def record(database, monkeypatch):
                 artifact_type = store.put_artifact_type(mlmd.ArtifactType(name=kind))
                 artifact = mlmd.Artifact(type_id=artifact_type, uri=f"/{pipeline}/{run}/{node}")
                 if node == "AtomicPusher":
-                    artifact.custom_properties["pushed_destination"].string_value = f"/pushed/{pipeline}/{run}"
+                    artifact.custom_properties["pushed_to"].string_value = f"/pushed/{pipeline}/{run}"
                 event = mlmd.Event(type=mlmd.Event.OUTPUT)
                 event.path.steps.add().key = key
                 event.path.steps.add().index = 0
@@ -63,7 +64,7 @@ def test_the_outcome_is_that_of_the_run(record, database):
         record(pipeline, run)
     outcome = read_outcome(database, "cifar10.2")
     assert outcome.verdict == "verdict of /cifar10/2/Evaluator"
-    assert outcome.pushed_to == "/pushed/cifar10/2"
+    assert outcome.push.pushed_to == "/pushed/cifar10/2"
     assert outcome.report == "/cifar10/2/Report/index.html"
     assert outcome.trained
 

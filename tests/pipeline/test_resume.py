@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import trainer.loop
-from components.pusher import pushed_versions
+from components.serving import versions as pushed_versions
 from pipeline import cli, words
 
 pytestmark = pytest.mark.slow

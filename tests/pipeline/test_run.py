@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import components.code
+import pipeline.cache
 import pipeline.dag
 import trainer.job
-from components.pusher import pushed_versions
+from components.serving import versions as pushed_versions
 from pipeline import cli, words
 from toy_data import png, rows, write_toy
 
@@ -148,10 +150,9 @@ def test_a_refused_model_does_not_become_the_baseline(run):
 
 
 def test_an_edit_of_the_training_code_retrains_to_the_same_model_and_ingests_nothing(run, monkeypatch):
-    fingerprint = pipeline.dag.fingerprint
-    monkeypatch.setattr(
-        pipeline.dag, "fingerprint", lambda *names: fingerprint(*names) + ("-edited" if "trainer" in names else "")
-    )
+    of = components.code.code_of
+    for module in (pipeline.cache, pipeline.dag):
+        monkeypatch.setattr(module, "code_of", lambda node: of(node) + ("-edited" if node == "Trainer" else ""))
     _, console = run("--epochs=4")
     assert component(console, "Trainer") != "cached"
     assert component(console, "ImageExampleGen") == component(console, "Transform") == "cached"
@@ -167,13 +168,22 @@ def test_a_deleted_model_directory_is_filled_again(run, root):
     assert len(versions(root)) == 1
 
 
-def test_models_that_are_gone_are_no_baseline(run, root):
+def test_a_served_model_whose_artifact_is_gone_stops_the_run_unless_the_user_does_without(run, root):
+    before = versions(root)
     for path in sorted(root.glob("artifacts/*/Trainer/model/*"), reverse=True):
         path.rename(root / f"moved-{path.name}")
     code, console = run("--epochs=1", "--seed=7")
+    assert code == words.FAILED
+    assert f"vaeiaf: version {before[-1]} is served from" in console
+    assert "pass --no-baseline" in console
+    assert "training on" not in console
+    assert versions(root) == before
+    code, console = run("--epochs=1", "--seed=7", "--no-baseline")
     assert code == words.PUSHED
-    assert "are gone and not considered" in console
+    assert "Note: compared with no earlier model, as --no-baseline says." in console
     assert "Last blessed model" not in console
+    report = pathlib.Path(re.search(r"Report: (.+)", console).group(1))
+    assert "compared with no earlier model, as --no-baseline says" in report.read_text()
 
 
 def test_a_baseline_in_other_units_stops_the_run_before_training(run, root):
