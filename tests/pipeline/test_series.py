@@ -1,0 +1,142 @@
+"""What a model is compared with, over the runs of a state directory."""
+
+import contextlib
+import re
+import shutil
+
+import pytest
+
+import components.pusher
+from components.serving import versions
+from pipeline import words
+from series import Series, report, took
+from trainer.digests import digest_file
+
+pytestmark = pytest.mark.slow
+
+A, B = ("--seed=1",), ("--seed=2",)
+
+
+def baseline(console):
+    return re.search(r"Last blessed model (-[\d.]+)", console).group(1)
+
+
+def elbo(console):
+    return re.search(r"Test-set ELBO (-[\d.]+)", console).group(1)
+
+
+def test_of_a_b_and_a_again_the_next_model_is_compared_with_a(series):
+    _, a = series.run(*A)
+    _, b = series.run(*B)
+    assert baseline(b) == elbo(a)
+    code, again = series.run(*A)
+    assert (code, took(again, "Trainer"), baseline(again)) == (words.PUSHED, "cached", elbo(b))
+    _, c = series.run("--seed=3")
+    assert baseline(c) == elbo(a)
+    assert len(series.versions()) == 4
+
+
+def test_a_state_directory_may_be_moved(series, tmp_path):
+    _, first = series.run(*A)
+    moved = tmp_path / "elsewhere"
+    series.root.rename(moved)
+    code, again = series.run(*A, root=moved)
+    assert code == words.PUSHED
+    for node in ("ImageExampleGen", "StatisticsGen", "StrictExampleValidator", "Transform", "Trainer"):
+        assert took(again, node) == "cached", node
+    assert f"UNCHANGED: this model is already the newest version, {moved}" in again
+    _, b = series.run(*B, root=moved)
+    assert baseline(b) == elbo(first)
+    assert not series.root.exists()
+
+
+@pytest.mark.parametrize("what", ["delete", "flip"])
+def test_a_served_model_that_cannot_be_read_stops_the_run_until_the_user_does_without(series, what):
+    series.run(*A)
+    model = series.only("Trainer/model/*/Format-Serving")
+    if what == "delete":
+        shutil.rmtree(model.parent)
+    else:
+        content = bytearray((model / "saved_model.pb").read_bytes())
+        content[99] ^= 4
+        (model / "saved_model.pb").write_bytes(content)
+    before = series.versions()
+    for arguments in (A, B):
+        code, console = series.run(*arguments)
+        assert code == words.FAILED
+        (sentence,) = re.findall("^vaeiaf: (.+)$", console, re.MULTILINE)
+        assert str(model.parent) in sentence
+        assert "--no-baseline" in sentence
+        assert "training on" not in console
+    assert series.versions() == before
+    code, console = series.run(*B, "--no-baseline")
+    assert code == words.PUSHED
+    assert "Note: compared with no earlier model, as --no-baseline says." in console
+    assert "compared with no earlier model, as --no-baseline says" in report(console)
+    code, console = series.run("--seed=3")
+    assert code == words.PUSHED
+    assert "Note:" not in console
+    assert "Last blessed model" in console
+
+
+@pytest.fixture
+def pushed_meanwhile(series, monkeypatch):
+    """Pushes a model of another run when the pusher asks for its lock."""
+
+    def of(other):
+        locked = components.pusher.locked
+
+        @contextlib.contextmanager
+        def late(path, work):
+            (version,) = other.versions()
+            target = series.pushed / str(series.versions()[-1] + 1 if series.versions() else version)
+            shutil.copytree(other.pushed / str(version), target)
+            shutil.copy(digest_file(str(other.pushed / str(version))), digest_file(str(target)))
+            monkeypatch.undo()
+            with locked(path, work):
+                yield
+
+        monkeypatch.setattr(components.pusher, "locked", late)
+
+    return of
+
+
+def test_a_model_is_pushed_over_one_that_was_pushed_during_its_run_if_the_gate_allows(
+    series, tmp_path, toy, capfd, pushed_meanwhile
+):
+    other = Series(tmp_path / "other", toy, capfd)
+    _, b = other.run(*B)
+    _, a = series.run(*A)
+    pushed_meanwhile(other)
+    code, console = series.run("--seed=3")
+    assert code == words.PUSHED
+    assert baseline(console) == elbo(b) != elbo(a)
+    assert len(series.versions()) == 3
+    note = f"version {series.versions()[1]} was pushed by another run during this one"
+    assert note in console
+    assert note in report(console)
+
+
+def test_a_model_that_is_worse_than_one_pushed_during_its_run_is_refused(
+    series, tmp_path, toy, capfd, pushed_meanwhile
+):
+    other = Series(tmp_path / "other", toy, capfd)
+    other.run("--epochs=10")
+    untrained = ("--learning-rate=1e-8", "--max-regression=0.5")
+    series.run(*untrained)
+    pushed_meanwhile(other)
+    code, console = series.run(*untrained, "--epochs=2")  # as good as the first one
+    assert code == words.REFUSED
+    assert "worse by more than the 0.50 allowed" in console
+    assert "was pushed by another run during this one" in console
+    assert "was pushed by another run during this one" in report(console)
+    assert len(series.versions()) == 2
+
+
+def test_a_version_of_unknown_origin_is_no_consent(series):
+    series.run(*A)
+    (series.pushed / "9999999999").mkdir()
+    code, console = series.run(*B)
+    assert code == words.FAILED
+    assert "version 9999999999 is served from" in console
+    assert versions(str(series.pushed))[-1] == 9999999999
