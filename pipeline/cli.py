@@ -17,21 +17,26 @@ from trainer.config import STRATEGIES, TrainConfig
 from trainer.errors import ReportedError
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
+from trainer.terminal import lasting_streams
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit code: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused."""
-    options = _parser().parse_args(arguments)
-    try:
-        return options.command(options)
-    except ReportedError as error:
-        print(f"vaeiaf: {error}", file=sys.stderr)
-        return error.exit_code
+    """Runs the command and returns its exit code: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused.
+
+    It is 128 + n if signal n ended the command. In another thread than the main one signals are left to the caller.
+    """
+    with lasting_streams():
+        options = _parser().parse_args(arguments)
+        try:
+            return options.command(options)
+        except ReportedError as error:
+            print(f"vaeiaf: {error}", file=sys.stderr)
+            return error.exit_code
 
 
 def _run_here(options: argparse.Namespace) -> int:
     config = _config(options)
-    with open_root(config) as log_file, console(log_file) as story:
+    with interruptible(), open_root(config) as log_file, console(log_file) as story:
         return _run(config, log_file, story)
 
 
@@ -45,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
         help="run the pipeline on this machine",
         description="Ingests, validates, transforms, trains, evaluates and pushes, on this machine. "
         "What has not changed since the last run is taken from it.",
-        epilog="Exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused by the gate.",
+        epilog="Exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused by the gate, "
+        "129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM.",
         allow_abbrev=False,
     )
     data = run.add_argument_group("data")
@@ -170,7 +176,7 @@ def _config(options: argparse.Namespace) -> PipelineConfig:
     return PipelineConfig(
         dataset=options.dataset,
         train=TrainConfig.from_dict({**preset, **dict(options.settings), **given}),
-        root=os.path.abspath(options.root),
+        root=options.root,
         data_dir=options.data_dir,
         manual_dir=options.manual_dir,
         min_elbo=options.min_elbo,
@@ -187,10 +193,9 @@ def _config(options: argparse.Namespace) -> PipelineConfig:
 
 def _run(config: PipelineConfig, log_file: str, story: Story) -> int:
     try:
-        with interruptible():
-            from pipeline import local
+        from pipeline import local
 
-            outcome = local.run(config, story)
+        outcome = local.run(config, story)
     except Exception as error:
         traceback.print_exc()  # to the log file
         message, code = explain(error, config.root)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import pathlib
 import sqlite3
@@ -9,8 +10,17 @@ import time
 from collections.abc import Iterator
 
 from pipeline.config import PipelineConfig
-from trainer.errors import StorageError, UserError
+from trainer.errors import ReportedError, StorageError, UserError
 from trainer.lock import alone
+
+log = logging.getLogger(__name__)
+
+LOCKED_SECONDS = 900.0  # that another process may hold the database
+POLL_SECONDS = 0.2  # between tries meanwhile; a signal ends the wait
+
+
+class LockedError(ReportedError):
+    """Another process holds the database for too long. A scheduler may try again."""
 
 
 @contextlib.contextmanager
@@ -19,6 +29,7 @@ def open_root(config: PipelineConfig) -> Iterator[str]:
 
     Raises:
       BusyError: another run is at work in it.
+      LockedError: another process holds its metadata.
       UserError: it cannot be written, or has lost or broken metadata.
       StorageError: its disk is full.
     """
@@ -47,11 +58,41 @@ def _check_metadata(database: str, artifacts: str) -> None:
                 "bring it back, or move the results away to start anew"
             )
         return
+    end, waiting = time.monotonic() + LOCKED_SECONDS, False
+    while _is_locked(database, artifacts):
+        if time.monotonic() >= end:
+            raise LockedError(
+                f"{database} is locked, and has been for {LOCKED_SECONDS:.0f} s: end the process that holds it, and "
+                "run again"
+            )
+        if not waiting:
+            waiting = True
+            log.warning("waiting for %s, which another process has locked, up to %.0f s", database, LOCKED_SECONDS)
+        time.sleep(POLL_SECONDS)
+
+
+def _is_locked(database: str, artifacts: str) -> bool:
+    """Whether another process keeps this one from writing to the database.
+
+    Raises:
+      UserError: it is none, or cannot be opened or written.
+    """
+    uri = f"{pathlib.Path(database).as_uri()}?mode=rw"  # quoted: a name may have % # and ?
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=0.0, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
             connection.execute("SELECT name FROM sqlite_master").fetchall()
+            connection.execute("ROLLBACK")
     except sqlite3.DatabaseError as error:
+        kind = error.sqlite_errorcode & 0xFF  # without the details that SQLite adds
+        if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return True
+        if kind in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise UserError(
+                f"{database} is not a database of ML Metadata ({error}): bring back a copy, or move it and {artifacts} "
+                "away to start anew"
+            ) from error
         raise UserError(
-            f"{database} is not a database of ML Metadata ({error}): bring back a copy, or move it and {artifacts} "
-            "away to start anew"
+            f"{database} cannot be read and written ({error}): let this user do so, or choose another --root"
         ) from error
+    return False
