@@ -26,7 +26,7 @@ FLOATS = [field.name for field in dataclasses.fields(PipelineConfig) if "float" 
         ("tune", -1, "a number of trials that is not negative, got -1"),
         ("root", "", "the name of a folder, got ''"),
         ("root", " ", "the name of a folder, got ' '"),
-        ("root", "st*r", r"a folder without \* \? \[ \\\\ in its name, which are taken for a pattern, got 'st\*r'"),
+        ("root", "st*r", r"a folder without \* \? \[ \\ in its name, which are taken for a pattern, got 'st\*r'"),
         ("data_dir", "what?", "a folder without .* got 'what\\?'"),
         ("manual_dir", "a\nb", r"a folder without control characters in its name, got 'a\\nb'"),
         ("data_dir", "/no/such/folder", "a folder that exists, got '/no/such/folder'"),
