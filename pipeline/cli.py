@@ -8,16 +8,17 @@ import sys
 import traceback
 from typing import Any
 
-from kubeflow.commands import add_commands
 from pipeline.config import PipelineConfig
 from pipeline.console import Story, console
 from pipeline.root import open_root
 from pipeline.words import PUSHED, REFUSED, describe, explain
 from trainer.config import STRATEGIES, TrainConfig
-from trainer.errors import ReportedError
+from trainer.errors import ReportedError, UserError
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
 from trainer.terminal import lasting_streams
+
+ON_KUBEFLOW = ("compile", "submit", "schedule")  # commands of our package kubeflow
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -155,8 +156,32 @@ def _parser() -> argparse.ArgumentParser:
         help="passed to Beam, as in --beam-arg=--runner=FlinkRunner",
     )
     run.set_defaults(command=_run_here)
-    add_commands(commands)
+    _add_kubeflow(commands)
     return parser
+
+
+def _add_kubeflow(commands: Any) -> None:
+    """Adds the commands of our `kubeflow`, which say so if another distribution's package of that name hides it."""
+    try:
+        from kubeflow.commands import add_commands
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "kubeflow":
+            raise
+        for name in ON_KUBEFLOW:
+            hidden = commands.add_parser(name, help="not available here: says why", add_help=False, prefix_chars="\0")
+            hidden.add_argument("arguments", nargs="*")  # all of them, options too
+            hidden.set_defaults(command=_say_hidden)
+    else:
+        add_commands(commands)
+
+
+def _say_hidden(_: argparse.Namespace) -> int:
+    import kubeflow
+
+    raise UserError(
+        f"this command needs vaeiaf's package kubeflow, and Python finds another one, {next(iter(kubeflow.__path__))}, "
+        "such as the Kubeflow SDK's: uninstall that (pip uninstall kubeflow), or install vaeiaf in another environment"
+    )
 
 
 def _setting(text: str) -> tuple[str, Any]:
