@@ -202,7 +202,9 @@ def _python_path() -> list[str]:
 
 
 def _is_here(entry: str) -> bool:
-    return os.path.abspath(entry) == os.getcwd()
+    with contextlib.suppress(OSError):  # neither need exist
+        return os.path.samefile(entry or os.curdir, os.curdir)
+    return False
 
 
 def _first_failure(group: list[_Worker], signals: list[int]) -> _Worker | None:

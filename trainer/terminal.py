@@ -14,7 +14,8 @@ class Lossy(io.FileIO):
     def write(self, data) -> int:
         """Claims that everything was written."""
         with contextlib.suppress(OSError):
-            return super().write(data)
+            if (written := super().write(data)) is not None:  # as of a pipe that does not block
+                return written
         return len(data)
 
 

@@ -201,7 +201,7 @@ def test_a_resolver_that_fails_stops_the_run_and_lets_nothing_out(run, root, mon
 
 
 def test_a_tuner_finds_a_configuration_that_the_trainer_uses(run, tmp_path):
-    code, console = run("--epochs=1", "--tune=2", root=tmp_path)
+    code, console = run("--epochs=1", "--tune=2", "--strategy=mirrored", root=tmp_path)
     assert code == words.PUSHED
     assert "trial 2 of 2: learning_rate" in console
     (found,) = tmp_path.glob("artifacts/*/Tuner/best_hyperparameters/*/*")

@@ -1,5 +1,6 @@
 """A program whose output disappears goes on, and ends with its own exit code."""
 
+import contextlib
 import io
 import os
 import subprocess
@@ -30,6 +31,17 @@ def test_a_pipe_without_a_reader_changes_no_exit_code():
     read, write = os.pipe()
     os.close(read)
     assert subprocess.run([sys.executable, "-c", PROGRAM], stdout=write, stderr=write).returncode == 3
+    os.close(write)
+
+
+def test_a_full_pipe_that_does_not_block_changes_no_exit_code():
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write, b"x" * 65536)
+    assert subprocess.run([sys.executable, "-c", PROGRAM], stdout=write, stderr=write).returncode == 3
+    os.close(read)
     os.close(write)
 
 
