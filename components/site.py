@@ -12,6 +12,7 @@ class Site:
     launch: Launch = launch_local  # starts the workers of a training
     apart: bool = False  # whether a single worker is started too, for a device that this process cannot use
     checkpoint_minutes: float = 5.0  # between two checkpoints of a training
+    strategy: str = "auto"  # of tf.distribute, on which a step runs
     run: str = ""  # keeps the checkpoints of runs apart that are at work at the same time
 
 

@@ -5,16 +5,19 @@ import logging
 import os
 
 import keras_tuner
+import tensorflow as tf
 import tensorflow_transform as tft
 from keras_tuner.src.engine.trial import Trial, TrialStatus
 from tfx.components.trainer import fn_args_utils
 from tfx.components.tuner.component import TunerFnResult
 
-from trainer.config import TrainConfig
+from components.site import here
+from trainer.config import ConfigError, TrainConfig
 from trainer.errors import UserError
 from trainer.images import ImageSet, hold_out, load_images
 from trainer.loop import train_and_evaluate
 from trainer.storage import remove
+from trainer.strategy import build_strategy
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +26,11 @@ EPOCHS_FRACTION = 4  # a trial trains for this part of the recipe's epochs
 
 
 def tuner_fn(fn_args: fn_args_utils.FnArgs) -> TunerFnResult:
-    """A search of `trials` trials around `train`, both in the component's custom_config. The test split has no part."""
+    """A search of `trials` trials around `train`, both in the component's custom_config. The test split has no part.
+
+    Raises:
+      UserError: what the strategy of this site needs is not there.
+    """
     recipe = TrainConfig.from_dict(fn_args.custom_config["train"])
     transform = tft.TFTransformOutput(fn_args.transform_graph_path).transform_features_layer()
     images = load_images(fn_args.train_files, transform)
@@ -37,7 +44,8 @@ def tuner_fn(fn_args: fn_args_utils.FnArgs) -> TunerFnResult:
         seed=recipe.seed + 1,  # KerasTuner takes 0 for none
     )
     tuner = ELBOTuner(oracle, directory=fn_args.working_dir, project_name="tuner")
-    return TunerFnResult(tuner=tuner, fit_kwargs={"recipe": recipe, "train": train, "validation": validation})
+    data = {"recipe": recipe, "train": train, "validation": validation}
+    return TunerFnResult(tuner=tuner, fit_kwargs={**data, "strategy": build_strategy(here.strategy)})
 
 
 def search_space(recipe: TrainConfig) -> keras_tuner.HyperParameters:
@@ -80,10 +88,18 @@ class RecipeFirst(keras_tuner.oracles.RandomSearchOracle):
 class ELBOTuner(keras_tuner.Tuner):
     """Tries settings by training with them; the score is the ELBO of the validation images, nats per image."""
 
-    def run_trial(self, trial: Trial, recipe: TrainConfig, train: ImageSet, validation: ImageSet) -> dict[str, float]:
+    def run_trial(
+        self,
+        trial: Trial,
+        recipe: TrainConfig,
+        train: ImageSet,
+        validation: ImageSet,
+        strategy: tf.distribute.Strategy,
+    ) -> dict[str, float]:
         """KerasTuner's hook: trains once. A trial whose loss is not finite has failed; the search goes on.
 
-        Any other error ends it: KerasTuner would take it, an interrupt too, for one more failed trial.
+        Any other error ends it, such as a recipe that the strategy cannot train: KerasTuner would take it, an interrupt
+        too, for one more failed trial.
         """
         values = trial.hyperparameters.values
         settings = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
@@ -97,9 +113,11 @@ class ELBOTuner(keras_tuner.Tuner):
         os.makedirs(workdir)
         try:
             config = dataclasses.replace(shortened(recipe), **values)
-            elbo = train_and_evaluate(config, train, validation, workdir).test.elbo
+            elbo = train_and_evaluate(config, train, validation, workdir, strategy=strategy).test.elbo
             remove(os.path.join(workdir, "checkpoints"))
             return {"elbo": elbo}
+        except ConfigError as error:
+            raise keras_tuner.errors.FatalError(str(error)) from error
         except UserError as error:
             log.info("failed: %s", error)
             raise keras_tuner.errors.FailedTrialError(str(error)) from error

@@ -1,6 +1,7 @@
 """What a pipeline has to know about a cluster: one validated `cluster.yaml`. See the example beside this file."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -202,4 +203,6 @@ def _value(hint: Any, value: Any, path: str) -> Any:
         return float(value)
     if type(value) is not hint:
         raise ClusterError(path, {str: "text", int: "a whole number", float: "a number"}[hint], value)
+    if hint is float and not math.isfinite(value):
+        raise ClusterError(path, "a finite number", value)
     return value

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.errors import UserError
+from trainer.folders import name_fault
 
 # As KFP's compiler takes them, which knows less than Kubernetes.
 CPU, MEMORY = r"(\d*\.)?\d+m?", r"\d+([KMGTPE]i?)?"
@@ -53,6 +54,8 @@ def port(setting: str, value: int) -> None:
 def mount_path(setting: str, path: str) -> None:
     """Raises a ClusterError unless a volume can be mounted at `path` without hiding what a pod needs."""
     match(setting, r"(/(?!\.{1,2}(/|$))[^/:]+)+", "an absolute path, as /mnt/vaeiaf", path)
+    if expected := name_fault(path):
+        raise ClusterError(setting, expected, path)
     if any(_within(need, path) for need in NEEDED) or any(_within(path, system) for system in SYSTEM):
         raise ClusterError(setting, "a folder that hides nothing of the image, as /mnt/vaeiaf", path)
 

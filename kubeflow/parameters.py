@@ -105,6 +105,8 @@ def _typed(name: str, kind: Any, value: Any) -> Any:
     if type(value) is not kind:
         expected = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "a JSON object"}
         raise UserError(f"run parameter {name}: expected {expected[kind]}, got {value!r}")
+    if kind is float and not math.isfinite(value):
+        raise UserError(f"run parameter {name}: expected a finite number, got {value!r}")
     return value
 
 

@@ -9,30 +9,36 @@ import time
 import traceback
 from typing import Any
 
-from kubeflow.commands import add_commands
 from pipeline.config import PipelineConfig
 from pipeline.console import Story, console
 from pipeline.root import open_root
 from pipeline.words import FAILED, PUSHED, REFUSED, describe, explain
 from trainer.config import STRATEGIES, TrainConfig
-from trainer.errors import ReportedError
+from trainer.errors import ReportedError, UserError
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
+from trainer.terminal import lasting_streams
+
+ON_KUBEFLOW = ("compile", "submit", "schedule")  # commands of our package kubeflow
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit code: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused."""
-    options = _parser().parse_args(arguments)
-    try:
-        return options.command(options)
-    except ReportedError as error:
-        print(f"vaeiaf: {error}", file=sys.stderr)
-        return error.exit_code
+    """Runs the command and returns its exit code: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused.
+
+    It is 128 + n if signal n ended the command. In another thread than the main one signals are left to the caller.
+    """
+    with lasting_streams():
+        options = _parser().parse_args(arguments)
+        try:
+            return options.command(options)
+        except ReportedError as error:
+            print(f"vaeiaf: {error}", file=sys.stderr)
+            return error.exit_code
 
 
 def _run_here(options: argparse.Namespace) -> int:
     config = _config(options)
-    with open_root(config) as log_file, console(log_file) as story:
+    with interruptible(), open_root(config) as log_file, console(log_file) as story:
         return _run(config, log_file, story)
 
 
@@ -61,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         help="run the pipeline on this machine",
         description="Ingests, validates, transforms, trains, evaluates and pushes, on this machine. "
         "What has not changed since the last run is taken from it.",
-        epilog="Exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused by the gate.",
+        epilog="Exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused by the gate, "
+        "129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM.",
         allow_abbrev=False,
     )
     data = run.add_argument_group("data")
@@ -180,8 +187,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--root", metavar="DIR", default="vaeiaf", help="state directory (default: %(default)s)")
     check.set_defaults(command=_verify)
-    add_commands(commands)
+    _add_kubeflow(commands)
     return parser
+
+
+def _add_kubeflow(commands: Any) -> None:
+    """Adds the commands of our `kubeflow`, which say so if another distribution's package of that name hides it."""
+    try:
+        from kubeflow.commands import add_commands
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "kubeflow":
+            raise
+        for name in ON_KUBEFLOW:
+            hidden = commands.add_parser(name, help="not available here: says why", add_help=False, prefix_chars="\0")
+            hidden.add_argument("arguments", nargs="*")  # all of them, options too
+            hidden.set_defaults(command=_say_hidden)
+    else:
+        add_commands(commands)
+
+
+def _say_hidden(_: argparse.Namespace) -> int:
+    import kubeflow
+
+    raise UserError(
+        f"this command needs vaeiaf's package kubeflow, and Python finds another one, {next(iter(kubeflow.__path__))}, "
+        "such as the Kubeflow SDK's: uninstall that (pip uninstall kubeflow), or install vaeiaf in another environment"
+    )
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -201,7 +232,7 @@ def _config(options: argparse.Namespace) -> PipelineConfig:
     return PipelineConfig(
         dataset=options.dataset,
         train=TrainConfig.from_dict({**preset, **dict(options.settings), **given}),
-        root=os.path.abspath(options.root),
+        root=options.root,
         data_dir=options.data_dir,
         manual_dir=options.manual_dir,
         min_elbo=options.min_elbo,
@@ -219,10 +250,9 @@ def _config(options: argparse.Namespace) -> PipelineConfig:
 
 def _run(config: PipelineConfig, log_file: str, story: Story) -> int:
     try:
-        with interruptible():
-            from pipeline import local
+        from pipeline import local
 
-            outcome = local.run(config, story)
+        outcome = local.run(config, story)
     except Exception as error:
         traceback.print_exc()  # to the log file
         message, code = explain(error, config.root)

@@ -1,16 +1,18 @@
 """What a pipeline run is made of."""
 
 import dataclasses
-import math
 import os
 import re
 
-from trainer.config import ConfigError, TrainConfig, check_workers
+from trainer.config import ConfigError, TrainConfig, check_finite, check_workers
+from trainer.folders import checked_folder
+
+TUNER_STRATEGIES = ("auto", "default", "mirrored")  # of one process, on devices that it can use itself
 
 
 @dataclasses.dataclass(frozen=True)
 class PipelineConfig:
-    """Data, training, gate and places of one run.
+    """Data, training, gate and places of one run. Its folders become absolute paths.
 
     Raises:
       ConfigError: a value that cannot be; the message names the setting, what was expected and what came.
@@ -35,23 +37,33 @@ class PipelineConfig:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?", self.dataset):
             raise ConfigError("dataset", "a name as TFDS writes it, such as cifar10 or cifar10:3.0.2", self.dataset)
-        if not self.max_regression >= 0 or math.isinf(self.max_regression):
+        check_finite(self)
+        if self.max_regression < 0:
             raise ConfigError("max_regression", "a number of nats per image that is not negative", self.max_regression)
-        for name in ("min_elbo", "min_label_elbo"):
-            bound = getattr(self, name)
-            if bound is not None and not math.isfinite(bound):
-                raise ConfigError(name, "a finite number of nats per image", bound)
         if self.tune < 0:
             raise ConfigError("tune", "a number of trials that is not negative", self.tune)
         if self.tune and self.warm_start:
             raise ConfigError("tune", "0 with warm_start, whose weights have the shapes that trials vary", self.tune)
         check_workers(self.workers, self.strategy, self.train)
-        if not self.checkpoint_minutes >= 0:
+        if self.tune:
+            self._check_trials()
+        if self.checkpoint_minutes < 0:
             raise ConfigError("checkpoint_minutes", "a number of minutes that is not negative", self.checkpoint_minutes)
+        for name in ("root", "data_dir", "manual_dir"):
+            if (folder := getattr(self, name)) is not None:
+                object.__setattr__(self, name, checked_folder(name, folder))
         for name in ("data_dir", "manual_dir"):
             folder = getattr(self, name)
             if folder is not None and not os.path.isdir(folder):
                 raise ConfigError(name, "a folder that exists", folder)
+
+    def _check_trials(self) -> None:
+        """Trials of the Tuner run in its own process, one after the other."""
+        if self.workers > 1:
+            raise ConfigError("workers", f"1 with tune {self.tune}, whose trials run in one process", self.workers)
+        if self.strategy not in TUNER_STRATEGIES:
+            expected = f"one of {', '.join(TUNER_STRATEGIES)} with tune {self.tune}, whose trials run in one process"
+            raise ConfigError("strategy", expected, self.strategy)
 
     @property
     def name(self) -> str:
@@ -61,7 +73,8 @@ class PipelineConfig:
     @property
     def data_dirs(self) -> list[str]:
         """Where to look for the data set, in order; it is prepared in the last."""
-        default = os.environ.get("TFDS_DATA_DIR") or os.path.expanduser("~/tensorflow_datasets")
+        given = os.environ.get("TFDS_DATA_DIR")
+        default = checked_folder("TFDS_DATA_DIR", given) if given else os.path.expanduser("~/tensorflow_datasets")
         return [self.data_dir or default, os.path.join(self.root, "datasets")]
 
     @property

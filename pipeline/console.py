@@ -1,7 +1,6 @@
 """The console tells the story of a run; everything else that is printed goes to a log file."""
 
 import contextlib
-import io
 import logging
 import os
 import time
@@ -9,6 +8,8 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from absl import logging as absl_logging
+
+from trainer.terminal import lossy_text
 
 OWN = ("kubeflow", "pipeline", "components", "trainer")
 
@@ -46,7 +47,7 @@ class Story(logging.Handler):
         self._mid_line = False
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(BrokenPipeError):  # the reader has seen enough; the run goes on
+        with contextlib.suppress(OSError):  # the reader has left, or the terminal is closed; the run continues
             self._stream.write(text)
             self._stream.flush()
 
@@ -55,14 +56,14 @@ class Story(logging.Handler):
 def console(log_file: str) -> Iterator[Story]:
     """Sends everything that is printed or logged to `log_file`, but the story, which goes to standard output.
 
-    File descriptors 1 and 2 too: TensorFlow's and Beam's native code write to them directly.
+    File descriptors 1 and 2 too: TensorFlow's and Beam's native code write to them directly. Either output may be lost,
+    the log on a full disk, the story with its terminal: neither is an error of the run.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.suppress(BrokenPipeError))
-        stream = stack.enter_context(os.fdopen(os.dup(1), "w"))
-        log = stack.enter_context(io.TextIOWrapper(io.BufferedWriter(_Log(log_file, "a")), line_buffering=True))
+        stream = stack.enter_context(lossy_text(_copy(1), "w"))
+        log = stack.enter_context(lossy_text(log_file, "a"))
         for descriptor in (1, 2):
-            stack.callback(_restore, descriptor, os.dup(descriptor))
+            stack.callback(_restore, descriptor, _copy(descriptor))
             os.dup2(log.fileno(), descriptor)
         stack.enter_context(contextlib.redirect_stdout(log))
         stack.enter_context(contextlib.redirect_stderr(log))
@@ -71,14 +72,11 @@ def console(log_file: str) -> Iterator[Story]:
         yield story
 
 
-class _Log(io.FileIO):
-    """A file that loses what there is no space for: a full disk is the run's to report, and no error of its log."""
-
-    def write(self, data) -> int:
-        """Says that everything was written."""
-        with contextlib.suppress(OSError):
-            return super().write(data)
-        return len(data)
+def _copy(descriptor: int) -> int:
+    try:
+        return os.dup(descriptor)
+    except OSError:  # the process was started without it
+        return os.open(os.devnull, os.O_WRONLY)
 
 
 def _restore(descriptor: int, original: int) -> None:

@@ -1,9 +1,7 @@
 """The database of ML Metadata: how it is reached, and the wait while it is away."""
 
-import contextlib
 import logging
 import os
-import pathlib
 import socket
 import sqlite3
 import time
@@ -13,6 +11,7 @@ from typing import TypeVar
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from pipeline.sqlite import is_locked
 from trainer.errors import ReportedError
 from trainer.interrupt import interrupted
 
@@ -130,13 +129,7 @@ class Database:
             return f"the folder of {self._name} is not there"
         if not os.path.exists(path):
             return None
-        uri = pathlib.Path(path).absolute().as_uri()
         try:
-            with contextlib.closing(sqlite3.connect(f"{uri}?mode=rw", uri=True, timeout=0)) as connection:
-                connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                return f"{self._name} is locked by another process"
+            return f"{self._name} is locked by another process" if is_locked(path) else None
         except sqlite3.DatabaseError:
-            pass  # damaged: ML Metadata says how
-        return None
+            return None  # ML Metadata says what is wrong

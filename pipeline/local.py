@@ -12,7 +12,7 @@ from components.site import here
 from pipeline.config import PipelineConfig
 from pipeline.console import Story
 from pipeline.dag import compile_pipeline, create_pipeline
-from pipeline.database import sqlite_connection
+from pipeline.database import AWAY_SECONDS, sqlite_connection
 from pipeline.launcher import Launcher
 from pipeline.metadata import Metadata
 from pipeline.outcome import IncompleteRunError, Outcome, read_outcome
@@ -27,7 +27,7 @@ def run(config: PipelineConfig, story: Story) -> Outcome:
     """
     run_id = datetime.datetime.now().isoformat()
     pipeline = plan(config, run_id)
-    lineage = Metadata(sqlite_connection(config.metadata), config.root)
+    lineage = Metadata(sqlite_connection(config.metadata), config.root, AWAY_SECONDS)
     for node in pipeline.nodes:
         story.starts(node.pipeline_node.node_info.id)
         story.ends(cached=launch_node(pipeline, node.pipeline_node, lineage))
@@ -37,6 +37,7 @@ def run(config: PipelineConfig, story: Story) -> Outcome:
 def plan(config: PipelineConfig, run_id: str) -> pipeline_pb2.Pipeline:
     """TFX's intermediate representation of the run `run_id`, and what it may not carry into `here`."""
     here.checkpoint_minutes = config.checkpoint_minutes
+    here.strategy = config.strategy
     pipeline = compile_pipeline(create_pipeline(config))
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
     return pipeline

@@ -1,4 +1,4 @@
-"""The folder of everything that runs leave behind."""
+"""The state directory: artifacts, metadata, pushed models and logs of all runs."""
 
 import contextlib
 import errno
@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 
 from pipeline.config import PipelineConfig
+from pipeline.sqlite import is_locked
 from trainer.errors import StorageError, UserError
 from trainer.lock import alone
-
 
 @contextlib.contextmanager
 def open_root(config: PipelineConfig) -> Iterator[str]:
@@ -48,10 +48,13 @@ def _check_metadata(database: str, artifacts: str) -> None:
             )
         return
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-            connection.execute("SELECT name FROM sqlite_master").fetchall()
+        is_locked(database)  # which a store waits for
     except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise UserError(
+                f"{database} is not a database of ML Metadata ({error}): bring back a copy, or move it and {artifacts} "
+                "away to start anew"
+            ) from error
         raise UserError(
-            f"{database} is not a database of ML Metadata ({error}): bring back a copy, or move it and {artifacts} "
-            "away to start anew"
+            f"{database} cannot be read and written ({error}): let this user do so, or choose another --root"
         ) from error

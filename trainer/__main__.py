@@ -11,12 +11,19 @@ import sys
 
 from trainer.config import TrainConfig, check_workers
 from trainer.errors import ReportedError, UserError
+from trainer.folders import checked_folder
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
+from trainer.terminal import lasting_streams
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 trained, 1 failed, 2 bad input, 130 or 143 stopped; started again it goes on."""
+    """Returns the exit code: 0 trained, 1 failed, 2 bad input, 129, 130 or 143 stopped; started again it resumes."""
+    with lasting_streams():
+        return _main(arguments)
+
+
+def _main(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
     parser.add_argument("--train", required=True, metavar="FILES", help="gzipped TFRecord files of Examples, a pattern")
     parser.add_argument("--test", required=True, metavar="FILES", help="the same of the test split")
@@ -36,8 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.epochs is not None:
             config = dataclasses.replace(config, epochs=options.epochs)
         check_workers(options.workers, "auto", config)
+        output = checked_folder("output", options.output)
         with interruptible():
-            _train(config, options.train, options.test, options.output, options.workers)
+            _train(config, options.train, options.test, output, options.workers)
     except ReportedError as error:
         print(f"trainer: {error}", file=sys.stderr)
         return error.exit_code

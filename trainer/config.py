@@ -1,6 +1,7 @@
 """What a training run is made of: one frozen dataclass that checks itself."""
 
 import dataclasses
+import math
 from typing import Any
 
 from trainer.errors import UserError
@@ -128,6 +129,14 @@ class ConfigError(UserError, ValueError):
 
     def __init__(self, name: str, expected: str, value: Any) -> None:
         super().__init__(f"{name}: expected {expected}, got {value!r}")
+
+
+def check_finite(config: Any) -> None:
+    """Raises ConfigError unless every float of the dataclass `config` is a finite number; one may also be None."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(field.name, "a finite number", value)
 
 
 def check_strategy(name: str) -> None:

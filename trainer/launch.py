@@ -84,8 +84,8 @@ def launch(command: list[str], folder: str, workers: int) -> None:
 def follow_parent() -> None:
     """Has the kernel kill this process, a worker, when its launcher dies. Does nothing without a launcher or Linux.
 
-    It takes the kernel: while TensorFlow waits for other workers to appear, it lets no Python code run. The kernel sends
-    the signal when the thread that started the worker ends, which is in `launch` until the worker has ended.
+    It takes the kernel: while TensorFlow waits for other workers to appear, it lets no Python code run. The kernel
+    sends the signal when the thread that started the worker ends, which stays in `launch` as long as the worker runs.
     """
     launcher = os.environ.get(LAUNCHER)
     if launcher is None or sys.platform != "linux":
@@ -202,7 +202,9 @@ def _python_path() -> list[str]:
 
 
 def _is_here(entry: str) -> bool:
-    return os.path.abspath(entry) == os.getcwd()
+    with contextlib.suppress(OSError):  # neither need exist
+        return os.path.samefile(entry or os.curdir, os.curdir)
+    return False
 
 
 def _first_failure(group: list[_Worker], signals: list[int]) -> _Worker | None:

@@ -50,7 +50,7 @@ def bypass_proxies(environment: MutableMapping[str, str]) -> None:
 
 
 def _addresses(config: str) -> list[str]:
-    """Those of every process of the cluster; none of a TF_CONFIG that is malformed, as `trainer.strategy` says later."""
+    """Those of all processes of the cluster; none if TF_CONFIG is malformed, which `trainer.strategy` reports."""
     try:
         return [address for task in json.loads(config)["cluster"].values() for address in task if ":" in address]
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -1,14 +1,17 @@
 import dataclasses
 import json
 import types
+from unittest import mock
 
 import keras_tuner
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import components.tuner_fn
+from components.site import here
 from components.tuner_fn import ELBOTuner, RecipeFirst, search_space, shortened
-from trainer.config import TrainConfig
+from trainer.config import ConfigError, TrainConfig
 from trainer.errors import InterruptError, UserError
 from trainer.evaluate import MeanELBO
 from trainer.images import ImageSet
@@ -22,11 +25,13 @@ IMAGES = ImageSet(np.zeros([30, 3072], np.uint8), np.arange(30))
 def search(tmp_path, monkeypatch):
     """Runs a search in which a trial's ELBO is `score` of its configuration; returns the tuner and those."""
 
-    def run(score, trials=4, recipe=RECIPE):
+    def run(score, trials=4, recipe=RECIPE, strategy=None):
         tried = []
+        strategy = strategy or tf.distribute.get_strategy()
 
-        def train(config, images, validation, workdir):
+        def train(config, images, validation, workdir, strategy):
             tried.append(config)
+            strategies.append(strategy)
             return types.SimpleNamespace(test=MeanELBO(score(config), 0.0, 0.0))
 
         monkeypatch.setattr(components.tuner_fn, "train_and_evaluate", train)
@@ -39,9 +44,11 @@ def search(tmp_path, monkeypatch):
             seed=1,
         )
         tuner = ELBOTuner(oracle, directory=str(tmp_path), project_name="tuner")
-        tuner.search(recipe=recipe, train=IMAGES, validation=IMAGES)
+        tuner.search(recipe=recipe, train=IMAGES, validation=IMAGES, strategy=strategy)
+        assert {id(used) for used in strategies} == {id(strategy)}
         return tuner, tried
 
+    strategies = []
     return run
 
 
@@ -82,6 +89,31 @@ def test_a_search_of_failed_trials_says_so(search):
 
     with pytest.raises(UserError, match="all 4 trials of the Tuner failed"):
         search(score)
+
+
+def test_a_recipe_that_the_strategy_cannot_train_ends_the_search(search):
+    def score(config):
+        raise ConfigError("batch_size", "a multiple of the 2 replicas", 3)
+
+    with pytest.raises(keras_tuner.errors.FatalError) as stop:
+        search(score)
+    assert isinstance(stop.value.__cause__, ConfigError)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("default", None), ("mirrored", tf.distribute.MirroredStrategy)])
+def test_trials_run_on_the_strategy_of_the_site(search, name, kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(here, "strategy", name)
+    monkeypatch.setattr(components.tuner_fn.tft, "TFTransformOutput", mock.MagicMock())
+    monkeypatch.setattr(components.tuner_fn, "load_images", lambda *_: IMAGES)
+    arguments = types.SimpleNamespace(
+        custom_config={"train": RECIPE.to_dict(), "trials": 2},
+        transform_graph_path="",
+        train_files=[],
+        working_dir=str(tmp_path),
+    )
+    used = components.tuner_fn.tuner_fn(arguments).fit_kwargs["strategy"]
+    assert isinstance(used, kind) if kind else used is tf.distribute.get_strategy()
+    search(lambda config: 0.0, strategy=used)
 
 
 def test_an_interrupt_ends_the_search(search):

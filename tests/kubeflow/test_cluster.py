@@ -1,10 +1,12 @@
+import dataclasses
 import json
+import math
 import pathlib
 
 import pytest
 import yaml
 
-from kubeflow.cluster import Cluster, load_cluster
+from kubeflow.cluster import Cluster, _build, load_cluster
 from kubeflow.cluster_checks import ClusterError
 from trainer.errors import UserError
 
@@ -29,6 +31,16 @@ def test_a_volume_may_be_mounted_where_it_hides_nothing(path):
     assert Cluster.from_dict({**LEAST, "volume": {"claim": "my.claim-1", "path": path}}).volume.path == path
 
 
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_a_float_has_to_be_finite(value):
+    @dataclasses.dataclass(frozen=True)
+    class Settings:
+        seconds: float = 1.0
+
+    with pytest.raises(ClusterError, match=f"^cluster.yaml: seconds: expected a finite number, got {value}$"):
+        _build(Settings, {"seconds": value}, "")
+
+
 def test_numbers_are_quantities_too():
     assert Cluster.from_dict({**LEAST, "pod": {"cpu": 2, "memory": "1Gi"}}).pod.cpu == "2"
 
@@ -50,6 +62,11 @@ def test_numbers_are_quantities_too():
         ),
         ({"volume": {"claim": "c", "path": "/mnt/../opt"}}, "volume.path: expected an absolute path"),
         ({"volume": {"claim": "c", "path": "/mnt/"}}, "volume.path: expected an absolute path"),
+        (
+            {"volume": {"claim": "c", "path": "/mnt/st*r"}},
+            "volume.path: expected a folder without * ? [ ",
+        ),
+        ({"volume": {"claim": "c", "path": "/mnt/a\nb"}}, "volume.path: expected a folder without control characters"),
         ({"volume": {"claim": "c", "path": "/opt/vaeiaf"}}, "volume.path: expected a folder that hides nothing"),
         ({"volume": {"claim": "c", "path": "/opt"}}, "volume.path: expected a folder that hides nothing"),
         ({"volume": {"claim": "c", "path": "/usr/share"}}, "volume.path: expected a folder that hides nothing"),

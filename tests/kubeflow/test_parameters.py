@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 
@@ -22,7 +23,8 @@ def config(**values):
         ({"preset": "smoke", "dataset": "photo_patches"}, ["--preset=smoke", "--dataset=photo_patches"]),
         ({"epochs": 3, "learning_rate": 0.01, "seed": 7}, ["--epochs=3", "--learning-rate=0.01", "--seed=7"]),
         ({"settings": {"iaf_steps": 0}, "batch_size": 64}, ["--set=iaf_steps=0", "--batch-size=64"]),
-        ({"eval_samples": 2, "workers": 2, "tune": 3}, ["--eval-samples=2", "--workers=2", "--tune=3"]),
+        ({"eval_samples": 2, "workers": 2}, ["--eval-samples=2", "--workers=2"]),
+        ({"tune": 3, "strategy": "mirrored"}, ["--tune=3", "--strategy=mirrored"]),
         ({"warm_start": True, "strategy": "default"}, ["--warm-start", "--strategy=default"]),
         (
             {"min_elbo": "-1900", "max_regression": 0.5, "min_label_elbo": "-2000.5"},
@@ -61,6 +63,14 @@ def test_whole_numbers_may_come_as_floats_as_json_has_them():
         ({"min_label_elbo": "low"}, "run parameter min_label_elbo: expected a finite number"),
         ({"learning_rate": -1.0}, "learning_rate: expected"),
         ({"workers": 3, "batch_size": 64}, "batch_size"),
+        ({"workers": 2, "tune": 3}, "workers: expected 1 with tune 3"),
+        *(
+            ({field.name: value}, f"run parameter {field.name}: expected a finite number, got {value}")
+            for field in dataclasses.fields(Parameters)
+            if field.type is float
+            for value in (math.nan, math.inf, -math.inf)
+        ),
+        ({"settings": {"clip_norm": math.inf}}, "clip_norm: expected a finite number, got inf"),
     ],
 )
 def test_what_cannot_be_is_named_with_what_was_expected(values, complaint):

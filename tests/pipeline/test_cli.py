@@ -42,7 +42,7 @@ def test_help_lists_every_exit_code(capsys):
         (["--set=free_bits=-1"], "free_bits: expected at least 0, got -1"),
         (["--tune=-1"], "tune: expected a number of trials that is not negative, got -1"),
         (["--warm-start", "--tune=2"], "tune: expected 0 with warm_start"),
-        (["--min-label-elbo=nan"], "min_label_elbo: expected a finite number of nats per image, got nan"),
+        (["--min-label-elbo=nan"], "min_label_elbo: expected a finite number, got nan"),
         (["--workers=0"], "workers: expected at least 1, got 0"),
         (["--workers=3"], "batch_size: expected a multiple of the 3 replicas, such as 126 or 129, got 128"),
         (
@@ -60,10 +60,12 @@ def test_help_lists_every_exit_code(capsys):
             ["--checkpoint-minutes=-1"],
             "checkpoint_minutes: expected a number of minutes that is not negative, got -1.0",
         ),
-        (
-            ["--checkpoint-minutes=nan"],
-            "checkpoint_minutes: expected a number of minutes that is not negative, got nan",
-        ),
+        (["--checkpoint-minutes=nan"], "checkpoint_minutes: expected a finite number, got nan"),
+        (["--checkpoint-minutes=Infinity"], "checkpoint_minutes: expected a finite number, got inf"),
+        (["--checkpoint-minutes=1e999"], "checkpoint_minutes: expected a finite number, got inf"),
+        (["--set=learning_rate=Infinity"], "learning_rate: expected a finite number, got inf"),
+        (["--tune=2", "--workers=2"], "workers: expected 1 with tune 2, whose trials run in one process, got 2"),
+        (["--tune=2", "--strategy=tpu"], "strategy: expected one of auto, default, mirrored with tune 2"),
         (["--data-dir=/no/such/folder"], "data_dir: expected a folder that exists, got '/no/such/folder'"),
     ],
 )
@@ -73,6 +75,40 @@ def test_a_bad_value_is_one_sentence_and_exit_code_2(capsys, tmp_path, arguments
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"vaeiaf: {expected}")
     assert not root.exists()
+
+
+@pytest.mark.parametrize("option", ["--root", "--data-dir", "--manual-dir"])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("", "the name of a folder, got ''"),
+        (" ", "the name of a folder, got ' '"),
+        ("st*r", "a folder without * ? [ \\ in its name, which are taken for a pattern, got 'st*r'"),
+        ("what?", "a folder without * ? [ \\ in its name"),
+        ("br[1]", "a folder without * ? [ \\ in its name"),
+        ("back\\slash", "a folder without * ? [ \\ in its name"),
+        ("new\nline", "a folder without control characters in its name, got 'new\\nline'"),
+        ("\udcff", "a folder whose name is valid UTF-8, got '\\udcff'"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_refused_before_anything_is_made(
+    option, name, expected, capsys, tmp_path, monkeypatch
+):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert run(option, name) == words.BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"vaeiaf: {option[2:].replace('-', '_')}: expected {expected}")
+    assert list(tmp_path.iterdir()) == [tmp_path / "here"]
+    assert not list((tmp_path / "here").iterdir())
+
+
+def test_a_working_directory_that_cannot_be_used_is_named(capsys, tmp_path, monkeypatch):
+    (tmp_path / "br[1]").mkdir()
+    monkeypatch.chdir(tmp_path / "br[1]")
+    assert run() == words.BAD_INPUT
+    assert f"got '{tmp_path}/br[1]/vaeiaf'" in capsys.readouterr().err
+    assert not list((tmp_path / "br[1]").iterdir())
 
 
 def caused(error, cause):

@@ -1,6 +1,9 @@
+import errno
 import io
 import logging
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -66,11 +69,43 @@ def test_a_log_on_a_full_disk_does_not_stop_the_run(capfd):
     assert captured.err == ""
 
 
-def test_a_reader_that_leaves_does_not_stop_the_run():
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.EIO, "Input/output error"), BlockingIOError()])
+def test_a_reader_or_terminal_that_disappears_does_not_stop_the_run(error):
     class Closed(io.StringIO):
         def write(self, text):
-            raise BrokenPipeError
+            raise error
 
     story = Story(Closed())
     tell(story, "trainer.loop", "epoch 1")
     story.say("the end")
+
+
+def test_a_terminal_that_is_closed_loses_the_story_only(tmp_path):
+    """On a real terminal, whose other end is closed between two lines."""
+    master, terminal = os.openpty()
+    standard = os.dup(1)
+    os.dup2(terminal, 1)
+    try:
+        with console(str(tmp_path / "log")) as story:
+            story.say("before")
+            assert os.read(master, 100) == b"before\r\n"
+            os.close(master)
+            story.say("after")
+            logging.getLogger("trainer.loop").info("epoch 1")
+    finally:
+        os.dup2(standard, 1)
+        os.close(standard)
+        os.close(terminal)
+    assert "epoch 1" in (tmp_path / "log").read_text()
+
+
+def test_an_error_of_the_run_is_not_taken_for_one_of_its_console(tmp_path, capfd):
+    with pytest.raises(BrokenPipeError), console(str(tmp_path / "log")):
+        raise BrokenPipeError
+
+
+def test_a_process_without_standard_output_has_its_log(tmp_path):
+    code = "import sys; from pipeline.console import console\nwith console(sys.argv[1]) as story: print('to the log')"
+    command = ["sh", "-c", 'exec "$0" -c "$1" "$2" >&- 2>&-', sys.executable, code, str(tmp_path / "log")]
+    assert subprocess.run(command).returncode == 0
+    assert (tmp_path / "log").read_text() == "to the log\n"

@@ -1,12 +1,23 @@
+import contextlib
 import dataclasses
 import errno
 import fcntl
+import logging
+import os
 import pathlib
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
 
 import pytest
 
+from pipeline import cli, root, words
 from pipeline.config import PipelineConfig
-from pipeline.root import open_root
+from pipeline.root import LockedError, open_root
 from trainer.config import TrainConfig
 from trainer.errors import StorageError, UserError
 from trainer.lock import BusyError
@@ -67,4 +78,132 @@ def test_a_broken_database_is_named(config):
     pathlib.Path(config.root).mkdir()
     pathlib.Path(config.metadata).write_text("this is no database " * 100)
     with pytest.raises(UserError, match=rf"{config.metadata} is not a database of ML Metadata"):
+        open_root(config).__enter__()
+
+
+@pytest.mark.parametrize("name", ["per%2Fcent", "a#b", "Größe 漢", "cu{a,b}", "per%"])
+def test_a_sound_database_is_found_whatever_its_folder_is_called(name, config, tmp_path):
+    config = dataclasses.replace(config, root=str(tmp_path / name))
+    pathlib.Path(config.root).mkdir()
+    with contextlib.closing(sqlite3.connect(config.metadata)) as connection:
+        connection.execute("CREATE TABLE Artifact (id INTEGER)")
+    with open_root(config):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [name], "no stray files"
+
+
+HOLD = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("CREATE TABLE IF NOT EXISTS Artifact (id INTEGER)")
+connection.execute(f"BEGIN {sys.argv[2]}")
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def hold(config):
+    """Starts a process that locks the database."""
+    processes = []
+
+    def start(kind):
+        pathlib.Path(config.root).mkdir(exist_ok=True)
+        command = [sys.executable, "-c", HOLD, config.metadata, kind]
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        assert processes[0].stdout.readline() == "held\n"
+        return processes[0]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("kind", ["IMMEDIATE", "EXCLUSIVE"])
+def test_a_database_that_another_process_holds_is_waited_for(kind, hold, config, caplog):
+    caplog.set_level(logging.INFO)
+    threading.Timer(0.5, hold(kind).kill).start()
+    start = time.monotonic()
+    with open_root(config):
+        assert 0.3 < time.monotonic() - start < 20.0
+    (record,) = caplog.records
+    assert record.getMessage() == f"waiting for {config.metadata}, which another process has locked, up to 900 s"
+
+
+def test_a_database_that_stays_locked_is_named_as_locked(hold, config, monkeypatch):
+    monkeypatch.setattr(root, "LOCKED_SECONDS", 0.3)
+    hold("EXCLUSIVE")
+    with pytest.raises(LockedError, match=f"^{config.metadata} is locked, and has been for 0 s: end the proc") as error:
+        open_root(config).__enter__()
+    assert error.value.exit_code == words.FAILED
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_wait_for_a_locked_database(number, hold, config, capfd):
+    hold("EXCLUSIVE")
+    threading.Timer(0.5, os.kill, [os.getpid(), number]).start()
+    start = time.monotonic()
+    assert cli.main(["run", f"--root={config.root}"]) == 128 + number
+    assert time.monotonic() - start < 1.5
+    assert capfd.readouterr().err.splitlines()[-1] == f"vaeiaf: interrupted by {number.name}"
+
+
+def test_a_transaction_that_died_with_its_process_is_no_damage(hold, config):
+    """It leaves a journal, which whoever may write rolls back."""
+    process = hold("EXCLUSIVE")
+    process.kill()
+    process.wait()
+    with open_root(config):
+        pass
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM])
+def test_a_database_that_cannot_be_written_is_not_called_damaged(code, config, monkeypatch):
+    def fail(*_, **__):
+        error = sqlite3.OperationalError("attempt to write a readonly database")
+        error.sqlite_errorcode = code
+        raise error
+
+    pathlib.Path(config.root).mkdir()
+    pathlib.Path(config.metadata).touch()
+    monkeypatch.setattr(sqlite3, "connect", fail)
+    expected = rf"^{config.metadata} cannot be read and written \(attempt to write a readonly database\): let this user"
+    with pytest.raises(UserError, match=expected):
+        open_root(config).__enter__()
+
+
+def test_a_database_that_is_a_folder_is_one_sentence(config):
+    pathlib.Path(config.metadata).mkdir(parents=True)
+    with pytest.raises(UserError, match="cannot be read and written"):
+        open_root(config).__enter__()
+
+
+@pytest.mark.parametrize("made_before", ["", "vaeiaf/logs"])
+def test_a_root_that_is_read_only_is_one_sentence(made_before, tmp_path):
+    """On a real disk that is mounted so, where root too can write nothing."""
+    shell = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = 'mount -t tmpfs tmpfs "$0" && mkdir -p "$0/$1" && mount -o remount,ro "$0" && '
+    if not shutil.which("unshare") or subprocess.run([*shell, mount + "true", str(tmp_path), made_before]).returncode:
+        pytest.skip("no file systems of one's own here")
+    command = [*shell, mount + 'exec "$2" -m pipeline run "--root=$0/vaeiaf"', str(tmp_path), made_before]
+    done = subprocess.run([*command, sys.executable], capture_output=True, text=True)
+    assert done.returncode == words.BAD_INPUT
+    sentence = f"vaeiaf: --root {tmp_path}/vaeiaf cannot be written: Read-only file system. Choose another folder\n"
+    assert done.stderr == sentence
+    assert done.stdout == ""
+
+
+def test_a_folder_that_this_user_may_not_write_is_one_sentence(config, monkeypatch):
+    def fail(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(pathlib.Path, "mkdir", fail)
+    with pytest.raises(UserError, match=f"^--root {config.root} cannot be written: Permission denied. Choose another"):
+        open_root(config).__enter__()
+
+
+def test_a_root_that_is_a_file_is_one_sentence(config):
+    pathlib.Path(config.root).touch()
+    with pytest.raises(UserError, match=f"^--root {config.root} cannot be written: Not a directory. Choose another"):
         open_root(config).__enter__()

@@ -4,11 +4,13 @@ The tests of the first part share a root and run in order: they are the life of 
 """
 
 import json
+import os
 import pathlib
 import re
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -209,7 +211,7 @@ def test_a_resolver_that_fails_stops_the_run_and_lets_nothing_out(run, root, mon
 
 
 def test_a_tuner_finds_a_configuration_that_the_trainer_uses(run, tmp_path):
-    code, console = run("--epochs=1", "--tune=2", root=tmp_path)
+    code, console = run("--epochs=1", "--tune=2", "--strategy=mirrored", root=tmp_path)
     assert code == words.PUSHED
     assert "trial 2 of 2: learning_rate" in console
     (found,) = tmp_path.glob("artifacts/*/Tuner/best_hyperparameters/*/*")
@@ -283,3 +285,47 @@ def test_an_interrupted_run_leaves_no_half_model_and_the_next_one_goes_on(run, t
     code, console = run("--epochs=1", root=tmp_path)
     assert code == words.PUSHED
     assert component(console, "ImageExampleGen") == "cached"
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """The options of a tiny training on a tiny data set."""
+    data_dir = write_toy(tmp_path / "data", rows("train", 40, 0), rows("test", 10, 100))
+    sizes = ["--set=batch_size=8", "--set=hidden_size=8", "--set=latent_size=2", "--set=iaf_steps=0"]
+    return ["--dataset=toy", f"--data-dir={data_dir}", "--preset=smoke", "--min-elbo=-1e6", *sizes]
+
+
+@pytest.mark.parametrize("name", ["per%2Fcent # Größe", "{a,b}]~'$(x) 漢"])
+def test_a_root_may_have_any_name_that_is_not_refused(name, run, toy, tmp_path):
+    for trained in ("epoch 1/1", "Nothing was trained"):
+        code, console = run(*toy, "--epochs=1", root=tmp_path / "roots" / name)
+        assert code == words.PUSHED, console
+        assert trained in console
+    assert [path.name for path in (tmp_path / "roots").iterdir()] == [name], "no stray folders"
+
+
+def test_a_run_may_be_called_from_any_thread(run, toy, tmp_path):
+    done = []
+    thread = threading.Thread(target=lambda: done.append(run(*toy, "--epochs=1", root=tmp_path / "root")))
+    thread.start()
+    thread.join()
+    ((code, console),) = done
+    assert code == words.PUSHED, console
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_whose_terminal_is_closed_saves_and_ends_by_sighup(workers, toy, tmp_path):
+    """The kernel sends SIGHUP to the process that the terminal belongs to, as when ssh is lost."""
+    master, terminal = os.openpty()
+    command = [sys.executable, "-m", "pipeline", "run", *toy, "--epochs=100000", f"--root={tmp_path / 'root'}"]
+    process = subprocess.Popen([*command, f"--workers={workers}"], preexec_fn=lambda: os.login_tty(terminal))
+    os.close(terminal)
+    with open(master, "rb", buffering=0) as screen:
+        console = b""
+        while b"epoch 2/" not in console:
+            console += screen.read(4096)
+    assert process.wait(timeout=60) == 128 + signal.SIGHUP
+    assert list(tmp_path.glob("root/training/*/*/step-*"))
+    assert not list(tmp_path.glob("root/artifacts/*/Trainer/model/*"))
+    (log,) = (tmp_path / "root/logs").iterdir()
+    assert "interrupted by SIGHUP" in log.read_text()

@@ -5,6 +5,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -70,6 +71,23 @@ def test_a_run_leaves_a_model_its_history_and_its_scalars(start, folder):
     served = tf.saved_model.load(str(folder / "out" / "model"))
     evaluated = served.signatures["evaluate"](examples=tf.constant(records))
     np.testing.assert_allclose(np.mean(evaluated["elbo"]), history["test"]["elbo"], rtol=1e-5)
+
+
+def test_a_training_may_be_called_from_any_thread(start, folder):
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(start(epochs="1")))
+    thread.start()
+    thread.join()
+    assert codes == [0]
+    assert (folder / "out" / "model").is_dir()
+
+
+@pytest.mark.parametrize("name", ["", "st*r", "br[1]", "a\nb"])
+def test_an_output_of_a_name_that_does_not_work_is_refused_before_anything_is_made(name, refused, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    before = sorted(folder.iterdir())
+    assert refused(output=name).startswith("trainer: output: expected ")
+    assert sorted(folder.iterdir()) == before
 
 
 def test_files_that_are_not_there_are_named(refused, folder):

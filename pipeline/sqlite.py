@@ -1,0 +1,26 @@
+"""Whether an SQLite file can be used now."""
+
+import contextlib
+import pathlib
+import sqlite3
+
+
+def is_locked(path: str) -> bool:
+    """Whether another process keeps this one from writing to the database at `path`, which is there.
+
+    Not to be called while ML Metadata has a transaction open: closing a file ends the process's locks on it.
+
+    Raises:
+      sqlite3.DatabaseError: it is no database, or cannot be opened or written.
+    """
+    uri = f"{pathlib.Path(path).absolute().as_uri()}?mode=rw"  # quoted: a name may have % # and ?
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=0.0, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("SELECT name FROM sqlite_master").fetchall()
+            connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):  # without details
+            return True
+        raise
+    return False
