@@ -14,7 +14,7 @@ from trainer.config import TrainConfig
 from trainer.errors import UserError
 from trainer.images import ImageSet, hold_out, load_images
 from trainer.loop import train_and_evaluate
-from trainer.storage import remove
+from trainer.storage import discard
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class ELBOTuner(keras_tuner.Tuner):
         try:
             config = dataclasses.replace(shortened(recipe), **values)
             elbo = train_and_evaluate(config, train, validation, workdir).test.elbo
-            remove(os.path.join(workdir, "checkpoints"))
+            discard(os.path.join(workdir, "checkpoints"))
             return {"elbo": elbo}
         except UserError as error:
             log.info("failed: %s", error)

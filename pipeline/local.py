@@ -36,6 +36,8 @@ def run(config: PipelineConfig, story: Story) -> Outcome:
 def plan(config: PipelineConfig, run_id: str) -> pipeline_pb2.Pipeline:
     """TFX's intermediate representation of the run `run_id`, and what it may not carry into `here`."""
     here.checkpoint_minutes = config.checkpoint_minutes
+    here.strategy, here.workers = config.strategy, config.workers
+    here.training, here.warm_start = config.training, config.warm_start
     pipeline = compile_pipeline(create_pipeline(config))
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
     return pipeline

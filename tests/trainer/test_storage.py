@@ -58,7 +58,7 @@ def test_the_disk_holds_all_of_it_before_it_gets_its_name_and_the_name_then(kind
         if kind == "folder":
             make("folder", pathlib.Path(unfinished, "deeper"), "new")
     parts = ["", "/content", "/deeper", "/deeper/content"] if kind == "folder" else [""]
-    assert sorted(synced[:-1]) == [f"{tmp_path}/unfinished{part}" for part in parts]
+    assert sorted(synced[:-1]) == [unfinished + part for part in parts]
     assert synced[-1] == str(tmp_path)
 
 
