@@ -1,20 +1,20 @@
 """run_fn of the Trainer component: TFX's arguments in, a trained and exported model out."""
 
-import hashlib
-import json
 import logging
 import os
 
 import tensorflow_transform as tft
 from tfx.components.trainer import fn_args_utils
 
+from components import training_state
+from components.code import code_of
 from components.leftovers import clear
 from components.site import here
 from trainer.config import TrainConfig
 from trainer.export import Servable, save
 from trainer.images import load_images, pixel_model
 from trainer.job import Job, run_job
-from trainer.storage import remove
+from trainer.storage import reading, storing
 from trainer.units import Units
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     """Trains on the split train, with what a Tuner found and from a base model if there are, and exports the result.
 
-    A run that was stopped or killed left its state under a name that only the same run finds again.
+    The state of the training stays until the model is recorded: `training_state.forget_training` removes it. Until
+    then the same run resumes from it, and another run from a finished one.
     """
     custom = fn_args.custom_config
     found = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
@@ -32,20 +33,34 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     train = load_images(fn_args.train_files, transform)
     test = load_images(fn_args.eval_files, transform)
     os.makedirs(fn_args.model_run_dir, exist_ok=True)
-    if custom["warm_start"] and not fn_args.base_model:
+    if here.warm_start and not fn_args.base_model:
         log.info("no blessed model to start from yet: starting from random weights")
-    inputs = [config.to_dict(), custom["code"], fn_args.train_files, fn_args.transform_output, fn_args.base_model]
-    name = here.run + hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
-    clear(custom["state"], "", days=30, but=name)
+    name = _state_name(config, fn_args)
     job = Job(
         config,
         workdir=fn_args.model_run_dir,
-        state=os.path.join(custom["state"], name),
+        state=os.path.join(here.training, name),
         base_model=fn_args.base_model,
-        strategy=custom["strategy"],
+        strategy=here.strategy,
         checkpoint_minutes=here.checkpoint_minutes,
     )
-    model = run_job(job, train, test, custom["workers"], here.launch, here.apart)
+    model = run_job(job, train, test, here.workers, here.launch, here.apart)
+    with storing("the state of the training", job.state):
+        training_state.finish(job.state)
     servable = Servable(model, pixel_model(train), config.eval_samples, transform)
     save(servable, Units.of(config), fn_args.serving_model_dir)
-    remove(job.state)
+    with storing("the name of the training", fn_args.model_run_dir):
+        training_state.leave_name(fn_args.model_run_dir, name)
+
+
+def _state_name(config: TrainConfig, fn_args: fn_args_utils.FnArgs) -> str:
+    """The name of the state to train in; a finished one of another run has it from now on, old ones are gone."""
+    examples = {os.path.dirname(os.path.dirname(path)) for path in (*fn_args.train_files, *fn_args.eval_files)}
+    base = [os.path.dirname(fn_args.base_model)] if fn_args.base_model else []
+    recipe = [config.to_dict(), code_of("Trainer"), len(base)]
+    with reading("an input of the training below", os.path.dirname(fn_args.transform_output)):
+        key = training_state.key(recipe, [*examples, fn_args.transform_output, *base])
+    name = here.run + key
+    training_state.claim(here.training, name, key)
+    clear(here.training, "", days=30, but=name)
+    return name

@@ -16,7 +16,7 @@ from trainer.config import ConfigError, TrainConfig
 from trainer.errors import UserError
 from trainer.images import ImageSet, hold_out, load_images
 from trainer.loop import train_and_evaluate
-from trainer.storage import remove
+from trainer.storage import discard
 from trainer.strategy import build_strategy
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class ELBOTuner(keras_tuner.Tuner):
         try:
             config = dataclasses.replace(shortened(recipe), **values)
             elbo = train_and_evaluate(config, train, validation, workdir, strategy=strategy).test.elbo
-            remove(os.path.join(workdir, "checkpoints"))
+            discard(os.path.join(workdir, "checkpoints"))
             return {"elbo": elbo}
         except ConfigError as error:
             raise keras_tuner.errors.FatalError(str(error)) from error

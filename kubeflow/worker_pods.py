@@ -127,7 +127,7 @@ class _Training:
             there = self._api.get("Job", self._name)
             if there and there["metadata"]["uid"] != lost and _same(there, self._manifest):
                 state = job_state(there).get("type")
-                if state == "Complete" and os.path.exists(os.path.join(self._folder, "weights.index")):
+                if state == "Complete" and os.path.exists(os.path.join(self._folder, "weights")):
                     log.info("the Job %s has done this already", self._name)
                     self._uid = there["metadata"]["uid"]
                     return None, True

@@ -91,14 +91,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         run_fn="components.run_fn.run_fn",
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
         base_model=last_blessed.outputs["model"] if config.warm_start else None,
-        custom_config={
-            "train": recipe,
-            "warm_start": config.warm_start,
-            "strategy": config.strategy,
-            "workers": config.workers,
-            "state": config.training,
-            "code": code_of("Trainer"),
-        },
+        custom_config={"train": recipe},
         **data,
     )
     model = trainer.outputs["model"]

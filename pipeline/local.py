@@ -9,13 +9,14 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from components.site import here
+from components.training_state import forget_training
 from pipeline.config import PipelineConfig
 from pipeline.console import Story
 from pipeline.dag import compile_pipeline, create_pipeline
 from pipeline.database import AWAY_SECONDS, sqlite_connection
 from pipeline.launcher import Launcher
 from pipeline.metadata import Metadata
-from pipeline.outcome import IncompleteRunError, Outcome, read_outcome
+from pipeline.outcome import IncompleteRunError, Outcome, output_of, read_outcome
 
 
 def run(config: PipelineConfig, story: Story) -> Outcome:
@@ -37,7 +38,8 @@ def run(config: PipelineConfig, story: Story) -> Outcome:
 def plan(config: PipelineConfig, run_id: str) -> pipeline_pb2.Pipeline:
     """TFX's intermediate representation of the run `run_id`, and what it may not carry into `here`."""
     here.checkpoint_minutes = config.checkpoint_minutes
-    here.strategy = config.strategy
+    here.strategy, here.workers = config.strategy, config.workers
+    here.training, here.warm_start = config.training, config.warm_start
     pipeline = compile_pipeline(create_pipeline(config))
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
     return pipeline
@@ -69,4 +71,7 @@ def launch_node(pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode
         (record,) = handle.store.get_executions_by_id([execution.execution_id])
     if not execution_lib.is_execution_successful(record):
         raise IncompleteRunError(f"{name} did not finish: its inputs are not there, or its log says why")
+    if name == "Trainer":  # the model is recorded, so nothing needs to resume this training any more
+        with lineage as handle:
+            forget_training(output_of(handle.store, record, "model_run").uri, here.training)
     return record.last_known_state == record.CACHED

@@ -13,6 +13,7 @@ from pipeline.sqlite import is_locked
 from trainer.errors import StorageError, UserError
 from trainer.lock import alone
 
+
 @contextlib.contextmanager
 def open_root(config: PipelineConfig) -> Iterator[str]:
     """Makes the folder, keeps other runs out of it, and yields the path of this run's log file.

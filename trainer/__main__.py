@@ -68,7 +68,7 @@ def _train(config: TrainConfig, train_files: str, test_files: str, output: str, 
     from trainer.job import Job, run_job
     from trainer.launch import launch_local
     from trainer.lock import alone
-    from trainer.storage import remove
+    from trainer.storage import discard, recover, storing
     from trainer.units import Units
 
     train, test = load_images([train_files], preprocess), load_images([test_files], preprocess)
@@ -79,10 +79,12 @@ def _train(config: TrainConfig, train_files: str, test_files: str, output: str, 
             stack.enter_context(alone(output, "training", "--output"))
         except OSError as error:
             raise UserError(f"--output {output} cannot be written: {error.strerror}. Choose another folder") from error
+        saved = os.path.join(output, "model")
+        with storing("the model", saved):
+            recover(saved)
         model = run_job(job, train, test, workers, launch_local)
-        servable = Servable(model, pixel_model(train), config.eval_samples, preprocess)
-        save(servable, Units.of(config), os.path.join(output, "model"))
-        remove(job.state)
+        save(Servable(model, pixel_model(train), config.eval_samples, preprocess), Units.of(config), saved)
+        discard(job.state)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Checkpoints: the whole state of a training run, each written whole or not at all."""
 
-import contextlib
 import json
 import logging
 import math
@@ -10,14 +9,16 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainer.digests import DamageError
 from trainer.errors import UserError, reason
-from trainer.storage import reading, remove, storing, whole
+from trainer.storage import discard, reading, recover_all, storing
+from trainer.temporary import REPLACED, temporary
+from trainer.tensors import verified_tensors, write_tensors
 
 log = logging.getLogger(__name__)
 
 KEPT = 3  # newest checkpoints
-CHUNK_BYTES = 2**24
-STATE, PROGRESS = "state", "progress/.ATTRIBUTES/VARIABLE_VALUE"  # files of a checkpoint, and what is said in them
+PROGRESS = "progress/.ATTRIBUTES/VARIABLE_VALUE"  # what a checkpoint says of itself
 
 
 class Checkpoints:
@@ -41,7 +42,7 @@ class Checkpoints:
         return next((path for path in self._paths() if _step(path) < before), None)
 
     def save(self, step: int, progress: dict[str, Any]) -> None:
-        """Writes the state after `step` steps, with `progress` in JSON types, and forgets the oldest.
+        """Writes the state after `step` steps, with `progress` in JSON types, then removes the oldest.
 
         Raises:
           StorageError: it cannot be written; what there was is untouched.
@@ -50,10 +51,9 @@ class Checkpoints:
             return
         self._progress.assign(json.dumps({"run": self._run, "progress": progress}))
         path = os.path.join(self.folder, f"step-{step:09d}")
-        with whole("the checkpoint", path) as unfinished:
-            self._state.write(os.path.join(unfinished, STATE))
+        write_tensors("the checkpoint", path, self._state)
         for old in self._paths()[KEPT:]:
-            remove(old)
+            discard(old)
 
     def restore(self) -> dict[str, Any] | None:
         """Brings the state back from the newest checkpoint that can be read, and returns its progress.
@@ -66,10 +66,9 @@ class Checkpoints:
           StorageError: it cannot be set aside.
         """
         for path in self._paths():
-            _fetch(path)
             try:
-                content = self._read(path)
-            except (ValueError, IndexError, tf.errors.OpError) as error:  # what TensorFlow makes of damage
+                content = _read(path)
+            except DamageError as error:
                 self._set_aside(path, error)
                 continue
             self._check_run(content["run"], path)
@@ -82,39 +81,34 @@ class Checkpoints:
         if not tf.io.gfile.isdir(self.folder):
             return []
         with reading("the folder of the checkpoints", self.folder):
+            recover_all(self.folder)
             names = [name.rstrip("/") for name in tf.io.gfile.listdir(self.folder)]
         paths = (os.path.join(self.folder, name) for name in names if re.fullmatch(r"step-\d{9,}", name))
         return sorted(paths, key=_step, reverse=True)
 
-    def _read(self, path: str) -> dict[str, Any]:
-        """What the checkpoint says of itself, once every byte of it was read and held against its checksum."""
-        reader = tf.train.load_checkpoint(os.path.join(path, STATE))
-        for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)
-        return json.loads(reader.get_tensor(PROGRESS))
-
     def _take(self, path: str) -> None:
         try:
             with reading("the checkpoint", path):
-                self._state.read(os.path.join(path, STATE)).assert_consumed()
+                self._state.read(verified_tensors(path)).assert_consumed()
         except (AssertionError, ValueError) as error:
             raise UserError(
                 f"the checkpoint {path} has other variables than this version of the program: {reason(error)}. Go on "
                 f"with the version that wrote it, or remove {self.folder} to start anew"
             ) from error
 
-    def _set_aside(self, path: str, error: Exception) -> None:
+    def _set_aside(self, path: str, error: DamageError) -> None:
         aside = os.path.join(self.folder, f"unreadable-{os.path.basename(path)}")
+        if self._writes:
+            discard(aside)
+            with storing("the damaged checkpoint", aside), temporary(aside, REPLACED) as other:
+                aside = other if tf.io.gfile.exists(aside) else aside
+                tf.io.gfile.rename(path, aside)
         log.warning(
             "the checkpoint %s is damaged (%s): it is set aside as %s, and the one before it is taken",
             path,
-            reason(error),
+            error,
             aside,
         )
-        if self._writes:
-            with storing("the damaged checkpoint", aside):
-                remove(aside)
-                tf.io.gfile.rename(path, aside)
 
     def _check_run(self, other: dict[str, Any], path: str) -> None:
         differences = [
@@ -129,19 +123,20 @@ class Checkpoints:
             )
 
 
-def _fetch(path: str) -> None:
-    """Reads the files once as files: to TensorFlow's reader one that the system withholds for now is a damaged one.
+def _read(path: str) -> dict[str, Any]:
+    """What the checkpoint says of itself, once every byte of it was compared with its digests.
 
-    What is not there at all, or no folder, is left for that reader to find.
+    Raises:
+      DamageError: a byte is another one, or it was never written by this program.
+      ReportedError: the system does not let it be read, which may pass.
     """
-    with (
-        reading("the checkpoint", path),
-        contextlib.suppress(tf.errors.NotFoundError, tf.errors.FailedPreconditionError),
-    ):
-        for name in tf.io.gfile.listdir(path):
-            with tf.io.gfile.GFile(os.path.join(path, name), "rb") as file:
-                while file.read(CHUNK_BYTES):
-                    pass
+    with reading("the checkpoint", path):
+        prefix = verified_tensors(path)
+    try:
+        content = json.loads(tf.train.load_checkpoint(prefix).get_tensor(PROGRESS))
+        return {name: content[name] for name in ("run", "progress")}
+    except (ValueError, TypeError, LookupError, tf.errors.OpError) as error:
+        raise DamageError(reason(error)) from error
 
 
 def _step(path: str) -> int:

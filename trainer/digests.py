@@ -72,6 +72,8 @@ def read_digests(folder: str) -> Digests:
             return {name: FileDigest(**digest) for name, digest in json.loads(file.read()).items()}
     except FileNotFoundError as error:
         raise DamageError(f"{path} is missing") from error
+    except IsADirectoryError as error:
+        raise DamageError(f"{path} is a folder") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise DamageError(f"{path} is damaged") from error
 
@@ -136,11 +138,16 @@ def below(digests: Digests, folder: str) -> Digests:
 
 def _names(folder: str) -> Iterator[str]:
     """Paths of the files below `folder`. Hidden files are left out: NFS makes some, and no reader looks at them."""
-    for path, folders, names in os.walk(folder):
+    for path, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if not name.startswith("."):
                 yield os.path.relpath(os.path.join(path, name), folder)
+
+
+def _raise(error: OSError) -> None:
+    """A folder that cannot be read for now is no missing one."""
+    raise error
 
 
 def _digest(path: str, durable: bool) -> FileDigest:

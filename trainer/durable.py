@@ -3,6 +3,8 @@
 import contextlib
 import os
 
+from trainer.temporary import UNFINISHED, temporary
+
 
 def sync(path: str) -> None:
     """Flushes a file, or every file and folder below a folder, to its disk."""
@@ -33,15 +35,15 @@ def write_durably(path: str, content: bytes) -> None:
     Raises:
       OSError: it cannot be written; the old file is untouched.
     """
-    unfinished = f"{path}.{os.getpid()}.unfinished"
-    try:
-        with open(unfinished, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(unfinished)
-        raise
-    sync_folder(os.path.dirname(path))
+    with temporary(path, UNFINISHED) as unfinished:
+        try:
+            with open(unfinished, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.remove(unfinished)
+            raise
+    sync_folder(os.path.dirname(path) or ".")

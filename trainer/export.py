@@ -10,10 +10,8 @@ from trainer.images import (
     IMAGE_SHAPE,
     IMAGE_SIZE,
     Transform,
-    decode,
     noise_seed,
     to_bytes,
-    to_unit_interval,
 )
 from trainer.likelihoods import PixelModel
 from trainer.storage import whole
@@ -34,7 +32,8 @@ class Servable(tf.Module):
       model: the trained VAE.
       pixels: moments of the training images, for the bound of a model that ignores its input.
       samples: draws of z per image behind an ELBO, K.
-      transform: features of Examples to model input, the graph of the Transform component.
+      transform: features of Examples to model input, the graph of the Transform component. Every signature that
+        takes images applies it; those of pixels, which it does not know, encode them first, without loss.
     """
 
     def __init__(self, model: VAE, pixels: PixelModel, samples: int, transform: Transform) -> None:
@@ -63,25 +62,25 @@ class Servable(tf.Module):
             "fingerprint": tf.strings.to_hash_bucket_fast(raw["id"] + raw["image"], 2**31 - 1),
         }
 
-    @tf.function(input_signature=[PIXELS])
-    def reconstruct_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Images [B, 32, 32, 3] uint8 as the model sees them, of the same shape and type."""
-        return {"images": _as_images(self.model.decode(self._posterior_center(images)).mean())}
-
     @tf.function(input_signature=[ENCODED])
     def reconstruct(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """As `reconstruct_pixels`, from encoded images [B]."""
-        return self.reconstruct_pixels(decode(images))
+        """Images [B, 32, 32, 3] uint8 as the model sees them, from encoded images [B]."""
+        return {"images": _as_images(self.model.decode(self._posterior_center(images)).mean())}
 
     @tf.function(input_signature=[PIXELS])
-    def encode_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Latents [B, L] of images [B, 32, 32, 3] uint8."""
-        return {"latents": self._posterior_center(images)}
+    def reconstruct_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """As `reconstruct`, from images [B, 32, 32, 3] uint8."""
+        return self.reconstruct(_encoded(images))
 
     @tf.function(input_signature=[ENCODED])
     def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """As `encode_pixels`, from encoded images [B]."""
-        return self.encode_pixels(decode(images))
+        """Latents [B, L] of encoded images [B]."""
+        return {"latents": self._posterior_center(images)}
+
+    @tf.function(input_signature=[PIXELS])
+    def encode_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """As `encode`, from images [B, 32, 32, 3] uint8."""
+        return self.encode(_encoded(images))
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.int32, name="n"), tf.TensorSpec([], tf.int32, name="seed")])
     def sample(self, n: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -90,9 +89,11 @@ class Servable(tf.Module):
         return {"images": _as_images(self.model.sample(eps))}
 
     def _posterior_center(self, images: tf.Tensor) -> tf.Tensor:
-        """The centre of q(z0|x) pushed through the flow: a z without noise."""
-        noise = tf.zeros([tf.shape(images)[0], self.model.latent_size])
-        return self.model.infer(to_unit_interval(images), noise).z
+        """The centre of q(z0|x) pushed through the flow, a z without noise, of encoded images [B]."""
+        count = tf.shape(images)[:1]
+        raw = {"image": images, "label": tf.zeros(count, tf.int64), "id": tf.fill(count, "")}
+        x = tf.ensure_shape(self.transform(raw)["image"], [None, IMAGE_SIZE])
+        return self.model.infer(x, tf.zeros([count[0], self.model.latent_size])).z
 
     def signatures(self) -> dict[str, Signature]:
         """Every signature by name; `serving_default` is `reconstruct`."""
@@ -109,6 +110,11 @@ def save(servable: Servable, units: Units, path: str) -> None:
     with whole("the model", path) as unfinished:
         tf.saved_model.save(servable, unfinished, signatures=servable.signatures())
         write_units(units, unfinished)
+
+
+def _encoded(images: tf.Tensor) -> tf.Tensor:
+    """Images [B, 32, 32, 3] uint8 as PNG [B], which is what a Transform graph starts from."""
+    return tf.io.encode_png(images, compression=0)
 
 
 def _as_images(x: tf.Tensor) -> tf.Tensor:

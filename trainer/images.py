@@ -85,7 +85,7 @@ def load_images(files: Sequence[str], transform: Transform) -> ImageSet:
     The images are ordered by id, whatever order and files they come in.
 
     Raises:
-      UserError: no file, no image in them, or something else in them.
+      UserError: no file, no image in them, or something else in them; or `transform` is not undone by `to_bytes`.
     """
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
     if not paths:
@@ -97,6 +97,8 @@ def load_images(files: Sequence[str], transform: Transform) -> ImageSet:
 
     records = tf.data.TFRecordDataset(paths, compression_type="GZIP").batch(512)
     try:
+        for serialized in records.take(1):
+            _check_transform(tf.io.parse_example(serialized, EXAMPLE_FEATURES), transform)
         batches = list(records.map(read, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
     except tf.errors.OpError as error:
         raise UserError(
@@ -108,6 +110,34 @@ def load_images(files: Sequence[str], transform: Transform) -> ImageSet:
     ids = np.concatenate([ids for _, ids in batches])
     order = np.argsort(ids, kind="stable")
     return ImageSet(_sorted(batches, order), noise_seed(tf.constant(ids[order])).numpy())
+
+
+def _check_transform(raw: dict[str, tf.Tensor], transform: Transform) -> None:
+    """Raises UserError unless `transform` gives of these images what training makes of their bytes, to the bit.
+
+    Training, the gate and the served model would otherwise each see other images.
+    """
+    pixels = tf.reshape(decode(raw["image"]), [-1, IMAGE_SIZE]).numpy()
+    x = np.asarray(transform(raw)["image"])
+    remedy = "Change `preprocess` in trainer/images.py so that to_bytes undoes it, or change to_bytes and " + (
+        "to_unit_interval with it"
+    )
+    if x.shape != pixels.shape:
+        raise UserError(
+            f"the preprocessing makes the shape {list(x.shape)} of {len(pixels)} images: expected "
+            f"{list(pixels.shape)}, every byte of an image as a number. {remedy}"
+        )
+    back, fed = to_bytes(x).numpy(), to_unit_interval(pixels).numpy()
+    differ = (back != pixels) | (x != fed)
+    if not np.any(differ):
+        return
+    image, value = np.argwhere(differ)[0]
+    row, column, colour = np.unravel_index(value, IMAGE_SHAPE)
+    raise UserError(
+        f"the preprocessing is not invertible: in image {raw['id'].numpy()[image].decode(errors='replace')!r}, row "
+        f"{row}, column {column}, colour {colour}, the byte {pixels[image, value]} becomes {x[image, value]:.9g} and "
+        f"comes back as {back[image, value]}: expected {fed[image, value]:.9g} and {pixels[image, value]}. {remedy}"
+    )
 
 
 def _sorted(batches: list[tuple[np.ndarray, np.ndarray]], order: np.ndarray) -> np.ndarray:

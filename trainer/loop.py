@@ -21,7 +21,7 @@ from trainer.record import Epoch, Progress, TrainResult, Writer, write_history
 from trainer.step import TrainStep
 from trainer.strategy import check_agreement, is_chief, leave_together
 from trainer.vae import VAE, build
-from trainer.warm_start import load_weights
+from trainer.warm_start import load_weights, weights_identity
 
 log = logging.getLogger(__name__)
 
@@ -100,19 +100,19 @@ class _Run:
         self._step = TrainStep(strategy, config, self.model, self._optimizer, self._steps)
         self._evaluate = Evaluator(self.model, samples=1, strategy=strategy)
         images = {"training images": train.digest(), "test images": test.digest()}
-        run = {**config.to_dict(), **images, "base model": base_model}
+        run = {**config.to_dict(), **images, "base model": base_model and weights_identity(base_model)}
         state = {"model": self.model, "optimizer": self._optimizer, "best": self._best}
         self._checkpoints = Checkpoints(checkpoints, run, is_chief(strategy), **state)
         restored = self._checkpoints.restore()
         self._progress = Progress.from_dict(restored) if restored else Progress()
+        self._on_disk = self._progress if restored else None
         check_agreement(strategy, self._progress.steps, "steps in its newest checkpoint", checkpoints)
         self._save_seconds, self._saved = save_seconds, time.monotonic()
 
     def train(self, writer: Writer) -> tuple[Epoch, ...]:
         """Trains to the last epoch, and leaves the model with the weights of the one that is best on `held_out`."""
         self._introduce()
-        for epoch in self._progress.epochs:
-            writer.write(epoch)
+        writer.begin(self._progress.epochs)
         with signals_noted() as signals:
             while len(self._progress.epochs) < self._config.epochs and self._train_epoch(signals):
                 epoch = self._end_epoch()
@@ -172,8 +172,9 @@ class _Run:
         steps = self._progress.steps
         if not all(np.all(np.isfinite(v.numpy())) for v in (*self.model.variables, *self._optimizer.variables)):
             self._come_apart(steps - 1, "a weight, or a moment of it in Adam, is not finite", steps)
-        self._checkpoints.save(steps, self._progress.to_dict())
-        self._saved = time.monotonic()
+        if self._progress != self._on_disk:
+            self._checkpoints.save(steps, self._progress.to_dict())
+        self._on_disk, self._saved = self._progress, time.monotonic()
 
     def _check(self, elbo: np.ndarray, first: int) -> None:
         bad = np.flatnonzero(~_good(elbo))

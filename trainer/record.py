@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.config import TrainConfig
+from trainer.durable import sync
 from trainer.evaluate import MeanELBO, Quality
-from trainer.storage import remove, storing, whole
+from trainer.storage import discard, storing, whole
 from trainer.vae import VAE
 
 log = logging.getLogger(__name__)
@@ -83,8 +84,7 @@ class TrainResult(NamedTuple):
 class Writer:
     """Tells of epochs: TensorBoard scalars in a folder, if this process `writes`, and lines of the log.
 
-    A context manager, which closes the file. Scalars that are there are of an earlier start, and are removed: a run
-    that goes on writes those of all its epochs.
+    A context manager, which closes the file.
 
     Raises:
       StorageError: the scalars cannot be written.
@@ -93,8 +93,7 @@ class Writer:
     def __init__(self, workdir: str, writes: bool) -> None:
         self._workdir = workdir
         with storing("the scalars for TensorBoard", workdir):
-            if writes:
-                remove_scalars(workdir)
+            self._earlier = scalar_files(workdir) if writes else []
             self._events = tf.summary.create_file_writer(workdir) if writes else tf.summary.create_noop_writer()
 
     def __enter__(self) -> "Writer":
@@ -103,6 +102,13 @@ class Writer:
     def __exit__(self, *error: object) -> None:
         with storing("the scalars for TensorBoard", self._workdir):
             self._events.close()
+
+    def begin(self, epochs: tuple[Epoch, ...]) -> None:
+        """Writes the scalars of the epochs so far, then removes the files of earlier starts, which have them too."""
+        for epoch in epochs:
+            self.write(epoch)
+        if self._earlier:
+            replace_scalars(self._workdir, self._earlier)
 
     def report(self, epoch: Epoch, epochs: int) -> None:
         """Logs the epoch and writes its scalars."""
@@ -129,12 +135,23 @@ class Writer:
             self._events.flush()
 
 
-def remove_scalars(workdir: str) -> None:
-    """Removes the files of TensorBoard scalars in a folder, if it is there."""
-    if tf.io.gfile.isdir(workdir):
-        for name in tf.io.gfile.listdir(workdir):
-            if name.startswith(EVENTS):
-                remove(os.path.join(workdir, name))
+def scalar_files(workdir: str) -> list[str]:
+    """Names of the files of TensorBoard scalars in a folder, if it is there."""
+    names = tf.io.gfile.listdir(workdir) if tf.io.gfile.isdir(workdir) else []
+    return [name for name in names if name.startswith(EVENTS)]
+
+
+def replace_scalars(workdir: str, earlier: list[str]) -> None:
+    """Removes these files of scalars once the others in the folder are on the disk.
+
+    Raises:
+      StorageError: the others cannot be written.
+    """
+    with storing("the scalars for TensorBoard", workdir):
+        for name in set(scalar_files(workdir)) - set(earlier):
+            sync(os.path.join(workdir, name))
+    for name in earlier:
+        discard(os.path.join(workdir, name))
 
 
 def write_history(config: TrainConfig, result: TrainResult, workdir: str) -> None:

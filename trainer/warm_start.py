@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from trainer.digests import compute_digests, identity
 from trainer.errors import UserError
 from trainer.vae import VAE
 
@@ -35,6 +36,15 @@ def load_weights(model: VAE, path: str) -> None:
     for name, variable in expected.items():
         variable.assign(found[name])
     log.info("starting from the weights of %s", path)
+
+
+def weights_identity(path: str) -> str:
+    """A name for the weights of the SavedModel at `path`, made of their bytes: it may be moved.
+
+    Raises:
+      OSError: they cannot be read.
+    """
+    return identity(compute_digests(os.path.join(path, "variables")))
 
 
 def _variables(module: tf.Module, prefix: str = "") -> Iterator[tuple[str, tf.Variable]]:

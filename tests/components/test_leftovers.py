@@ -66,3 +66,21 @@ def test_what_another_run_removes_meanwhile_is_no_error(module, call, failed, fo
     monkeypatch.setattr(module, call, too_late)
     clear(str(folders), "", days=30)
     assert names(folders) == ["a-new"]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(1, "Operation not permitted"), tf.errors.PermissionDeniedError(None, None, "no")]
+)
+def test_what_cannot_be_removed_is_a_warning_and_the_others_go(error, folders, monkeypatch, caplog):
+    first = fileio.rmtree
+
+    def fail(path):
+        if path.endswith("a-old"):
+            raise error
+        first(path)
+
+    monkeypatch.setattr(fileio, "rmtree", fail)
+    clear(str(folders), "", days=30)
+    assert names(folders) == ["a-new", "a-old"]
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"{folders}/a-old was abandoned and cannot be removed: ")

@@ -161,7 +161,7 @@ def test_a_damaged_version_stays_until_its_successor_is_there(push, monkeypatch)
 def test_a_model_that_was_damaged_after_its_blessing_is_not_pushed(push):
     model = push.make(1.0)
     zero(pathlib.Path(model.uri) / "Format-Serving")
-    with pytest.raises(ReportedError, match="the copy of the blessed model differs: .* has other bytes"):
+    with pytest.raises(ReportedError, match=r"the copy of the blessed model differs: .* has other bytes"):
         push.push(model)
     assert versions_in(push) == []
     assert not [path for path in push.serving.iterdir() if path.name != ".lock"]

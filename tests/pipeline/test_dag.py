@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 from tfx.utils import dependency_utils
 
-from components.site import here
+from components.site import Site
+from pipeline import local
 from pipeline.config import PipelineConfig
 from pipeline.dag import beam_args, compile_pipeline, create_pipeline
 from pipeline.local import plan
@@ -64,12 +65,31 @@ def test_only_the_pusher_and_the_check_of_units_are_never_cached(config):
     assert uncached == ["UnitsCheck", "AtomicPusher", "Report"]
 
 
-def test_how_often_a_training_is_saved_is_no_part_of_what_is_cached_and_reaches_it(config, monkeypatch):
-    monkeypatch.setattr(here, "checkpoint_minutes", 5.0)
-    often = dataclasses.replace(config, checkpoint_minutes=0.5)
-    assert plan(often, "run") == plan(dataclasses.replace(config, checkpoint_minutes=9.0), "run")
-    plan(often, "run")
-    assert here.checkpoint_minutes == 0.5
+@pytest.mark.parametrize(
+    ("setting", "values", "field"),
+    [
+        ("checkpoint_minutes", (9.0, 0.5), "checkpoint_minutes"),
+        ("strategy", ("auto", "mirrored"), "strategy"),
+        ("workers", (1, 2), "workers"),
+        ("root", ("/here", "/there"), "training"),
+    ],
+)
+def test_where_a_training_runs_is_no_part_of_what_is_cached_and_reaches_it(setting, values, field, config, monkeypatch):
+    monkeypatch.setattr("pipeline.local.here", Site())
+    recipes = []
+    for value in values:
+        changed = dataclasses.replace(config, **{setting: value})
+        (trainer,) = [n for n in plan(changed, "run").nodes if n.pipeline_node.node_info.id == "Trainer"]
+        recipes.append(trainer.pipeline_node.parameters)
+        expected = changed.training if field == "training" else value
+        assert getattr(local.here, field) == expected
+    assert recipes[0] == recipes[1]
+
+
+def test_a_training_knows_that_a_warm_start_was_asked_for(config, monkeypatch):
+    monkeypatch.setattr("pipeline.local.here", Site())
+    plan(dataclasses.replace(config, warm_start=True), "run")
+    assert local.here.warm_start
 
 
 def test_beam_runs_in_this_process_unless_told_otherwise(config):

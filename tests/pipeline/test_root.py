@@ -2,7 +2,6 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
-import logging
 import os
 import pathlib
 import shutil
@@ -15,9 +14,9 @@ import time
 
 import pytest
 
-from pipeline import cli, root, words
+from pipeline import cli, words
 from pipeline.config import PipelineConfig
-from pipeline.root import LockedError, open_root
+from pipeline.root import open_root
 from trainer.config import TrainConfig
 from trainer.errors import StorageError, UserError
 from trainer.lock import BusyError
@@ -118,25 +117,6 @@ def hold(config):
     for process in processes:
         process.kill()
         process.communicate()
-
-
-@pytest.mark.parametrize("kind", ["IMMEDIATE", "EXCLUSIVE"])
-def test_a_database_that_another_process_holds_is_waited_for(kind, hold, config, caplog):
-    caplog.set_level(logging.INFO)
-    threading.Timer(0.5, hold(kind).kill).start()
-    start = time.monotonic()
-    with open_root(config):
-        assert 0.3 < time.monotonic() - start < 20.0
-    (record,) = caplog.records
-    assert record.getMessage() == f"waiting for {config.metadata}, which another process has locked, up to 900 s"
-
-
-def test_a_database_that_stays_locked_is_named_as_locked(hold, config, monkeypatch):
-    monkeypatch.setattr(root, "LOCKED_SECONDS", 0.3)
-    hold("EXCLUSIVE")
-    with pytest.raises(LockedError, match=f"^{config.metadata} is locked, and has been for 0 s: end the proc") as error:
-        open_root(config).__enter__()
-    assert error.value.exit_code == words.FAILED
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -4,8 +4,10 @@ import contextlib
 import errno
 import os
 import pathlib
+import random
 import resource
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -14,13 +16,15 @@ import tensorflow as tf
 from trainer import checkpoint
 from trainer.checkpoint import KEPT, Checkpoints
 from trainer.config import TrainConfig
+from trainer.digests import write_digests
 from trainer.errors import InterruptError, ReportedError, StorageError, UserError
 from trainer.evaluate import MeanELBO
 from trainer.optimizer import build_optimizer
 from trainer.record import Epoch, Progress
+from trainer.temporary import _host
 
 RUN = {"learning_rate": 0.1, "base model": None}
-FILES = ("state.index", "state.data-00000-of-00001")
+FILES = ("data/state.index", "data/state.data-00000-of-00001", "data.digests.json")
 
 
 class State(tf.Module):
@@ -74,6 +78,13 @@ def restore(open_state, caplog):
         return value, progress and progress["steps"], [record.getMessage() for record in caplog.records]
 
     return start
+
+
+def dead():
+    """The number of a process that is gone."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
 
 
 def content(folder):
@@ -174,7 +185,7 @@ def test_whatever_fails_on_the_way_leaves_the_older_ones(call, error, save, rest
 @pytest.mark.parametrize("error", [InterruptError(15), KeyboardInterrupt()])
 def test_an_interrupt_while_one_is_written_leaves_nothing_of_it(error, save, folder, monkeypatch):
     def interrupted(self, prefix):
-        pathlib.Path(prefix).parent.mkdir()
+        pathlib.Path(prefix).parent.mkdir(parents=True)
         pathlib.Path(prefix).write_text("half")
         raise error
 
@@ -196,7 +207,7 @@ def test_a_folder_that_cannot_be_made_is_named(save, folder):
 @pytest.mark.parametrize("kind", ["folder", "file"])
 def test_what_a_killed_process_left_unfinished_is_no_harm(kind, save, restore, folder):
     save(1)
-    unfinished = folder / "unfinished"
+    unfinished = folder / f"unfinished.step-000000002.{_host()}.{dead()}.0"
     if kind == "file":
         unfinished.write_text("half")
     else:
@@ -230,12 +241,23 @@ DAMAGES = {
         f"{name} without its end": lambda path, name=name: (path / name).write_bytes((path / name).read_bytes()[:-1])
         for name in FILES
     },
-    "another's data": lambda path: shutil.copy(path.with_name("step-000000001") / FILES[1], path),
-    "another program's": lambda path: tf.train.Checkpoint(state=State(7)).write(str(path / "state")),
-    "no progress": lambda path: tf.train.Checkpoint(state=State(7), progress=tf.Variable("")).write(
-        str(path / "state")
-    ),
+    "another's data": lambda path: shutil.copy(path.with_name("step-000000001") / FILES[1], path / FILES[1]),
+    "another program's": lambda path: write_other(path, state=State(7)),
+    "no progress": lambda path: write_other(path, state=State(7), progress=tf.Variable("")),
+    "progress of something else": lambda path: write_other(path, state=State(7), progress=tf.Variable("[1]")),
+    "no folder of data": lambda path: shutil.rmtree(path / "data"),
+    "a file too many": lambda path: (path / "data/more").write_text("more"),
+    "a folder in place of the digests": lambda path: ((path / FILES[2]).unlink(), (path / FILES[2]).mkdir()),
+    "digests of nothing": lambda path: (path / FILES[2]).write_text("{}"),
+    "digests in another form": lambda path: (path / FILES[2]).write_text('[{"size": 1}]'),
 }
+
+
+def write_other(path, **variables):
+    """A whole checkpoint of other variables, with digests that fit."""
+    empty(path / "data")
+    tf.train.Checkpoint(**variables).write(str(path / "data/state"))
+    write_digests(str(path / "data"))
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
@@ -333,25 +355,98 @@ def test_no_flipped_byte_leads_to_a_wrong_state(name, save, restore, folder):
     path = folder / "step-000000002" / name
     whole, noticed, places = path.read_bytes(), 0, range(0, path.stat().st_size, 7)
     for place in places:
-        path.parent.mkdir(exist_ok=True)
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
         value, steps, warnings = restore()
         assert value == steps == 2 - len(warnings)
         noticed += len(warnings)
         if warnings:
-            shutil.move(folder / "unreadable-step-000000002", path.parent)
+            (folder / "unreadable-step-000000002").rename(folder / "step-000000002")
         path.write_bytes(whole)
-    assert noticed > 0.8 * len(places)
-    assert noticed == len(places) or name == FILES[0]
+    assert noticed == len(places)
+
+
+RANDOM_DAMAGES = {
+    "cut": lambda content, place, _: content[:place],
+    "flipped": lambda content, place, rng: (
+        content[:place] + bytes([content[place] ^ (1 << rng.randrange(8))]) + content[place + 1 :]
+    ),
+    "overwritten": lambda content, place, rng: content[:place] + rng.randbytes(9) + content[place + 9 :],
+    "zeroed": lambda content, place, _: (
+        content[:place] + bytes(len(content[place : place + 64])) + content[place + 64 :]
+    ),
+    "repeated": lambda content, place, _: content[:place] + content,
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("kind", RANDOM_DAMAGES)
+def test_random_damage_leads_to_the_state_or_to_the_one_before(kind, name, save, restore, folder):
+    rng = random.Random(f"{kind} {name}")
+    save(1, 2)
+    path = folder / "step-000000002" / name
+    content = path.read_bytes()
+    for _ in range(60):
+        damaged = RANDOM_DAMAGES[kind](content, rng.randrange(len(content)), rng)
+        path.write_bytes(damaged)
+        value, steps, warnings = restore()
+        assert value == steps == 2 - len(warnings)
+        assert warnings or damaged == content or name == FILES[2], "white space in the digests says nothing"
+        if warnings:
+            (folder / "unreadable-step-000000002").rename(folder / "step-000000002")
+        path.write_bytes(content)
 
 
 def test_when_all_are_damaged_a_run_starts_anew_with_what_it_has(save, restore, folder):
     save(1, 2, 3)
-    for path in folder.glob("step-*/*.index"):
+    for path in folder.glob("step-*/data/*.index"):
         path.write_bytes(path.read_bytes()[:-9])
     value, steps, warnings = restore()
     assert (value, steps, len(warnings)) == (-1, None, 3)
     assert names(folder) == [f"unreadable-step-00000000{step}" for step in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EPERM, "not allowed"), tf.errors.PermissionDeniedError(None, None, "no")]
+)
+def test_one_that_cannot_be_removed_is_a_warning(error, save, restore, folder, monkeypatch, caplog):
+    def fail(_):
+        raise error
+
+    save(*range(1, KEPT + 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(tf.io.gfile, "rmtree", fail)
+        save(KEPT + 1)
+        (warning,) = (record.getMessage() for record in caplog.records)
+        assert warning.startswith(f"{folder}/step-000000001 is no longer needed and cannot be removed: no")
+        assert restore() == (KEPT + 1, KEPT + 1, [])
+    save(KEPT + 2)
+    assert names(folder) == [f"step-{step:09d}" for step in range(3, KEPT + 3)], "it is tried again"
+
+
+def test_a_damaged_one_is_set_aside_though_the_one_before_it_cannot_be_removed(save, restore, folder, monkeypatch):
+    def fail(_):
+        raise OSError(errno.EPERM, "not allowed")
+
+    for _ in range(2):
+        save(1, 2)
+        (folder / "step-000000002" / FILES[0]).unlink()
+        monkeypatch.setattr(tf.io.gfile, "rmtree", fail)
+        value, steps, warnings = restore()
+        assert (value, steps) == (1, 1)
+        monkeypatch.undo()
+    assert len(warnings) == 2
+    assert [name.split(".")[0] for name in names(folder)] == [
+        "replaced",
+        "step-000000001",
+        "unreadable-step-000000002",
+    ]
+
+
+def test_one_that_was_moved_away_for_a_new_version_that_never_came_is_brought_back(save, restore, folder):
+    save(1, 2)
+    (folder / "step-000000002").rename(folder / f"replaced.step-000000002.{_host()}.{dead()}.0")
+    assert restore() == (2, 2, [])
+    assert names(folder) == ["step-000000001", "step-000000002"]
 
 
 def test_one_that_is_damaged_again_is_set_aside_again(save, restore, folder):

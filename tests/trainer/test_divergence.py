@@ -72,7 +72,7 @@ def poison(monkeypatch):
 
 
 def is_finite(path):
-    reader = tf.train.load_checkpoint(f"{path}/state")
+    reader = tf.train.load_checkpoint(f"{path}/data/state")
     arrays = [np.asarray(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map()]
     return all(np.all(np.isfinite(array)) for array in arrays if array.dtype == np.float32)
 

@@ -170,6 +170,35 @@ def test_encoded_images_are_reconstructed_as_their_pixels_are(name, signatures, 
     np.testing.assert_array_equal(signatures[name](images=encoded)["images"], images)
 
 
+class Mirrored(tf.Module):
+    """Another invertible Transform: left and right change places."""
+
+    @tf.function
+    def __call__(self, features):
+        x = tf.reshape(preprocess(features)["image"], [-1, 32, 32, 3])
+        return {"image": tf.reshape(x[:, :, ::-1], [-1, 3072]), "id": features["id"], "label": features["label"]}
+
+
+def test_every_signature_of_images_applies_the_transform_graph(tiny_config, images, pixels, encoded, tmp_path):
+    model = build(tiny_config, 3072)
+    for name, transform in (("plain", preprocess), ("mirrored", Mirrored())):
+        saved = Servable(model, pixel_model(images), tiny_config.eval_samples, transform)
+        save(saved, Units.of(tiny_config), str(tmp_path / name))
+    plain, mirrored = (tf.saved_model.load(str(tmp_path / name)).signatures for name in ("plain", "mirrored"))
+    turned = pixels[:, :, ::-1]
+    turned_png = tf.io.encode_png(turned)
+    for name, given, turned_given in (
+        ("encode_pixels", pixels, turned),
+        ("reconstruct_pixels", pixels, turned),
+        ("encode", encoded, turned_png),
+        ("reconstruct", encoded, turned_png),
+        ("serving_default", encoded, turned_png),
+    ):
+        (result,), (expected,) = mirrored[name](images=given).values(), plain[name](images=turned_given).values()
+        np.testing.assert_array_equal(result, expected, err_msg=name)
+        assert not np.array_equal(result, next(iter(plain[name](images=given).values()))), name
+
+
 @pytest.mark.parametrize("n", [1, 6])
 def test_a_seed_gives_the_same_images_and_another_others(n, signatures):
     sample = lambda seed: signatures["sample"](n=tf.constant(n), seed=tf.constant(seed))["images"].numpy()  # noqa: E731
@@ -192,13 +221,17 @@ def servable(make_vae, images):
     return Servable(model, pixel_model(images), samples=1, transform=preprocess)
 
 
+def test_no_images_are_a_batch_too(servable):
+    assert servable.reconstruct_pixels(tf.zeros([0, 32, 32, 3], tf.uint8))["images"].shape == (0, 32, 32, 3)
+
+
 def test_a_model_appears_when_it_is_whole(servable, tmp_path, monkeypatch):
     seen, write = [], trainer.export.write_units
     monkeypatch.setattr(
         trainer.export, "write_units", lambda units, path: (write(units, path), seen.append(os.listdir(tmp_path)))
     )
     save(servable, Units.of(TrainConfig()), str(tmp_path / "model"))
-    assert seen == [["unfinished"]], "all but the name was there"
+    assert [[name.split(".")[0] for name in names] for names in seen] == [["unfinished"]], "all but the name was there"
     assert os.listdir(tmp_path) == ["model"]
 
 

@@ -101,6 +101,56 @@ def test_the_split_and_order_of_the_files_do_not_matter(ids, tmp_path, images, p
     np.testing.assert_array_equal(whole.pixels, parts.pixels)
 
 
+def halved(features):
+    return {**preprocess(features), "image": preprocess(features)["image"] / 2.0}
+
+
+def mirrored(features):
+    return {**preprocess(features), "image": tf.reverse(preprocess(features)["image"], [1])}
+
+
+def centred(features):
+    """`to_bytes` undoes it, but training feeds other numbers."""
+    return {**preprocess(features), "image": preprocess(features)["image"] + 1e-4}
+
+
+def bent_at(byte):
+    def transform(features):
+        x = preprocess(features)["image"]
+        return {"image": tf.where(tf.round(x * 255.0) == byte, x + 1 / 255, x), "id": features["id"]}
+
+    return transform
+
+
+@pytest.mark.parametrize("transform", [halved, mirrored, centred, bent_at(100)])
+def test_a_preprocessing_that_is_not_undone_is_refused_with_the_first_value_that_is_not(
+    transform, tmp_path, png, example, write_records
+):
+    pixels = np.zeros([2, IMAGE_SIZE], np.uint8)
+    pixels[1, 3 * 33 + 2] = 100  # row 1, column 1, colour 2
+    written = [example(png(image), name) for name, image in zip(("first", "second"), pixels, strict=True)]
+    write_records(tmp_path / "a", written)
+    with pytest.raises(UserError) as error:
+        load_images([str(tmp_path / "a")], transform)
+    said = {
+        halved: "image 'second', row 1, column 1, colour 2, the byte 100 becomes 0.196078435 and comes back as 50",
+        mirrored: "image 'second', row 1, column 1, colour 2, the byte 100 becomes 0 and comes back as 0",
+        centred: "image 'first', row 0, column 0, colour 0, the byte 0 becomes 9.99999975e-05 and comes back as 0",
+    }.get(
+        transform, "image 'second', row 1, column 1, colour 2, the byte 100 becomes 0.396078438 and comes back as 101"
+    )
+    expected = "expected 0 and 0" if transform is centred else "expected 0.392156869 and 100"
+    assert str(error.value).startswith(
+        f"the preprocessing is not invertible: in {said}: {expected}. Change `preprocess`"
+    )
+
+
+def test_a_preprocessing_that_makes_another_shape_is_refused(tmp_path, images, png, example, write_records):
+    write_records(tmp_path / "a", [example(png(images.pixels[0]), "a")])
+    with pytest.raises(UserError, match=r"makes the shape \[1, 1024\] of 1 images: expected \[1, 3072\]"):
+        load_images([str(tmp_path / "a")], lambda raw: {**preprocess(raw), "image": preprocess(raw)["image"][:, ::3]})
+
+
 def test_no_file_is_the_users_error_and_names_the_pattern(tmp_path):
     with pytest.raises(UserError, match=r"no file matches .*nothing-\*: expected gzipped TFRecord"):
         load_images([str(tmp_path / "nothing-*")], preprocess)

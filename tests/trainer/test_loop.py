@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import trainer.loop
 import trainer.step
-from trainer.checkpoint import Checkpoints, remove
+from trainer.checkpoint import Checkpoints
 from trainer.config import TrainConfig
 from trainer.errors import UserError
 from trainer.evaluate import Evaluator, MeanELBO, quality
@@ -21,6 +21,7 @@ from trainer.likelihoods import Bernoulli, DiscretizedLogistic, GaussianPixels
 from trainer.loop import steps_per_call, train_and_evaluate
 from trainer.objective import single_sample_elbo
 from trainer.step import StepsResult
+from trainer.storage import remove
 from trainer.vae import build
 
 RESNETS = {"encoder": "GaussianResNet", "decoder": "BernoulliResNet", "channels": 4}
