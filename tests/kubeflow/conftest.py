@@ -8,6 +8,7 @@ import types
 import pytest
 import yaml
 
+import databases
 from components.site import here
 from kfp_emulator import Emulator
 from kube_world import World, hasten, wait_until
@@ -77,6 +78,13 @@ def world(tmp_path, monkeypatch):
     yield world
     wait_until(lambda: not world.left(), what=lambda: f"left: {world.left()}")
     world.kube.stop()
+
+
+@pytest.fixture
+def full_server():
+    """The port of a database server that has too many connections."""
+    with databases.full_server() as port:
+        yield port
 
 
 @pytest.fixture

@@ -2,19 +2,15 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
-import os
 import pathlib
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
 
-from pipeline import cli, words
+from pipeline import words
 from pipeline.config import PipelineConfig
 from pipeline.root import open_root
 from trainer.config import TrainConfig
@@ -117,16 +113,6 @@ def hold(config):
     for process in processes:
         process.kill()
         process.communicate()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_wait_for_a_locked_database(number, hold, config, capfd):
-    hold("EXCLUSIVE")
-    threading.Timer(0.5, os.kill, [os.getpid(), number]).start()
-    start = time.monotonic()
-    assert cli.main(["run", f"--root={config.root}"]) == 128 + number
-    assert time.monotonic() - start < 1.5
-    assert capfd.readouterr().err.splitlines()[-1] == f"vaeiaf: interrupted by {number.name}"
 
 
 def test_a_transaction_that_died_with_its_process_is_no_damage(hold, config):
