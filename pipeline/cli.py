@@ -109,7 +109,8 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         metavar="N",
         default=0,
-        help="first try the recipe and N - 1 variants, for a quarter of its epochs each, and train the best",
+        help="first try the recipe and N - 1 variants, for a quarter of its epochs each, and train the best; "
+        "in one process, so not with several --workers, multi_worker or tpu",
     )
     training.add_argument(
         "--warm-start",

@@ -62,7 +62,7 @@ def _handled(react: Callable[[int], None]) -> Iterator[None]:
             _came.append(number)
         react(number)
 
-    previous = {number: signal.signal(number, handler) for number in SIGNALS if _heeded(number)}
+    previous = {number: signal.signal(number, handler) for number in SIGNALS if _is_ours(number)}
     try:
         yield
     finally:
@@ -70,7 +70,7 @@ def _handled(react: Callable[[int], None]) -> Iterator[None]:
             signal.signal(number, was)
 
 
-def _heeded(number: int) -> bool:
+def _is_ours(number: int) -> bool:
     """Whether the signal is ours to handle: `nohup` starts a process with SIGHUP ignored, which stays so."""
     return _in_main_thread() and not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN)
 

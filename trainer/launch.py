@@ -50,8 +50,8 @@ def launch(command: list[str], folder: str, workers: int) -> None:
     """Runs `command` in `workers` processes that know each other by TF_CONFIG, and returns when all have ended well.
 
     Worker i's output is appended to `<folder>/worker-<i>.log`; the standard output of worker 0, the chief, is also
-    logged here, line by line. A worker that is Python finds this package, wherever this process has it from. Only in
-    the main thread are signals passed on. Whatever happens, no worker outlives the call, nor its thread.
+    logged here, line by line. PYTHONPATH lets a worker import the package that this process runs. Signals are passed on
+    in the main thread only. Whatever happens, no worker outlives the call.
 
     Raises:
       UserError: less than one worker, or one that ended with 2 after a line `trainer: <what is wrong>`.
@@ -191,9 +191,9 @@ def _signal_of(code: int | None) -> int | None:
 
 
 def _python_path() -> list[str]:
-    """PYTHONPATH of a worker: the folder of this package, and what there is but the working directory.
+    """PYTHONPATH of a worker: the folder of this package, then the inherited entries without the working directory.
 
-    A folder of the installation is left out: a worker finds it by itself, after Python's own modules.
+    A site-packages folder is left out: a worker finds it by itself, and here it would hide Python's own modules.
     """
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     installed = [*site.getsitepackages(), site.getusersitepackages()]
