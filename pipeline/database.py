@@ -53,8 +53,10 @@ class Database:
         self._since: float | None = None
         self.failure: ReportedError | None = None
 
-    def patiently(self, attempt: Callable[[], Result]) -> Result:
+    def patiently(self, attempt: Callable[[], Result], connects: bool = False) -> Result:
         """What `attempt` returns, once the database lets it.
+
+        A server is asked for its first byte before an attempt that `connects`, and after a failure.
 
         Raises:
           DatabaseError: the database was away for too long; every later attempt is made once.
@@ -63,7 +65,7 @@ class Database:
         try:
             failed: Exception | None = None
             while True:
-                away = self._look(failed is not None)
+                away = self._look(connects or failed is not None)
                 if away is None:
                     try:
                         result = attempt()
@@ -108,11 +110,11 @@ class Database:
             return f"the database {mysql.database} on {mysql.host}:{mysql.port}"
         return f"the database {self._connection.sqlite.filename_uri}"
 
-    def _look(self, failed: bool) -> str | None:
-        """Why it cannot be used now, or None. A server is only asked after a failure: it counts such visits."""
+    def _look(self, ask: bool) -> str | None:
+        """Why it cannot be used now, or None. Servers count such visits, so they are only asked if there is need."""
         if self._connection.HasField("sqlite"):
             return self._look_at_file(self._connection.sqlite.filename_uri)
-        if not failed and self._since is None:
+        if not ask and self._since is None:
             return None
         mysql = self._connection.mysql
         try:

@@ -19,7 +19,7 @@ class Store(MetadataStore):
 
     def __init__(self, config: mlmd.ConnectionConfig, root: str, database: Database) -> None:
         self._root, self._database = root, database
-        database.patiently(lambda: self._connect(config))
+        database.patiently(lambda: self._connect(config), connects=True)
 
     def _connect(self, config: mlmd.ConnectionConfig) -> None:
         MetadataStore.__init__(self, config)

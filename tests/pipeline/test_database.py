@@ -172,7 +172,7 @@ def test_a_server_may_be_killed_between_two_calls_and_before_a_connection(mariad
     with found as handle:
         (artifact,) = handle.store.get_artifacts()
     assert artifact.uri == "/state/artifacts/1"
-    waits = [record.getMessage() for record in caplog.records]
+    waits = [record.getMessage() for record in caplog.records if record.name == "pipeline.database"]
     assert len(waits) == 2
     assert all("does not answer" in line and "waiting up to 60 s" in line for line in waits)
 
