@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -278,11 +279,8 @@ def test_of_many_runs_one_takes_over_a_finished_training(tmp_path):
             barrier.wait()
             claim(str(folder), f"{number}-key", "key")
 
-        threads = [threading.Thread(target=run, args=[number]) for number in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(8) as runs:
+            list(runs.map(run, range(8)))  # raises what one of them raised
         (claimed,) = folder.iterdir()
         assert (claimed / "finished").exists()
 
