@@ -45,7 +45,15 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         config.dataset,
         config.data_dirs,
         config.manual_dir,
-        code=fingerprint("components.image_example_gen", "components.datasets"),
+        code=fingerprint(
+            "components.image_example_gen",
+            "components.datasets",
+            "components.prepared",
+            "components.records",
+            "components.duplicates",
+            "trainer.images",
+        ),
+        allow_shared_images=config.allow_shared_images,
     )
     examples = example_gen.outputs["examples"]
 
