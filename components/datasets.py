@@ -162,6 +162,4 @@ def _check_splits(builder: tfds.core.DatasetBuilder) -> None:
             raise UserError(f"data set {name}: the split {split} is empty, expected at least one image")
         for path in splits[split].filepaths:
             if not path.exists():
-                raise UserError(
-                    f"data set {name} is not whole: {path} is missing, which its {INFO} lists. {REMEDY}"
-                )
+                raise UserError(f"data set {name} is not whole: {path} is missing, which its {INFO} lists. {REMEDY}")

@@ -91,7 +91,9 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         }
         keys = {split: items | f"Keys[{split}]" >> beam.Map(lambda item: item[0]) for split, items in checked.items()}
         duplicates.find(keys["train"], keys["test"], self._folder)
-        return {split: items | f"Examples[{split}]" >> beam.Map(lambda item: item[1]) for split, items in checked.items()}
+        return {
+            split: items | f"Examples[{split}]" >> beam.Map(lambda item: item[1]) for split, items in checked.items()
+        }
 
 
 class ImageExampleGen(component.FileBasedExampleGen):

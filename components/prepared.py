@@ -46,7 +46,9 @@ def open_prepared(folder: str) -> tfds.core.DatasetBuilder:
         raise
     except Exception as error:  # json, protobuf, Unicode and TFDS each raise types of their own
         name = INFO if _sound_features(folder) else FEATURES
-        raise UserError(f"{folder}/{name} is damaged: expected what TFDS wrote, got {reason(error)}. {REMEDY}") from error
+        raise UserError(
+            f"{folder}/{name} is damaged: expected what TFDS wrote, got {reason(error)}. {REMEDY}"
+        ) from error
 
 
 def shards(builder: tfds.core.DatasetBuilder, split: str) -> list[Shard]:

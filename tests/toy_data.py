@@ -21,7 +21,12 @@ Row = tuple[str | bytes | int, bytes, int]  # id, encoded image, label
 
 def png(seed: int, shape: tuple[int, ...] = (32, 32, 3)) -> bytes:
     """A PNG of random pixels."""
-    return tf.io.encode_png(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)).numpy()
+    return tf.io.encode_png(pixels(seed, shape)).numpy()
+
+
+def pixels(seed: int, shape: tuple[int, ...] = (32, 32, 3)) -> np.ndarray:
+    """The pixels of `png(seed, shape)`."""
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
 def rows(split: str, count: int, first_seed: int) -> list[Row]:
@@ -44,8 +49,11 @@ def write_toy(
 ) -> pathlib.Path:
     """Writes the data set `toy` as TFDS does; images are stored byte for byte. Returns `data_dir`."""
     splits = {
-        split: [(i, {"id": name, "image": io.BytesIO(image), "label": label}) for i, (name, image, label) in content]
-        for split, content in {"train": enumerate(train), "test": enumerate(test)}.items()
+        split: [
+            (i, {"id": name, "image": io.BytesIO(image), "label": label})
+            for i, (name, image, label) in enumerate(content)
+        ]
+        for split, content in {"train": train, "test": test}.items()
     }
     features = tfds.features.FeaturesDict({**FEATURES, "id": id_feature or FEATURES["id"]})
     return write(data_dir, features, splits, file_format)
@@ -57,7 +65,7 @@ def write(
     splits: dict[str, list],
     file_format: str = "tfrecord",
 ) -> pathlib.Path:
-    """Writes (key, example) pairs of each split as the data set `toy`. Returns `data_dir`."""
+    """Writes (key, example) pairs of each split, in the order of the keys, as the data set `toy`. Returns `data_dir`."""
     tfds.dataset_builders.store_as_tfds_dataset(
         name="toy",
         version="1.0.0",
