@@ -135,8 +135,8 @@ def _check_features(builder: tfds.core.DatasetBuilder) -> None:
         kind = features["id"]
         if not isinstance(kind, tfds.features.Tensor) or kind.shape or np.dtype(kind.np_dtype).kind not in "OUSiu":
             raise UserError(
-                f"data set {name}: expected a feature 'id' that is a text, bytes or a whole number, got {kind}. Prepare "
-                "it with such ids, or with none: TFDS then numbers the images"
+                f"data set {name}: expected a feature 'id' that is a text, bytes or a whole number, got {kind}. "
+                "Prepare it with such ids, or with none: TFDS then numbers the images"
             )
 
 

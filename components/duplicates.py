@@ -33,7 +33,7 @@ def find(train: beam.PCollection, test: beam.PCollection, folder: str) -> None:
 
     Memory holds the digests of the test images; ids are counted by key.
     """
-    found = {}
+    found: dict[str, beam.pvalue.AsSideInput] = {}
     for split, keys in (("train", train), ("test", test)):
         repeated = (
             keys

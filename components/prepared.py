@@ -41,14 +41,13 @@ def open_prepared(folder: str) -> tfds.core.DatasetBuilder:
         for split in builder.info.splits.values():
             if len(split.filepaths) != len(split.shard_lengths):
                 raise ValueError(f"{len(split.filepaths)} files of {split.name}, {len(split.shard_lengths)} lengths")
-        return _in_readable_format(builder, folder)
-    except UserError:
-        raise
     except Exception as error:  # json, protobuf, Unicode and TFDS each raise types of their own
         name = INFO if _sound_features(folder) else FEATURES
         raise UserError(
             f"{folder}/{name} is damaged: expected what TFDS wrote, got {reason(error)}. {REMEDY}"
         ) from error
+    _check_format(builder)
+    return builder
 
 
 def shards(builder: tfds.core.DatasetBuilder, split: str) -> list[Shard]:
@@ -79,18 +78,14 @@ def _sha256(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _in_readable_format(builder: tfds.core.DatasetBuilder, folder: str) -> tfds.core.DatasetBuilder:
-    """`builder` for the first of the formats its files come in that can be read here."""
-    main = builder.info.file_format
-    formats = [main.value, *(getattr(other, "value", other) for other in builder.info.alternative_file_formats)]
-    readable = [name for name in formats if name in FORMATS and importlib.util.find_spec(FORMATS[name])]
-    if readable:
-        return builder if readable[0] == main.value else tfds.builder_from_directory(folder, file_format=readable[0])
-    installed = [name for name, package in FORMATS.items() if importlib.util.find_spec(package)]
-    raise UserError(
-        f"data set {builder.info.full_name}: the file format {main.value} cannot be read on this machine, expected one "
-        f"of {', '.join(installed)}. Convert it with `tfds convert_format`, or prepare it again as tfrecord"
-    )
+def _check_format(builder: tfds.core.DatasetBuilder) -> None:
+    name = builder.info.file_format.value
+    installed = [known for known, package in FORMATS.items() if importlib.util.find_spec(package)]
+    if name not in installed:
+        raise UserError(
+            f"data set {builder.info.full_name}: the file format {name} cannot be read on this machine, expected one "
+            f"of {', '.join(installed)}. Convert it with `tfds convert_format`, or prepare it again as tfrecord"
+        )
 
 
 def _sound_features(folder: str) -> bool:

@@ -65,7 +65,7 @@ def write(
     splits: dict[str, list],
     file_format: str = "tfrecord",
 ) -> pathlib.Path:
-    """Writes (key, example) pairs of each split, in the order of the keys, as the data set `toy`. Returns `data_dir`."""
+    """Writes pairs (key, example) of each split as the data set `toy`, by key. Returns `data_dir`."""
     tfds.dataset_builders.store_as_tfds_dataset(
         name="toy",
         version="1.0.0",
