@@ -3,10 +3,13 @@
 import logging
 import pathlib
 
+import numpy as np
 import requests
 import tensorflow_datasets as tfds
 
 from components import photo_patches  # noqa: F401  registers the data set with TFDS
+from components.prepared import INFO, REMEDY, open_prepared
+from trainer.digests import write_digests
 from trainer.errors import UserError
 from trainer.images import IMAGE_SHAPE
 
@@ -26,7 +29,8 @@ def prepared_builder(dataset: str, data_dirs: list[str], manual_dir: str | None 
       manual_dir: folder with the data set's archive, for a machine that cannot download it.
 
     Raises:
-      UserError: unknown data set, no 32x32x3 images, no train and test split, or no way to get the data.
+      UserError: unknown data set, no 8-bit 32x32x3 images, no train and test split, damaged files, or no way to get
+        the data.
     """
     builders = [builder for data_dir in data_dirs if (builder := _builder(dataset, data_dir))]
     if not builders:
@@ -44,6 +48,8 @@ def prepared_builder(dataset: str, data_dirs: list[str], manual_dir: str | None 
             if not _is_ready(builder):
                 raise
             return prepared_builder(dataset, data_dirs, manual_dir)  # another run was faster
+    builder = open_prepared(str(builder.data_path))
+    _check_features(builder)  # TFDS's code may describe other features than the files have
     _check_splits(builder)
     return builder
 
@@ -56,15 +62,30 @@ def base_name(dataset: str) -> str:
 def _builder(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder | None:
     """None: TFDS has no code for `dataset`, and it is not prepared in `data_dir` either."""
     try:
-        return tfds.builder(dataset, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError:
-        return None
-    except (AssertionError, ValueError) as error:  # a version or configuration that does not exist
-        raise UserError(" ".join(str(error).split()).split('}": ')[-1]) from error
+        builder = tfds.builder(dataset, data_dir=data_dir)
+    except Exception as error:  # of any type, where dataset_info.json or features.json is damaged
+        for folder in _folders(dataset, data_dir):
+            open_prepared(str(folder))
+        if isinstance(error, tfds.core.DatasetNotFoundError):
+            return None
+        if isinstance(error, AssertionError | ValueError):  # a version or configuration that does not exist
+            raise UserError(" ".join(str(error).split()).split('}": ')[-1]) from error
+        raise
+    if pathlib.Path(builder.data_path) in _folders(dataset, data_dir):
+        open_prepared(str(builder.data_path))
+    return builder
+
+
+def _folders(dataset: str, data_dir: str) -> set[pathlib.Path]:
+    """Folders in `data_dir` with record files of `dataset`, of any version if it names none."""
+    version = dataset.partition(":")[2]
+    files = pathlib.Path(data_dir, dataset.partition(":")[0]).rglob("*-of-*")
+    found = {file.parent for file in files if version in ("", file.parent.name)}
+    return {folder for folder in found if not folder.name.startswith("incomplete.")}  # another run prepares it
 
 
 def _is_ready(builder: tfds.core.DatasetBuilder) -> bool:
-    return (builder.data_path / "dataset_info.json").exists()
+    return (builder.data_path / INFO).exists()
 
 
 def _prepare(builder: tfds.core.DatasetBuilder, data_dirs: list[str], manual_dir: str | None) -> None:
@@ -85,6 +106,7 @@ def _prepare(builder: tfds.core.DatasetBuilder, data_dirs: list[str], manual_dir
         raise UserError(
             f"the archive of {name} is not the one that TFDS knows: its checksum differs. {ways}"
         ) from error
+    write_digests(str(builder.data_path))
 
 
 def _check_source(builder: tfds.core.DatasetBuilder, manual_dir: str | None, ways: str) -> None:
@@ -104,13 +126,33 @@ def _check_source(builder: tfds.core.DatasetBuilder, manual_dir: str | None, way
 
 
 def _check_features(builder: tfds.core.DatasetBuilder) -> None:
-    name, features = builder.info.full_name, dict(builder.info.features.items())
-    image = features.get("image")
-    if not isinstance(image, tfds.features.Image) or image.shape != IMAGE_SHAPE:
-        came = f"images of shape {image.shape}" if image is not None else f"the features {list(features)}"
-        raise UserError(f"data set {name}: expected a feature 'image' of shape {IMAGE_SHAPE}, got {came}")
+    name = builder.info.full_name
+    if not isinstance(builder.info.features, tfds.features.FeaturesDict):
+        raise UserError(f"data set {name}: expected the features 'image' and 'label', got {builder.info.features}")
+    features = dict(builder.info.features.items())
+    _check_image(name, features)
     if not isinstance(features.get("label"), tfds.features.ClassLabel):
         raise UserError(f"data set {name}: expected a feature 'label' with classes, got {list(features)}")
+    if "id" in features:
+        kind = features["id"]
+        if not isinstance(kind, tfds.features.Tensor) or kind.shape or np.dtype(kind.np_dtype).kind not in "OUSiu":
+            raise UserError(
+                f"data set {name}: expected a feature 'id' that is a text, bytes or a whole number, got {kind}. "
+                "Prepare it with such ids, or with none: TFDS then numbers the images"
+            )
+
+
+def _check_image(name: str, features: dict[str, tfds.features.FeatureConnector]) -> None:
+    image = features.get("image")
+    if not isinstance(image, tfds.features.Image | tfds.features.Tensor) or image.shape != IMAGE_SHAPE:
+        came = f"a feature of shape {image.shape}" if image is not None else f"the features {list(features)}"
+        raise UserError(f"data set {name}: expected a feature 'image' of shape {IMAGE_SHAPE}, got {came}")
+    kind = np.dtype(image.np_dtype)
+    if kind != np.uint8:
+        raise UserError(
+            f"data set {name}: expected images of 8 bits a colour (uint8), got {8 * kind.itemsize} bits ({kind}). "
+            "Convert them to 8 bits and prepare the data set again"
+        )
 
 
 def _check_splits(builder: tfds.core.DatasetBuilder) -> None:
@@ -122,4 +164,4 @@ def _check_splits(builder: tfds.core.DatasetBuilder) -> None:
             raise UserError(f"data set {name}: the split {split} is empty, expected at least one image")
         for path in splits[split].filepaths:
             if not path.exists():
-                raise UserError(f"data set {name} is not whole: {path} is missing. Copy or prepare it again")
+                raise UserError(f"data set {name} is not whole: {path} is missing, which its {INFO} lists. {REMEDY}")

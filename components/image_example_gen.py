@@ -1,5 +1,6 @@
 """ImageExampleGen: any TFDS image classification data set as TFX Examples, checked image by image."""
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator
@@ -8,41 +9,65 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 from google.protobuf import json_format, struct_pb2
+from tfx import types
 from tfx.components.example_gen import base_example_gen_executor, component, driver, utils
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils
 from tfx.types import standard_component_specs as specs
 from tfx.utils import proto_utils
 
-from components.datasets import SPLITS, base_name, prepared_builder
+from components import duplicates
+from components.datasets import SPLITS, prepared_builder
+from components.duplicates import Key, readable
+from components.prepared import Shard, content_fingerprint, open_prepared, shards
+from components.records import Batch, read_batches
 from trainer.errors import UserError
 from trainer.images import IMAGE_SHAPE, decode
 
-READ_BATCH = 256
+PNG_SIGNATURE, PNG_BIT_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # the second: its offset in the file
 
 
-class ImageDriver(driver.FileBasedDriver):
-    """Finds or prepares the data set; its name, version and files are the fingerprint that the cache goes by."""
+class ImageDriver(driver.Driver):
+    """Finds or prepares the data set; its name, version and content are the fingerprint that decides on the cache."""
 
-    def resolve_exec_properties(self, exec_properties: dict[str, Any], *args: Any) -> dict[str, Any]:
-        """Puts the prepared data set and its fingerprint in the place of where to look for it.
+    def resolve_exec_properties(self, exec_properties: dict[str, Any], *_: Any) -> dict[str, Any]:
+        """Replaces where to look for the data set by where it is and by the fingerprint of its content.
 
-        What is left is the key of the cache: found by another way, the same data are the same.
+        Apart from `input_base` no property holds a path: found elsewhere, the same data are the same.
         """
         source = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
         builder = prepared_builder(source["dataset"], source["data_dirs"], source["manual_dir"])
+        settings = {"allow_shared_images": source["allow_shared_images"]}
         exec_properties[specs.INPUT_BASE_KEY] = str(builder.data_path)
-        exec_properties[specs.CUSTOM_CONFIG_KEY] = proto_utils.proto_to_json(_pack({"code": source["code"]}))
-        exec_properties = super().resolve_exec_properties(exec_properties, *args)
-        files = exec_properties[utils.FINGERPRINT_PROPERTY_NAME]
-        exec_properties[utils.FINGERPRINT_PROPERTY_NAME] = f"{builder.info.full_name},{files}"
+        exec_properties[specs.CUSTOM_CONFIG_KEY] = proto_utils.proto_to_json(_pack(settings))
+        exec_properties[utils.SPAN_PROPERTY_NAME] = 0
+        exec_properties[utils.VERSION_PROPERTY_NAME] = None
+        exec_properties[utils.FINGERPRINT_PROPERTY_NAME] = content_fingerprint(builder, SPLITS)
         return exec_properties
 
 
 class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
-    """Reads the prepared data set shard by shard; encoded images pass through as they are."""
+    """Reads the prepared data set shard by shard; encoded images pass through unchanged."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the Examples, then refuses duplicates or records their number in the artifact.
+
+        Raises:
+          UserError: a bad image, a repeated id, or a test image in train that is not allowed.
+        """
+        examples = artifact_utils.get_single_instance(output_dict[specs.EXAMPLES_KEY])
+        self._folder = examples.uri
+        super().Do(input_dict, output_dict, exec_properties)
+        builder = open_prepared(exec_properties[specs.INPUT_BASE_KEY])
+        settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
+        duplicates.check(examples, builder.info.splits["test"].num_examples, settings["allow_shared_images"])
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
         """Not used: `GenerateExamplesByBeam` needs both splits at once."""
@@ -54,25 +79,21 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         """Serialized Examples of each split.
 
         Raises (when the pipeline runs):
-          UserError: an image that cannot be decoded or has another shape, or a test image that is also in train.
+          UserError: a record that cannot be read, or an image that cannot be decoded, has another shape or 16 bits.
         """
-        builder = tfds.builder_from_directory(exec_properties[specs.INPUT_BASE_KEY])
+        folder = exec_properties[specs.INPUT_BASE_KEY]
+        builder = open_prepared(folder)
         checked = {
             split: pipeline
-            | f"Read[{split}]"
-            >> tfds.beam.ReadFromTFDS(
-                builder,
-                split=split,
-                batch_size=READ_BATCH,
-                decoders={"image": tfds.decode.SkipDecoding()},
-                read_config=tfds.ReadConfig(add_tfds_id=True),
-            )
-            | f"Check[{split}]" >> beam.FlatMap(_checked_examples)
+            | f"Shards[{split}]" >> beam.Create(shards(builder, split))
+            | f"Read[{split}]" >> beam.FlatMap(_checked_examples, folder)
             for split in SPLITS
         }
-        test_digests = checked["test"] | "TestDigests" >> beam.Map(lambda item: (item[0], item[1]))
-        train = checked["train"] | "NotInTest" >> beam.Map(_refuse_if_seen, beam.pvalue.AsDict(test_digests))
-        return {"train": train, "test": checked["test"] | "TestExamples" >> beam.Map(lambda item: item[2])}
+        keys = {split: items | f"Keys[{split}]" >> beam.Map(lambda item: item[0]) for split, items in checked.items()}
+        duplicates.find(keys["train"], keys["test"], self._folder)
+        return {
+            split: items | f"Examples[{split}]" >> beam.Map(lambda item: item[1]) for split, items in checked.items()
+        }
 
 
 class ImageExampleGen(component.FileBasedExampleGen):
@@ -84,19 +105,29 @@ class ImageExampleGen(component.FileBasedExampleGen):
       dataset: name of the data set, as TFDS writes it.
       data_dirs: where to look for it, in order; it is prepared in the last if none has it.
       manual_dir: folder with its archive, for a machine that cannot download it.
-      code: fingerprint of the sources behind this component; an edit makes the cache miss.
+      allow_shared_images: whether test images may also be training images; `duplicates.shared_images` tells how many.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExecutor)
     DRIVER_CLASS = ImageDriver
 
-    def __init__(self, dataset: str, data_dirs: list[str], manual_dir: str | None, code: str) -> None:
-        name = base_name(dataset)
-        source = {"dataset": dataset, "data_dirs": data_dirs, "manual_dir": manual_dir, "code": code}
+    def __init__(
+        self,
+        dataset: str,
+        data_dirs: list[str],
+        manual_dir: str | None,
+        allow_shared_images: bool = False,
+    ) -> None:
+        source = {
+            "dataset": dataset,
+            "data_dirs": data_dirs,
+            "manual_dir": manual_dir,
+            "allow_shared_images": allow_shared_images,
+        }
         super().__init__(
             input_base="resolved by the driver",
             input_config=example_gen_pb2.Input(
-                splits=[example_gen_pb2.Input.Split(name=split, pattern=f"{name}-{split}.*") for split in SPLITS]
+                splits=[example_gen_pb2.Input.Split(name=split, pattern="as TFDS says") for split in SPLITS]
             ),
             custom_config=_pack(source),
         )
@@ -116,59 +147,54 @@ def _unpack(config_json: str) -> dict[str, Any]:
     return json_format.MessageToDict(struct)
 
 
-def _checked_examples(batch: dict[str, tf.Tensor]) -> Iterator[tuple[bytes, str, bytes]]:
-    """(digest of the pixels, id, serialized Example) of each image in the batch."""
-    batch = tfds.as_numpy(batch)
-    ids = [name.decode() for name in batch.get("id", batch["tfds_id"])]
-    for pixels, name, image, label in zip(
-        _decoded(batch["image"], ids), ids, batch["image"], batch["label"], strict=True
-    ):
-        yield hashlib.blake2b(pixels.tobytes(), digest_size=16).digest(), name, _example(image, int(label), name)
+def _checked_examples(shard: Shard, folder: str) -> Iterator[tuple[Key, bytes]]:
+    """The key and the serialized Example of each image in the shard."""
+    for batch in read_batches(shard, open_prepared(folder).info.features):
+        for pixels, image, label, name in zip(
+            _decoded(batch, shard), batch.images, batch.labels, batch.ids, strict=True
+        ):
+            digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
+            yield (digest, name), _example(image, int(label), name)
 
 
 _decode_batch = tf.function(decode, input_signature=[tf.TensorSpec([None], tf.string)])
 
 
-def _decoded(images: np.ndarray, ids: list[str]) -> np.ndarray:
+def _decoded(batch: Batch, shard: Shard) -> np.ndarray:
     """Pixels of the batch, [B, 32, 32, 3]; names the image that has none."""
-    try:
-        return _decode_batch(images).numpy()
-    except tf.errors.InvalidArgumentError:
-        for image, name in zip(images, ids, strict=True):
-            _check_image(image, name)
-        raise
+    # TensorFlow silently drops half of 16 bits, so they are looked for first.
+    if not any(_has_16_bits(image) for image in batch.images):
+        with contextlib.suppress(tf.errors.InvalidArgumentError):
+            return _decode_batch(batch.images).numpy()
+    for i, (image, name) in enumerate(zip(batch.images, batch.ids, strict=True)):
+        if problem := _problem(image):
+            raise UserError(
+                f"image {readable(name)}{problem}. Repair or remove record {batch.first + i} (the first is 0) of "
+                f"{shard.path} and prepare the data set again"
+            )
+    raise AssertionError(f"{shard.path}: a batch cannot be decoded, each of its images can")
 
 
-def _check_image(image: bytes, name: str) -> None:
+def _has_16_bits(image: bytes) -> bool:
+    return image.startswith(PNG_SIGNATURE) and image[PNG_BIT_DEPTH : PNG_BIT_DEPTH + 1] == bytes([16])
+
+
+def _problem(image: bytes) -> str:
+    """What is wrong with an encoded image; empty if nothing is."""
+    if _has_16_bits(image):
+        return " has 16 bits a colour: expected 8"
     try:
         shape = tuple(tf.io.decode_image(image, expand_animations=False).shape)
     except tf.errors.InvalidArgumentError as error:
         why = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", error.message).strip(" .")
-        raise UserError(
-            f"image {name} cannot be decoded: expected a whole PNG, JPEG or BMP, got {len(image)} bytes ({why}). "
-            "Repair or remove it and prepare the data set again"
-        ) from error
-    if shape != IMAGE_SHAPE:
-        raise UserError(
-            f"image {name}: expected the shape {IMAGE_SHAPE}, got {shape}. "
-            "Repair or remove it and prepare the data set again"
-        )
+        return f" cannot be decoded: expected a whole PNG, JPEG or BMP, got {len(image)} bytes ({why})"
+    return "" if shape == IMAGE_SHAPE else f": expected the shape {IMAGE_SHAPE}, got {shape}"
 
 
-def _example(image: bytes, label: int, name: str) -> bytes:
+def _example(image: bytes, label: int, name: bytes) -> bytes:
     features = {
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
         "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
-        "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name.encode()])),
+        "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name])),
     }
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
-
-
-def _refuse_if_seen(item: tuple[bytes, str, bytes], test: dict[bytes, str]) -> bytes:
-    digest, name, example = item
-    if digest in test:
-        raise UserError(
-            f"the test image {test[digest]} is also the training image {name}, pixel by pixel: the test-set ELBO "
-            "would not tell how the model does on new images. Remove one of them and prepare the data set again"
-        )
-    return example

@@ -26,6 +26,7 @@ class Parameters:
     """What may differ from run to run; a form knows no absent number, so 0 or an empty text stands for it."""
 
     dataset: str = _parameter("cifar10", "photo_patches (embedded), cifar10, or another TFDS name")
+    allow_shared_images: bool = _parameter(False, "accept test images that are also training images, pixel by pixel")
     preset: str = _parameter("default", f"recipe of the training: {', '.join(PRESETS)}")
     epochs: int = _parameter(0, "passes over the training images; 0: as in the preset")
     batch_size: int = _parameter(0, "images per step, over all workers; 0: as in the preset")
@@ -85,6 +86,7 @@ def pipeline_config(parameters: Parameters, cluster: Cluster) -> PipelineConfig:
         dataset=parameters.dataset,
         train=TrainConfig.from_dict(recipe),
         root=cluster.volume.path,
+        allow_shared_images=parameters.allow_shared_images,
         min_elbo=_bound("min_elbo", parameters.min_elbo),
         max_regression=parameters.max_regression,
         min_label_elbo=_bound("min_label_elbo", parameters.min_label_elbo),

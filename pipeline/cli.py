@@ -83,6 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument(
         "--manual-dir", metavar="DIR", help="folder with the data set's archive, where there is no network"
     )
+    data.add_argument(
+        "--allow-shared-images",
+        action="store_true",
+        help="accept test images that are also training images, pixel by pixel; the report says how many",
+    )
     training = run.add_argument_group("training; what is not given comes from the preset")
     training.add_argument("--preset", default="default", choices=list(PRESETS), help="recipe (default: %(default)s)")
     for name, kind, text in (
@@ -236,6 +241,7 @@ def _config(options: argparse.Namespace) -> PipelineConfig:
         root=options.root,
         data_dir=options.data_dir,
         manual_dir=options.manual_dir,
+        allow_shared_images=options.allow_shared_images,
         min_elbo=options.min_elbo,
         max_regression=options.max_regression,
         min_label_elbo=options.min_label_elbo,

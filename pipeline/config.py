@@ -23,6 +23,7 @@ class PipelineConfig:
     root: str  # everything that runs leave behind
     data_dir: str | None = None  # prepared TFDS data sets; None: TFDS_DATA_DIR or TFDS's default
     manual_dir: str | None = None  # the data set's archive, for a machine that cannot download it
+    allow_shared_images: bool = False  # accept test images that are also training images
     min_elbo: float | None = None  # nats per image; None: that of independent pixels
     max_regression: float = 1.0  # nats per image that a model may be worse than the last blessed one
     min_label_elbo: float | None = None  # nats per image, on the images of each label; None: no such bound

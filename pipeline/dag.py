@@ -18,7 +18,6 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 import components
-from components.code import code_of
 from components.datasets import base_name
 from components.evaluator import Evaluator
 from components.gate import eval_config
@@ -45,7 +44,7 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         config.dataset,
         config.data_dirs,
         config.manual_dir,
-        code=code_of("ImageExampleGen"),
+        allow_shared_images=config.allow_shared_images,
     )
     examples = example_gen.outputs["examples"]
 

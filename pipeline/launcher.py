@@ -1,6 +1,7 @@
 """TFX's launcher of a node, with a cache that goes by content and outputs whose digests are written."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from tfx.dsl.io import fileio
 from tfx.orchestration.portable import data_types, launcher
@@ -11,11 +12,17 @@ from pipeline import cache
 from trainer.digests import write_digests
 from trainer.errors import StorageError
 
-launcher.cache_utils = cache  # TFX has no hook for another one
-
 
 class Launcher(launcher.Launcher):
     """TFX's launcher, which also makes outputs durable before they are recorded."""
+
+    def _prepare_execution(self) -> Any:
+        """Looks into our cache; TFX's launcher finds its own by a name in its module, and has no other hook."""
+        theirs, launcher.cache_utils = launcher.cache_utils, cache
+        try:
+            return super()._prepare_execution()
+        finally:
+            launcher.cache_utils = theirs
 
     def _run_executor(self, execution_info: data_types.ExecutionInfo) -> execution_result_pb2.ExecutorOutput:
         """Runs the component in empty output folders, then flushes them to the disk and writes their digests.

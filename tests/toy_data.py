@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,12 +16,17 @@ FEATURES = tfds.features.FeaturesDict(
     }
 )
 
-Row = tuple[str, bytes, int]  # id, encoded image, label
+Row = tuple[str | bytes | int, bytes, int]  # id, encoded image, label
 
 
 def png(seed: int, shape: tuple[int, ...] = (32, 32, 3)) -> bytes:
     """A PNG of random pixels."""
-    return tf.io.encode_png(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)).numpy()
+    return tf.io.encode_png(pixels(seed, shape)).numpy()
+
+
+def pixels(seed: int, shape: tuple[int, ...] = (32, 32, 3)) -> np.ndarray:
+    """The pixels of `png(seed, shape)`."""
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
 def rows(split: str, count: int, first_seed: int) -> list[Row]:
@@ -38,18 +44,35 @@ def serialized(name: str, image: bytes, label: int) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def write_toy(data_dir: pathlib.Path, train: list[Row], test: list[Row]) -> pathlib.Path:
+def write_toy(
+    data_dir: pathlib.Path, train: list[Row], test: list[Row], id_feature: Any = None, file_format: str = "tfrecord"
+) -> pathlib.Path:
     """Writes the data set `toy` as TFDS does; images are stored byte for byte. Returns `data_dir`."""
     splits = {
-        split: [(name, {"id": name, "image": io.BytesIO(image), "label": label}) for name, image, label in content]
+        split: [
+            (i, {"id": name, "image": io.BytesIO(image), "label": label})
+            for i, (name, image, label) in enumerate(content)
+        ]
         for split, content in {"train": train, "test": test}.items()
     }
-    return write(data_dir, FEATURES, splits)
+    features = tfds.features.FeaturesDict({**FEATURES, "id": id_feature or FEATURES["id"]})
+    return write(data_dir, features, splits, file_format)
 
 
-def write(data_dir: pathlib.Path, features: tfds.features.FeaturesDict, splits: dict[str, list]) -> pathlib.Path:
-    """Writes (key, example) pairs of each split as the data set `toy`. Returns `data_dir`."""
+def write(
+    data_dir: pathlib.Path,
+    features: tfds.features.FeaturesDict,
+    splits: dict[str, list],
+    file_format: str = "tfrecord",
+) -> pathlib.Path:
+    """Writes pairs (key, example) of each split as the data set `toy`, by key. Returns `data_dir`."""
     tfds.dataset_builders.store_as_tfds_dataset(
-        name="toy", version="1.0.0", features=features, split_datasets=splits, data_dir=data_dir
+        name="toy",
+        version="1.0.0",
+        features=features,
+        split_datasets=splits,
+        data_dir=data_dir,
+        file_format=file_format,
+        disable_shuffling=True,
     )
     return data_dir

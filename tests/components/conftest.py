@@ -1,16 +1,21 @@
-"""Runs TFX nodes for real, through the local runner, with a metadata database of their own."""
+"""Runs TFX nodes for real, by the pipeline's launcher, with a metadata database of their own."""
 
+import datetime
 import pathlib
 from collections.abc import Callable
 
 import pytest
+from tfx.dsl.compiler import constants
 from tfx.dsl.components.base.base_node import BaseNode
-from tfx.orchestration import metadata
-from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.pipeline import Pipeline
+from tfx.orchestration.portable import runtime_parameter_utils
 
 import evaluator
 from components.verdict import read_verdict
+from pipeline.dag import compile_pipeline
+from pipeline.database import sqlite_connection
+from pipeline.local import launch_node
+from pipeline.metadata import Metadata
 
 
 @pytest.fixture
@@ -23,10 +28,14 @@ def run_nodes(tmp_path) -> Callable[[list[BaseNode]], pathlib.Path]:
             pipeline_root=str(tmp_path / "artifacts"),
             components=nodes,
             enable_cache=True,
-            metadata_connection_config=metadata.sqlite_metadata_connection_config(str(tmp_path / "mlmd.sqlite")),
             beam_pipeline_args=["--runner=FnApiRunner"],
         )
-        LocalDagRunner().run(pipeline)
+        ir = compile_pipeline(pipeline)
+        run_id = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.datetime.now().isoformat()}
+        runtime_parameter_utils.substitute_runtime_parameter(ir, run_id)
+        lineage = Metadata(sqlite_connection(str(tmp_path / "mlmd.sqlite")), str(tmp_path))
+        for node in ir.nodes:
+            launch_node(ir, node.pipeline_node, lineage)
         return tmp_path / "artifacts"
 
     return run

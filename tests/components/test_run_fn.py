@@ -78,15 +78,16 @@ def example(rng, name):
 
 
 @pytest.fixture
-def train(here, root):
+def train(here, root, monkeypatch):
     """Runs run_fn as try number `number`, in a state directory; returns the folder of its outputs."""
 
-    def start(number=1, root=root, base=False, **custom):
+    def start(number=1, root=root, base=False, code="1", **custom):
+        monkeypatch.setattr(run_fn, "code_of", lambda node: code)
         here.training = str(root / "training")
         out = root / f"out/{number}"
         run_fn.run_fn(
             SimpleNamespace(
-                custom_config={"train": CONFIG.to_dict(), "code": "1", **custom},
+                custom_config={"train": CONFIG.to_dict(), **custom},
                 hyperparameters=None,
                 transform_output=str(root / "transform/4"),
                 train_files=[str(root / "examples/3/Split-train/*")],

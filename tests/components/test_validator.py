@@ -13,10 +13,10 @@ from trainer.errors import UserError
 
 
 def nodes(data_dir):
-    example_gen = ImageExampleGen("toy", [str(data_dir)], None, code="1")
+    example_gen = ImageExampleGen("toy", [str(data_dir)], None)
     statistics_gen = StatisticsGen(example_gen.outputs["examples"])
     schema = pipeline.dag.schema_of("toy")
-    validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["result"])
+    validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["schema"])
     return [example_gen, statistics_gen, schema, validator]
 
 

@@ -31,6 +31,7 @@ def config(**values):
             ["--min-elbo=-1900", "--max-regression=0.5", "--min-label-elbo=-2000.5"],
         ),
         ({"checkpoint_minutes": 1}, ["--checkpoint-minutes=1"]),
+        ({"allow_shared_images": True}, ["--allow-shared-images"]),
     ],
 )
 def test_a_form_means_what_the_command_line_means(values, arguments):

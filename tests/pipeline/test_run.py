@@ -267,6 +267,33 @@ def test_a_truncated_image_stops_the_run_by_its_id(run, tmp_path):
     assert "StatisticsGen" not in console
 
 
+def test_shared_images_stop_the_run_unless_they_are_allowed(run, tmp_path):
+    train = [*rows("train", 40, 0), ("twin", png(101), 0)]
+    data_dir = write_toy(tmp_path / "data", train, rows("test", 10, 100))
+    arguments = [f"--data-dir={data_dir}", "--epochs=1", "--batch-size=8"]
+    code, console = run(*arguments, dataset="toy", root=tmp_path / "root")
+    assert code == words.BAD_INPUT
+    assert "vaeiaf: 1 of 10 test images are also training images, pixel by pixel, such as test_001" in console
+    assert "StatisticsGen" not in console
+    code, console = run(*arguments, "--allow-shared-images", dataset="toy", root=tmp_path / "root")
+    assert code in (words.PUSHED, words.REFUSED)
+    assert "1 of 10 test images are also training images" in console
+
+
+def test_a_damaged_record_stops_the_run_with_its_file_and_index(run, tmp_path):
+    data_dir = write_toy(tmp_path / "data", rows("train", 40, 0), rows("test", 10, 100))
+    (file,) = data_dir.glob("toy/1.0.0/toy-train*")
+    content = file.read_bytes()
+    file.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
+    code, console = run(f"--data-dir={data_dir}", dataset="toy", root=tmp_path / "root")
+    assert code == words.BAD_INPUT
+    assert (
+        f"vaeiaf: {file}: record 1 of 40 (the first is 0) is damaged: expected what TFDS wrote, got corrupt" in console
+    )
+    assert "Copy the data set again, or delete its folder and prepare it again\n" in console
+    assert "StatisticsGen" not in console
+
+
 def test_an_interrupted_run_leaves_no_half_model_and_the_next_one_goes_on(run, tmp_path):
     command = [sys.executable, "-m", "pipeline", "run", "--dataset=photo_patches", "--preset=smoke"]
     process = subprocess.Popen(

@@ -1,0 +1,112 @@
+"""Repeated ids, and test images that are also training images: found in Beam, refused or recorded afterwards.
+
+What is found goes through a file beside the Examples, because a Beam runner elsewhere has no other way to return it.
+"""
+
+import json
+import logging
+import os
+
+import apache_beam as beam
+from tfx.dsl.io import fileio
+from tfx.types import Artifact
+
+from trainer.errors import UserError
+
+log = logging.getLogger(__name__)
+
+FILE = "duplicates.json"
+SHARED_IMAGES = "shared_images"  # custom property of the Examples artifact
+SHOWN = 2  # examples in a message
+
+
+Key = tuple[bytes, bytes]  # digest of the pixels, id; Beam handles plain tuples faster than named ones
+
+
+def shared_images(examples: Artifact) -> int:
+    """The number of test images that are also training images, pixel by pixel."""
+    return examples.get_int_custom_property(SHARED_IMAGES)
+
+
+def find(train: beam.PCollection, test: beam.PCollection, folder: str) -> None:
+    """Extends the pipeline of `train` and `test`, two collections of `Key`, to write what it finds to `folder`.
+
+    Memory holds the digests of the test images; ids are counted by key.
+    """
+    found: dict[str, beam.pvalue.AsSideInput] = {}
+    for split, keys in (("train", train), ("test", test)):
+        repeated = (
+            keys
+            | f"Ids[{split}]" >> beam.Map(lambda key: key[1])
+            | f"CountIds[{split}]" >> beam.combiners.Count.PerElement()
+            | f"RepeatedIds[{split}]" >> beam.Filter(lambda item: item[1] > 1)
+            | f"ShowIds[{split}]" >> beam.Map(lambda item: (readable(item[0]), item[1]))
+        )
+        found |= _summary(f"repeated_{split}", repeated)
+    digests = test | "TestDigests" >> beam.Map(lambda key: (key[0], None))
+    in_train = (
+        train
+        | "AlsoInTest" >> beam.Filter(lambda key, test: key[0] in test, beam.pvalue.AsDict(digests))
+        | "FirstInTrain" >> beam.CombinePerKey(min)
+    )
+    shared = test | "AlsoInTrain" >> beam.FlatMap(_twins, beam.pvalue.AsDict(in_train))
+    found |= _summary("shared", shared)
+    _ = test.pipeline | "Start" >> beam.Create([folder]) | "WriteDuplicates" >> beam.Map(_write, **found)
+
+
+def check(examples: Artifact, test_images: int, allow_shared_images: bool) -> None:
+    """Records the number of shared images in `examples`, or refuses them.
+
+    Raises:
+      UserError: a repeated id, or a shared image that is not allowed.
+    """
+    with fileio.open(os.path.join(examples.uri, FILE)) as file:
+        found = json.loads(file.read())
+    for split in ("train", "test"):
+        if count := found[f"repeated_{split}"]["count"]:
+            shown = " and ".join(f"{name} ({times} images)" for name, times in found[f"repeated_{split}"]["examples"])
+            raise UserError(
+                f"split {split}: {count} id(s) are those of more than one image, such as {shown}: expected another id "
+                "for each image, because the noise of an image is a function of its id. Give them other ids and "
+                "prepare the data set again"
+            )
+    count = found["shared"]["count"]
+    examples.set_int_custom_property(SHARED_IMAGES, count)
+    if not count:
+        return
+    shown = " and ".join(f"{test} (in train: {train})" for test, train in found["shared"]["examples"])
+    sentence = f"{count} of {test_images} test images are also training images, pixel by pixel, such as {shown}"
+    if not allow_shared_images:
+        raise UserError(
+            f"{sentence}: the test-set ELBO would not tell how the model does on new images, expected none of them. "
+            "Remove them and prepare the data set again, or accept them with --allow-shared-images (run parameter "
+            "allow_shared_images)"
+        )
+    log.warning("%s; allowed by allow_shared_images", sentence)
+
+
+def readable(name: bytes) -> str:
+    """An id as printable text in one line."""
+    text = name.decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _twins(key: Key, in_train: dict[bytes, bytes]) -> list[tuple[str, str]]:
+    digest, name = key
+    return [(readable(name), readable(in_train[digest]))] if digest in in_train else []
+
+
+def _summary(name: str, items: beam.PCollection) -> dict[str, beam.pvalue.AsSideInput]:
+    """Number of `items` and the first few, as side inputs of `_write`."""
+    count = items | f"Count[{name}]" >> beam.combiners.Count.Globally()
+    first = items | f"First[{name}]" >> beam.combiners.Top.Smallest(SHOWN)
+    return {f"{name}_count": beam.pvalue.AsSingleton(count), f"{name}_examples": beam.pvalue.AsSingleton(first)}
+
+
+def _write(folder: str, **found: int | list) -> None:
+    content: dict[str, dict] = {}
+    for key, value in found.items():
+        name, _, kind = key.rpartition("_")
+        content.setdefault(name, {})[kind] = value
+    with fileio.open(os.path.join(folder, FILE), "w") as file:
+        file.write(json.dumps(content))
