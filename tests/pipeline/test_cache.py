@@ -1,7 +1,9 @@
 """A cache key changes exactly when the result would: every node, every input, every setting."""
 
 import dataclasses
+import functools
 import pathlib
+import shutil
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -9,17 +11,26 @@ from tfx.orchestration import data_types_utils
 from tfx.orchestration.portable import inputs_utils
 from tfx.types import artifact_utils, standard_artifacts
 
+import pipeline.dag
 from components import code
+from components.image_example_gen import ImageDriver
 from components.site import here
 from pipeline import cache
 from pipeline.config import PipelineConfig
 from pipeline.dag import compile_pipeline, create_pipeline
+from pipeline.database import sqlite_connection
+from pipeline.metadata import Metadata
 from trainer.config import TrainConfig
 from trainer.digests import digest_file, write_digests
 
 DATA = ("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator", "Transform")
 CACHED = (*DATA, "Tuner", "Trainer", "Evaluator")
 BASE = PipelineConfig("toy", TrainConfig(epochs=1), "/state", tune=2)
+
+
+@functools.cache
+def nodes_of(config, _schemas):
+    return [item.pipeline_node for item in compile_pipeline(create_pipeline(config)).nodes]
 
 
 @pytest.fixture
@@ -38,23 +49,28 @@ def artifact(tmp_path):
 
 
 @pytest.fixture
-def keys(artifact):
-    """The key of every cached node of a run, with each node's inputs of this content."""
+def keys(artifact, toy):
+    """The key of every cached node of a run, whose inputs have equal content but for the one that is `changed`."""
 
-    def of(config=BASE, content="a", changed=None, folder="one"):
-        found = {}
-        for item in compile_pipeline(create_pipeline(config)).nodes:
-            node = item.pipeline_node
+    def of(config=BASE, changed=None, missing=None, folder="one"):
+        config = dataclasses.replace(config, data_dir=str(toy))
+        found, lineage = {}, Metadata(sqlite_connection(str(toy / "metadata.sqlite")), str(toy))
+        for node in nodes_of(config, pipeline.dag.SCHEMAS):
             name = node.node_info.id
             if name not in CACHED:
                 continue
             inputs = {}
             for key, spec in node.inputs.inputs.items():
                 kind = spec.channels[0].artifact_query.type.name
-                inputs[key] = [artifact(getattr(standard_artifacts, kind), content if changed != key else "b", folder)]
+                content = "b" if key == changed else "a"
+                found_here = [artifact(getattr(standard_artifacts, kind), content, folder)]
+                inputs[key] = [] if key == missing else found_here
             parameters = data_types_utils.build_parsed_value_dict(
                 inputs_utils.resolve_parameters_with_schema(node_parameters=node.parameters)
             )
+            if name == "ImageExampleGen":
+                with lineage as handle:
+                    parameters = ImageDriver(handle).resolve_exec_properties(parameters)
             found[name] = cache.key("toy", name, inputs, parameters)
         return found
 
@@ -66,7 +82,7 @@ def differ(one, other):
 
 
 def test_every_cached_node_is_in_the_table_of_code():
-    nodes = [item.pipeline_node for item in compile_pipeline(create_pipeline(BASE)).nodes]
+    nodes = nodes_of(BASE, pipeline.dag.SCHEMAS)
     cached = {node.node_info.id for node in nodes if node.execution_options.caching_options.enable_cache}
     assert cached - {"LastBlessedModel"} == set(CACHED) == set(code.CODE)
 
@@ -95,6 +111,8 @@ def test_the_content_of_an_input_changes_the_keys_of_the_nodes_that_read_it(keys
 def test_the_base_model_of_a_warm_start_is_an_input_of_the_trainer(keys):
     warm = dataclasses.replace(BASE, tune=0, warm_start=True)
     assert differ(keys(warm), keys(warm, changed="base_model")) == {"Trainer"}
+    cold = keys(dataclasses.replace(BASE, tune=0))
+    assert differ(cold, keys(warm, missing="base_model")) == set(), "without one, a warm start is a cold one"
 
 
 TRAINER = {"Tuner", "Trainer"}
@@ -111,15 +129,13 @@ TRAINER = {"Tuner", "Trainer"}
         ({"min_label_elbo": -1.0}, {"Evaluator"}),
         ({"no_baseline": True}, {"Evaluator"}),
         ({"allow_shared_images": True}, {"ImageExampleGen"}),
-        ({"dataset": "cifar10"}, {"ImageExampleGen", "Schema"}),
         # where and how a run works, of which the result is the same
         ({"strategy": "mirrored"}, set()),
         ({"tune": 0, "workers": 2}, set()),
         ({"checkpoint_minutes": 1.0}, set()),
         ({"beam_args": ("--runner=FlinkRunner",)}, set()),
-        ({"tune": 0, "warm_start": True}, set()),  # without a base model yet
     ],
-    ids=lambda value: "-".join(map(str, value)),
+    ids=lambda value: "-".join(sorted(map(str, value))) or "none",
 )
 def test_a_setting_changes_the_keys_of_the_nodes_whose_result_depends_on_it(keys, change, nodes, monkeypatch):
     for field in dataclasses.fields(here):
@@ -129,6 +145,21 @@ def test_a_setting_changes_the_keys_of_the_nodes_whose_result_depends_on_it(keys
         plain = keys()
     other = keys(dataclasses.replace(BASE, **change))
     assert differ({name: plain[name] for name in other}, other) == nodes
+
+
+def test_the_files_of_the_data_set_change_the_key_of_the_examples(keys, monkeypatch):
+    before = keys()
+    monkeypatch.setattr("components.image_example_gen.content_fingerprint", lambda *_: "other")
+    assert differ(before, keys()) == {"ImageExampleGen"}
+
+
+def test_an_edit_of_a_schema_changes_its_key(keys, monkeypatch, tmp_path):
+    before = keys()
+    shutil.copytree(pipeline.dag.SCHEMAS, tmp_path / "schemas")
+    monkeypatch.setattr(pipeline.dag, "SCHEMAS", tmp_path / "schemas")
+    assert differ(before, keys()) == set(), "where the file is does not matter"
+    (tmp_path / "schemas/default/schema.pbtxt").write_text("feature {}")
+    assert differ(before, keys()) == {"Schema"}
 
 
 def test_every_setting_is_covered():
