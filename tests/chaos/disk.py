@@ -1,0 +1,6 @@
+def plan(*_):
+    return []
+
+
+def run(lab, trial):
+    return []
