@@ -41,12 +41,12 @@ class Trial(NamedTuple):
 def plan(seed: int, count: int) -> Iterator[Trial]:
     """Two of three in a finished state directory; every kind of file and every way have their turns."""
     rng = random.Random(f"{seed} damages")
-    kinds = [kind for kind in KINDS if kind not in ("other", "digests")] + ["digests", "digests"]
+    kinds = [kind for kind in KINDS if kind != "other"] + ["digests", "model", "pushed version", "Examples"]
     for index in range(count):
         if index % len(kinds) == 0:
             rng.shuffle(kinds)
         kind, running = kinds[index % len(kinds)], index % 3 == 2
-        settings = SETTINGS_OF.get(kind) or rng.choice(["other", "other", "plain", "worse"])
+        settings = SETTINGS_OF.get(kind) or rng.choice(["other", "other", "other", "plain", "worse", "worse"])
         yield Trial(
             f"damages {index}", running, kind, WAYS[(index // 3 + index) % len(WAYS)], settings, rng.choice(NODES)
         )
@@ -98,6 +98,9 @@ def _damage(site: Site, trial: Trial, rng: random.Random) -> Damage | None:
         found = files(site.root).get(trial.kind)
         if not found:
             return None
+        if trial.kind == "pushed version":  # the newest is the one that is served
+            newest = str(max(models.versions(site.root), default=0))
+            found = [path for path in found if newest in path.parts]
         try:
             return damage(rng.choice(found), trial.way, rng)
         except FileNotFoundError:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 
 from tests.chaos import models, recipes
 from tests.chaos.processes import POLL_SECONDS, Run, in_child, start
@@ -93,17 +94,16 @@ class Site:
         """Variables of a run: the data set is found in the state directory, and nowhere else."""
         return {"TFDS_DATA_DIR": str(self.lab.folder / "empty"), "TF_CPP_MIN_LOG_LEVEL": "2"}
 
-    def start(self, settings: str) -> Run:
-        """Starts a run."""
-        arguments = recipes.arguments(self.root, settings)
+    def start(self, name: str, main: Callable[[], int] | None = None) -> Run:
+        """Starts a run with the settings `name`, or what is called so."""
 
-        def main() -> int:
+        def run_pipeline() -> int:
             from pipeline import cli
 
-            return cli.main(arguments)
+            return cli.main(recipes.arguments(self.root, name))
 
-        console = self.folder / f"console-{len(self.runs)}-{settings}.txt"
-        run = start(main, console, self.environment, self.folder / "tmp")
+        console = self.folder / f"console-{len(self.runs)}-{name}.txt"
+        run = start(main or run_pipeline, console, self.environment, self.folder / "tmp")
         self.runs.append(run)
         return run
 

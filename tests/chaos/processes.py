@@ -3,6 +3,7 @@
 TensorFlow must not have computed anything before the fork, so that process only imports.
 """
 
+import contextlib
 import ctypes
 import importlib
 import os
@@ -244,7 +245,5 @@ def _command(pid: int) -> bytes:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
