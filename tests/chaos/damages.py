@@ -42,14 +42,14 @@ def plan(seed: int, count: int) -> Iterator[Trial]:
     """Two of three in a finished state directory; every kind of file and every way have their turns."""
     rng = random.Random(f"{seed} damages")
     kinds = [kind for kind in KINDS if kind != "other"] + ["digests", "model", "pushed version", "Examples"]
+    waiting: list[tuple[str, bool]] = []
     for index in range(count):
-        if index % len(kinds) == 0:
-            rng.shuffle(kinds)
-        kind, running = kinds[index % len(kinds)], index % 3 == 2
+        if not waiting:
+            waiting = [(kind, running) for kind in kinds for running in (False, False, True)]
+            rng.shuffle(waiting)
+        kind, running = waiting.pop()
         settings = SETTINGS_OF.get(kind) or rng.choice(["other", "other", "other", "plain", "worse", "worse"])
-        yield Trial(
-            f"damages {index}", running, kind, WAYS[(index // 3 + index) % len(WAYS)], settings, rng.choice(NODES)
-        )
+        yield Trial(f"damages {index}", running, kind, rng.choice(WAYS), settings, rng.choice(NODES))
 
 
 def run(lab: Lab, trial: Trial) -> list[Result]:
@@ -70,7 +70,7 @@ def run(lab: Lab, trial: Trial) -> list[Result]:
         problems = judge.ending(process, _allowed(trial, done, site))
         reference = None if trial.settings == "worse" else lab.references[trial.settings]
         problems += judge.served(site.root, process, before, reference, broken)
-        problems += _reused(trial, done, process)
+        problems += _reused(site, trial, done, process)
         if turn and process.code not in (codes[0], judge.PUSHED, judge.REFUSED):
             problems.append(f"exit code {process.code} after {codes[0]}")
         codes.append(process.code)
@@ -124,16 +124,26 @@ def _models_around(site: Site, done: Damage) -> list:
     return [parent for parent in parents if site.root in parent.parents]
 
 
-def _reused(trial: Trial, done: Damage, process: Run) -> list[str]:
+def _reused(site: Site, trial: Trial, done: Damage, process: Run) -> list[str]:
     """What says that a node took its result from the cache though a file of it was damaged and still is."""
     node = CACHED.get(trial.kind)
     if trial.running or node is None or not done.is_there() or trial.settings not in ("other", "plain"):
         return []
-    if node == "Trainer" and trial.settings != "other":
+    if node == "Trainer" and _maker(site, done) != trial.settings:
         return []
     if f"\n{node:<24}  cached" in f"\n{process.console}":
         return [f"{node} took its damaged result from the cache"]
     return []
+
+
+def _maker(site: Site, done: Damage) -> str | None:
+    """The settings of the run that made the damaged model."""
+    found = (
+        site.lab.makers.get(parent.relative_to(site.root))
+        for parent in done.path.parents
+        if site.root in parent.parents
+    )
+    return next((maker for maker in found if maker), None)
 
 
 def _words(codes: list[int | None], runs: list[Run]) -> str:

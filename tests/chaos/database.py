@@ -4,6 +4,7 @@ The phases are those of TFX's launcher: it records the node's start, runs its ex
 """
 
 import dataclasses
+import importlib
 import json
 import os
 import pathlib
@@ -22,11 +23,15 @@ from tests.chaos.lab import RUN_SECONDS, Lab, Site
 from tests.chaos.processes import Run
 from tests.chaos.rows import Result
 
-PHASES = {
-    "before": "",
-    "first record": "_prepare_execution",
-    "executor": "_run_executor",
-    "last record": "_publish_successful_execution",
+PHASES = {  # methods of TFX that begin with the phase; Resolvers and Importers have a single one
+    "before": [],
+    "first record": [
+        "launcher.Launcher._prepare_execution",
+        "resolver_node_handler.ResolverNodeHandler.run",
+        "importer_node_handler.ImporterNodeHandler.run",
+    ],
+    "executor": ["launcher.Launcher._run_executor"],
+    "last record": ["launcher.Launcher._publish_successful_execution"],
 }
 NODES = (
     *("ImageExampleGen", "LastBlessedModel", "Schema", "StatisticsGen", "UnitsCheck", "StrictExampleValidator"),
@@ -178,13 +183,13 @@ def _disturb(site: Site, server: Server, trial: Trial, node: str, rng: random.Ra
 
 
 def _finish(site: Site, server: Server, node: str) -> Run:
-    process = _start(site, server, node, WAIT_SECONDS, "")
+    process = _start(site, server, node, WAIT_SECONDS, [])
     process.wait(RUN_SECONDS)
     return process
 
 
-def _start(site: Site, server: Server, node: str, wait: int, pause_at: str) -> Run:
-    """A container's process; it pauses before the method `pause_at` of TFX's launcher, until `_go`."""
+def _start(site: Site, server: Server, node: str, wait: int, pauses: list[str]) -> Run:
+    """A container's process; it pauses before the methods `pauses` of TFX, until `_go`."""
     from kubeflow.parameters import Parameters
 
     cluster = {
@@ -210,26 +215,31 @@ def _start(site: Site, server: Server, node: str, wait: int, pause_at: str) -> R
     go.unlink(missing_ok=True)
 
     def main() -> int:
-        from tfx.orchestration.portable import launcher
-
         from kubeflow import run_node
 
         os.environ["MLMD_PASSWORD"] = PASSWORD
-        if pause_at:
-            original = getattr(launcher.Launcher, pause_at)
-
-            def paused(*arguments, **named):
-                flag.touch()
-                while not go.exists():
-                    time.sleep(0.01)
-                return original(*arguments, **named)
-
-            setattr(launcher.Launcher, pause_at, paused)
+        for method in pauses:
+            _pause_before(method, flag, go)
         return run_node.main(
             [f"--node={node}", f"--cluster={json.dumps(cluster)}", f"--executor-input={json.dumps(told)}"]
         )
 
     return site.start(node, main)
+
+
+def _pause_before(method: str, flag: pathlib.Path, go: pathlib.Path) -> None:
+    """Has the method `module.Class.name` of TFX's launcher touch `flag`, and wait for `go`."""
+    module, owner, name = method.split(".")
+    where = getattr(importlib.import_module(f"tfx.orchestration.portable.{module}"), owner)
+    original = getattr(where, name)
+
+    def paused(*arguments, **named):
+        flag.touch()
+        while not go.exists():
+            time.sleep(0.01)
+        return original(*arguments, **named)
+
+    setattr(where, name, paused)
 
 
 def _paused(process: Run, site: Site) -> bool:

@@ -21,13 +21,16 @@ STATE = "root"  # name of a trial's state directory
 class Lab:
     """A folder for everything, and the undisturbed runs that others are held against."""
 
-    def __init__(self, folder: pathlib.Path, seed: int) -> None:
+    def __init__(
+        self, folder: pathlib.Path, seed: int, write_data: Callable[[pathlib.Path], None] = recipes.write_data
+    ) -> None:
         self.folder, self.seed = folder, seed
         self.data = folder / "data"
         self.references: dict[str, str] = {}  # weights by settings
         self.seconds: dict[str, float] = {}  # of each node in an undisturbed run
+        self.makers: dict[pathlib.Path, str] = {}  # settings that made a model, by its path in the template
         (folder / "empty").mkdir(parents=True)
-        in_child(recipes.write_data, self.data)
+        in_child(write_data, self.data)
 
     def prepare(self, names: list[str]) -> None:
         """Runs the settings `names` without disturbance, one after the other.
@@ -64,6 +67,8 @@ class Lab:
         site = self.site()
         for name in ("plain", "other"):
             site.run(name)
+            for model in site.root.glob("artifacts/*/Trainer/model/*"):
+                self.makers.setdefault(model.relative_to(site.root), name)
         for name, epoch in (("third", 5), ("workers", 3)):
             run = site.start(name)
             wait_for(run, f"epoch {epoch}/")
