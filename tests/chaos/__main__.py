@@ -2,10 +2,12 @@
 
 import argparse
 import concurrent.futures
+import ctypes
 import multiprocessing
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -36,6 +38,7 @@ SCENARIOS: dict[str, Callable[[argparse.Namespace], list[Task]]] = {
     "together": lambda options: [Task(together.run, trial) for trial in together.plan(options.seed)],
     "database": lambda options: [Task(database.run, trial) for trial in database.plan(options.seed)],
 }
+CLONE_NEWNS = 0x20000  # of Linux's unshare
 _lab: Lab  # of this process, set before it forks
 
 
@@ -46,6 +49,7 @@ def main() -> int:
     if options.trial:
         tasks = [task for task in tasks if task.trial.name in options.trial]
     print(f"{len(tasks)} trials with seed {options.seed}, {options.jobs} at a time, in {options.folder}", flush=True)
+    _own_mounts()
     import_all()
     _say_where()
     global _lab
@@ -77,6 +81,12 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     options.folder = (options.folder or pathlib.Path(tempfile.mkdtemp(prefix="vaeiaf-chaos-"), "lab")).absolute()
     return options
+
+
+def _own_mounts() -> None:
+    """Ends what is mounted from here on with the last of these processes; without root disks are left out."""
+    if ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0:
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
 
 
 def _say_where() -> None:
