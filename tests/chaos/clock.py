@@ -1,15 +1,14 @@
-"""A clock that is set back a day, or forward: between two runs, amid a training, and under a run."""
+"""A clock that is set back a day, or forward, between two runs and amid a training that resumes."""
 
 import os
 import pathlib
 import sys
-import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from tests.chaos import judge, models, recipes
 from tests.chaos.lab import RUN_SECONDS, Lab, Site, wait_for
-from tests.chaos.processes import NODES, Run
+from tests.chaos.processes import Run
 from tests.chaos.rows import Result
 
 DAY = 86400
@@ -22,7 +21,6 @@ class Trial(NamedTuple):
     name: str
     subject: str
     runs: list[tuple[str, str, int]]  # settings, killed after that epoch's line or "", days that the clock is off
-    under: str = ""  # the node under which the last run's clock is set back
 
     @property
     def settings(self) -> list[str]:
@@ -38,21 +36,18 @@ def plan() -> Iterator[Trial]:
     yield Trial("clock 3", "was ahead amid a training", [("third", "epoch 9/", 1), ("third", "", 0)])
     yield Trial("clock 4", "forward 40 days amid a training", [("third", "epoch 9/", 0), ("third", "", 40)])
     yield Trial("clock 5", "set back between runs of workers", [("workers", "epoch 3/", 0), ("workers", "", -1)])
-    for index, node in enumerate(node for node in NODES if node in ("ImageExampleGen", "Trainer", "Evaluator")):
-        yield Trial(f"clock {6 + index}", "set back under a run", [("plain", "", 0), ("other", "", 0)], node)
 
 
 def run(lab: Lab, trial: Trial) -> list[Result]:
     """Carries out the runs, and judges those that are not killed."""
     result = Result("clock", trial.subject, "success", trial=trial.name)
-    if LIBRARY is None and not trial.under:
+    if LIBRARY is None:
         result.outcome = "LEFT OUT, as there is no libfaketime"
         return [result]
     site = lab.site()
     for number, (settings, text, days) in enumerate(trial.runs):
         before = models.versions(site.root)
-        last = number == len(trial.runs) - 1
-        process = _set_back_under(site, settings, trial.under) if trial.under and last else _start(site, settings, days)
+        process = _start(site, settings, days)
         if text:
             wait_for(process, text)
             process.kill()
@@ -79,20 +74,3 @@ def _start(site: Site, settings: str, days: int) -> Run:
         os.execve(sys.executable, command, {**os.environ, **variables})
 
     return site.start(settings, main)
-
-
-def _set_back_under(site: Site, settings: str, node: str) -> Run:
-    """A run for which Python's clock is set back a day once it is at `node`."""
-    flag = site.folder / "set-back"
-    clock = time.time
-
-    def main() -> int:
-        from pipeline import cli
-
-        time.time = lambda: clock() - DAY * flag.exists()
-        return cli.main(recipes.arguments(site.root, settings))
-
-    process = site.start(settings, main)
-    process.wait_for_node(node, RUN_SECONDS)
-    flag.touch()
-    return process

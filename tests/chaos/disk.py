@@ -31,6 +31,11 @@ class Trial(NamedTuple):
     free: int = 0
     epoch: int = 0  # of the training, after which it fills up; 0: at the start of the node
 
+    @property
+    def settings(self) -> list[str]:
+        """Of its runs."""
+        return [self.place if self.scenario == MOVED else "plain"]
+
 
 def plan(seed: int) -> Iterator[Trial]:
     """Two disks that fill up in each node, six in the training; each folder without the right to write."""
