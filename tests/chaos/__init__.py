@@ -1,0 +1,1 @@
+"""`make chaos`: kills, damage and trouble of the machine, judged from outside by exit codes, consoles and files."""

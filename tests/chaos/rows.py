@@ -1,0 +1,41 @@
+"""Results of trials, and the table of them."""
+
+import collections
+import dataclasses
+from collections.abc import Iterable
+
+
+@dataclasses.dataclass
+class Result:
+    """One disturbance and what came of it."""
+
+    scenario: str  # row of the table
+    subject: str  # what was disturbed, also a part of the row
+    outcome: str  # a few words
+    problems: list[str] = dataclasses.field(default_factory=list)
+    trial: str = ""  # by which it can be repeated
+    kept: str = ""  # where the state directory and the consoles are
+
+
+def table(results: Iterable[Result]) -> str:
+    """Markdown: a row for each scenario and subject."""
+    groups: dict[tuple[str, str], list[Result]] = collections.defaultdict(list)
+    for result in results:
+        groups[result.scenario, result.subject].append(result)
+    lines = ["| scenario | subject | trials | outcomes | failures |", "|---|---|---|---|---|"]
+    for (scenario, subject), members in sorted(groups.items()):
+        counts = collections.Counter(member.outcome for member in members)
+        outcomes = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+        failed = sum(bool(member.problems) for member in members)
+        lines.append(f"| {scenario} | {subject} | {len(members)} | {outcomes} | {failed or ''} |")
+    return "\n".join(lines)
+
+
+def failures(results: Iterable[Result]) -> str:
+    """A paragraph for each result with problems."""
+    return "\n".join(
+        f"{result.trial}, {result.scenario}, {result.subject} ({result.outcome}), kept in {result.kept}:\n"
+        + "\n".join(f"  - {problem}" for problem in result.problems)
+        for result in results
+        if result.problems
+    )
