@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from tests.chaos import judge, models, recipes
 from tests.chaos.lab import RUN_SECONDS, Lab, Site
-from tests.chaos.processes import Run
+from tests.chaos.processes import Run, die_with_parent
 from tests.chaos.rows import Result
 
 PHASES = {  # methods of TFX that begin with the phase; Resolvers and Importers have a single one
@@ -99,7 +99,7 @@ class Server:
         options = [*files, f"--init-file={self.folder / 'init.sql'}", f"--port={self.port}", "--bind-address=127.0.0.1"]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["mariadbd", "--no-defaults", *options, *_user()], stdout=log, stderr=log, start_new_session=True
+                ["mariadbd", "--no-defaults", *options, *_user()], stdout=log, stderr=log, preexec_fn=die_with_parent
             )
         end = time.monotonic() + 60
         while time.monotonic() < end:

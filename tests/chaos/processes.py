@@ -170,10 +170,15 @@ def start(main: Callable[[], int], console: pathlib.Path, environment: Mapping[s
         os._exit(code)
 
 
+def die_with_parent() -> None:
+    """Has the kernel kill this process when the one that started it ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _become(console: pathlib.Path, environment: Mapping[str, str], folder: pathlib.Path) -> None:
     """A process as a shell would have started it."""
     os.setsid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     output = os.open(console, os.O_WRONLY | os.O_APPEND)
