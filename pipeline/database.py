@@ -59,7 +59,8 @@ class Database:
         A server is asked for its first byte before an attempt that `connects`, and after a failure.
 
         Raises:
-          DatabaseError: the database was away for too long; every later attempt is made once.
+          DatabaseError: the database was away for too long, and every later attempt is made once; or an SQLite file is
+            damaged, or its disk is full.
           Exception: whatever `attempt` raised that waiting does not mend.
         """
         try:
@@ -74,7 +75,7 @@ class Database:
                     except FAILURES as error:
                         failed = error
                         if self._is_lasting(error):
-                            raise
+                            raise self._broken(error) from error
                         away = self._look(True)
                 self._wait(away, failed)
         except ReportedError as error:
@@ -85,6 +86,12 @@ class Database:
         """An SQLite file that is there and not locked says what is wrong; waiting does not mend that."""
         return (
             self._connection.HasField("sqlite") and not isinstance(error, errors.AbortedError) and not self._look(True)
+        )
+
+    def _broken(self, error: Exception) -> DatabaseError:
+        return DatabaseError(
+            f"{self._name} cannot be used: {' '.join(str(error).split())}. If its disk is full, free some space; if it "
+            "is damaged, bring back a copy, or move it and the artifacts beside it away to start anew"
         )
 
     def _wait(self, away: str | None, failed: Exception | None) -> None:

@@ -9,8 +9,9 @@ from tfx.proto.orchestration import execution_result_pb2
 from tfx.types import Artifact
 
 from pipeline import cache
+from pipeline.artifacts import verify_inputs
 from trainer.digests import write_digests
-from trainer.errors import StorageError
+from trainer.errors import InterruptError, StorageError
 
 
 class Launcher(launcher.Launcher):
@@ -31,10 +32,17 @@ class Launcher(launcher.Launcher):
 
         Raises:
           Exception: whatever the component raised; the outputs are removed.
+          ReportedError: an input was damaged meanwhile, which is why the component failed; the same.
           StorageError: the digests cannot be written; the same.
         """
         _remove(execution_info.output_dict)
-        result = super()._run_executor(execution_info)
+        try:
+            result = super()._run_executor(execution_info)
+        except InterruptError:
+            raise
+        except Exception:
+            verify_inputs(execution_info.input_dict)  # an error of a damaged input says something else
+            raise
         try:
             for artifacts in execution_info.output_dict.values():
                 for artifact in artifacts:

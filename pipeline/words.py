@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pipeline.outcome import Outcome
 
 DISK_FULL = "No space left on device|database or disk is full|Disk quota exceeded"  # says Linux, SQLite, Linux
+WITHHELD = "Read-only file system|Permission denied|Input/output error|Stale file handle|Operation not permitted"
 PUSHED, FAILED, BAD_INPUT, REFUSED = 0, 1, 2, 3
 
 
@@ -26,14 +27,23 @@ def explain(error: BaseException, root: str, again: str = "the next run") -> tup
             f"free some, and {again} goes on after the last finished component or checkpoint",
             FAILED,
         )
-    for cause in chain:
+    for cause in chain:  # first of all, since what an interrupt disturbs may fail in its own way
         if isinstance(cause, InterruptError):
             return f"{cause}; {again} goes on after the last finished component or checkpoint", cause.exit_code
+    for cause in chain:
         if isinstance(cause, ReportedError):
             return _plain(str(cause)), cause.exit_code
         # Beam hands on the errors of its workers as text.
         if match := re.search(r"^(?:[\w.]+\.)?(?:UserError|ConfigError): (.*)$", str(cause), re.MULTILINE):
             return _plain(match.group(1)), BAD_INPUT
+    for cause in chain:
+        if match := re.search(WITHHELD, str(cause)):
+            path = cause.filename if isinstance(cause, OSError) and cause.filename else f"a file below {root}"
+            return (
+                f"{path} cannot be read or written: {match.group()}. Let this user read and write everything below "
+                f"{root}, and start again: finished work is kept",
+                FAILED,
+            )
     for cause in chain:
         if str(cause).strip():
             return f"{type(cause).__name__}: {_plain(str(cause).strip().splitlines()[0])}", FAILED

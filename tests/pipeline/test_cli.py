@@ -159,6 +159,27 @@ def test_a_full_disk_is_one_sentence_whoever_noticed_it(error, tmp_path):
     assert code == words.FAILED
 
 
+@pytest.mark.parametrize(
+    ("error", "path"),
+    [
+        (OSError(30, "Read-only file system", "/root/pushed/7"), "/root/pushed/7"),
+        (tf.errors.PermissionDeniedError(None, None, "/root/artifacts/x; Permission denied"), "a file below /root"),
+        (RuntimeError("OSError: [Errno 5] Input/output error [while running 'WriteSplit']"), "a file below /root"),
+    ],
+    ids=["Python", "TensorFlow", "Beam"],
+)
+def test_a_disk_that_withholds_its_files_is_one_sentence(error, path):
+    sentence, code = words.explain(error, "/root")
+    assert sentence.startswith(f"{path} cannot be read or written: ")
+    assert sentence.endswith("and start again: finished work is kept")
+    assert code == words.FAILED
+
+
+def test_an_interrupt_comes_before_what_failed_on_its_account():
+    error = caused(StorageError("the model", "/root", OSError(5, "gone")), InterruptError(signal.SIGTERM))
+    assert words.explain(error, "/root")[1] == 143
+
+
 def test_the_preset_is_the_default_and_an_option_overrides_it(tmp_path, monkeypatch):
     configs = []
 
