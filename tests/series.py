@@ -72,5 +72,6 @@ def report(console):
 
 def quarantined(path):
     """Why a folder was quarantined."""
-    (note,) = path.parent.glob(f"{path.name}.damaged-*.json")
+    notes = path.parent.glob(f"{path.name}.damaged-*.json")
+    (note,) = [note for note in notes if not note.name.endswith(".digests.json")]
     return json.loads(note.read_text())["reason"]
