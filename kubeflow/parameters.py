@@ -26,7 +26,6 @@ class Parameters:
     """What may differ from run to run; a form knows no absent number, so 0 or an empty text stands for it."""
 
     dataset: str = _parameter("cifar10", "photo_patches (embedded), cifar10, or another TFDS name")
-    allow_shared_images: bool = _parameter(False, "accept test images that are also training images, pixel by pixel")
     preset: str = _parameter("default", f"recipe of the training: {', '.join(PRESETS)}")
     epochs: int = _parameter(0, "passes over the training images; 0: as in the preset")
     batch_size: int = _parameter(0, "images per step, over all workers; 0: as in the preset")
@@ -45,8 +44,9 @@ class Parameters:
     max_regression: float = _parameter(
         1.0, "gate: nats per image that the model may be worse than the last blessed one, with 95 % confidence"
     )
-    no_baseline: bool = _parameter(False, "gate: compare with no earlier model; the verdict says so")
     min_label_elbo: str = _parameter("", "gate: nats per image, on the images of each label; empty: no such bound")
+    no_baseline: bool = _parameter(False, "gate: compare with no earlier model; the verdict says so")
+    allow_shared_images: bool = _parameter(False, "accept test images that are also training images, pixel by pixel")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Parameters":

@@ -32,6 +32,7 @@ def config(**values):
         ),
         ({"checkpoint_minutes": 1}, ["--checkpoint-minutes=1"]),
         ({"allow_shared_images": True}, ["--allow-shared-images"]),
+        ({"no_baseline": True}, ["--no-baseline"]),
     ],
 )
 def test_a_form_means_what_the_command_line_means(values, arguments):
