@@ -15,6 +15,7 @@ from pipeline.root import open_root
 from pipeline.words import FAILED, PUSHED, REFUSED, describe, explain
 from trainer.config import STRATEGIES, TrainConfig
 from trainer.errors import ReportedError, UserError
+from trainer.folders import checked_folder
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
 from trainer.terminal import lasting_streams
@@ -46,7 +47,7 @@ def _verify(options: argparse.Namespace) -> int:
     from pipeline.verify import verify
 
     started = time.monotonic()
-    found = verify(os.path.abspath(options.root))
+    found = verify(checked_folder("root", options.root))
     for what in found.damage:
         print(f"DAMAGED: {what}")
     if not found.has_metadata:

@@ -45,6 +45,8 @@ class PipelineConfig:
             raise ConfigError("tune", "a number of trials that is not negative", self.tune)
         if self.tune and self.warm_start:
             raise ConfigError("tune", "0 with warm_start, whose weights have the shapes that trials vary", self.tune)
+        if self.warm_start and self.no_baseline:
+            raise ConfigError("warm_start", "false with no_baseline, which finds no model to start from", True)
         check_workers(self.workers, self.strategy, self.train)
         if self.tune:
             self._check_trials()
