@@ -152,7 +152,7 @@ def test_ids_of_every_kind_go_through_statistics_validation_and_training(tmp_pat
     nodes = [example_gen(data_dir)]
     nodes.append(StatisticsGen(nodes[0].outputs["examples"]))
     nodes.append(schema_of("toy"))
-    nodes.append(StrictExampleValidator(nodes[1].outputs["statistics"], nodes[2].outputs["result"]))
+    nodes.append(StrictExampleValidator(nodes[1].outputs["statistics"], nodes[2].outputs["schema"]))
     folder = run_nodes(nodes)
     faithful = {name if isinstance(name, bytes) else str(name).encode(): png(i) for i, name in enumerate(names)}
     assert {e["id"].numpy(): e["image"].numpy() for e in read(folder, "train")} == faithful

@@ -41,7 +41,7 @@ def page(verdict, history, pushed_to="", decoder="BernoulliMLP"):
 
 
 def test_a_blessed_run_says_its_numbers_and_where_the_model_is_served(history):
-    verdict = Verdict(True, NUMBERS | GAINS, {**NUMBERS, "elbo": -1910.5}, LABELS, [])
+    verdict = Verdict(True, NUMBERS | GAINS, {**NUMBERS, "elbo": -1910.5}, LABELS, [], [])
     html = page(verdict, history, pushed_to="/models/7")
     for text in ("Blessed", "/models/7", "-1900.00", "-1910.50", "10,000 images", "abcdef", "K = 4", "Bernoulli"):
         assert text in html
@@ -51,25 +51,27 @@ def test_a_blessed_run_says_its_numbers_and_where_the_model_is_served(history):
 
 
 def test_a_probability_of_pixels_is_also_given_in_bits(history):
-    html = page(Verdict(True, {**NUMBERS, "elbo": -10646.8}, None, {}, []), history, decoder="DiscretizedLogisticMLP")
+    html = page(
+        Verdict(True, {**NUMBERS, "elbo": -10646.8}, None, {}, [], []), history, decoder="DiscretizedLogisticMLP"
+    )
     assert "5.000 bits/dim" in html  # 10646.8 / (3072 log 2)
 
 
 def test_a_closer_look_at_the_model_is_shown_where_there_was_one(history):
     history["quality"] = {"importance_samples": 100, "importance_weighted_bound": -1895.5, "active_latents": 77}
-    html = " ".join(page(Verdict(True, NUMBERS, None, {}, []), history).split())
+    html = " ".join(page(Verdict(True, NUMBERS, None, {}, [], []), history).split())
     assert "Importance-weighted bound with 100 draws: -1895.50; 77 of 500 latents active" in html
 
 
 def test_a_refused_run_says_why(history):
-    html = page(Verdict(False, NUMBERS, None, {}, ["its ELBO is <too> low"]), history)
+    html = page(Verdict(False, NUMBERS, None, {}, ["its ELBO is <too> low"], ["a <note>"]), history)
     assert "Refused" in html
     assert "its ELBO is &lt;too&gt; low" in html
     assert "Blessed" not in html
 
 
 def test_the_page_needs_nothing_from_elsewhere(history):
-    html = page(Verdict(True, NUMBERS, None, {}, []), history)
+    html = page(Verdict(True, NUMBERS, None, {}, [], []), history)
     assert len(re.findall(r'src="data:image/png;base64,', html)) == 3
     assert not re.search(r'(src|href)="(?!data:)', html)
     assert "<script" not in html

@@ -159,6 +159,7 @@ def test_an_edit_of_a_schema_changes_its_key(keys, monkeypatch, tmp_path):
     monkeypatch.setattr(pipeline.dag, "SCHEMAS", tmp_path / "schemas")
     assert differ(before, keys()) == set(), "where the file is does not matter"
     (tmp_path / "schemas/default/schema.pbtxt").write_text("feature {}")
+    nodes_of.cache_clear()
     assert differ(before, keys()) == {"Schema"}
 
 
