@@ -14,6 +14,7 @@ import yaml
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components import serving
 from containers.docker_kubelet import DockerKubelet
 from kube_emulator import Emulator
 from pipeline.words import PUSHED
@@ -48,7 +49,7 @@ def open_store(database, password, name):
 
 
 def versions(volume):
-    return sorted(int(path.name) for path in (volume / "pushed/vaeiaf-photo-patches").iterdir())
+    return serving.versions(str(volume / "pushed/vaeiaf-photo-patches"))
 
 
 def executions(store, run):
