@@ -75,7 +75,7 @@ class Database:
                     except FAILURES as error:
                         failed = error
                         if self._is_lasting(error):
-                            raise self._broken(error) from error
+                            raise self.broken(str(error).partition(" query: ")[0]) from error  # without the SQL
                         away = self._look(True)
                 self._wait(away, failed)
         except ReportedError as error:
@@ -88,11 +88,13 @@ class Database:
             self._connection.HasField("sqlite") and not isinstance(error, errors.AbortedError) and not self._look(True)
         )
 
-    def _broken(self, error: Exception) -> DatabaseError:
-        return DatabaseError(
-            f"{self._name} cannot be used: {' '.join(str(error).split())}. If its disk is full, free some space; if it "
-            "is damaged, bring back a copy, or move it and the artifacts beside it away to start anew"
+    def broken(self, what: str) -> DatabaseError:
+        """The error of a database that is there and says something wrong, which TFX may keep to itself."""
+        self.failure = DatabaseError(
+            f"{self._name} cannot be used: {' '.join(what.split())}. If its disk is full, free some space; if it is "
+            "damaged, bring back a copy, or move it and the artifacts beside it away to start anew"
         )
+        return self.failure
 
     def _wait(self, away: str | None, failed: Exception | None) -> None:
         now = time.monotonic()

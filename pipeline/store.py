@@ -1,7 +1,7 @@
 """The store of ML Metadata: waits while the database is away, and keeps locations relative to the root."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from google.protobuf.message import Message
 from ml_metadata import errors
@@ -24,6 +24,17 @@ class Store(MetadataStore):
     def _connect(self, config: mlmd.ConnectionConfig) -> None:
         MetadataStore.__init__(self, config)
         self._connected = True
+
+    def get_executions_by_id(self, execution_ids: Sequence[int], extra_options: object = None) -> list[mlmd.Execution]:
+        """The executions with these ids.
+
+        Raises:
+          DatabaseError: one of them is gone. A damaged SQLite file may lose rows and raise nothing.
+        """
+        found = super().get_executions_by_id(execution_ids, extra_options)
+        if lost := {*execution_ids} - {execution.id for execution in found}:
+            raise self._database.broken(f"execution {min(lost)}, which was recorded in it, is gone")
+        return found
 
     def _call(self, method_name: str, request: Message, response: Message, extra_options: object = None) -> None:
         """ML Metadata's own choke point of all calls, which retries only what is aborted."""

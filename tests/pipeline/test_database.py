@@ -118,9 +118,16 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 def test_a_damaged_file_is_not_waited_for(lineage, tmp_path):
     (tmp_path / "metadata.sqlite").write_bytes(b"not a database" * 100)
     start = time.monotonic()
-    with pytest.raises((RuntimeError, errors.StatusError)):
+    with pytest.raises(DatabaseError, match=r"metadata\.sqlite cannot be used: .*file is not a database\. If its disk"):
         names(lineage)
     assert time.monotonic() - start < 20.0
+
+
+def test_an_execution_that_is_gone_is_damage(lineage):
+    said = r"metadata\.sqlite cannot be used: execution 7, which was recorded"
+    with lineage as handle, pytest.raises(DatabaseError, match=said):
+        handle.store.get_executions_by_id([7])
+    assert lineage.failure is not None
 
 
 def test_an_answer_is_handed_on_and_nothing_is_waited_for(lineage):

@@ -9,7 +9,8 @@ import pytest
 import components.pusher
 from components.serving import versions
 from pipeline import words
-from series import Series, report, took
+from series import Series, gradients, report, took
+from toy_data import write_toy
 from trainer.digests import digest_file
 
 pytestmark = pytest.mark.slow
@@ -140,3 +141,18 @@ def test_a_version_of_unknown_origin_is_no_consent(series):
     assert code == words.FAILED
     assert "version 9999999999 is served from" in console
     assert versions(str(series.pushed))[-1] == 9999999999
+
+
+def test_shared_images_that_are_allowed_are_counted_in_the_verdict_and_the_report(series, tmp_path, capfd):
+    train, test = gradients("train", 60, 0), gradients("test", 20, 1000)
+    twins = [(f"twin_{i}", image, label) for i, (_, image, label) in enumerate(test[:3])]
+    doubled = Series(series.root, write_toy(tmp_path / "doubled", train + twins, test), capfd)
+    code, console = doubled.run()
+    assert code == words.BAD_INPUT
+    assert "3 of 20 test images are also training images, pixel by pixel" in console
+    assert "--allow-shared-images" in console
+    code, console = doubled.run("--allow-shared-images")
+    assert code == words.PUSHED
+    note = "3 test images are also training images, as --allow-shared-images allows"
+    assert f"Note: {note}" in console
+    assert note in report(console)
