@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import socket
 import sqlite3
 import time
@@ -24,6 +25,8 @@ GREETING_SECONDS = 10.0  # until the first byte of a server; ML Metadata itself 
 
 # What ML Metadata raises when a connection is lost or refused, or the file locked. Which of them, only its text says.
 FAILURES = (RuntimeError, errors.AbortedError, errors.InternalError, errors.UnavailableError)
+
+SQL = r"(?s) query:\s+[A-Z]{5,}.*"  # in a message of ML Metadata
 
 Result = TypeVar("Result")
 
@@ -75,7 +78,7 @@ class Database:
                     except FAILURES as error:
                         failed = error
                         if self._is_lasting(error):
-                            raise self.broken(str(error).partition(" query: ")[0]) from error  # without the SQL
+                            raise self.broken(re.sub(SQL, "", str(error))) from error
                         away = self._look(True)
                 self._wait(away, failed)
         except ReportedError as error:
