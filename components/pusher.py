@@ -35,10 +35,10 @@ AGAIN = "evaluation"  # folder in the artifact
 class Push(NamedTuple):
     """What the pusher did, as the properties of its artifact say."""
 
-    pushed_to: str | None  # folder of the new version
-    unchanged: str | None  # folder of the version that is the same model already
-    damaged: str | None  # where the version that was served before went, because it was damaged
-    decided_again: str | None  # folder in the artifact of the evaluation that decided, if the gate decided twice
+    pushed_to: str | None = None  # folder of the new version
+    unchanged: str | None = None  # folder of the version that is the same model already
+    damaged: str | None = None  # where the version that was served before went, because it was damaged
+    decided_again: str | None = None  # folder in the artifact of the evaluation that decided, if it was the second
 
     def write(self, artifact: types.Artifact) -> None:
         """Keeps it in the artifact's properties."""
@@ -73,7 +73,6 @@ class Executor(executor.Executor):
         """
         artifact = artifact_utils.get_single_instance(output_dict[specs.PUSHED_MODEL_KEY])
         if not self.CheckBlessing(input_dict):
-            Push(None, None, None, None).write(artifact)
             return
         base = exec_properties[PUSH_DIRECTORY]
         os.makedirs(base, exist_ok=True)
@@ -95,11 +94,12 @@ class Executor(executor.Executor):
         if served and not evidence.no_baseline and served.model not in (evidence.baseline, identity(digests)):
             again = AGAIN
             if not self._decide_again(served, inputs, artifact.uri, exec_properties):
-                return Push(None, None, None, again)
+                return Push(decided_again=again)
         if served and not what and _same_model(served, model, digests):
-            return Push(None, served.path, None, again)
+            return Push(unchanged=served.path, decided_again=again)
         pushed = _copy_whole(model, digests, base)
-        return Push(pushed, None, set_aside(served.path, what) if served and what else None, again)
+        aside = set_aside(served.path, what) if served and what else None  # once its successor is there
+        return Push(pushed_to=pushed, damaged=aside, decided_again=again)
 
     def _decide_again(
         self, served: Served, inputs: dict[str, list[types.Artifact]], folder: str, exec_properties: dict[str, Any]

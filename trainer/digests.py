@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from trainer.durable import sync_folder, write_durably
+from trainer.errors import ReportedError
 
 SUFFIX = ".digests.json"  # of the file beside the folder: TensorFlow Serving and TFX read every name inside
 CHUNK_BYTES = 2**20
@@ -27,7 +28,7 @@ class FileDigest(NamedTuple):
 Digests = dict[str, FileDigest]  # path below the folder -> digest
 
 
-class DamageError(Exception):
+class DamageError(ReportedError):
     """A folder is not what its digests say. The message names the file and what is wrong with it."""
 
 
