@@ -1,11 +1,11 @@
 """Damaged results of earlier runs: each is found, quarantined and made anew, and the run says so in one line."""
 
-import pathlib
 import re
 import shutil
 
 import pytest
 
+import trainer.job
 from pipeline import words
 from series import quarantined, took
 
@@ -56,21 +56,23 @@ def test_a_pushed_version_that_lost_its_graph_is_pushed_again(series):
     assert f"PUSHED to {series.pushed / str(again)}" in console
 
 
-def test_damage_amid_a_run_is_named_and_the_next_run_recovers(series, monkeypatch):
-    load = __import__("components.run_fn", fromlist=["load_images"]).load_images
+@pytest.mark.parametrize("fails", [True, False], ids=["in the node that reads it", "before the next one"])
+def test_damage_amid_a_run_is_named_and_the_next_run_recovers(series, monkeypatch, fails):
+    train = trainer.job.train_and_evaluate
 
-    def damaged(files, transform):
-        shutil.rmtree(pathlib.Path(files[0]).parent)
-        return load(files, transform)
+    def lose_examples(*arguments):
+        (examples,) = series.root.glob("artifacts/*/ImageExampleGen/examples/*/Split-train")
+        shutil.rmtree(examples)
+        if fails:
+            raise ValueError("what TensorFlow makes of files that are gone")
+        return train(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("components.run_fn.load_images", damaged)
+        patch.setattr(trainer.job, "train_and_evaluate", lose_examples)
         code, console = series.run()
     assert code == words.FAILED
     (sentence,) = re.findall("^vaeiaf: (.+)$", console, re.MULTILINE)
-    assert re.search(
-        r"Split-train/.* is missing: the Examples that this run made or reused was damaged meanwhile", sentence
-    )
+    assert re.search(r"Split-train/\S+ is missing: the Examples that this run made or reused was damaged", sentence)
     code, console = series.run()
     assert code == words.PUSHED
     assert took(console, "ImageExampleGen") != "cached"
