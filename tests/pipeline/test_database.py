@@ -84,10 +84,9 @@ def test_a_file_that_stays_locked_is_named_as_locked(lineage, hold, monkeypatch)
         names(lineage)
     assert error.value.exit_code == 1
     assert lineage.failure is error.value
-    start = time.monotonic()
-    with pytest.raises(DatabaseError):  # the patience is spent: what follows is tried once
+    monkeypatch.setattr(database.time, "sleep", lambda _: pytest.fail("the patience was spent"))
+    with pytest.raises(DatabaseError):  # what follows is tried once
         names(lineage)
-    assert time.monotonic() - start < 0.2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -100,7 +99,7 @@ def test_a_signal_ends_the_wait_and_no_other_wait_begins(lineage, hold, number):
             names(lineage)
         with pytest.raises(DatabaseError):  # as TFX does, to record that the node failed
             names(lineage)
-    assert time.monotonic() - start < 1.3
+    assert time.monotonic() - start < 20.0, "of the 60 that it would wait"
 
 
 def test_a_folder_that_comes_late_is_waited_for(tmp_path):
@@ -194,6 +193,6 @@ def test_a_signal_ends_the_wait_for_a_server(mariadb):
         start = time.monotonic()
         with interruptible(), pytest.raises(InterruptError):
             names(found)
-        assert time.monotonic() - start < 1.5
+        assert time.monotonic() - start < 20.0, "of the 60 that it would wait"
     finally:
         mariadb.start()
