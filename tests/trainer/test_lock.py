@@ -67,11 +67,9 @@ def test_a_lock_that_another_process_has_is_waited_for_until_it_dies(holder, cap
     process, path = holder
     monkeypatch.setattr(lock, "SILENT_SECONDS", 0.1)
     caplog.set_level("INFO")
-    timer = threading.Timer(0.5, process.kill)
-    timer.start()
-    start = time.monotonic()
+    threading.Timer(0.5, process.kill).start()
     with locked(path, "push"):
-        assert 0.4 < time.monotonic() - start < 10.0
+        process.wait(20.0)  # it is gone, or about to be
     (record,) = caplog.records
     assert record.getMessage() == f"waiting for another push, which holds {path}"
 
@@ -82,7 +80,7 @@ def test_a_signal_ends_the_wait_for_a_lock(holder):
     start = time.monotonic()
     with pytest.raises(InterruptError), interruptible(), locked(path, "push"):
         pass
-    assert time.monotonic() - start < 1.3
+    assert time.monotonic() - start < 20.0
 
 
 def test_a_lock_that_nobody_has_is_got_at_once_and_given_back(tmp_path, caplog):
