@@ -11,7 +11,7 @@ UV = $(shell test -x .uv/bin/uv && echo .uv/bin/uv || echo uv)
 IMAGE_PLATFORM := x86_64-manylinux_2_39
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 # What is in an image; a file that is new there, and in no commit, changes it too.
-SOURCES = pyproject.toml requirements.lock trainer components pipeline kubeflow ':!kubeflow/manifests'
+SOURCES = pyproject.toml requirements.lock trainer components pipeline kubeflow ':!kubeflow/deploy/manifests'
 CHANGED = $(if $(shell git status --porcelain -- $(SOURCES) 2>/dev/null),-dirty)
 REVISION = $(or $(addsuffix $(CHANGED),$(shell git rev-parse HEAD 2>/dev/null)),unknown)
 # A schedule stays with its version of the pipeline, so that has to name an image that stays too: by its revision.
@@ -56,16 +56,16 @@ format: $(SETUP)  ## format the sources and mend what lint can
 
 LOCK = $(UV) pip compile --generate-hashes --upgrade --quiet --no-header --no-emit-index-url --python-version 3.11
 
-# The wheels of CUDA have a lock of their own, of nothing else, and so has the TPU image: see kubeflow/Dockerfile.
-lock: $(SETUP)  ## renew requirements.lock, kubeflow/gpu.lock and kubeflow/tpu.lock from pyproject.toml
+# The wheels of CUDA have a lock of their own, of nothing else, and so has the TPU image: see kubeflow/deploy/Dockerfile.
+lock: $(SETUP)  ## renew requirements.lock, kubeflow/deploy/gpu.lock and kubeflow/deploy/tpu.lock from pyproject.toml
 	@$(LOCK) --universal --group build --group test --group lint --group types \
 		--output-file requirements.lock pyproject.toml
 	@pins=$$($(LOCK) --python-platform $(IMAGE_PLATFORM) --group gpu --constraint requirements.lock) && \
-		printf '%s\n' "$$pins" | awk '/^[^ ]/ {cuda = /^nvidia-/} cuda' > kubeflow/gpu.lock
-	@$(LOCK) --python-platform $(IMAGE_PLATFORM) --group tpu --output-file kubeflow/tpu.lock
+		printf '%s\n' "$$pins" | awk '/^[^ ]/ {cuda = /^nvidia-/} cuda' > kubeflow/deploy/gpu.lock
+	@$(LOCK) --python-platform $(IMAGE_PLATFORM) --group tpu --output-file kubeflow/deploy/tpu.lock
 
 image:  ## build the container image vaeiaf:VERSION, also named VERSION-REVISION; GPU=1 or TPU=1 adds -gpu or -tpu
-	docker build --file kubeflow/Dockerfile $(FLAVOR:%=--build-arg FLAVOR=%) \
+	docker build --file kubeflow/deploy/Dockerfile $(FLAVOR:%=--build-arg FLAVOR=%) \
 		--tag vaeiaf:$(VERSION)$(FLAVOR:%=-%) --tag vaeiaf:$(TAG)$(FLAVOR:%=-%) \
 		$(BASE:%=--build-arg BASE=%) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) $(DOCKER_ARGS) .
 

@@ -10,10 +10,11 @@ import os
 import sys
 import traceback
 
-from kubeflow.cluster import Cluster
-from kubeflow.parameters import RUN_ID, Parameters, Task, pipeline_config
-from kubeflow.revision import revision
-from kubeflow.tries import AGAIN, refuse, refused_before, say_last
+from kubeflow.node.tries import refuse, refused_before, say_last
+from kubeflow.spec.cluster import Cluster
+from kubeflow.spec.contract import AGAIN, RUN_ID
+from kubeflow.spec.parameters import Parameters, Task, pipeline_config
+from kubeflow.spec.revision import revision
 from pipeline.console import Story, console
 from pipeline.words import BAD_INPUT, explain
 from trainer.errors import ReportedError, UserError
@@ -79,7 +80,7 @@ def _run(task: Task, log_file: str, story: Story) -> int:
         return _ended(f"not tried again, because the try before ended with bad input: {said}", BAD_INPUT, story)
     try:
         with interruptible():
-            from kubeflow import node
+            from kubeflow.node import work as node
 
             return node.work(task, story)
     except Exception as error:

@@ -17,21 +17,21 @@ from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
-import components
-from components.datasets import base_name
-from components.evaluator import Evaluator
-from components.gate import eval_config
-from components.image_example_gen import ImageExampleGen
-from components.last_blessed import LastBlessedModelStrategy
-from components.pusher import AtomicPusher
-from components.report import Report
-from components.schema import CuratedSchema
-from components.units_check import UnitsCheck
-from components.validator import StrictExampleValidator
-from pipeline.config import PipelineConfig
+from components import ingest
+from components.gate.evaluator import Evaluator
+from components.gate.last_blessed import LastBlessedModelStrategy
+from components.gate.pusher import AtomicPusher
+from components.gate.rules import eval_config
+from components.gate.units_check import UnitsCheck
+from components.ingest.datasets import base_name
+from components.ingest.example_gen import ImageExampleGen
+from components.ingest.schema import CuratedSchema
+from components.ingest.validator import StrictExampleValidator
+from components.pages.report import Report
+from pipeline.settings import PipelineConfig
 from trainer.units import Units
 
-SCHEMAS = pathlib.Path(components.__file__).parent / "schemas"
+SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
 
 # The engine of Beam's DirectRunner, without its attempt to download another one first. It starts no container; without
 # an image to name, TFX packs itself into an archive for workers elsewhere, and leaves 50 MB a node in /tmp.
@@ -85,9 +85,9 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
     }
     recipe = config.train.to_dict()
     search = {"train": recipe, "trials": config.tune}
-    tuners = [Tuner(tuner_fn="components.tuner_fn.tuner_fn", custom_config=search, **data)] if config.tune else []
+    tuners = [Tuner(tuner_fn="components.train.tuner_fn.tuner_fn", custom_config=search, **data)] if config.tune else []
     trainer = Trainer(
-        run_fn="components.run_fn.run_fn",
+        run_fn="components.train.run_fn.run_fn",
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
         base_model=last_blessed.outputs["model"] if config.warm_start else None,
         custom_config={"train": recipe},

@@ -8,15 +8,16 @@ from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
-from components.site import here
-from components.training_state import forget_training
-from pipeline.config import PipelineConfig
+from components.train.site import here
+from components.train.training_state import forget_training
 from pipeline.console import Story
 from pipeline.dag import compile_pipeline, create_pipeline
-from pipeline.database import AWAY_SECONDS, sqlite_connection
-from pipeline.launcher import Launcher
-from pipeline.metadata import Metadata
-from pipeline.outcome import IncompleteRunError, Outcome, output_of, read_outcome
+from pipeline.outcome import Outcome, read_outcome
+from pipeline.settings import PipelineConfig
+from pipeline.state.database import AWAY_SECONDS, sqlite_connection
+from pipeline.state.launcher import Launcher
+from pipeline.state.lineage import IncompleteRunError, output_of
+from pipeline.state.metadata import Metadata
 
 
 def run(config: PipelineConfig, story: Story) -> Outcome:

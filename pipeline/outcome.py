@@ -3,15 +3,13 @@
 import os
 from typing import NamedTuple
 
-from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration.portable.mlmd import execution_lib
-from tfx.types import Artifact, artifact_utils
 
-from components.pusher import Push, deciding_evaluation
-from components.verdict import Verdict, read_verdict
-from pipeline.metadata import Metadata
-from trainer.errors import ReportedError
+from components.gate.pusher import Push, deciding_evaluation
+from components.gate.verdict import Verdict, read_verdict
+from pipeline.state.lineage import IncompleteRunError, executions_of, output_of
+from pipeline.state.metadata import Metadata
 
 
 class Outcome(NamedTuple):
@@ -21,10 +19,6 @@ class Outcome(NamedTuple):
     push: Push
     report: str  # path of the page
     trained: bool  # False: the model came from the cache
-
-
-class IncompleteRunError(ReportedError):
-    """A component of the run did not finish, though nothing was raised."""
 
 
 def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
@@ -52,35 +46,3 @@ def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
             report=os.path.join(output_of(store, executions["Report"], "report").uri, "index.html"),
             trained=executions["Trainer"].last_known_state == mlmd.Execution.COMPLETE,
         )
-
-
-def executions_of(store: MetadataStore, run_id: str) -> dict[str, mlmd.Execution]:
-    """The executions of a run by the node's id; of a node that was tried more than once, the last."""
-    run = store.get_context_by_type_and_name("pipeline_run", run_id)
-    tried = sorted(store.get_executions_by_context(run.id), key=lambda execution: execution.id) if run else []
-    return {_node_id(store, execution): execution for execution in tried}
-
-
-def _node_id(store: MetadataStore, execution: mlmd.Execution) -> str:
-    (node,) = (context for context in store.get_contexts_by_execution(execution.id) if context.type == "node")
-    return node.name.split(".")[-1]  # TFX puts the pipeline's name before it
-
-
-def output_of(store: MetadataStore, execution: mlmd.Execution, key: str) -> Artifact:
-    """The artifact that `execution` put out under `key`."""
-    for artifact in artifacts_of(store, execution, mlmd.Event.OUTPUT).get(key, []):
-        return artifact
-    raise IncompleteRunError(f"execution {execution.id} has no output {key}")
-
-
-def artifacts_of(store: MetadataStore, execution: mlmd.Execution, kind: mlmd.Event.Type) -> dict[str, list[Artifact]]:
-    """What `execution` took in (kind INPUT) or put out (OUTPUT), by TFX's key."""
-    found: dict[str, list[Artifact]] = {}
-    for event in store.get_events_by_execution_ids([execution.id]):
-        if event.type == kind:
-            (artifact,) = store.get_artifacts_by_id([event.artifact_id])
-            (artifact_type,) = store.get_artifact_types_by_id([artifact.type_id])
-            # An artifact under two keys, as a model that is its own baseline, is one event: key, index, key, index.
-            for key in (step.key for step in event.path.steps if step.HasField("key")):
-                found.setdefault(key, []).append(artifact_utils.deserialize_artifact(artifact_type, artifact))
-    return found

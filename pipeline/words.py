@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trainer.errors import InterruptError, ReportedError
 
 if TYPE_CHECKING:
-    from components.verdict import Verdict
+    from components.gate.verdict import Verdict
     from pipeline.outcome import Outcome
 
 DISK_FULL = "No space left on device|database or disk is full|Disk quota exceeded"  # says Linux, SQLite, Linux
@@ -84,7 +84,7 @@ def describe(outcome: "Outcome") -> str:
 
 
 def _numbers(verdict: "Verdict") -> str:
-    from components.verdict import interval
+    from components.gate.verdict import interval
 
     mean = verdict.candidate
     numbers = (

@@ -6,10 +6,10 @@ import tensorflow as tf
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
-from components.evaluator import Executor
-from components.gate import eval_config
-from trainer.config import TrainConfig
-from trainer.digests import write_digests
+from components.gate.evaluator import Executor
+from components.gate.rules import eval_config
+from trainer.settings import TrainConfig
+from trainer.storage.digests import write_digests
 from trainer.units import Units
 
 

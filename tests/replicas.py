@@ -15,16 +15,16 @@ import numpy as np
 import tensorflow as tf
 
 import trainer.evaluate
-import trainer.job
-import trainer.worker
-from trainer.config import TrainConfig
+import trainer.workers.job
+import trainer.workers.worker
 from trainer.errors import UserError
 from trainer.evaluate import Evaluator
 from trainer.images import ImageSet, shuffled_batches
-from trainer.optimizer import build_optimizer
-from trainer.step import TrainStep
+from trainer.model.vae import VAE, build
+from trainer.settings import TrainConfig
 from trainer.strategy import check_agreement, shard
-from trainer.vae import VAE, build
+from trainer.training.optimizer import build_optimizer
+from trainer.training.step import TrainStep
 
 STEPS, STEPS_PER_EPOCH = 8, 4
 SIZES = {
@@ -135,7 +135,7 @@ def worker(folder: str) -> None:
     """Is measured, does the job, and leaves in the folder what it found; the chief alone under the usual names."""
     index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
     suffix = f"-{index}" if index else ""
-    train = trainer.job.train_and_evaluate
+    train = trainer.workers.job.train_and_evaluate
 
     def measured(config, images, test, workdir, base_model, strategy, *rest):
         found = measure(strategy, at_once=STEPS, stop=index == 1)
@@ -145,9 +145,9 @@ def worker(folder: str) -> None:
         np.savez(path, **found, complaints=complaints, trained=flat(result.model))
         return result
 
-    trainer.job.train_and_evaluate = measured
-    trainer.job.WEIGHTS += suffix
-    sys.exit(trainer.worker.main([folder]))
+    trainer.workers.job.train_and_evaluate = measured
+    trainer.workers.job.WEIGHTS += suffix
+    sys.exit(trainer.workers.worker.main([folder]))
 
 
 if __name__ == "__main__":

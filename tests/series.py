@@ -7,7 +7,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from components.serving import versions
+from components.gate.serving import versions
 from pipeline import cli
 from toy_data import Row
 

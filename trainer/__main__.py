@@ -9,11 +9,11 @@ import os
 import pathlib
 import sys
 
-from trainer.config import TrainConfig, check_workers
 from trainer.errors import ReportedError, UserError
-from trainer.folders import checked_folder
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
+from trainer.settings import TrainConfig, check_workers
+from trainer.storage.folders import checked_folder
 from trainer.terminal import lasting_streams
 
 
@@ -65,11 +65,11 @@ def _read(path: str) -> TrainConfig:
 def _train(config: TrainConfig, train_files: str, test_files: str, output: str, workers: int) -> None:
     from trainer.export import Servable, save
     from trainer.images import load_images, pixel_model, preprocess
-    from trainer.job import Job, run_job
-    from trainer.launch import launch_local
-    from trainer.lock import alone
-    from trainer.storage import discard, recover, storing
+    from trainer.storage.atomic import discard, recover, storing
+    from trainer.storage.lock import alone
     from trainer.units import Units
+    from trainer.workers.job import Job, run_job
+    from trainer.workers.launch import launch_local
 
     train, test = load_images([train_files], preprocess), load_images([test_files], preprocess)
     job = Job(config, workdir=output, state=os.path.join(output, "checkpoints"))

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.images import ImageSet, to_unit_interval
-from trainer.objective import ELBO, draw, elbo, importance_weighted_bound
+from trainer.model.objective import ELBO, draw, elbo, importance_weighted_bound
+from trainer.model.vae import VAE
 from trainer.strategy import shard
-from trainer.vae import VAE
 
 DRAWS_AT_ONCE = 2000  # images times samples: bounds the memory of an evaluation
 ACTIVE_VARIANCE = 0.01  # Burda et al. (2016, arXiv 1509.00519, appendix C)

@@ -13,10 +13,10 @@ from trainer.images import (
     noise_seed,
     to_bytes,
 )
-from trainer.likelihoods import PixelModel
-from trainer.storage import whole
+from trainer.model.likelihoods import PixelModel
+from trainer.model.vae import VAE
+from trainer.storage.atomic import whole
 from trainer.units import Units, write_units
-from trainer.vae import VAE
 
 Signature = Callable[..., dict[str, tf.Tensor]]
 

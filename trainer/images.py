@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.errors import UserError
-from trainer.likelihoods import PixelModel
+from trainer.model.likelihoods import PixelModel
 
 IMAGE_SHAPE = (32, 32, 3)
 IMAGE_SIZE = 3072

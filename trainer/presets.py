@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from trainer.config import TrainConfig
+from trainer.settings import TrainConfig
 
 _RESNET = TrainConfig(
     encoder="GaussianResNet",

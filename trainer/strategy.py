@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from trainer.config import check_strategy
 from trainer.errors import UserError, reason
+from trainer.settings import check_strategy
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
     """The strategy of that name; multi_worker has to be built before TensorFlow has done any work.
 
     `auto` is a TPU that answers, all GPUs of this machine where there are several, and else the default device. It is
-    of one process: several get multi_worker from `trainer.job`, or each would take what it finds for its own.
+    of one process: several get multi_worker from `trainer.workers.job`, or each would take what it finds for its own.
 
     Raises:
       ConfigError: there is no such name.

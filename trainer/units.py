@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from trainer.config import TrainConfig
 from trainer.errors import UserError
-from trainer.likelihoods import LIKELIHOODS
+from trainer.model.likelihoods import LIKELIHOODS
+from trainer.settings import TrainConfig
 
 FILE = os.path.join("assets.extra", "units.json")  # TensorFlow Serving ignores a file of this name
 

@@ -7,10 +7,10 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from trainer.config import TrainConfig
 from trainer.images import IMAGE_SIZE
-from trainer.objective import draw
-from trainer.vae import build
+from trainer.model.objective import draw
+from trainer.model.vae import build
+from trainer.settings import TrainConfig
 
 
 class Flops(NamedTuple):

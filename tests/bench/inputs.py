@@ -14,10 +14,10 @@ from tests.bench.rounds import Contestant, interleave, measurer, ratio
 from tests.bench.rows import Row
 from trainer.evaluate import Evaluator
 from trainer.images import IMAGE_SIZE, ImageSet, load_images, preprocess, shuffled_batches
-from trainer.loop import steps_per_call
+from trainer.model.vae import build
 from trainer.presets import PRESETS
 from trainer.strategy import shard
-from trainer.vae import build
+from trainer.training.loop import steps_per_call
 
 CONFIG = PRESETS["default"]
 ROUNDS = 3

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from trainer.config import TrainConfig
 from trainer.images import IMAGE_SIZE, ImageSet, shuffled_batches
-from trainer.loop import steps_per_call
-from trainer.optimizer import build_optimizer
-from trainer.step import TrainStep
-from trainer.vae import build
+from trainer.model.vae import build
+from trainer.settings import TrainConfig
+from trainer.training.loop import steps_per_call
+from trainer.training.optimizer import build_optimizer
+from trainer.training.step import TrainStep
 
 
 def train(

@@ -7,7 +7,7 @@ import tempfile
 from typing import NamedTuple
 
 from tests.bench.rows import Row
-from trainer.launch import launch
+from trainer.workers.launch import launch
 
 # preset and images of a step for each worker: the gradients to add up are the same, however many images they are of
 CASES = (("default", 128), ("default", 512), ("resnet", 64), ("resnet", 128))

@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from tests.bench import ours
 from tests.bench.data import random_images
-from trainer.launch import follow_parent
 from trainer.presets import PRESETS
 from trainer.strategy import build_strategy, check_workers_share, is_chief
+from trainer.workers.launch import follow_parent
 
 STEPS, ROUNDS, IMAGES = 8, 9, 10_000
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from trainer.config import TrainConfig
 from trainer.images import IMAGE_SHAPE, IMAGE_SIZE, ImageSet
-from trainer.objective import single_sample_elbo
-from trainer.vae import VAE, build
+from trainer.model.objective import single_sample_elbo
+from trainer.model.vae import VAE, build
+from trainer.settings import TrainConfig
 
 
 class KerasDense(tf.Module):

@@ -13,10 +13,10 @@ from tests.bench.limits import Limits, Meter, adam_bytes
 from tests.bench.rounds import Contestant, interleave, measurer, ratio
 from tests.bench.rows import Row
 from tests.bench.torch_parent import torch_contestants
-from trainer.config import TrainConfig
 from trainer.images import IMAGE_SIZE
+from trainer.model.vae import build
 from trainer.presets import PRESETS
-from trainer.vae import build
+from trainer.settings import TrainConfig
 
 BATCH_SIZES = (32, 128, 256)
 ROUNDS = 12

@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 
 from tests.bench.flops import flops_per_image, multiply_adds
-from trainer.config import TrainConfig
 from trainer.images import IMAGE_SIZE
-from trainer.objective import draw
-from trainer.resnet import Conv
-from trainer.vae import build
+from trainer.model.objective import draw
+from trainer.model.resnet import Conv
+from trainer.model.vae import build
+from trainer.settings import TrainConfig
 
 HIDDEN, LATENTS, MADE_HIDDEN, STEPS, C = 20, 6, 8, 2, 4
 MLPS = TrainConfig(hidden_size=HIDDEN, latent_size=LATENTS, iaf_steps=STEPS, iaf_hidden_size=MADE_HIDDEN, iaf_layers=2)

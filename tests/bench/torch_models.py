@@ -25,7 +25,7 @@ class MaskedLinear(nn.Linear):
 
 
 class IAFStep(nn.Module):
-    """As trainer.flows.IAFStep, its MADE of one hidden layer within."""
+    """As trainer.model.flows.IAFStep, its MADE of one hidden layer within."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class IAFStep(nn.Module):
 
 
 class PlainVAE(nn.Module):
-    """-ELBO of the batch, of the same networks as trainer.vae.build makes of the preset `seed`."""
+    """-ELBO of the batch, of the same networks as trainer.model.vae.build makes of the preset `seed`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -190,7 +190,7 @@ def _finish(site: Site, server: Server, node: str) -> Run:
 
 def _start(site: Site, server: Server, node: str, wait: int, pauses: list[str]) -> Run:
     """A container's process; it pauses before the methods `pauses` of TFX, until `_go`."""
-    from kubeflow.parameters import Parameters
+    from kubeflow.spec.parameters import Parameters
 
     cluster = {
         "image": "vaeiaf",

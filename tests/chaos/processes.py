@@ -25,10 +25,10 @@ POLL_SECONDS = 0.002  # some nodes take a tenth of a second
 IMPORTS = (
     "pipeline.cli",
     "pipeline.local",
-    "kubeflow.node",
+    "kubeflow.node.work",
     "kubeflow.run_node",
-    "components.tuner_fn",
-    "components.run_fn",
+    "components.train.tuner_fn",
+    "components.train.run_fn",
     "tfx.components.evaluator.executor",
     "tfx.components.statistics_gen.executor",
     "tfx.components.trainer.executor",
@@ -121,7 +121,7 @@ class Run:
 
     def workers(self) -> list[int]:
         """Process ids of its workers."""
-        return [pid for pid in descendants(self.pid) if b"trainer.worker" in _command(pid)]
+        return [pid for pid in descendants(self.pid) if b"trainer.workers.worker" in _command(pid)]
 
     def kill(self, victim: str = "all", rng: random.Random | None = None) -> str:
         """Kills the run, one of its workers, or all of them at once, and returns which; a run without workers itself.

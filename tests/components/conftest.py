@@ -11,11 +11,11 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import runtime_parameter_utils
 
 import evaluator
-from components.verdict import read_verdict
+from components.gate.verdict import read_verdict
 from pipeline.dag import compile_pipeline
-from pipeline.database import sqlite_connection
 from pipeline.local import launch_node
-from pipeline.metadata import Metadata
+from pipeline.state.database import sqlite_connection
+from pipeline.state.metadata import Metadata
 
 
 @pytest.fixture

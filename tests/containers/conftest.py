@@ -14,8 +14,8 @@ import docker
 import pytest
 from kfp import components, local
 
-from kubeflow.cluster import Cluster
-from kubeflow.compile import compile_to
+from kubeflow.spec.cluster import Cluster
+from kubeflow.spec.compile import compile_to
 
 IMAGE = os.environ["VAEIAF_IMAGE"]
 PASSWORD = uuid.uuid4().hex

@@ -1,7 +1,6 @@
 """A kubelet whose pods are containers of Docker Engine, on one network under the names that a Service gives them."""
 
 import docker
-
 from kube_state import Kubelet
 
 GRACE_SECONDS = 40

@@ -11,12 +11,12 @@ import re
 import docker
 import pytest
 import yaml
+from kube_emulator import Emulator
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components import serving
+from components.gate import serving
 from containers.docker_kubelet import DockerKubelet
-from kube_emulator import Emulator
 from pipeline.words import PUSHED
 
 SMALL = {"dataset": "photo_patches", "preset": "smoke", "epochs": 2}

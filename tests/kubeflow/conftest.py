@@ -5,14 +5,14 @@ import os
 import sys
 import types
 
+import databases
 import pytest
 import yaml
-
-import databases
-from components.site import here
 from kfp_emulator import Emulator
 from kube_world import World, hasten, wait_until
-from kubeflow.parameters import Parameters
+
+from components.train.site import here
+from kubeflow.spec.parameters import Parameters
 from pipeline.cli import main
 
 NODES = ("image-example-gen", "trainer", "verdict")
@@ -32,7 +32,7 @@ def site():
 def clock(monkeypatch):
     """The pauses that were made, in seconds; none of them takes any time."""
     pauses = []
-    for module in ("kubeflow.api", "kubeflow.follow"):
+    for module in ("kubeflow.client.api", "kubeflow.client.follow"):
         monkeypatch.setattr(f"{module}.time", types.SimpleNamespace(sleep=pauses.append))
     return pauses
 
@@ -44,7 +44,7 @@ def kfp(clock, monkeypatch, tmp_path):
         monkeypatch.delenv(name)
     monkeypatch.setenv("VAEIAF_REVISION", "v1")
     monkeypatch.setattr("kfp.Client._LOCAL_KFP_CONTEXT", str(tmp_path / "none.json"))
-    monkeypatch.setitem(sys.modules, "kubeflow.compile", types.SimpleNamespace(compile_to=compile_to))
+    monkeypatch.setitem(sys.modules, "kubeflow.spec.compile", types.SimpleNamespace(compile_to=compile_to))
     with Emulator() as emulator:
         yield emulator
 

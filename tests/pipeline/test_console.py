@@ -35,7 +35,7 @@ def test_a_cached_component_says_so(story):
 
 def test_what_the_project_logs_stands_inside_its_component(story):
     story.starts("Trainer")
-    tell(story, "trainer.loop", "epoch %d", 1)
+    tell(story, "trainer.training.loop", "epoch %d", 1)
     story.ends(cached=False)
     lines = story._stream.getvalue().splitlines()
     assert [line.split()[0] for line in lines] == ["Trainer", "epoch", "Trainer"]
@@ -48,7 +48,7 @@ def test_native_output_goes_to_the_log_file_and_the_console_stays_clean(tmp_path
         os.write(1, b"noise on 1\n")
         os.write(2, b"noise on 2\n")
         story.say("story")
-        logging.getLogger("trainer.loop").info("epoch 1")
+        logging.getLogger("trainer.training.loop").info("epoch 1")
     os.write(1, b"after\n")
     captured = capfd.readouterr()
     assert captured.out.split() == ["story", "epoch", "1", "after"]
@@ -62,7 +62,7 @@ def test_native_output_goes_to_the_log_file_and_the_console_stays_clean(tmp_path
 def test_a_log_on_a_full_disk_does_not_stop_the_run(capfd):
     with console("/dev/full") as story:
         print("to the log")
-        logging.getLogger("trainer.loop").info("epoch 1")
+        logging.getLogger("trainer.training.loop").info("epoch 1")
         story.say("the end")
     captured = capfd.readouterr()
     assert captured.out.splitlines() == ["  epoch 1", "the end"]
@@ -76,7 +76,7 @@ def test_a_reader_or_terminal_that_disappears_does_not_stop_the_run(error):
             raise error
 
     story = Story(Closed())
-    tell(story, "trainer.loop", "epoch 1")
+    tell(story, "trainer.training.loop", "epoch 1")
     story.say("the end")
 
 
@@ -91,7 +91,7 @@ def test_a_terminal_that_is_closed_loses_the_story_only(tmp_path):
             assert os.read(master, 100) == b"before\r\n"
             os.close(master)
             story.say("after")
-            logging.getLogger("trainer.loop").info("epoch 1")
+            logging.getLogger("trainer.training.loop").info("epoch 1")
     finally:
         os.dup2(standard, 1)
         os.close(standard)

@@ -3,11 +3,11 @@ import dataclasses
 import pytest
 from tfx.utils import dependency_utils
 
-from components.site import Site
+from components.train.site import Site
 from pipeline import local
-from pipeline.config import PipelineConfig
 from pipeline.dag import beam_args, compile_pipeline, create_pipeline
 from pipeline.local import plan
+from pipeline.settings import PipelineConfig
 from trainer.presets import PRESETS
 
 

@@ -3,9 +3,10 @@
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from pipeline.database import sqlite_connection
-from pipeline.metadata import Metadata
-from pipeline.outcome import IncompleteRunError, read_outcome
+from pipeline.outcome import read_outcome
+from pipeline.state.database import sqlite_connection
+from pipeline.state.lineage import IncompleteRunError
+from pipeline.state.metadata import Metadata
 
 OUTPUTS = {
     "Trainer": ("model", "Model"),

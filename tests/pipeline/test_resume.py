@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-import trainer.loop
-from components.serving import versions as pushed_versions
+import trainer.training.loop
+from components.gate.serving import versions as pushed_versions
 from pipeline import cli, words
 
 pytestmark = pytest.mark.slow
@@ -18,21 +18,21 @@ TINY = ["--set=hidden_size=8", "--set=latent_size=2", "--set=iaf_steps=0"]
 
 KILLED = """
 import os, signal, sys
-import trainer.loop
+import trainer.training.loop
 from pipeline.cli import main
 
-class Killed(trainer.loop.TrainStep):
+class Killed(trainer.training.loop.TrainStep):
     def __call__(self, pixels, rows, first, stop=False):
         if first >= 32:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__call__(pixels, rows, first, stop)
 
-trainer.loop.TrainStep = Killed
+trainer.training.loop.TrainStep = Killed
 main(sys.argv[1:])
 """
 
 
-class Stopped(trainer.loop.TrainStep):
+class Stopped(trainer.training.loop.TrainStep):
     """Takes its first steps while a scheduler asks for the machine back."""
 
     def __call__(self, pixels, rows, first, stop=False):
@@ -65,7 +65,7 @@ def test_a_run_that_is_killed_and_stopped_goes_on_and_two_workers_push_one_model
     (state,) = states(tmp_path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.loop, "TrainStep", Stopped)
+        patch.setattr(trainer.training.loop, "TrainStep", Stopped)
         code, console = run()
     assert code == 128 + signal.SIGTERM, console
     assert f"  going on after step 32 of 178, from {state}/step-000000032\n" in console

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import components.code
-import pipeline.cache
-import trainer.job
-from components.serving import versions as pushed_versions
+import components.train.code
+import pipeline.state.cache
+import trainer.workers.job
+from components.gate.serving import versions as pushed_versions
 from pipeline import cli, words
 from toy_data import png, rows, write_toy
 
@@ -129,7 +129,7 @@ def test_a_run_below_the_bound_is_refused(run, root):
 
 
 def test_a_broken_model_is_refused(run, root, monkeypatch):
-    train = trainer.job.train_and_evaluate
+    train = trainer.workers.job.train_and_evaluate
 
     def train_and_break(*arguments):
         result = train(*arguments)
@@ -137,7 +137,7 @@ def test_a_broken_model_is_refused(run, root, monkeypatch):
         variable.assign(tf.fill(variable.shape, np.nan))
         return result
 
-    monkeypatch.setattr(trainer.job, "train_and_evaluate", train_and_break)
+    monkeypatch.setattr(trainer.workers.job, "train_and_evaluate", train_and_break)
     code, console = run("--epochs=1", "--seed=1")
     assert code == words.REFUSED
     assert "REFUSED: its test-set ELBO is nan, expected a finite number" in console
@@ -151,8 +151,10 @@ def test_a_refused_model_does_not_become_the_baseline(run):
 
 
 def test_an_edit_of_the_training_code_retrains_to_the_same_model_and_ingests_nothing(run, monkeypatch):
-    of = components.code.code_of
-    monkeypatch.setattr(pipeline.cache, "code_of", lambda node: of(node) + ("-edited" if node == "Trainer" else ""))
+    of = components.train.code.code_of
+    monkeypatch.setattr(
+        pipeline.state.cache, "code_of", lambda node: of(node) + ("-edited" if node == "Trainer" else "")
+    )
     _, console = run("--epochs=4")
     assert component(console, "Trainer") != "cached"
     assert component(console, "ImageExampleGen") == component(console, "Transform") == "cached"
@@ -200,7 +202,7 @@ def test_a_resolver_that_fails_stops_the_run_and_lets_nothing_out(run, root, mon
         raise OSError("the store is gone")
 
     before = versions(root)
-    monkeypatch.setattr("components.last_blessed.LastBlessedModelStrategy.resolve_artifacts", fail)
+    monkeypatch.setattr("components.gate.last_blessed.LastBlessedModelStrategy.resolve_artifacts", fail)
     code, console = run("--epochs=1", "--seed=8")
     assert code == words.FAILED
     assert "LastBlessedModel did not finish" in console

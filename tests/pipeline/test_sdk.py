@@ -61,7 +61,7 @@ def test_the_other_commands_work(vaeiaf):
 
 
 def test_every_command_of_our_package_is_among_those_that_say_so():
-    from kubeflow.commands import add_commands
+    from pipeline.cli.kubeflow_commands import add_commands
 
     found = []
 

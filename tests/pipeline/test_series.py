@@ -6,12 +6,12 @@ import shutil
 
 import pytest
 
-import components.pusher
-from components.serving import versions
+import components.gate.pusher
+from components.gate.serving import versions
 from pipeline import words
 from series import Series, gradients, report, took
 from toy_data import write_toy
-from trainer.digests import digest_file
+from trainer.storage.digests import digest_file
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +85,7 @@ def pushed_meanwhile(series, monkeypatch):
     """Pushes a model of another run when the pusher asks for its lock."""
 
     def of(other):
-        locked = components.pusher.locked
+        locked = components.gate.pusher.locked
 
         @contextlib.contextmanager
         def late(path, work):
@@ -97,7 +97,7 @@ def pushed_meanwhile(series, monkeypatch):
             with locked(path, work):
                 yield
 
-        monkeypatch.setattr(components.pusher, "locked", late)
+        monkeypatch.setattr(components.gate.pusher, "locked", late)
 
     return of
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.config import TrainConfig
 from trainer.images import ImageSet
-from trainer.vae import build
+from trainer.model.vae import build
+from trainer.settings import TrainConfig
 
 
 @pytest.fixture(scope="session")

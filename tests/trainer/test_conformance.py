@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.config import DECODERS, TrainConfig
 from trainer.export import Servable, save
-from trainer.flows import MADE, IAFStep, LocationStep
 from trainer.images import pixel_model, preprocess
-from trainer.networks import MLP
-from trainer.objective import single_sample_elbo
-from trainer.resnet import ResNetDecoder, ResNetEncoder
+from trainer.model.flows import MADE, IAFStep, LocationStep
+from trainer.model.networks import MLP
+from trainer.model.objective import single_sample_elbo
+from trainer.model.resnet import ResNetDecoder, ResNetEncoder
+from trainer.model.vae import build
+from trainer.settings import DECODERS, TrainConfig
+from trainer.training.warm_start import load_weights
 from trainer.units import Units
-from trainer.vae import build
-from trainer.warm_start import load_weights
 
 BATCH, LATENTS, CONTEXT, PIXELS = 2, 4, 3, 3072
 SIZES = {"hidden_size": CONTEXT, "latent_size": LATENTS, "iaf_hidden_size": 5, "channels": 2}

@@ -9,9 +9,9 @@ import tensorflow as tf
 import trainer.evaluate
 from trainer.evaluate import Evaluator, image_elbo, image_noise, quality
 from trainer.images import ImageSet, to_unit_interval
-from trainer.likelihoods import Bernoulli
-from trainer.objective import single_sample_elbo
-from trainer.vae import VAE, build
+from trainer.model.likelihoods import Bernoulli
+from trainer.model.objective import single_sample_elbo
+from trainer.model.vae import VAE, build
 
 COUNT, SAMPLES, LATENTS = 20, 3, 8
 

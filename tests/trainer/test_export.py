@@ -10,13 +10,13 @@ import scipy.special
 import tensorflow as tf
 
 import trainer.export
-from trainer.config import DECODERS, TrainConfig
 from trainer.errors import StorageError
 from trainer.evaluate import image_elbo
 from trainer.export import Servable, save
 from trainer.images import decode, noise_seed, pixel_model, preprocess, to_bytes, to_unit_interval
+from trainer.model.vae import build
+from trainer.settings import DECODERS, TrainConfig
 from trainer.units import Units, read_units
-from trainer.vae import build
 
 COUNT, LATENTS = 9, 8
 PARTS = ("elbo", "reconstruction", "kl")

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 import trainer
 from trainer.__main__ import main
-from trainer.config import TrainConfig
-from trainer.lock import alone
+from trainer.settings import TrainConfig
+from trainer.storage.lock import alone
 from trainer.units import Units, read_units
 
 SIZES = {"hidden_size": 8, "latent_size": 2, "iaf_steps": 1, "iaf_hidden_size": 4}

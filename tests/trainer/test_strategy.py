@@ -9,9 +9,16 @@ import pytest
 import tensorflow as tf
 
 import trainer.strategy
-from trainer.config import ConfigError, shard_size
 from trainer.errors import UserError
-from trainer.strategy import build_strategy, check_agreement, check_workers_share, is_chief, leave_together, shard
+from trainer.settings import ConfigError, shard_size
+from trainer.strategy import (
+    build_strategy,
+    check_agreement,
+    check_workers_share,
+    is_chief,
+    leave_together,
+    shard,
+)
 
 TWO = '{"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}'
 ONE = TWO.replace(', "127.0.0.1:2"', "")

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from trainer.config import DECODERS, TrainConfig
 from trainer.errors import UserError
+from trainer.settings import DECODERS, TrainConfig
 from trainer.units import FILE, Units, read_units, write_units
 
 

@@ -1,0 +1,1 @@
+"""The gate: measures the test-set ELBO, decides, and pushes."""

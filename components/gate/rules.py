@@ -1,0 +1,71 @@
+"""The rules that a model has to pass."""
+
+import json
+
+from tensorflow_model_analysis.proto import config_pb2 as tfma
+
+from components.gate.metric import BASELINE, CANDIDATE
+from trainer.units import Units
+
+WHOLE = tfma.SlicingSpec()
+LABELS = tfma.SlicingSpec(feature_keys=["label"])
+
+
+def eval_config(
+    min_elbo: float | None, max_regression: float, min_label_elbo: float | None, units: Units
+) -> tfma.EvalConfig:
+    """TFMA's configuration of the gate.
+
+    Args:
+      min_elbo: lower bound of the test-set ELBO, nats per image; None for the log-likelihood of independent
+        pixels with the training images' moments.
+      max_regression: how many nats per image a model may be worse than the last blessed one: the lower end of
+        the confidence interval of its gain must not be below minus this.
+      min_label_elbo: lower bound of the ELBO of the images of every label; None for no such bound.
+      units: what the candidate is measured in.
+    """
+    bounds = {"below_ceiling": [_at_least(0.0, WHOLE)], "elbo_gain_lower": [_gain_at_least(-max_regression)]}
+    if min_elbo is None:
+        bounds["above_independent_pixels"] = [_at_least(0.0, WHOLE)]
+    else:
+        bounds["elbo"] = [_at_least(min_elbo, WHOLE)]
+    if min_label_elbo is not None:
+        bounds.setdefault("elbo", []).append(_at_least(min_label_elbo, LABELS))
+    metric = tfma.MetricConfig(
+        module="components.gate.metric",
+        class_name="MeanELBO",
+        config=json.dumps({"units": str(units)}),
+    )
+    model = {"signature_name": "evaluate", "model_type": "tf_generic"}
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(name=CANDIDATE, **model),
+            tfma.ModelSpec(name=BASELINE, is_baseline=True, **model),
+        ],
+        slicing_specs=[WHOLE, LABELS],
+        metrics_specs=[
+            tfma.MetricsSpec(
+                metrics=[metric],
+                model_names=[CANDIDATE, BASELINE],
+                # `thresholds` would hold for every slice.
+                per_slice_thresholds={
+                    name: tfma.PerSliceMetricThresholds(thresholds=thresholds) for name, thresholds in bounds.items()
+                },
+            )
+        ],
+    )
+
+
+def _at_least(bound: float, images: tfma.SlicingSpec) -> tfma.PerSliceMetricThreshold:
+    threshold = tfma.GenericValueThreshold(lower_bound={"value": bound})  # admits no NaN
+    return tfma.PerSliceMetricThreshold(
+        slicing_specs=[images], threshold=tfma.MetricThreshold(value_threshold=threshold)
+    )
+
+
+def _gain_at_least(bound: float) -> tfma.PerSliceMetricThreshold:
+    """A change threshold, which TFX leaves out where there is no baseline; the baseline's own gain is 0."""
+    threshold = tfma.GenericChangeThreshold(absolute={"value": bound}, direction=tfma.MetricDirection.HIGHER_IS_BETTER)
+    return tfma.PerSliceMetricThreshold(
+        slicing_specs=[WHOLE], threshold=tfma.MetricThreshold(change_threshold=threshold)
+    )

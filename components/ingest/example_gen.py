@@ -1,0 +1,200 @@
+"""ImageExampleGen: any TFDS image classification data set as TFX Examples, checked image by image."""
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+from google.protobuf import json_format, struct_pb2
+from tfx import types
+from tfx.components.example_gen import base_example_gen_executor, component, driver, utils
+from tfx.dsl.components.base import executor_spec
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils
+from tfx.types import standard_component_specs as specs
+from tfx.utils import proto_utils
+
+from components.ingest import duplicates
+from components.ingest.datasets import SPLITS, prepared_builder
+from components.ingest.duplicates import Key, readable
+from components.ingest.prepared import Shard, content_fingerprint, open_prepared, shards
+from components.ingest.records import Batch, read_batches
+from trainer.errors import UserError
+from trainer.images import IMAGE_SHAPE, decode
+
+PNG_SIGNATURE, PNG_BIT_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # the second: its offset in the file
+
+
+class ImageDriver(driver.Driver):
+    """Finds or prepares the data set; its name, version and content are the fingerprint that decides on the cache."""
+
+    def resolve_exec_properties(self, exec_properties: dict[str, Any], *_: Any) -> dict[str, Any]:
+        """Replaces where to look for the data set by where it is and by the fingerprint of its content.
+
+        Apart from `input_base` no property holds a path: found elsewhere, the same data are the same.
+        """
+        source = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
+        builder = prepared_builder(source["dataset"], source["data_dirs"], source["manual_dir"])
+        settings = {"allow_shared_images": source["allow_shared_images"]}
+        exec_properties[specs.INPUT_BASE_KEY] = str(builder.data_path)
+        exec_properties[specs.CUSTOM_CONFIG_KEY] = proto_utils.proto_to_json(_pack(settings))
+        exec_properties[utils.SPAN_PROPERTY_NAME] = 0
+        exec_properties[utils.VERSION_PROPERTY_NAME] = None
+        exec_properties[utils.FINGERPRINT_PROPERTY_NAME] = content_fingerprint(builder, SPLITS)
+        return exec_properties
+
+
+class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
+    """Reads the prepared data set shard by shard; encoded images pass through unchanged."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the Examples, then refuses duplicates or records their number in the artifact.
+
+        Raises:
+          UserError: a bad image, a repeated id, or a test image in train that is not allowed.
+        """
+        examples = artifact_utils.get_single_instance(output_dict[specs.EXAMPLES_KEY])
+        self._folder = examples.uri
+        super().Do(input_dict, output_dict, exec_properties)
+        builder = open_prepared(exec_properties[specs.INPUT_BASE_KEY])
+        settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
+        duplicates.check(examples, builder.info.splits["test"].num_examples, settings["allow_shared_images"])
+
+    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
+        """Not used: `GenerateExamplesByBeam` needs both splits at once."""
+        raise NotImplementedError
+
+    def GenerateExamplesByBeam(
+        self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
+    ) -> dict[str, beam.PCollection]:
+        """Serialized Examples of each split.
+
+        Raises (when the pipeline runs):
+          UserError: a record that cannot be read, or an image that cannot be decoded, has another shape or 16 bits.
+        """
+        folder = exec_properties[specs.INPUT_BASE_KEY]
+        builder = open_prepared(folder)
+        checked = {
+            split: pipeline
+            | f"Shards[{split}]" >> beam.Create(shards(builder, split))
+            | f"Read[{split}]" >> beam.FlatMap(_checked_examples, folder)
+            for split in SPLITS
+        }
+        keys = {split: items | f"Keys[{split}]" >> beam.Map(lambda item: item[0]) for split, items in checked.items()}
+        duplicates.find(keys["train"], keys["test"], self._folder)
+        return {
+            split: items | f"Examples[{split}]" >> beam.Map(lambda item: item[1]) for split, items in checked.items()
+        }
+
+
+class ImageExampleGen(component.FileBasedExampleGen):
+    """Ingests a TFDS image classification data set of 32x32x3 images, with TFDS's splits train and test.
+
+    Examples have the features `image` (encoded bytes as they are stored), `label` and `id`.
+
+    Args:
+      dataset: name of the data set, as TFDS writes it.
+      data_dirs: where to look for it, in order; it is prepared in the last if none has it.
+      manual_dir: folder with its archive, for a machine that cannot download it.
+      allow_shared_images: whether test images may also be training images; `duplicates.shared_images` tells how many.
+    """
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExecutor)
+    DRIVER_CLASS = ImageDriver
+
+    def __init__(
+        self,
+        dataset: str,
+        data_dirs: list[str],
+        manual_dir: str | None,
+        allow_shared_images: bool = False,
+    ) -> None:
+        source = {
+            "dataset": dataset,
+            "data_dirs": data_dirs,
+            "manual_dir": manual_dir,
+            "allow_shared_images": allow_shared_images,
+        }
+        super().__init__(
+            input_base="resolved by the driver",
+            input_config=example_gen_pb2.Input(
+                splits=[example_gen_pb2.Input.Split(name=split, pattern="as TFDS says") for split in SPLITS]
+            ),
+            custom_config=_pack(source),
+        )
+
+
+def _pack(source: dict[str, Any]) -> example_gen_pb2.CustomConfig:
+    struct, config = struct_pb2.Struct(), example_gen_pb2.CustomConfig()
+    struct.update(source)
+    config.custom_config.Pack(struct)
+    return config
+
+
+def _unpack(config_json: str) -> dict[str, Any]:
+    struct, config = struct_pb2.Struct(), example_gen_pb2.CustomConfig()
+    proto_utils.json_to_proto(config_json, config)
+    config.custom_config.Unpack(struct)
+    return json_format.MessageToDict(struct)
+
+
+def _checked_examples(shard: Shard, folder: str) -> Iterator[tuple[Key, bytes]]:
+    """The key and the serialized Example of each image in the shard."""
+    for batch in read_batches(shard, open_prepared(folder).info.features):
+        for pixels, image, label, name in zip(
+            _decoded(batch, shard), batch.images, batch.labels, batch.ids, strict=True
+        ):
+            digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
+            yield (digest, name), _example(image, int(label), name)
+
+
+_decode_batch = tf.function(decode, input_signature=[tf.TensorSpec([None], tf.string)])
+
+
+def _decoded(batch: Batch, shard: Shard) -> np.ndarray:
+    """Pixels of the batch, [B, 32, 32, 3]; names the image that has none."""
+    # TensorFlow silently drops half of 16 bits, so they are looked for first.
+    if not any(_has_16_bits(image) for image in batch.images):
+        with contextlib.suppress(tf.errors.InvalidArgumentError):
+            return _decode_batch(batch.images).numpy()
+    for i, (image, name) in enumerate(zip(batch.images, batch.ids, strict=True)):
+        if problem := _problem(image):
+            raise UserError(
+                f"image {readable(name)}{problem}. Repair or remove record {batch.first + i} (the first is 0) of "
+                f"{shard.path} and prepare the data set again"
+            )
+    raise AssertionError(f"{shard.path}: a batch cannot be decoded, each of its images can")
+
+
+def _has_16_bits(image: bytes) -> bool:
+    return image.startswith(PNG_SIGNATURE) and image[PNG_BIT_DEPTH : PNG_BIT_DEPTH + 1] == bytes([16])
+
+
+def _problem(image: bytes) -> str:
+    """What is wrong with an encoded image; empty if nothing is."""
+    if _has_16_bits(image):
+        return " has 16 bits a colour: expected 8"
+    try:
+        shape = tuple(tf.io.decode_image(image, expand_animations=False).shape)
+    except tf.errors.InvalidArgumentError as error:
+        why = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", error.message).strip(" .")
+        return f" cannot be decoded: expected a whole PNG, JPEG or BMP, got {len(image)} bytes ({why})"
+    return "" if shape == IMAGE_SHAPE else f": expected the shape {IMAGE_SHAPE}, got {shape}"
+
+
+def _example(image: bytes, label: int, name: bytes) -> bytes:
+    features = {
+        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+        "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name])),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)

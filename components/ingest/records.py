@@ -1,0 +1,152 @@
+"""Records of a prepared TFDS data set, shard by shard; a damaged one is named with its file and its index."""
+
+import pathlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from components.ingest.prepared import REMEDY, Shard
+from trainer.errors import UserError, reason
+
+BATCH = 256
+PARQUET_RECORDS = 100  # TFDS 4.9 loses every other hundred of a file's records beyond these
+
+
+class Batch(NamedTuple):
+    """Consecutive records of one shard."""
+
+    first: int  # index of the first one in the shard
+    images: np.ndarray  # [B] object, encoded images
+    labels: np.ndarray  # [B] int64
+    ids: list[bytes]  # of length B
+
+
+def read_batches(shard: Shard, features: tfds.features.FeaturesDict) -> Iterator[Batch]:
+    """Yields the records of `shard` in order, with images encoded as they are stored; a tensor becomes a PNG.
+
+    Raises:
+      UserError: a record that cannot be read or parsed, or another number of records than dataset_info.json says.
+    """
+    parse, count = _parser(features), 0
+    for serialized in _READERS[shard.file_format](shard):
+        yield _batch(parse, serialized, count, shard)
+        count += len(serialized)
+    if count != shard.records:
+        lossy = shard.file_format == "parquet" and shard.records > PARQUET_RECORDS
+        why = "TFDS 4.9 loses records of larger Parquet files" if lossy else "one of the two files is damaged"
+        raise UserError(
+            f"{shard.path} has {count} readable records, expected the {shard.records} of dataset_info.json: {why}. "
+            f"{REMEDY}{', as tfrecord' if lossy else ''}"
+        )
+
+
+def _parser(features: tfds.features.FeaturesDict) -> tf.types.experimental.PolymorphicFunction:
+    """Serialized Examples [B] to [B, ...] of the features `image`, `label` and, where there is one, `id`."""
+    wanted = {name: feature for name, feature in features.items() if name in ("image", "label", "id")}
+    specs = {name: _spec(feature.get_serialized_info()) for name, feature in wanted.items()}
+    encode = isinstance(features["image"], tfds.features.Tensor)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        parsed = tf.io.parse_example(serialized, specs)
+        if "id" in wanted and wanted["id"].np_dtype == np.uint64:  # stored as the same bits of an int64
+            parsed["id"] = tf.bitcast(parsed["id"], tf.uint64)
+        if encode:
+            parsed["image"] = tf.map_fn(lambda image: _png(image, wanted["image"]), parsed["image"], tf.string)
+        return parsed
+
+    return parse
+
+
+def _spec(info: tfds.features.TensorInfo) -> tf.io.FixedLenFeature:
+    return tf.io.FixedLenFeature(info.shape, tf.string if tf.as_dtype(info.dtype) == tf.string else tf.int64)
+
+
+def _png(stored: tf.Tensor, feature: tfds.features.Tensor) -> tf.Tensor:
+    """A tensor as it is stored, numbers or bytes of TFDS's `Encoding`, as a PNG."""
+    pixels = feature.decode_example(stored if stored.dtype == tf.string else tf.cast(stored, tf.uint8))
+    return tf.io.encode_png(tf.ensure_shape(pixels, feature.shape))
+
+
+def _batch(parse: tf.types.experimental.PolymorphicFunction, serialized: np.ndarray, first: int, shard: Shard) -> Batch:
+    try:
+        parsed = {name: value.numpy() for name, value in parse(serialized).items()}
+    except tf.errors.InvalidArgumentError:
+        for i in range(len(serialized)):
+            try:
+                parse.python_function(serialized[i : i + 1])  # whose message, unlike the graph's, starts with the cause
+            except tf.errors.InvalidArgumentError as error:
+                raise _damaged(shard, first + i, error) from error
+        raise
+    if "id" in parsed:
+        ids = [name if isinstance(name, bytes) else b"%d" % name for name in parsed["id"].tolist()]
+    else:  # as TFDS names them
+        ids = [f"{pathlib.Path(shard.path).name}__{first + i}".encode() for i in range(len(serialized))]
+    return Batch(first, parsed["image"], parsed["label"], ids)
+
+
+def _damaged(shard: Shard, index: int, error: Exception) -> UserError:
+    return UserError(
+        f"{shard.path}: record {index} of {shard.records} (the first is 0) is damaged: expected what TFDS wrote, got "
+        f"{reason(error)}. {REMEDY}"
+    )
+
+
+def _tfrecord(shard: Shard) -> Iterator[np.ndarray]:
+    records = tf.data.TFRecordDataset(shard.path, buffer_size=8 * 2**20)
+    try:
+        yield from records.batch(BATCH).prefetch(2).as_numpy_iterator()
+    except (tf.errors.DataLossError, tf.errors.NotFoundError):  # anywhere in the batch
+        index = 0
+        try:
+            for _ in records:
+                index += 1
+        except tf.errors.OpError as error:
+            raise _damaged(shard, index, error) from error
+        raise
+
+
+def _array_record(shard: Shard) -> Iterator[np.ndarray]:
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    index = 0
+    try:
+        reader = ArrayRecordReader(shard.path, "readahead_buffer_size:0")
+        records = reader.num_records()
+        for first in range(0, records, BATCH):
+            batch = []
+            for index in range(first, min(first + BATCH, records)):  # one at a time, so that an error has an index
+                batch += reader.read([index])
+            yield _array(batch)
+    except RuntimeError as error:
+        raise _damaged(shard, index, error) from error
+
+
+def _parquet(shard: Shard) -> Iterator[np.ndarray]:
+    import pyarrow.parquet
+
+    count = 0
+    try:
+        with pyarrow.parquet.ParquetFile(shard.path) as file:
+            for batch in file.iter_batches(BATCH, columns=["data"]):
+                yield _array(batch.column(0).to_pylist())
+                count += len(batch)
+    except (OSError, ValueError, KeyError) as error:  # of pyarrow, for damage; its errors name no record
+        raise UserError(
+            f"{shard.path}: a record from {count} on (of {shard.records}, the first is 0) is damaged: expected what "
+            f"TFDS wrote, got {reason(error)}. {REMEDY}"
+        ) from error
+
+
+def _array(records: Iterable[bytes]) -> np.ndarray:
+    return np.array(list(records), dtype=object)
+
+
+_READERS: dict[str, Callable[[Shard], Iterator[np.ndarray]]] = {
+    "tfrecord": _tfrecord,
+    "array_record": _array_record,
+    "parquet": _parquet,
+}

@@ -1,0 +1,71 @@
+"""StrictExampleValidator: an anomaly stops the run before anything is trained."""
+
+import os
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx import types
+from tfx.components.example_validator import component, executor
+from tfx.dsl.components.base import executor_spec
+from tfx.types import artifact_utils
+from tfx.types import standard_component_specs as specs
+from tfx.utils import io_utils
+
+from components.ingest.schema import SOURCE
+from trainer.errors import UserError
+
+
+class Executor(executor.Executor):
+    """TFX's validation, whose anomalies are an error."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> Any:
+        """Validates every split.
+
+        Raises:
+          UserError: an anomaly; the message names split, feature and anomaly.
+        """
+        result = super().Do(input_dict, output_dict, exec_properties)
+        artifact = artifact_utils.get_single_instance(output_dict[specs.ANOMALIES_KEY])
+        found = [
+            f"split {split}: {sentence}"
+            for split in artifact_utils.decode_split_names(artifact.split_names)
+            for sentence in anomaly_sentences(_read(artifact, split))
+        ]
+        if found:
+            schema = artifact_utils.get_single_instance(input_dict[specs.SCHEMA_KEY]).get_string_custom_property(SOURCE)
+            raise UserError(
+                f"the data do not fit the schema in {schema}: {'; '.join(found)}. "
+                "Nothing was trained. Repair the data, or change the schema if this is the new normal"
+            )
+        return result
+
+
+class StrictExampleValidator(component.ExampleValidator):
+    """ExampleValidator that fails on an anomaly."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+
+def anomaly_sentences(anomalies: anomalies_pb2.Anomalies) -> list[str]:
+    """A sentence for each anomaly, with the name of its feature."""
+    sentences = [
+        f"feature {'.'.join(info.path.step) or name}: {info.short_description} ({info.description})"
+        for name, info in sorted(anomalies.anomaly_info.items())
+    ]
+    if anomalies.HasField("dataset_anomaly_info"):
+        sentences.append(anomalies.dataset_anomaly_info.description)
+    if anomalies.data_missing:
+        sentences.append("there is no data")
+    return sentences
+
+
+def _read(artifact: types.Artifact, split: str) -> anomalies_pb2.Anomalies:
+    path = os.path.join(artifact_utils.get_split_uri([artifact], split), executor.DEFAULT_FILE_NAME)
+    anomalies = anomalies_pb2.Anomalies()
+    anomalies.ParseFromString(io_utils.read_bytes_file(path))
+    return anomalies

@@ -1,0 +1,66 @@
+"""run_fn of the Trainer component: TFX's arguments in, a trained and exported model out."""
+
+import logging
+import os
+
+import tensorflow_transform as tft
+from tfx.components.trainer import fn_args_utils
+
+from components.train import training_state
+from components.train.code import code_of
+from components.train.site import here
+from trainer.export import Servable, save
+from trainer.images import load_images, pixel_model
+from trainer.settings import TrainConfig
+from trainer.storage.atomic import reading, storing
+from trainer.storage.leftovers import clear
+from trainer.units import Units
+from trainer.workers.job import Job, run_job
+
+log = logging.getLogger(__name__)
+
+
+def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
+    """Trains on the split train, with what a Tuner found and from a base model if there are, and exports the result.
+
+    The state of the training stays until the model is recorded: `training_state.forget_training` removes it. Until
+    then the same run resumes from it, and another run from a finished one.
+    """
+    custom = fn_args.custom_config
+    found = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
+    config = TrainConfig.from_dict({**custom["train"], **found})
+    transform = tft.TFTransformOutput(fn_args.transform_output).transform_features_layer()
+    train = load_images(fn_args.train_files, transform)
+    test = load_images(fn_args.eval_files, transform)
+    os.makedirs(fn_args.model_run_dir, exist_ok=True)
+    if here.warm_start and not fn_args.base_model:
+        log.info("no blessed model to start from yet: starting from random weights")
+    name = _state_name(config, fn_args)
+    job = Job(
+        config,
+        workdir=fn_args.model_run_dir,
+        state=os.path.join(here.training, name),
+        base_model=fn_args.base_model,
+        strategy=here.strategy,
+        checkpoint_minutes=here.checkpoint_minutes,
+    )
+    model = run_job(job, train, test, here.workers, here.launch, here.apart)
+    with storing("the state of the training", job.state):
+        training_state.finish(job.state)
+    servable = Servable(model, pixel_model(train), config.eval_samples, transform)
+    save(servable, Units.of(config), fn_args.serving_model_dir)
+    with storing("the name of the training", fn_args.model_run_dir):
+        training_state.leave_name(fn_args.model_run_dir, name)
+
+
+def _state_name(config: TrainConfig, fn_args: fn_args_utils.FnArgs) -> str:
+    """The name of the state to train in; a finished one of another run has it from now on, old ones are gone."""
+    examples = {os.path.dirname(os.path.dirname(path)) for path in (*fn_args.train_files, *fn_args.eval_files)}
+    base = [os.path.dirname(fn_args.base_model)] if fn_args.base_model else []
+    recipe = [config.to_dict(), code_of("Trainer"), len(base)]
+    with reading("an input of the training below", os.path.dirname(fn_args.transform_output)):
+        key = training_state.key(recipe, [*examples, fn_args.transform_output, *base])
+    name = here.run + key
+    training_state.claim(here.training, name, key)
+    clear(here.training, "", days=30, but=name)
+    return name

@@ -1,0 +1,138 @@
+"""tuner_fn of the Tuner component: a random search around the recipe, on held-out images of the training split."""
+
+import dataclasses
+import logging
+import os
+
+import keras_tuner
+import tensorflow as tf
+import tensorflow_transform as tft
+from keras_tuner.src.engine.trial import Trial, TrialStatus
+from tfx.components.trainer import fn_args_utils
+from tfx.components.tuner.component import TunerFnResult
+
+from components.train.site import here
+from trainer.errors import UserError
+from trainer.images import ImageSet, hold_out, load_images
+from trainer.settings import ConfigError, TrainConfig
+from trainer.storage.atomic import discard
+from trainer.strategy import build_strategy
+from trainer.training.loop import train_and_evaluate
+
+log = logging.getLogger(__name__)
+
+VALIDATION_FRACTION = 0.1  # of the training split
+EPOCHS_FRACTION = 4  # a trial trains for this part of the recipe's epochs
+
+
+def tuner_fn(fn_args: fn_args_utils.FnArgs) -> TunerFnResult:
+    """A search of `trials` trials around `train`, both in the component's custom_config. The test split has no part.
+
+    Raises:
+      UserError: what the strategy of this site needs is not there.
+    """
+    recipe = TrainConfig.from_dict(fn_args.custom_config["train"])
+    transform = tft.TFTransformOutput(fn_args.transform_graph_path).transform_features_layer()
+    images = load_images(fn_args.train_files, transform)
+    train, validation = map(images.take, hold_out(len(images), VALIDATION_FRACTION, recipe.seed))
+    oracle = RecipeFirst(
+        objective=keras_tuner.Objective("elbo", "max"),
+        max_trials=fn_args.custom_config["trials"],
+        max_consecutive_failed_trials=fn_args.custom_config["trials"] + 1,  # never: the others may do
+        hyperparameters=search_space(recipe),
+        allow_new_entries=False,
+        seed=recipe.seed + 1,  # KerasTuner takes 0 for none
+    )
+    tuner = ELBOTuner(oracle, directory=fn_args.working_dir, project_name="tuner")
+    data = {"recipe": recipe, "train": train, "validation": validation}
+    return TunerFnResult(tuner=tuner, fit_kwargs={**data, "strategy": build_strategy(here.strategy)})
+
+
+def search_space(recipe: TrainConfig) -> keras_tuner.HyperParameters:
+    """The settings that matter most, half to twice the recipe's; the recipe itself is the default."""
+    space = keras_tuner.HyperParameters()
+    rate = recipe.learning_rate
+    space.Float("learning_rate", rate / 4, min(4 * rate, 0.99), sampling="log", default=rate)
+    least = 64 if recipe.latent_maps else 2
+    for name in ("hidden_size", "latent_size", *(["iaf_hidden_size"] if recipe.iaf_steps else [])):
+        size = getattr(recipe, name)
+        space.Choice(name, sorted({max(size // 2 // least * least, least), size, 2 * size}), default=size)
+    if recipe.iaf_steps and not recipe.iaf_location_only:
+        space.Float("gate_bias", recipe.gate_bias - 1.5, recipe.gate_bias + 1.5, default=recipe.gate_bias)
+    return space
+
+
+def shortened(recipe: TrainConfig) -> TrainConfig:
+    """`recipe` over a part of its epochs, its warm-ups shortened with them."""
+    epochs = max(1, recipe.epochs // EPOCHS_FRACTION)
+    part = epochs / recipe.epochs
+    return dataclasses.replace(
+        recipe,
+        epochs=epochs,
+        warmup_epochs=recipe.warmup_epochs * part,
+        kl_warmup_epochs=recipe.kl_warmup_epochs * part,
+        importance_samples=0,
+    )
+
+
+class RecipeFirst(keras_tuner.oracles.RandomSearchOracle):
+    """Random search whose first trial is the defaults: what scores best scores no worse than they do."""
+
+    def populate_space(self, trial_id: str) -> dict:
+        """KerasTuner's hook: the values of the next trial."""
+        if not self.trials:
+            return {"status": TrialStatus.RUNNING, "values": {p.name: p.default for p in self.hyperparameters.space}}
+        return super().populate_space(trial_id)
+
+
+class ELBOTuner(keras_tuner.Tuner):
+    """Tries settings by training with them; the score is the ELBO of the validation images, nats per image."""
+
+    def run_trial(
+        self,
+        trial: Trial,
+        recipe: TrainConfig,
+        train: ImageSet,
+        validation: ImageSet,
+        strategy: tf.distribute.Strategy,
+    ) -> dict[str, float]:
+        """KerasTuner's hook: trains once. A trial whose loss is not finite has failed; the search goes on.
+
+        Any other error ends it, such as a recipe that the strategy cannot train: KerasTuner would take it, an interrupt
+        too, for one more failed trial.
+        """
+        values = trial.hyperparameters.values
+        settings = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        log.info(
+            "trial %d of %d: %s; its test images are held out of the training split",
+            int(trial.trial_id) + 1,
+            self.oracle.max_trials,
+            settings,
+        )
+        workdir = os.path.join(self.get_trial_dir(trial.trial_id), "run")
+        os.makedirs(workdir)
+        try:
+            config = dataclasses.replace(shortened(recipe), **values)
+            elbo = train_and_evaluate(config, train, validation, workdir, strategy=strategy).test.elbo
+            discard(os.path.join(workdir, "checkpoints"))
+            return {"elbo": elbo}
+        except ConfigError as error:
+            raise keras_tuner.errors.FatalError(str(error)) from error
+        except UserError as error:
+            log.info("failed: %s", error)
+            raise keras_tuner.errors.FailedTrialError(str(error)) from error
+        except Exception as error:
+            raise keras_tuner.errors.FatalError(str(error)) from error
+
+    def on_search_end(self) -> None:
+        """KerasTuner's hook.
+
+        Raises:
+          UserError: no trial succeeded, so there is nothing to train with.
+        """
+        super().on_search_end()
+        if not any(trial.status == TrialStatus.COMPLETED for trial in self.oracle.trials.values()):
+            raise UserError(
+                f"all {len(self.oracle.trials)} trials of the Tuner failed, the first being the recipe itself: "
+                "lower its learning rate, or its batch size if it is larger than the data, and run again"
+            )

@@ -1,0 +1,1 @@
+"""Talks to the API of Kubeflow Pipelines: upload, start, schedule, follow."""

@@ -1,0 +1,166 @@
+"""Upload of the compiled pipeline, and the start of a run."""
+
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import kfp_server_api
+import yaml
+
+from kubeflow.client.api import Api, ApiError, where
+from kubeflow.spec.cluster import Cluster
+from kubeflow.spec.revision import revision
+
+PIPELINE = "vaeiaf"  # its name in Kubeflow
+Thing = TypeVar("Thing")
+
+
+class Package(NamedTuple):
+    """A compiled pipeline."""
+
+    path: str
+    version: str  # name that no other package has
+    nodes: tuple[str, ...]  # names of its tasks
+
+
+class Version(NamedTuple):
+    """A version of the pipeline in Kubeflow."""
+
+    pipeline_id: str
+    version_id: str
+    name: str
+
+
+@contextlib.contextmanager
+def compiled(cluster: Cluster) -> Iterator[Package]:
+    """The pipeline for `cluster`, in a file that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "vaeiaf.yaml")
+        write_package(path, cluster)
+        with open(path, "rb") as file:
+            content = file.read()
+        spec = next(yaml.load_all(content, yaml.CSafeLoader))
+        digest = hashlib.sha256(content).hexdigest()[:8]  # another cluster.yaml is another package of this revision
+        yield Package(path, f"{revision()}-{digest}", tuple(spec["root"]["dag"]["tasks"]))
+
+
+def write_package(path: str, cluster: Cluster) -> None:
+    """Compiles the pipeline for `cluster` into `path`, without what TensorFlow says of the machine meanwhile."""
+    sys.stderr.flush()
+    stderr = os.dup(2)  # its native code writes there
+    try:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        from kubeflow.spec.compile import compile_to
+
+        compile_to(path, cluster)
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+def upload(api: Api, package: Package) -> Version:
+    """The version of the pipeline that `package` is; uploaded if it is not there yet.
+
+    Raises:
+      ApiError: Kubeflow did not do it.
+    """
+    pipeline = _find_or_make(lambda: find_pipeline(api), lambda: _create_pipeline(api))
+    return _find_or_make(
+        lambda: _find_version(api, pipeline, package.version), lambda: _upload_version(api, pipeline, package)
+    )
+
+
+def find_pipeline(api: Api) -> str | None:
+    """The id of our pipeline in the namespace, if it was ever uploaded."""
+    call = api.client.pipelines.pipeline_service_list_pipelines
+    keywords = {"namespace": api.namespace, "filter": where("display_name", PIPELINE)}
+    return next((one.pipeline_id for one in api.every("look for the pipeline", call, "pipelines", **keywords)), None)
+
+
+def experiment_id(api: Api, name: str) -> str:
+    """The id of the experiment `name`, which is created if it is not there yet."""
+    return _find_or_make(lambda: _find_experiment(api, name), lambda: _create_experiment(api, name))
+
+
+def start(api: Api, version: Version, experiment: str, parameters: Mapping[str, Any], account: str) -> str:
+    """Starts a run of `version` in the experiment with this id, as `account` if it has a name; returns the run's id."""
+    run = kfp_server_api.V2beta1Run(
+        experiment_id=experiment,
+        display_name=f"{parameters.get('dataset', PIPELINE)} {version.name}",
+        pipeline_version_reference=reference(version),
+        runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(parameters)),
+        service_account=account,
+    )
+    return api.ask("start a run", api.client.runs.run_service_create_run, run).run_id
+
+
+def reference(version: Version) -> Any:
+    """`version` as the API wants it: pinned, whatever is uploaded later."""
+    return kfp_server_api.V2beta1PipelineVersionReference(
+        pipeline_id=version.pipeline_id, pipeline_version_id=version.version_id
+    )
+
+
+def versions(api: Api, pipeline: str) -> dict[str, str]:
+    """The names of all versions of the pipeline, by id."""
+    return {one.pipeline_version_id: one.display_name for one in _versions(api, pipeline)}
+
+
+def _find_or_make(find: Callable[[], Thing | None], make: Callable[[], Thing]) -> Thing:
+    """What `find` finds, or else `make` makes; if somebody else made it at the same moment, theirs."""
+    found = find()
+    if found:
+        return found
+    try:
+        return make()
+    except ApiError as error:
+        found = find() if error.status == 409 else None
+        if not found:
+            raise
+        return found
+
+
+def _create_pipeline(api: Api) -> str:
+    wanted = kfp_server_api.V2beta1Pipeline(
+        display_name=PIPELINE,
+        namespace=api.namespace,
+        description="Retrains a VAE/IAF and pushes it if its test-set ELBO allows.",
+    )
+    call = api.client.pipelines.pipeline_service_create_pipeline
+    return api.ask("create the pipeline", call, wanted).pipeline_id
+
+
+def _find_experiment(api: Api, name: str) -> str | None:
+    call = api.client.experiments.experiment_service_list_experiments
+    keywords = {"namespace": api.namespace, "filter": where("display_name", name)}
+    found = api.every("look for the experiment", call, "experiments", **keywords)
+    return next((one.experiment_id for one in found), None)
+
+
+def _create_experiment(api: Api, name: str) -> str:
+    wanted = kfp_server_api.V2beta1Experiment(display_name=name, namespace=api.namespace)
+    call = api.client.experiments.experiment_service_create_experiment
+    return api.ask("create the experiment", call, wanted).experiment_id
+
+
+def _upload_version(api: Api, pipeline: str, package: Package) -> Version:
+    call = api.client.pipeline_uploads.upload_pipeline_version
+    what = "upload a version of the pipeline"
+    version = api.ask(what, call, package.path, name=package.version, pipelineid=pipeline)
+    return Version(pipeline, version.pipeline_version_id, package.version)
+
+
+def _find_version(api: Api, pipeline: str, name: str) -> Version | None:
+    found = _versions(api, pipeline, filter=where("display_name", name))
+    return next((Version(pipeline, one.pipeline_version_id, name) for one in found), None)
+
+
+def _versions(api: Api, pipeline: str, **keywords: str) -> Iterator[Any]:
+    call = api.client.pipelines.pipeline_service_list_pipeline_versions
+    what = "look at the pipeline's versions"
+    return api.every(what, call, "pipeline_versions", pipeline_id=pipeline, **keywords)

@@ -1,0 +1,1 @@
+"""What a pod of the pipeline does."""

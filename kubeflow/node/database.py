@@ -1,0 +1,40 @@
+"""The database of ML Metadata on a cluster."""
+
+import os
+
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+from kubeflow.spec.cluster import Database
+from kubeflow.spec.contract import PASSWORD
+from pipeline.state.database import sqlite_connection
+from pipeline.state.metadata import Metadata
+from trainer.errors import UserError
+
+
+def lineage(database: Database, root: str) -> Metadata:
+    """ML Metadata in it, with locations relative to `root`; an SQLite file is in that folder.
+
+    Raises:
+      UserError: there is no password in the environment.
+    """
+    hint = (
+        f"the password in the secret {database.secret}, the rights of the user {database.user}, and that it is "
+        "IDENTIFIED WITH mysql_native_password"
+    )
+    return Metadata(_connection(database, root), root, database.wait_seconds, hint)
+
+
+def _connection(database: Database, root: str) -> mlmd.ConnectionConfig:
+    if database.kind == "sqlite":
+        return sqlite_connection(os.path.join(root, "metadata.sqlite"))
+    if PASSWORD not in os.environ:
+        raise UserError(f"expected the database's password in {PASSWORD}, from the secret {database.secret}; got none")
+    return mlmd.ConnectionConfig(
+        mysql=mlmd.MySQLDatabaseConfig(
+            host=database.host,
+            port=database.port,
+            database=database.name,
+            user=database.user,
+            password=os.environ[PASSWORD],
+        )
+    )

@@ -1,0 +1,101 @@
+"""The work of one node: TFX's, by its portable launcher, or the verdict on the run behind them."""
+
+import traceback
+
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tfx.orchestration.portable.mlmd import execution_lib
+
+from components.pages.views import View, view
+from components.train.site import here
+from kubeflow.node.database import lineage
+from kubeflow.node.outputs import write_outputs
+from kubeflow.node.tries import say_last
+from kubeflow.spec.contract import OPTIONAL, REFUSAL, VERDICT
+from kubeflow.spec.parameters import Task
+from kubeflow.workers.launcher import launch_pods
+from pipeline.console import Story
+from pipeline.local import launch_node, plan
+from pipeline.outcome import read_outcome
+from pipeline.state.lineage import artifacts_of, executions_of, output_of
+from pipeline.state.metadata import Metadata
+from pipeline.words import PUSHED, REFUSED, describe
+from trainer.errors import InterruptError, UserError
+
+
+def work(task: Task, story: Story) -> int:
+    """Does it, and returns the exit code.
+
+    Raises:
+      Exception: whatever TFX or the database raised.
+    """
+    found = lineage(task.cluster.database, task.config.root)
+    return _verdict(task, found, story) if task.node == VERDICT else _run(task, found, story)
+
+
+def _verdict(task: Task, found: Metadata, story: Story) -> int:
+    outcome = read_outcome(found, task.run_id)
+    story.say(f"\n{describe(outcome)}")
+    if outcome.verdict.blessed:
+        return PUSHED
+    say_last(f"{REFUSAL}{'; '.join(outcome.verdict.reasons)}")
+    return REFUSED
+
+
+def _run(task: Task, found: Metadata, story: Story) -> int:
+    """Runs the node, unless an earlier try of the same run did, and writes what Kubeflow shows of it."""
+    pipeline = plan(task.config, task.run_id)
+    nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in pipeline.nodes}
+    if task.node not in nodes:
+        return _left_out(task, story)
+    if _finished(task, found):
+        story.say(f"{task.node} was finished by an earlier try of this run")
+    else:
+        here.launch, here.run = launch_pods(task.cluster), task.run_id
+        here.apart = task.config.strategy.startswith("tpu")  # no one image has TFX and the kernels of a TPU
+        story.starts(task.node)
+        story.ends(cached=launch_node(pipeline, nodes[task.node], found))
+    write_outputs(task.executor_input, _view(task, found, story))
+    return PUSHED
+
+
+def _left_out(task: Task, story: Story) -> int:
+    """A run without a Tuner has nothing to do for it; any other node that is not there was not left out on purpose."""
+    if task.node not in OPTIONAL:
+        raise UserError(
+            f"{task.node} is no node of this image's pipeline, so the run was compiled by another version than this "
+            "image. Upload the pipeline of this version, or name the image of that one in cluster.yaml"
+        )
+    story.say(f"{task.node} has nothing to do with these parameters")
+    return PUSHED
+
+
+def _finished(task: Task, found: Metadata) -> bool:
+    """Whether an earlier try came to its end, though Kubeflow did not see it."""
+    with found as handle:
+        execution = executions_of(handle.store, task.run_id).get(task.node)
+    return execution is not None and execution_lib.is_execution_successful(execution)
+
+
+def _view(task: Task, found: Metadata, story: Story) -> View:
+    """What the node shows in the UI; nothing if that cannot be made, as its work is done and others wait for it."""
+    try:
+        return _drawn(task, found)
+    except InterruptError:
+        raise
+    except Exception:
+        traceback.print_exc()  # to the log file
+        story.say(f"{task.node} is done, but its page could not be made; the log says why")
+        return View(None, {})
+
+
+def _drawn(task: Task, found: Metadata) -> View:
+    """The page and the numbers, from what the node took in and put out."""
+    with found as handle:
+        executions = executions_of(handle.store, task.run_id)
+        inputs, outputs = (
+            artifacts_of(handle.store, executions[task.node], kind) for kind in (mlmd.Event.INPUT, mlmd.Event.OUTPUT)
+        )
+        evaluation = None
+        if task.node == "AtomicPusher":  # it gets the blessing, but not the numbers behind it
+            evaluation = output_of(handle.store, executions["Evaluator"], "evaluation").uri
+    return view(task.node, inputs, outputs, evaluation)

@@ -1,0 +1,1 @@
+"""What runs on the cluster: cluster.yaml, run parameters, the compiled pipeline."""

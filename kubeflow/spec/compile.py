@@ -1,0 +1,163 @@
+"""TFX's graph as a native pipeline of Kubeflow Pipelines v2: a container component for each node."""
+
+import dataclasses
+import inspect
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from kfp import compiler, dsl, kubernetes
+from kfp.dsl.base_component import BaseComponent
+from kfp.dsl.pipeline_task import PipelineTask
+
+from kubeflow.spec.cluster import Cluster, Pod
+from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, HTML, METRICS, OUTPUTS, PASSWORD, RUN_ID, VERDICT
+from kubeflow.spec.parameters import Parameters, pipeline_config
+from pipeline.dag import compile_pipeline, create_pipeline
+from trainer.errors import UserError
+
+NAME = "vaeiaf"
+TITLES = {  # as the UI shows them
+    "ImageExampleGen": "Read the images",
+    "StatisticsGen": "Count their features",
+    "Schema": "Load the schema",
+    "StrictExampleValidator": "Validate the images",
+    "Transform": "Make the transform",
+    "LastBlessedModel": "Find the last blessed model",
+    "UnitsCheck": "Check that it can be compared",
+    "Tuner": "Tune the recipe",
+    "Trainer": "Train the VAE with IAF",
+    "Evaluator": "Evaluate the test-set ELBO",
+    "AtomicPusher": "Push the model if blessed",
+    "Report": "Write the report",
+    VERDICT: "Say whether it was pushed",
+}
+KINDS = {HTML: dsl.Output[dsl.HTML], METRICS: dsl.Output[dsl.Metrics]}
+OWNER = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_UID": "metadata.uid"}
+
+
+def compile_to(path: str, cluster: Cluster) -> None:
+    """Writes the pipeline as YAML to `path`, to upload by `vaeiaf submit` or in the UI.
+
+    Raises:
+      UserError: the cluster's settings name a node that is none.
+    """
+    compiler.Compiler().compile(build(cluster), path)
+
+
+def build(cluster: Cluster) -> BaseComponent:
+    """The pipeline; its parameters are those of `Parameters`."""
+    upstream = graph(cluster)
+    for name in cluster.nodes:
+        if name not in upstream:
+            raise UserError(f"cluster.yaml: nodes.{name}: expected one of {', '.join(upstream)}")
+
+    parameters = _parameters()
+
+    def pipeline(*values: Any) -> None:
+        given = dict(zip(parameters, values, strict=True))
+        tasks: dict[str, PipelineTask] = {}
+        for node, before in upstream.items():
+            task = component(node, cluster)(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **given)
+            tasks[node] = configure(task, node, cluster).after(*(tasks[name] for name in before))
+
+    description = "Retrains a VAE with inverse autoregressive flow and pushes it if its test-set ELBO allows."
+    built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description)(
+        declare(pipeline, NAME, parameters)
+    )
+    return _bound_retries(built, cluster.retries.within_seconds)
+
+
+def _bound_retries(pipeline: BaseComponent, seconds: int) -> BaseComponent:
+    """Lets tries go on for `seconds`. Argo counts from the start of the first, and KFP's SDK allows an hour in all."""
+    for task in pipeline.pipeline_spec.root.dag.tasks.values():
+        if task.HasField("retry_policy"):
+            task.retry_policy.backoff_max_duration.FromSeconds(seconds)
+    return pipeline
+
+
+def graph(cluster: Cluster) -> dict[str, list[str]]:
+    """Every node's direct predecessors, in an order in which they can run; with all nodes that any parameter brings."""
+    config = pipeline_config(Parameters(tune=1), cluster)
+    nodes = [node.pipeline_node for node in compile_pipeline(create_pipeline(config)).nodes]
+    found = {node.node_info.id: list(node.upstream_nodes) for node in nodes}
+    return {**found, VERDICT: [nodes[-1].node_info.id]}
+
+
+def component(node: str, cluster: Cluster) -> BaseComponent:
+    """A container that runs `node` and gets all parameters, in the executor input that Kubeflow writes for it."""
+    pod = cluster.nodes.get(node, cluster.pod)
+    settings = json.dumps(cluster.to_dict(), separators=(",", ":"))
+
+    def run(*_: Any) -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(
+            image=pod.image or cluster.image,
+            command=["python", "-P", "-m", "kubeflow.run_node"],
+            args=["--node", node, "--cluster", settings, "--executor-input", "{{$}}"],
+        )
+
+    inputs = {RUN_ID: (str, inspect.Parameter.empty, "Kubeflow's id of the run")}
+    inputs |= {name: (kind, inspect.Parameter.empty, text) for name, (kind, _, text) in _parameters().items()}
+    outputs = {name: (KINDS[name], inspect.Parameter.empty, "") for name in OUTPUTS.get(node, ())}
+    return dsl.container_component(declare(run, kebab(node), inputs | outputs))
+
+
+def configure(task: PipelineTask, node: str, cluster: Cluster) -> PipelineTask:
+    """Gives the task its name in the UI, its pod, and its retries; the verdict has none, it would be the same."""
+    task.set_display_name(TITLES[node]).set_caching_options(False)  # TFX caches, by what went into a node
+    if node != VERDICT:
+        policy = cluster.retries
+        task.set_retry(policy.count, f"{policy.seconds}s", policy.factor)
+        kubernetes.use_field_path_as_env(task, env_name=ARGO_NODE, field_path=ARGO_NODE_FIELD)
+    _pod(task, cluster.nodes.get(node, cluster.pod))
+    kubernetes.mount_pvc(task, pvc_name=cluster.volume.claim, mount_path=cluster.volume.path)
+    kubernetes.add_pod_annotation(task, "vaeiaf/node", node)
+    if cluster.database.kind != "sqlite":
+        kubernetes.use_secret_as_env(task, cluster.database.secret, {"password": PASSWORD})
+    if node == "Trainer":  # whose pod owns those of its workers
+        for name, path in OWNER.items():
+            kubernetes.use_field_path_as_env(task, env_name=name, field_path=path)
+    return task
+
+
+def _pod(task: PipelineTask, pod: Pod) -> None:
+    task.set_cpu_request(pod.cpu).set_cpu_limit(pod.cpu).set_memory_request(pod.memory).set_memory_limit(pod.memory)
+    if pod.accelerators:
+        task.set_accelerator_type(pod.accelerator).set_accelerator_limit(pod.accelerators)
+    for key, value in pod.node_selector.items():
+        kubernetes.add_node_selector(task, key, value)
+    for toleration in pod.tolerations:
+        kubernetes.add_toleration(task, **{_snake(name): value for name, value in toleration.items()})
+
+
+def declare(function: Callable, name: str, arguments: dict[str, tuple[Any, Any, str]]) -> Callable:
+    """Gives `function`, which takes any arguments by name, a signature: name -> (type, default, description)."""
+    function.__name__ = name
+    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(argument, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
+            for argument, (kind, default, _) in arguments.items()
+        ]
+    )
+    lines = [f"    {argument}: {text}" for argument, (*_, text) in arguments.items() if text]
+    function.__doc__ = "\n".join([f"{name}.", "", "Args:", *lines])
+    return function
+
+
+def kebab(node: str) -> str:
+    """The task's name: ImageExampleGen is image-example-gen."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", node).lower()
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?=[A-Z])", "_", name).lower()
+
+
+def _parameters() -> dict[str, tuple[Any, Any, str]]:
+    """Name, type, default and description of the run's parameters."""
+    defaults = dataclasses.asdict(Parameters())
+    return {
+        field.name: (field.type, defaults[field.name], field.metadata["description"])
+        for field in dataclasses.fields(Parameters)
+    }

@@ -1,0 +1,93 @@
+"""What decides whether a node's earlier result is reused: a key made of content, and the digests of the result.
+
+TFX's launcher calls these two functions by the names of its own `cache_utils`, in whose place it gets this module.
+TFX's own key has URIs, times and flags of Beam in it, so it changes where the result would not, and it misses the code.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from google.protobuf.message import Message
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tfx.orchestration import metadata
+from tfx.orchestration.portable.mlmd import context_lib, execution_lib
+from tfx.proto.orchestration import pipeline_pb2
+from tfx.types import Artifact
+
+from components.train.code import code_of
+from pipeline.state.artifacts import quarantine, verify_inputs
+from pipeline.state.lineage import artifacts_of
+from trainer.storage.digests import identity, read_digests
+from trainer.storage.quarantine import damage
+
+log = logging.getLogger(__name__)
+
+PLACES = {"input_base", "source"}  # execution properties that say where something is, not what it is
+
+
+def get_cache_context(
+    metadata_handle: metadata.Metadata,
+    pipeline_node: pipeline_pb2.PipelineNode,
+    pipeline_info: pipeline_pb2.PipelineInfo,
+    executor_spec: Message | None = None,
+    input_artifacts: Mapping[str, Sequence[Artifact]] | None = None,
+    output_artifacts: Mapping[str, Sequence[Artifact]] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> mlmd.Context:
+    """The MLMD context of the executions with the same key. The inputs are verified first.
+
+    Raises:
+      ReportedError: an input is damaged.
+    """
+    del executor_spec, output_artifacts
+    verify_inputs(input_artifacts or {})
+    return context_lib.register_context_if_not_exists(
+        metadata_handle=metadata_handle,
+        context_type_name=context_lib.CONTEXT_TYPE_EXECUTION_CACHE,
+        context_name=key(pipeline_info.id, pipeline_node.node_info.id, input_artifacts or {}, parameters or {}),
+    )
+
+
+def key(pipeline: str, node: str, inputs: Mapping[str, Iterable[Artifact]], parameters: Mapping[str, Any]) -> str:
+    """The cache key of `node`: it changes exactly when the code, the settings or the content of an input does.
+
+    Raises:
+      DamageError: the digests of an input cannot be read.
+    """
+    parts = {
+        "pipeline": pipeline,
+        "node": node,
+        "code": code_of(node),
+        "inputs": {name: [_content(artifact) for artifact in found] for name, found in inputs.items() if found},
+        "parameters": {name: str(value) for name, value in parameters.items() if name not in PLACES},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _content(artifact: Artifact) -> list[str]:
+    properties = artifact.mlmd_artifact.properties
+    said = {name: properties[name].SerializeToString(deterministic=True).hex() for name in sorted(properties)}
+    return [artifact.type_name, identity(read_digests(artifact.uri)), json.dumps(said)]
+
+
+def get_cached_outputs(
+    metadata_handle: metadata.Metadata, cache_context: mlmd.Context
+) -> dict[str, list[Artifact]] | None:
+    """The outputs of the newest execution with the key whose files are sound; damaged ones are quarantined."""
+    found = metadata_handle.store.get_executions_by_context(cache_context.id)
+    done = [execution for execution in found if execution_lib.is_execution_successful(execution)]
+    for execution in execution_lib.sort_executions_newest_to_oldest(done):
+        outputs = artifacts_of(metadata_handle.store, execution, mlmd.Event.OUTPUT)
+        present = [artifact for group in outputs.values() for artifact in group]
+        if any(artifact.mlmd_artifact.state != mlmd.Artifact.LIVE for artifact in present):
+            continue
+        damaged = [(artifact, what) for artifact in present if (what := damage(artifact.uri))]
+        if not damaged:
+            return outputs
+        for artifact, what in damaged:
+            moved = quarantine(artifact, what, metadata_handle.store)
+            log.warning("an earlier result is damaged (%s) and not used: moved to %s", what, moved)
+    return None

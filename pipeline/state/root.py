@@ -1,0 +1,61 @@
+"""The state directory: artifacts, metadata, pushed models and logs of all runs."""
+
+import contextlib
+import errno
+import os
+import pathlib
+import sqlite3
+import time
+from collections.abc import Iterator
+
+from pipeline.settings import PipelineConfig
+from pipeline.state.sqlite import is_locked
+from trainer.errors import StorageError, UserError
+from trainer.storage.lock import alone
+
+
+@contextlib.contextmanager
+def open_root(config: PipelineConfig) -> Iterator[str]:
+    """Makes the folder, keeps other runs out of it, and yields the path of this run's log file.
+
+    Raises:
+      BusyError: another run is at work in it.
+      UserError: it cannot be written, or has lost or broken metadata.
+      StorageError: its disk is full.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            logs = pathlib.Path(config.root, "logs")
+            logs.mkdir(parents=True, exist_ok=True)
+            log_file = logs / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}.log")
+            log_file.touch()
+            stack.enter_context(alone(config.root, "run", "--root"))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageError("the log", config.root, error) from error
+            raise UserError(
+                f"--root {config.root} cannot be written: {error.strerror}. Choose another folder"
+            ) from error
+        _check_metadata(config.metadata, config.artifacts)
+        yield str(log_file)
+
+
+def _check_metadata(database: str, artifacts: str) -> None:
+    if not os.path.exists(database):
+        if os.path.isdir(artifacts) and os.listdir(artifacts):
+            raise UserError(
+                f"{artifacts} has results, but the database that knows them, {database}, is gone: "
+                "bring it back, or move the results away to start anew"
+            )
+        return
+    try:
+        is_locked(database)  # which a store waits for
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise UserError(
+                f"{database} is not a database of ML Metadata ({error}): bring back a copy, or move it and {artifacts} "
+                "away to start anew"
+            ) from error
+        raise UserError(
+            f"{database} cannot be read and written ({error}): let this user do so, or choose another --root"
+        ) from error

@@ -1,0 +1,89 @@
+"""Verifies a whole state directory. Imports neither TensorFlow nor TFX: gigabytes take seconds."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+from components.gate.serving import versions
+from pipeline.state.database import Database, sqlite_connection
+from pipeline.state.store import Store
+from trainer.errors import UserError
+from trainer.storage.digests import SUFFIX, digest_file, read_digests
+from trainer.storage.quarantine import DAMAGED, damage
+
+METADATA = "metadata.sqlite"
+
+
+class Verified(NamedTuple):
+    """What was found in a state directory."""
+
+    folders: int  # with digests
+    size: int  # bytes in the sound ones
+    damage: list[str]  # a sentence each
+    has_metadata: bool  # else an artifact that is gone with its digests is not missed
+
+
+def verify(root: str) -> Verified:
+    """Reads every file below `root` that has a digest, and looks for every artifact that the metadata records.
+
+    Raises:
+      UserError: there is no state directory at `root`.
+      ReportedError: a file cannot be read, or the database is locked for too long.
+    """
+    if not os.path.isdir(root) or not (os.path.exists(os.path.join(root, METADATA)) or list(_with_digests(root))):
+        raise UserError(f"--root {root}: expected the state directory of earlier runs, got none. Check the path")
+    found, size = [], 0
+    folders = sorted({*_with_digests(root), *_pushed(root)})
+    for folder in folders:
+        if what := damage(folder):
+            if os.path.exists(folder) or os.path.exists(digest_file(folder)):  # else a run has just removed it
+                found.append(what)
+        else:
+            size += sum(digest.size for digest in read_digests(folder).values())
+    metadata = os.path.join(root, METADATA)
+    if not os.path.exists(metadata):
+        return Verified(len(folders), size, found, has_metadata=False)
+    if what := _database_damage(metadata):
+        return Verified(len(folders), size, [*found, f"{metadata} is damaged: {what}"], has_metadata=True)
+    known = set(folders)
+    missing = [uri for uri in _recorded(root, metadata) if uri not in known]
+    return Verified(len(folders), size, found + [f"{uri} is missing, or has no digests" for uri in missing], True)
+
+
+def _with_digests(root: str) -> Iterator[str]:
+    """Folders that have a digest file beside them, or had one: the file alone is enough."""
+    for path, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if DAMAGED not in name]
+        for name in names:
+            if name.endswith(SUFFIX) and DAMAGED not in name:
+                yield os.path.join(path, name.removesuffix(SUFFIX))
+
+
+def _pushed(root: str) -> Iterator[str]:
+    pushed = os.path.join(root, "pushed")
+    for name in os.listdir(pushed) if os.path.isdir(pushed) else []:
+        base = os.path.join(pushed, name)
+        yield from (os.path.join(base, str(version)) for version in versions(base))
+
+
+def _recorded(root: str, metadata: str) -> list[str]:
+    """The folders of the artifacts that a run may still reuse."""
+    connection = sqlite_connection(metadata)
+    store = Store(connection, root, Database(connection))
+    live = [artifact.uri for artifact in store.get_artifacts() if artifact.state == mlmd.Artifact.LIVE]
+    return sorted(set(live))
+
+
+def _database_damage(path: str) -> str | None:
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:  # locked, which the store waits for
+        return None
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None if answer == "ok" else answer

@@ -1,0 +1,252 @@
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+import types
+
+import pytest
+import tensorflow as tf
+from tfx.components.evaluator import constants
+from tfx.types import standard_artifacts
+from tfx.types import standard_component_specs as specs
+from tfx.utils import io_utils
+
+from components.gate.evaluator import Evidence
+from components.gate.pusher import Executor, Push
+from components.gate.serving import newest, versions
+from trainer.errors import ReportedError
+from trainer.storage.digests import verify_digests, write_digests
+from trainer.storage.leftovers import DAY
+
+
+class Constant(tf.Module):
+    """A model that says one number."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = tf.Variable(number)
+
+    @tf.function(input_signature=[])
+    def say(self):
+        return self.number + 0.0
+
+
+class Pushes:
+    """Pushes models that say a number, into the folder `serving`."""
+
+    def __init__(self, folder):
+        self.folder, self.serving = folder, folder / "serving"
+        self.made = []
+        self.baseline = None  # identity of the model that evaluations were against
+
+    def make(self, number):
+        """The artifact of a model, complete."""
+        model = standard_artifacts.Model()
+        model.uri = str(self.folder / str(len(self.made)) / "model")
+        self.made.append(model)
+        constant = Constant(number)
+        tf.saved_model.save(constant, f"{model.uri}/Format-Serving", signatures={"say": constant.say})
+        write_digests(model.uri)
+        return model
+
+    def __call__(self, number, blessed=True, no_baseline=False):
+        """Makes, judges and pushes; returns what was done."""
+        model = self.make(number)
+        return self.push(model, blessed, no_baseline)
+
+    def push(self, model, blessed=True, no_baseline=False):
+        folder = pathlib.Path(model.uri).parent
+        blessing, evaluation = standard_artifacts.ModelBlessing(), standard_artifacts.ModelEvaluation()
+        blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(blessed))
+        evaluation.uri = str(folder / "evaluation")
+        (folder / "evaluation").mkdir(exist_ok=True)
+        evidence = Evidence(baseline=self.baseline, no_baseline=no_baseline, shared_images=0)
+        (folder / "evaluation/evidence.json").write_text(json.dumps(evidence._asdict()))
+        pushed = standard_artifacts.PushedModel()
+        pushed.uri = str(folder / "pushed")
+        Executor().Do(
+            {specs.MODEL_KEY: [model], specs.MODEL_BLESSING_KEY: [blessing], specs.EVALUATION_KEY: [evaluation]},
+            {specs.PUSHED_MODEL_KEY: [pushed]},
+            {"push_directory": str(self.serving), "no_baseline": int(no_baseline)},
+        )
+        done = Push.read(pushed)
+        if done.pushed_to:
+            self.baseline = newest(str(self.serving)).model  # of the next run
+        return done
+
+
+@pytest.fixture
+def push(tmp_path):
+    return Pushes(tmp_path)
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def versions_in(push):
+    return versions(str(push.serving))
+
+
+def test_a_blessed_model_is_pushed_whole_and_says_where(push):
+    done = push(1.0)
+    (version,) = versions_in(push)
+    assert done == Push(str(push.serving / str(version)), None, None, None)
+    assert contents(push.serving / str(version)) == contents(pathlib.Path(push.made[0].uri) / "Format-Serving")
+    verify_digests(done.pushed_to)
+
+
+def test_a_model_without_blessing_is_not_pushed(push):
+    assert push(1.0, blessed=False) == Push(None, None, None, None)
+    assert not push.serving.exists()
+
+
+def test_an_unchanged_model_is_not_pushed_again_and_says_which_version_it_is(push):
+    first = push(1.0)
+    assert push.push(push.made[0]) == Push(None, first.pushed_to, None, None)  # the same files
+    assert push(1.0) == Push(None, first.pushed_to, None, None)  # another export, whose files differ
+    assert len(versions_in(push)) == 1
+
+
+def lose(path):
+    (path / "saved_model.pb").unlink()
+
+
+def zero(path):
+    (file,) = path.glob("variables/variables.data*")
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+def flip(path):
+    content = bytearray((path / "saved_model.pb").read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / "saved_model.pb").write_bytes(content)
+
+
+def lose_digests(path):
+    path.with_name(f"{path.name}.digests.json").unlink()
+
+
+@pytest.mark.parametrize("damage", [lose, zero, flip, lose_digests])
+def test_a_damaged_version_is_not_unchanged_but_replaced_and_quarantined(push, damage):
+    first = push(1.0)
+    damage(pathlib.Path(first.pushed_to))
+    second = push.push(push.made[0])
+    assert second.unchanged is None
+    assert versions_in(push) == [int(os.path.basename(second.pushed_to))]
+    assert int(os.path.basename(second.pushed_to)) > int(os.path.basename(first.pushed_to))
+    verify_digests(second.pushed_to)
+    assert second.damaged.startswith(f"{first.pushed_to}.damaged-")
+    said = json.loads(pathlib.Path(f"{second.damaged}.json").read_text())
+    assert said["reason"]
+    assert push.push(push.made[0]).unchanged == second.pushed_to
+
+
+def test_a_damaged_version_stays_until_its_successor_is_there(push, monkeypatch):
+    first = push(1.0)
+    flip(pathlib.Path(first.pushed_to))
+
+    def fill_the_disk(source, target, **_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(io_utils, "copy_dir", fill_the_disk)
+    with pytest.raises(OSError, match="No space left"):
+        push.push(push.made[0])
+    assert versions_in(push) == [int(os.path.basename(first.pushed_to))]
+
+
+def test_a_model_that_was_damaged_after_its_blessing_is_not_pushed(push):
+    model = push.make(1.0)
+    zero(pathlib.Path(model.uri) / "Format-Serving")
+    with pytest.raises(ReportedError, match=r"the copy of the blessed model differs: .* has other bytes"):
+        push.push(model)
+    assert versions_in(push) == []
+    assert not [path for path in push.serving.iterdir() if path.name != ".lock"]
+
+
+def test_a_version_of_unknown_origin_counts_as_another_model_where_no_comparison_is_wanted(push):
+    (push.serving / "7").mkdir(parents=True)
+    assert push(1.0, no_baseline=True).pushed_to
+
+
+def test_what_a_killed_push_left_is_cleared_away_but_not_a_push_at_work(push):
+    for name, age in (("killed", 2 * DAY), ("at-work", 0.0)):
+        folder = push.serving / f".incomplete-{name}"
+        folder.mkdir(parents=True)
+        os.utime(folder, (time.time() - age,) * 2)
+    push(1.0)
+    assert sorted(path.name for path in push.serving.glob(".*")) == [".incomplete-at-work", ".lock"]
+
+
+def test_versions_grow_even_within_a_second(push):
+    found = [int(os.path.basename(push(number).pushed_to)) for number in (1.0, 2.0, 3.0)]
+    assert found == sorted(set(found)) == versions_in(push)
+
+
+def test_versions_grow_though_the_clock_was_set_back(push, monkeypatch):
+    first = push(1.0)
+    monkeypatch.setattr("components.gate.pusher.time", types.SimpleNamespace(time=lambda: 1000.0))
+    assert int(os.path.basename(push(2.0).pushed_to)) == int(os.path.basename(first.pushed_to)) + 1
+
+
+def test_a_model_that_differs_from_the_newest_version_is_pushed_though_an_older_one_is_the_same(push):
+    for number in (1.0, 2.0, 1.0):
+        push(number)
+    assert len(versions_in(push)) == 3
+
+
+def test_a_copy_that_fails_half_way_leaves_nothing(push, monkeypatch):
+    def fill_the_disk(source, target, **_):
+        pathlib.Path(target).mkdir(parents=True)
+        pathlib.Path(target, "saved_model.pb").write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(io_utils, "copy_dir", fill_the_disk)
+    with pytest.raises(OSError, match="No space left"):
+        push(1.0)
+    assert [path.name for path in push.serving.iterdir()] == [".lock"]
+
+
+def test_no_version_is_ever_seen_incomplete_or_without_its_digests(push, monkeypatch):
+    rename, seen = os.rename, []
+
+    def watch(source, target):
+        seen.append((versions_in(push), os.path.exists(f"{target}.digests.json")))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", watch)
+    push(1.0)
+    assert seen == [([], True)]  # all is copied, and no version is visible
+
+
+HOLD = """
+import fcntl, sys
+lock = open(sys.argv[1], "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_push_waits_for_another_one_whose_lock_dies_with_it(push):
+    push.serving.mkdir()
+    holder = [sys.executable, "-c", HOLD, str(push.serving / ".lock")]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        pushing = threading.Thread(target=push, args=(1.0,))
+        pushing.start()
+        pushing.join(0.5)
+        assert pushing.is_alive()
+        assert versions_in(push) == []
+        other.kill()
+        pushing.join(30.0)
+    assert len(versions_in(push)) == 1
+
+
+def test_folders_that_are_no_version_are_ignored(tmp_path):
+    for name in ("12", "3", ".incomplete-99", "notes", "5.damaged-20260101T000000"):
+        (tmp_path / name).mkdir()
+    assert versions(str(tmp_path)) == [3, 12]

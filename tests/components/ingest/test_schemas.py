@@ -1,0 +1,26 @@
+import pytest
+import tensorflow_datasets as tfds
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+import components.ingest.photo_patches  # noqa: F401  registers the data set
+from pipeline.dag import SCHEMAS
+from trainer.images import EXAMPLE_FEATURES
+
+
+def load(name):
+    return text_format.Parse((SCHEMAS / name / "schema.pbtxt").read_text(), schema_pb2.Schema())
+
+
+@pytest.mark.parametrize("name", ["cifar10", "photo_patches", "default"])
+def test_a_schema_has_the_features_that_the_model_parses(name):
+    assert {feature.name for feature in load(name).feature} == set(EXAMPLE_FEATURES)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "photo_patches"])
+def test_labels_are_those_of_the_data_set(name):
+    (label,) = [feature for feature in load(name).feature if feature.name == "label"]
+    assert (label.int_domain.min, label.int_domain.max) == (
+        0,
+        tfds.builder(name).info.features["label"].num_classes - 1,
+    )

@@ -1,0 +1,77 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from components.gate.verdict import Verdict
+from components.pages.parts import Pictures
+from components.pages.report import render
+from trainer.settings import TrainConfig
+from trainer.units import Units
+
+NUMBERS = {
+    "elbo": -1900.0,
+    "elbo_standard_error": 2.0,
+    "reconstruction": -1870.0,
+    "kl": 30.0,
+    "independent_pixels": -2117.8,
+    "ceiling": -1685.0,
+    "images": 10000.0,
+    "data_fingerprint": float(0xABCDEF),
+}
+GAINS = {"elbo_gain": 10.5, "elbo_gain_lower": 10.1, "elbo_gain_upper": 10.9}
+LABELS = {0: {**NUMBERS, "elbo": -1700.25}, 7: {**NUMBERS, "elbo": -2050.75}}
+
+
+@pytest.fixture
+def history():
+    epochs = [
+        {"epoch": i, "train_elbo": -2000.0 + i, "held_out": {"elbo": -1990.0 + i}, "test": {"elbo": -1995.0 + i}}
+        for i in (1, 2, 3)
+    ]
+    config = {"latent_size": 500, "seed": 0}
+    return {"config": config, "best_epoch": 3, "epochs": epochs, "quality": None}
+
+
+def page(verdict, history, pushed_to="", decoder="BernoulliMLP"):
+    units = Units.of(TrainConfig(decoder=decoder))
+    html = render(verdict, history, units, pushed_to, Pictures(pairs=b"pairs", samples=b"samples"))
+    HTMLParser().feed(html)
+    return html
+
+
+def test_a_blessed_run_says_its_numbers_and_where_the_model_is_served(history):
+    verdict = Verdict(True, NUMBERS | GAINS, {**NUMBERS, "elbo": -1910.5}, LABELS, [], [])
+    html = page(verdict, history, pushed_to="/models/7")
+    for text in ("Blessed", "/models/7", "-1900.00", "-1910.50", "10,000 images", "abcdef", "K = 4", "Bernoulli"):
+        assert text in html
+    for text in ("+10.50", "between +10.10 and +10.90", "-1700.25", "-2050.75"):
+        assert text in html
+    assert "bits/dim" not in html
+
+
+def test_a_probability_of_pixels_is_also_given_in_bits(history):
+    html = page(
+        Verdict(True, {**NUMBERS, "elbo": -10646.8}, None, {}, [], []), history, decoder="DiscretizedLogisticMLP"
+    )
+    assert "5.000 bits/dim" in html  # 10646.8 / (3072 log 2)
+
+
+def test_a_closer_look_at_the_model_is_shown_where_there_was_one(history):
+    history["quality"] = {"importance_samples": 100, "importance_weighted_bound": -1895.5, "active_latents": 77}
+    html = " ".join(page(Verdict(True, NUMBERS, None, {}, [], []), history).split())
+    assert "Importance-weighted bound with 100 draws: -1895.50; 77 of 500 latents active" in html
+
+
+def test_a_refused_run_says_why(history):
+    html = page(Verdict(False, NUMBERS, None, {}, ["its ELBO is <too> low"], ["a <note>"]), history)
+    assert "Refused" in html
+    assert "its ELBO is &lt;too&gt; low" in html
+    assert "Blessed" not in html
+
+
+def test_the_page_needs_nothing_from_elsewhere(history):
+    html = page(Verdict(True, NUMBERS, None, {}, [], []), history)
+    assert len(re.findall(r'src="data:image/png;base64,', html)) == 3
+    assert not re.search(r'(src|href)="(?!data:)', html)
+    assert "<script" not in html

@@ -1,0 +1,233 @@
+"""What the UI shows, of a small model that the real Evaluator has judged."""
+
+import json
+import math
+import pathlib
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from tfx.types import standard_artifacts
+
+from components.pages.views import View, view
+from evaluator import evaluate, write_examples
+from kubeflow.spec.contract import HTML, METRICS, OUTPUTS
+from toy_data import png, serialized
+from trainer.evaluate import MeanELBO
+from trainer.export import Servable, save
+from trainer.images import load_images, pixel_model, preprocess
+from trainer.model.vae import build
+from trainer.settings import TrainConfig
+from trainer.training.record import Epoch, TrainResult, write_history
+from trainer.units import Units
+
+pytestmark = pytest.mark.slow  # the real Evaluator, three times
+
+CONFIG = TrainConfig(hidden_size=16, latent_size=8, iaf_hidden_size=8)
+COUNT = 12
+MAX_BYTES = 300_000  # the test images are noise, which no PNG makes smaller
+ELBOS = (-2300.5, -2250.25, -2260.0)
+
+
+def epochs(elbos):
+    return tuple(
+        Epoch(i, elbo - 10.0, MeanELBO(elbo, elbo + 5.0, 5.0), MeanELBO(elbo + 1.0, elbo + 6.0, 5.0), 100.0 * i, 2.0)
+        for i, elbo in enumerate(elbos, start=1)
+    )
+
+
+class Run:
+    """The artifacts of a run in a folder, as the nodes leave them; made when they are asked for first."""
+
+    def __init__(self, folder, broken=False, labels=3, elbos=ELBOS, config=CONFIG):
+        self.folder = folder
+        records = [serialized(f"id_{i:03d}", png(i), i % labels) for i in range(COUNT)]
+        self.examples = write_examples(folder / "examples", records)
+        images = load_images([str(folder / "examples/Split-test/data.gz")], preprocess)
+        model = build(config, 3072)
+        if broken:
+            variable = model.trainable_variables[0]
+            variable.assign(np.full(variable.shape, math.nan))
+        self.model, self.model_run = standard_artifacts.Model(), standard_artifacts.ModelRun()
+        self.model.uri, self.model_run.uri = str(folder / "model"), str(folder / "model_run")
+        save(Servable(model, pixel_model(images), 3, preprocess), Units.of(config), f"{self.model.uri}/Format-Serving")
+        done = epochs(elbos)
+        (folder / "model_run").mkdir()
+        write_history(config, TrainResult(model, done, 2, done[1].test, None), self.model_run.uri)
+
+    def judge(self, name, baseline=None, **rules):
+        evaluation, _ = evaluate(self.folder / name, self.examples, self.model, baseline, **rules)
+        return evaluation
+
+    def trainer(self):
+        return view("Trainer", {"examples": [self.examples]}, {"model": [self.model], "model_run": [self.model_run]})
+
+    def evaluator(self, evaluation):
+        inputs = {"examples": [self.examples], "model": [self.model]}
+        return view("Evaluator", inputs, {"evaluation": [evaluation]})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return Run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    return Run(tmp_path_factory.mktemp("broken"), broken=True, labels=1, elbos=(math.nan, math.nan, -math.inf))
+
+
+@pytest.fixture(scope="module")
+def blessed(run):
+    """An evaluation beside a baseline, which is the same model."""
+    return run.judge("blessed", baseline=run.model, min_elbo=-1e6)
+
+
+@pytest.fixture(scope="module")
+def refused(run):
+    return run.judge("refused", min_elbo=-500.0, min_label_elbo=-600.0)
+
+
+@pytest.fixture(scope="module")
+def worthless(broken):
+    return broken.judge("worthless")
+
+
+def pusher(evaluation, **properties):
+    pushed = standard_artifacts.PushedModel()
+    for name, value in properties.items():
+        pushed.set_string_custom_property(name, value)
+    return view("AtomicPusher", {}, {"pushed_model": [pushed]}, evaluation and evaluation.uri).html
+
+
+@pytest.fixture(scope="module")
+def pages(run, broken, blessed, refused, worthless):
+    return {
+        "trainer": run.trainer().html,
+        "evaluator": run.evaluator(blessed).html,
+        "refused": run.evaluator(refused).html,
+        "broken trainer": broken.trainer().html,
+        "worthless": broken.evaluator(worthless).html,
+        "pushed": pusher(blessed, pushed_to="/mnt/pushed/vaeiaf-toy/17"),
+        "not pushed": pusher(refused),
+    }
+
+
+def test_every_page_needs_nothing_from_elsewhere_and_runs_nothing(pages):
+    for html in pages.values():
+        HTMLParser().feed(html)
+        assert not re.search(r"https?://|<script|<link|@import|url\(|\son\w+=", html)
+        assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'(?:src|href)="([^"]*)', html))
+
+
+def test_every_page_is_small(pages):
+    for name, html in pages.items():
+        assert len(html.encode()) < MAX_BYTES, name
+
+
+def test_the_trainer_shows_its_curve_its_recipe_and_two_kinds_of_pictures(pages):
+    html = pages["trainer"]
+    assert html.count('src="data:image/png') == 3
+    for text in ("-2249.25", "3 epochs in 0:00:06", "200 images per second", "Epoch 2 has the best", "Bernoulli"):
+        assert text in " ".join(html.split())
+    for name, value in CONFIG.to_dict().items():
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in html
+
+
+def test_the_trainers_numbers_are_those_of_the_exported_model_and_of_the_way_to_it(run):
+    assert run.trainer().metrics == {
+        "test_elbo_nats_per_image": -2249.25,
+        "test_reconstruction_nats_per_image": -2244.25,
+        "test_kl_nats_per_image": 5.0,
+        "best_held_out_elbo_nats_per_image": -2250.25,
+        "best_epoch": 2.0,
+        "epochs": 3.0,
+        "images_per_second": 200.0,
+        "training_seconds": 6.0,
+    }
+
+
+def test_the_evaluator_shows_the_verdict_the_gain_and_every_label(run, blessed, pages):
+    html, metrics = " ".join(pages["evaluator"].split()), run.evaluator(blessed).metrics
+    elbo = metrics["elbo_nats_per_image"]
+    for text in ("Blessed", f"{elbo:.2f}", "last blessed", "the same on each of 12 paired images", "K = 4"):
+        assert text in html
+    assert re.findall(r"<td>(\d)</td><td>4</td>", html) == ["0", "1", "2"]
+    assert html.count('src="data:image/png') == 2
+
+
+def test_the_evaluators_numbers_say_the_verdict_and_the_gain(run, blessed, refused):
+    metrics = run.evaluator(blessed).metrics
+    assert metrics["blessed"] == 1.0
+    assert metrics["test_images"] == COUNT
+    assert metrics["baseline_elbo_nats_per_image"] == metrics["elbo_nats_per_image"] < -1000.0
+    assert metrics["elbo_gain_lower_nats_per_image"] == metrics["elbo_gain_upper_nats_per_image"] == 0.0
+    alone = run.evaluator(refused).metrics
+    assert alone["blessed"] == 0.0
+    assert not [name for name in alone if "gain" in name or "baseline" in name]
+
+
+def test_a_refusal_shows_every_reason(pages):
+    html = pages["refused"]
+    assert "Refused" in html
+    assert "Blessed" not in html
+    assert html.count("<li>") == 4
+    assert "is below the bound -500.00 nats per image" in html
+    for label in range(3):
+        assert re.search(f"test images of label {label}, -[0-9.]+, is below the bound -600.00", html)
+
+
+def test_a_model_without_a_finite_elbo_has_a_page_and_only_the_numbers_that_json_knows(broken, worthless, pages):
+    assert "ELBO is nan, expected a finite number" in pages["worthless"]
+    metrics = broken.evaluator(worthless).metrics
+    assert metrics["blessed"] == 0.0
+    assert "elbo_nats_per_image" not in metrics
+    assert "best_held_out_elbo_nats_per_image" not in broken.trainer().metrics
+    for shown in (metrics, broken.trainer().metrics):
+        assert all(type(value) is float for value in shown.values())
+        json.dumps(shown, allow_nan=False)
+
+
+def test_the_pusher_says_where_the_model_went_with_the_number_that_let_it(run, blessed, pages):
+    html = pages["pushed"]
+    assert re.search(r"<b>Pushed</b> to <code>/mnt/pushed/vaeiaf-toy/17</code>", html)
+    assert f"{run.evaluator(blessed).metrics['elbo_nats_per_image']:.2f} nats per image" in html
+
+
+def test_the_pusher_says_that_the_model_is_unchanged_and_where_it_is(blessed):
+    html = pusher(blessed, unchanged="/mnt/pushed/vaeiaf-toy/16")
+    assert "Unchanged" in html
+    assert "/mnt/pushed/vaeiaf-toy/16" in html
+    assert "Nothing was pushed" in html
+
+
+def test_the_pusher_says_why_nothing_was_pushed_or_who_knows(pages):
+    assert "Nothing was pushed" in pages["not pushed"]
+    assert pages["not pushed"].count("<li>") == 4
+    assert "the Evaluator's page says why" in pusher(None)
+
+
+def test_texts_cannot_become_markup(run, tmp_path, blessed):
+    assert "/a/&lt;script&gt;" in pusher(blessed, pushed_to="/a/<script>")
+    history = json.loads(pathlib.Path(run.model_run.uri, "history.json").read_text())
+    history["config"]["decoder"] = "<img onerror=x>"
+    (tmp_path / "history.json").write_text(json.dumps(history))
+    odd = standard_artifacts.ModelRun()
+    odd.uri = str(tmp_path)
+    html = view("Trainer", {"examples": [run.examples]}, {"model": [run.model], "model_run": [odd]}).html
+    assert "<dd>&lt;img onerror=x&gt;</dd>" in html
+
+
+def test_the_nodes_that_show_something_are_those_whose_tasks_declare_it(run, blessed):
+    shown = {"Trainer": run.trainer(), "Evaluator": run.evaluator(blessed)}
+    shown["AtomicPusher"] = View(pusher(blessed, unchanged="/m/1"), {})
+    assert {
+        node: tuple(name for name, value in ((HTML, found.html), (METRICS, found.metrics)) if value)
+        for node, found in shown.items()
+    } == OUTPUTS
+
+
+@pytest.mark.parametrize("node", ["Transform", "Report", "LastBlessedModel", "no such node"])
+def test_other_nodes_show_nothing(node):
+    assert view(node, {}, {}) == View(None, {})

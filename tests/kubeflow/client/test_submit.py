@@ -1,0 +1,138 @@
+import os
+import sys
+import types
+
+import pytest
+from kfp_emulator import Fault
+
+from pipeline.cli import main
+from trainer.errors import UserError
+
+
+def test_a_run_is_started_of_a_pinned_version_in_an_experiment_of_the_namespace(kfp, vaeiaf):
+    code, out, err = vaeiaf("submit", "--param", "epochs=3", "--param", "dataset=photo_patches", "--experiment", "mine")
+    assert (code, err) == (0, "")
+    (run,) = kfp.runs.values()
+    (version,) = kfp.versions.values()
+    (pipeline,) = kfp.pipelines.values()
+    (experiment,) = kfp.experiments.values()
+    assert pipeline["namespace"] == experiment["namespace"] == "team"
+    assert experiment["display_name"] == "mine"
+    assert run["experiment_id"] == experiment["experiment_id"]
+    assert run["pipeline_version_reference"]["pipeline_version_id"] == version["pipeline_version_id"]
+    assert run["runtime_config"]["parameters"] == {"epochs": 3, "dataset": "photo_patches"}
+    assert f"{kfp.host}/#/runs/details/{run['run_id']}" in out
+    assert version["display_name"].startswith("v1-")
+
+
+@pytest.mark.parametrize(("setting", "account"), [("", "default-editor"), ("service_account: ours\n", "ours")])
+def test_a_run_is_started_as_the_account_of_the_cluster_or_else_as_kubeflow_s(
+    kfp, vaeiaf, cluster_file, setting, account
+):
+    cluster_file.write_text(cluster_file.read_text() + setting)
+    assert vaeiaf("submit")[0] == 0
+    (run,) = kfp.runs.values()
+    assert run["service_account"] == account
+
+
+def test_the_address_of_the_ui_is_that_of_the_ui(kfp, vaeiaf, monkeypatch):
+    monkeypatch.setenv("KF_PIPELINES_UI_ENDPOINT", "https://kubeflow.example.com/pipeline/")
+    assert "https://kubeflow.example.com/pipeline/#/runs/details/run-" in vaeiaf("submit")[1]
+
+
+def test_the_same_package_is_uploaded_once(kfp, vaeiaf):
+    vaeiaf("submit")
+    vaeiaf("submit")
+    assert [len(kept) for kept in (kfp.pipelines, kfp.versions, kfp.experiments, kfp.runs)] == [1, 1, 1, 2]
+
+
+def test_another_package_of_the_same_revision_is_another_version(kfp, vaeiaf, cluster_file):
+    vaeiaf("submit")
+    cluster_file.write_text(cluster_file.read_text().replace("vaeiaf:1", "vaeiaf:2"))
+    vaeiaf("submit")
+    names = [version["display_name"] for version in kfp.versions.values()]
+    assert len(set(names)) == 2
+    assert all(name.startswith("v1-") for name in names)
+    references = [run["pipeline_version_reference"]["pipeline_version_id"] for run in kfp.runs.values()]
+    assert references == list(kfp.versions)
+
+
+def test_a_version_is_found_on_whatever_page_it_is(kfp, vaeiaf, monkeypatch):
+    for revision in ("v1", "v2", "v3", "v4", "v5", "v1", "v5"):
+        monkeypatch.setenv("VAEIAF_REVISION", revision)
+        assert vaeiaf("submit")[0] == 0
+    assert len(kfp.versions) == 5
+
+
+@pytest.mark.parametrize("making", ["/pipelines", "/pipelines/upload_version", "/experiments"])
+def test_what_somebody_else_makes_at_the_same_moment_is_used(kfp, vaeiaf, making):
+    kfp.fault = lambda number, method, path: (
+        Fault(409, b'{"error_message": "Failed"}', applies=True) if method == "POST" and path.endswith(making) else None
+    )
+    assert vaeiaf("submit")[0] == 0
+    assert [len(kept) for kept in (kfp.pipelines, kfp.versions, kfp.experiments, kfp.runs)] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("making", ["/pipelines", "/pipelines/upload_version", "/experiments"])
+def test_what_is_refused_though_nobody_else_made_it_is_told(kfp, vaeiaf, making):
+    kfp.fault = lambda number, method, path: Fault(409) if method == "POST" and path.endswith(making) else None
+    code, _, err = vaeiaf("submit")
+    assert (code, kfp.runs) == (1, {})
+    assert "(409: injected fault)" in err
+
+
+@pytest.mark.parametrize(
+    ("parameter", "complaint"),
+    [
+        ("epoch=3", "run parameter epoch: expected one of dataset, "),
+        ("epochs=many", "run parameter epochs: expected a whole number, got 'many'"),
+        ("preset=best", "run parameter preset: expected one of"),
+        ("batch_size=-1", "batch_size"),
+        ("min_elbo=high", "run parameter min_elbo: expected a finite number"),
+        ("epochs", "--param epochs: expected NAME=VALUE"),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_refused_before_anything_is_asked_of_the_server(
+    kfp, vaeiaf, parameter, complaint
+):
+    code, out, err = vaeiaf("submit", "--param", parameter)
+    assert (code, out) == (2, "")
+    assert complaint in err
+    assert err.startswith("vaeiaf: ")
+    assert err.count("\n") == 1
+    assert kfp.requests == []
+
+
+def test_values_have_the_types_of_their_parameters(kfp, vaeiaf):
+    given = ("min_elbo=-1850", "max_regression=2", "warm_start=true", 'settings={"iaf_steps": 0}', "epochs=2.0")
+    assert vaeiaf("submit", *(word for text in given for word in ("--param", text)))[0] == 0
+    (run,) = kfp.runs.values()
+    sent = run["runtime_config"]["parameters"]
+    assert {name: type(value) for name, value in sent.items()} == {
+        "min_elbo": str,
+        "max_regression": float,
+        "warm_start": bool,
+        "settings": dict,
+        "epochs": int,
+    }
+
+
+def test_a_command_that_needs_no_server_writes_the_package(kfp, cluster_file, tmp_path, capsys):
+    path = tmp_path / "out.yaml"
+    assert main(["compile", "--cluster", str(cluster_file), "--output", str(path)]) == 0
+    assert "trainer" in path.read_text()
+    assert main(["compile", "--cluster", str(cluster_file), "--output", str(tmp_path / "no" / "out.yaml")]) == 2
+    assert "a folder that exists" in capsys.readouterr().err
+    assert kfp.requests == []
+
+
+def test_what_tensorflow_says_of_the_machine_is_not_shown(kfp, cluster_file, monkeypatch, tmp_path, capfd):
+    def noisy(path, cluster):
+        os.write(2, b"I0000 port.cc:153] oneDNN custom operations are on")
+        raise UserError("cluster.yaml: nodes.Trainor: expected one of Trainer")
+
+    monkeypatch.setitem(sys.modules, "kubeflow.spec.compile", types.SimpleNamespace(compile_to=noisy))
+    for command in (("submit", "--host", kfp.host), ("compile", "--output", str(tmp_path / "out.yaml"))):
+        assert main([*command, "--cluster", str(cluster_file)]) == 2
+        assert capfd.readouterr().err == "vaeiaf: cluster.yaml: nodes.Trainor: expected one of Trainer\n"
+    assert kfp.versions == {}

@@ -1,0 +1,101 @@
+"""What is written is read back by Kubeflow Pipelines' own code."""
+
+import json
+import pathlib
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp import compiler, dsl
+from kfp.local.executor_output_utils import get_outputs_for_task
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from components.pages.views import View
+from kubeflow.node.outputs import write_outputs
+from trainer.errors import StorageError
+
+VIEW = View("<!doctype html><p>naïve", {"elbo_nats_per_image": -1850.25, "blessed": 1.0})
+
+
+@dsl.container_component
+def node(html: dsl.Output[dsl.HTML], metrics: dsl.Output[dsl.Metrics]):
+    return dsl.ContainerSpec(image="none", command=["true"], args=[html.path, metrics.path])
+
+
+def executor_input(root, file, names=("html", "metrics")):
+    """As the launcher substitutes `{{$}}`."""
+    titles = {"html": "system.HTML", "metrics": "system.Metrics"}
+    artifacts = {
+        name: {
+            "artifacts": [
+                {
+                    "name": name,
+                    "type": {"schemaTitle": titles[name], "schemaVersion": "0.0.1"},
+                    "uri": f"{root}/task/{name}",
+                    "metadata": {},
+                }
+            ]
+        }
+        for name in names
+    }
+    return {"inputs": {}, "outputs": {"artifacts": artifacts, "outputFile": str(file)}}
+
+
+def read_back(given, tmp_path):
+    """The outputs of the task as KFP's local runner finds them."""
+    compiler.Compiler().compile(node, str(tmp_path / "node.yaml"))
+    ir = pipeline_spec_pb2.PipelineSpec()
+    json_format.ParseDict(yaml.safe_load((tmp_path / "node.yaml").read_text()), ir)
+    parsed = json_format.ParseDict(given, pipeline_spec_pb2.ExecutorInput())
+    return get_outputs_for_task(parsed, ir.components["comp-node"])
+
+
+def test_kubeflow_finds_the_page_and_the_numbers(tmp_path):
+    given = executor_input(tmp_path / "root", tmp_path / "new/folder/executor_output.json")
+    write_outputs(given, VIEW)
+    found = read_back(given, tmp_path)
+    assert type(found["html"]) is dsl.HTML
+    assert pathlib.Path(found["html"].path).read_text() == VIEW.html
+    assert type(found["metrics"]) is dsl.Metrics
+    assert found["metrics"].metadata == VIEW.metrics
+    assert found["metrics"].uri == f"{tmp_path}/root/task/metrics"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "constant"),
+    [("minio", "_MINIO_LOCAL_MOUNT_PREFIX"), ("s3", "_S3_LOCAL_MOUNT_PREFIX"), ("gs", "_GCS_LOCAL_MOUNT_PREFIX")],
+)
+def test_in_an_object_store_the_page_goes_where_the_launcher_takes_it_from(tmp_path, monkeypatch, scheme, constant):
+    monkeypatch.setattr(f"kfp.dsl.types.artifact_types.{constant}", f"{tmp_path}/mount/")
+    write_outputs(executor_input(f"{scheme}://bucket/run", tmp_path / "out.json"), VIEW)
+    assert (tmp_path / "mount/bucket/run/task/html").read_text() == VIEW.html
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["artifacts"]["html"]["artifacts"][0]["uri"] == f"{scheme}://bucket/run/task/html"
+
+
+def test_a_task_without_outputs_writes_an_empty_file(tmp_path):
+    write_outputs({"outputs": {"outputFile": str(tmp_path / "out.json")}}, View(None, {}))
+    assert json.loads((tmp_path / "out.json").read_text()) == {"artifacts": {}}
+
+
+def test_what_a_task_does_not_declare_is_not_written(tmp_path):
+    write_outputs(executor_input(tmp_path, tmp_path / "out.json", names=["metrics"]), VIEW)
+    assert list(json.loads((tmp_path / "out.json").read_text())["artifacts"]) == ["metrics"]
+    assert not (tmp_path / "task").exists()
+
+
+def test_a_number_that_json_does_not_know_is_refused_and_leaves_no_file(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_outputs(executor_input(tmp_path, tmp_path / "out.json"), View(None, {"elbo": float("nan")}))
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_page_that_cannot_be_written_is_a_storage_error(tmp_path):
+    (tmp_path / "task").write_text("a file where a folder has to be")
+    with pytest.raises(StorageError, match="the node's page cannot be written"):
+        write_outputs(executor_input(tmp_path, tmp_path / "out.json"), VIEW)
+
+
+def test_nothing_unfinished_is_left(tmp_path):
+    write_outputs(executor_input(tmp_path / "root", tmp_path / "out.json"), VIEW)
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"html", "out.json"}

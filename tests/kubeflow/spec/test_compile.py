@@ -1,0 +1,218 @@
+import copy
+import dataclasses
+import json
+import pathlib
+import re
+
+import pytest
+import yaml
+from ir_walk import problems
+from kfp import components
+
+from kubeflow.run_node import read_task
+from kubeflow.spec.cluster import Cluster, load_cluster
+from kubeflow.spec.compile import compile_to, graph, kebab
+from kubeflow.spec.contract import ARGO_NODE, OPTIONAL, VERDICT
+from kubeflow.spec.parameters import Parameters, pipeline_config
+from pipeline.dag import create_pipeline
+from trainer.errors import UserError
+
+ROOT = pathlib.Path(__file__).parents[3]
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+RELEASE = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE).group(1)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    return load_cluster(str(ROOT / "kubeflow/spec/cluster.yaml"))
+
+
+@pytest.fixture(scope="module")
+def package(cluster, tmp_path_factory):
+    path = tmp_path_factory.mktemp("package") / "vaeiaf.yaml"
+    compile_to(str(path), cluster)
+    return path
+
+
+@pytest.fixture
+def documents(package):
+    return load(package)
+
+
+def load(path):
+    """The IR and the platform's part, fresh, to break."""
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def executor(ir, node):
+    return ir["deploymentSpec"]["executors"][f"exec-{kebab(node)}"]["container"]
+
+
+def test_nothing_in_it_is_known_to_break_on_a_cluster(documents):
+    assert problems(*documents) == []
+
+
+@pytest.mark.parametrize(
+    ("mutate", "complaint"),
+    [
+        (lambda ir, _: ir.update(schemaVersion="2.0.0"), "schemaVersion"),
+        (lambda ir, _: ir["pipelineInfo"].update(name="VAE IAF"), "no name of Kubernetes"),
+        (lambda ir, _: ir["root"]["inputDefinitions"].update(artifacts={"x": {}}), "takes an artifact"),
+        (lambda ir, _: ir["root"]["inputDefinitions"]["parameters"]["epochs"].pop("defaultValue"), "no default"),
+        (lambda ir, _: ir["root"]["inputDefinitions"]["parameters"]["epochs"].pop("description"), "no description"),
+        (lambda ir, _: task(ir)["taskInfo"].update(name="train: {{x}}"), "not only letters"),
+        (lambda ir, _: task(ir)["cachingOptions"].update(enableCache=True), "cached by Kubeflow"),
+        (lambda ir, _: task(ir)["dependentTasks"].append("nobody"), "which is none"),
+        (lambda ir, _: task(ir)["retryPolicy"].update(backoffMaxDuration="3600s"), "longer than 3600s is not tried"),
+        (lambda ir, _: task(ir)["retryPolicy"].update(backoffFactor=1.5), "no whole number"),
+        (lambda ir, _: task(ir)["inputs"]["parameters"].pop("seed"), "seed is not given"),
+        (
+            lambda ir, _: task(ir)["inputs"]["parameters"].update(seed={"componentInputParameter": "grain"}),
+            "from nowhere",
+        ),
+        (
+            lambda ir, _: task(ir)["inputs"]["parameters"].update(
+                run_id={"runtimeValue": {"constant": "run-{{$.pipeline_job_uuid}}"}}
+            ),
+            "input run_id is run-",
+        ),
+        (lambda ir, _: ir["root"]["dag"]["tasks"].update(Bad_Name=task(ir)), "task Bad_Name"),
+        (lambda ir, _: ir["components"]["comp-trainer"].pop("executorLabel"), "has no executor"),
+        (lambda ir, _: executor(ir, "Trainer")["args"].append("{{$.outputs.output_file}}"), "output_file"),
+        (lambda ir, _: executor(ir, "Trainer")["args"].append("--in={{$}}"), "argument with"),
+        (lambda ir, _: executor(ir, "Trainer")["args"].append("x" * 128 * 1024), "bytes"),
+        (lambda ir, _: ir["deploymentSpec"]["executors"].update({"exec-trainer": {"resolver": {}}}), "no container"),
+        (lambda _, platform: pod(platform).pop("pvcMount"), "mounts no volume"),
+        (lambda _, platform: pod(platform).pop("secretAsEnv"), "no password"),
+    ],
+)
+def test_what_breaks_on_a_cluster_is_found(documents, mutate, complaint):
+    mutate(*documents)
+    assert any(complaint in problem for problem in problems(*documents))
+
+
+def task(ir):
+    return ir["root"]["dag"]["tasks"]["trainer"]
+
+
+def pod(platform):
+    return platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-trainer"]
+
+
+def test_the_form_has_every_parameter_with_its_type_and_default(documents):
+    form = documents[0]["root"]["inputDefinitions"]["parameters"]
+    kinds = {"STRING": str, "NUMBER_INTEGER": int, "NUMBER_DOUBLE": float, "BOOLEAN": bool, "STRUCT": dict}
+    defaults = dataclasses.asdict(Parameters())
+    assert {name: kinds[spec["parameterType"]] for name, spec in form.items()} == {
+        name: type(value) for name, value in defaults.items()
+    }
+    assert {name: spec["defaultValue"] for name, spec in form.items()} == defaults
+
+
+def test_there_is_a_task_for_every_node_with_its_edges_and_a_verdict_at_the_end(documents, cluster):
+    tasks = documents[0]["root"]["dag"]["tasks"]
+    nodes = create_pipeline(pipeline_config(Parameters(tune=1), cluster)).components
+    expected = {kebab(node.id): {kebab(before.id) for before in node.upstream_nodes} for node in nodes}
+    found = {name: set(spec.get("dependentTasks", [])) for name, spec in tasks.items()}
+    assert found.pop("verdict") == {"report"}
+    assert found == expected
+
+
+def test_what_a_container_is_told_is_what_its_node_understands(documents, cluster):
+    for node in graph(cluster):
+        task = told(executor(documents[0], node), {**dataclasses.asdict(Parameters()), "epochs": 3.0})
+        assert (task.node, task.run_id, task.cluster, task.config.train.epochs) == (node, "r1", cluster, 3)
+
+
+def told(container, parameters):
+    """The task as the container understands it, of a run with these parameters."""
+    given = json.dumps({"inputs": {"parameterValues": {**parameters, "run_id": "r1"}}, "outputs": {}})
+    return read_task([given if argument == "{{$}}" else argument for argument in container["args"]])
+
+
+def test_every_node_but_the_verdict_is_tried_again(documents):
+    retried = {name for name, spec in documents[0]["root"]["dag"]["tasks"].items() if "retryPolicy" in spec}
+    assert retried == set(documents[0]["root"]["dag"]["tasks"]) - {kebab(VERDICT)}
+
+
+def test_a_node_that_is_tried_again_knows_it(documents):
+    ir, platform = documents
+    for name, executor in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+        known = {field["name"]: field["fieldPath"] for field in executor.get("fieldPathAsEnv", [])}
+        retried = "retryPolicy" in ir["root"]["dag"]["tasks"][name.removeprefix("exec-")]
+        assert (ARGO_NODE in known) == retried
+        assert known.get(ARGO_NODE) in (None, "metadata.annotations['workflows.argoproj.io/node-name']")
+
+
+def test_a_run_may_do_without_the_nodes_that_are_said_to_be_optional_and_no_other(cluster):
+    nodes = create_pipeline(pipeline_config(Parameters(), cluster)).components
+    assert {*graph(cluster)} - {node.id for node in nodes} == {*OPTIONAL, VERDICT}
+
+
+def test_retries_may_go_on_for_as_long_as_the_cluster_says(documents, cluster):
+    policies = [task["retryPolicy"] for task in documents[0]["root"]["dag"]["tasks"].values() if "retryPolicy" in task]
+    assert cluster.retries.within_seconds >= cluster.workers.deadline_seconds
+    assert {policy["backoffMaxDuration"] for policy in policies} == {f"{cluster.retries.within_seconds}s"}
+    assert {policy["maxRetryCount"] for policy in policies} == {cluster.retries.count}
+
+
+def test_a_node_gets_the_pod_that_the_cluster_gives_it(cluster, tmp_path):
+    values = cluster.to_dict()
+    values["nodes"]["Trainer"] = {
+        "cpu": "500m",
+        "memory": "2Gi",
+        "image": "vaeiaf:gpu",
+        "accelerator": "nvidia.com/gpu",
+        "accelerators": 2,
+        "node_selector": {"disk": "fast"},
+        "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}],
+    }
+    compile_to(str(tmp_path / "p.yaml"), Cluster.from_dict(values))
+    ir, platform = load(tmp_path / "p.yaml")
+    assert executor(ir, "Trainer")["image"] == "vaeiaf:gpu"
+    assert executor(ir, "Evaluator")["image"] == cluster.image
+    resources = executor(ir, "Trainer")["resources"]
+    assert resources["resourceCpuLimit"] == resources["resourceCpuRequest"] == "500m"
+    assert resources["resourceMemoryLimit"] == resources["resourceMemoryRequest"] == "2Gi"
+    assert resources["accelerator"]["resourceType"] == "nvidia.com/gpu"
+    assert resources["accelerator"]["resourceCount"] == "2"
+    assert pod(platform)["nodeSelector"] == {"labels": {"disk": "fast"}}
+    (toleration,) = pod(platform)["tolerations"]
+    assert {name: str(value) for name, value in toleration.items()} == {
+        "key": "gpu",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": "60",
+    }
+
+
+def test_a_pod_for_a_node_that_is_none_is_refused_with_those_that_are(cluster, tmp_path):
+    values = copy.deepcopy(cluster.to_dict())
+    values["nodes"]["Pusher"] = {}
+    with pytest.raises(UserError, match=r"nodes\.Pusher: expected one of ImageExampleGen, .*AtomicPusher"):
+        compile_to(str(tmp_path / "p.yaml"), Cluster.from_dict(values))
+
+
+@pytest.mark.parametrize("golden", sorted(GOLDEN.glob("vaeiaf-*.yaml")), ids=lambda path: path.stem)
+def test_the_sdk_loads_the_pipeline_of_every_release(golden):
+    loaded = components.load_component_from_file(str(golden))
+    assert set(loaded.component_spec.inputs) <= set(dataclasses.asdict(Parameters()))
+    assert problems(*load(golden)) == []
+
+
+@pytest.mark.parametrize("golden", sorted(GOLDEN.glob("vaeiaf-*.yaml")), ids=lambda path: path.stem)
+def test_this_image_runs_the_pipeline_of_every_release(golden, cluster):
+    ir = load(golden)[0]
+    defaults = {
+        name: spec["defaultValue"] for name, spec in ir["root"]["inputDefinitions"]["parameters"].items()
+    }  # as a run started in the UI has them, whole numbers as floats
+    nodes = {told(found["container"], defaults).node for found in ir["deploymentSpec"]["executors"].values()}
+    assert nodes <= set(graph(cluster))
+
+
+def test_the_golden_file_of_this_release_is_what_is_compiled(package):
+    golden = GOLDEN / f"vaeiaf-{RELEASE}.yaml"
+    assert golden.read_text() == package.read_text(), (
+        "if it was meant to change: vaeiaf compile --cluster kubeflow/spec/cluster.yaml "
+        f"--output {golden.relative_to(ROOT)}"
+    )

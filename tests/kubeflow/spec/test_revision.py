@@ -1,0 +1,23 @@
+import pytest
+
+from kubeflow.spec.revision import revision
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("0123456789abcdef0123456789abcdef01234567", "0123456789ab"),
+        ("0123456789abcdef0123456789abcdef01234567-dirty", "0123456789ab-dirty"),
+        ("abc", "abc"),
+        ("v1", "v1"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_a_revision_is_short_and_says_if_the_sources_were_changed(monkeypatch, given, shown):
+    monkeypatch.setenv("VAEIAF_REVISION", given)
+    assert revision() == shown
+
+
+def test_a_revision_is_gits_or_the_releases_where_no_image_names_it(monkeypatch):
+    monkeypatch.delenv("VAEIAF_REVISION", raising=False)
+    assert revision()

@@ -1,0 +1,189 @@
+"""Laws of the manifests: Kubernetes takes them, and the workers that they make find each other and nothing else."""
+
+import dataclasses
+import json
+import pathlib
+import re
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from kubeflow.spec.cluster import Cluster, Pod, Volume, Workers
+from kubeflow.workers.manifests import FINGERPRINT, Owner, job_manifest, job_name, service_manifest
+from trainer.errors import UserError
+from trainer.workers.launch import SAVE_SECONDS
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+FOLDER = "/mnt/vaeiaf/training/0123456789abcdef/job"
+OWNER = Owner("vaeiaf-trainer-x7k2p", "6f1c1a52-0d6f-4a53-b0d5-3f9a7a3b8c11", "default-editor", ("registry",))
+JOB_UID = "0e0b6a52-77a2-4b0a-8a3e-5d2c9f6f4a10"
+PLAIN = Cluster(image="vaeiaf:0.1.0", namespace="training", volume=Volume(claim="vaeiaf"))
+TPU = dataclasses.replace(
+    PLAIN,
+    workers=Workers(
+        pod=Pod(
+            cpu="8",
+            memory="16Gi",
+            accelerator="google.com/tpu",
+            accelerators=4,
+            image="vaeiaf-tpu:0.1.0",
+            node_selector={"cloud.google.com/gke-tpu-topology": "2x4"},
+            tolerations=({"key": "google.com/tpu", "operator": "Exists", "effect": "NoSchedule"},),
+        ),
+        port=8470,
+        ttl_seconds=0,
+    ),
+)
+
+
+def both(cluster, workers=2, owner=OWNER, folder=FOLDER):
+    name = job_name(folder)
+    return [job_manifest(cluster, name, folder, workers, owner), service_manifest(cluster, name, JOB_UID)]
+
+
+@pytest.mark.parametrize(("name", "cluster", "owner"), [("workers", PLAIN, OWNER), ("workers-tpu", TPU, None)])
+def test_the_manifests_are_those_in_the_golden_file(name, cluster, owner):
+    """To renew one, delete it and run this."""
+    path = GOLDEN / f"{name}.yaml"
+    found = both(cluster, owner=owner)
+    if not path.exists():
+        path.write_text(yaml.safe_dump_all(found, sort_keys=False, width=120))
+        pytest.fail(f"{path} was not there; it is now: look at it")
+    assert list(yaml.safe_load_all(path.read_text())) == found
+
+
+@pytest.mark.parametrize("version", ["1.25", "1.31", kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("cluster", [PLAIN, TPU])
+@pytest.mark.parametrize("owner", [OWNER, None])
+def test_kubernetes_takes_them_old_and_new(version, cluster, owner):
+    for manifest in both(cluster, owner=owner):
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_schema_check_can_fail():
+    job, _ = both(PLAIN)
+    job["spec"]["template"]["spec"]["containers"][0]["enviroment"] = []
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(job, "1.31", strict=True)
+
+
+def environments(job):
+    """The variables of each pod, by Kubernetes' rule: $(NAME) stands for a variable that came before."""
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    for index in range(job["spec"]["completions"]):
+        found = {}
+        for variable in container["env"]:
+            value = variable.get("value", str(index))
+            found[variable["name"]] = re.sub(r"\$\((\w+)\)", lambda match: found[match[1]], value)  # noqa: B023
+        yield found
+
+
+@pytest.mark.parametrize("workers", [1, 2, 13])
+def test_every_worker_knows_all_and_its_own_place(workers):
+    job, service = both(PLAIN, workers)
+    configs = [json.loads(environment["TF_CONFIG"]) for environment in environments(job)]
+    assert [config["task"] for config in configs] == [{"type": "worker", "index": i} for i in range(workers)]
+    (cluster,) = {json.dumps(config["cluster"]) for config in configs}
+    addresses = json.loads(cluster)["worker"]
+    assert len(set(addresses)) == workers == job["spec"]["completions"] == job["spec"]["parallelism"]
+    # As Kubernetes names them: <hostname of the pod>.<its subdomain>.<namespace>.svc
+    subdomain = job["spec"]["template"]["spec"]["subdomain"]
+    assert subdomain == service["metadata"]["name"]
+    hosts = [f"{job['metadata']['name']}-{index}.{subdomain}.training.svc:2222" for index in range(workers)]
+    assert addresses == hosts
+
+
+def test_the_index_is_there_before_the_variable_that_refers_to_it():
+    job, _ = both(PLAIN)
+    names = [variable["name"] for variable in job["spec"]["template"]["spec"]["containers"][0]["env"]]
+    assert names.index("JOB_COMPLETION_INDEX") < names.index("TF_CONFIG")
+
+
+def test_the_service_is_that_of_the_pods_of_this_job_only():
+    job, service = both(PLAIN)
+    _, other = both(PLAIN, folder="/mnt/other")
+    labels = job["spec"]["template"]["metadata"]["labels"].items()
+    assert service["spec"]["selector"].items() <= labels
+    assert not other["spec"]["selector"].items() <= labels
+    assert service["spec"]["publishNotReadyAddresses"] is True
+    assert service["spec"]["clusterIP"] == "None"
+
+
+def test_names_fit_whatever_the_folder_is():
+    for folder in (FOLDER, "/" + "deep/" * 100, "/Über ÄLL/_-"):
+        assert re.fullmatch(r"[a-z][-a-z0-9]{,40}[a-z0-9]", job_name(folder))
+    assert job_name(FOLDER) == job_name(FOLDER) != job_name("/other")
+
+
+@pytest.mark.parametrize("name", ["x" * 62, "Upper", "dots.in.it", "7up", "-"])
+def test_a_name_that_no_pod_can_have_as_its_host_is_refused(name):
+    with pytest.raises(UserError, match=r"expected a host's name: at most 63"):
+        job_manifest(PLAIN, name, FOLDER, 2, None)
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_fewer_than_one_worker_is_a_users_mistake(workers):
+    with pytest.raises(UserError, match=f"workers: expected at least 1, got {workers}"):
+        both(PLAIN, workers)
+
+
+def test_jobs_agree_in_the_fingerprint_if_they_differ_in_their_owner_or_their_end_only():
+    def fingerprint(*arguments, **options):
+        return both(*arguments, **options)[0]["metadata"]["annotations"][FINGERPRINT]
+
+    assert fingerprint(PLAIN) == fingerprint(PLAIN, owner=None)
+    other_deadline = dataclasses.replace(PLAIN, workers=Workers(deadline_seconds=60))
+    assert fingerprint(PLAIN) == fingerprint(other_deadline)
+    other_image = dataclasses.replace(PLAIN, image="vaeiaf:0.2.0")
+    prints = [fingerprint(PLAIN), fingerprint(PLAIN, 3), fingerprint(TPU), fingerprint(other_image)]
+    assert len(set(prints)) == 4
+
+
+def test_nothing_outlives_the_owner_and_no_pod_is_replaced_alone():
+    job, service = both(PLAIN)
+    for manifest, *expected in (job, "Pod", OWNER.name, OWNER.uid), (service, "Job", job["metadata"]["name"], JOB_UID):
+        (owner,) = manifest["metadata"]["ownerReferences"]
+        assert [owner["kind"], owner["name"], owner["uid"]] == expected
+        assert "blockOwnerDeletion" not in owner  # would need a right to the owner's finalizers
+    assert job["spec"]["backoffLimit"] == 0
+    assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_workers_have_time_to_save_and_a_finished_job_is_seen():
+    job, _ = both(TPU)
+    assert job["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > SAVE_SECONDS
+    assert job["spec"]["ttlSecondsAfterFinished"] >= 60  # though the setting is 0
+
+
+@pytest.mark.parametrize(("deadline", "first"), [(7 * 24 * 3600, 900), (60, 60)])
+def test_a_job_whose_launcher_dies_at_once_ends_soon(deadline, first):
+    job, _ = both(dataclasses.replace(PLAIN, workers=Workers(deadline_seconds=deadline)))
+    assert job["spec"]["activeDeadlineSeconds"] == first
+
+
+def test_workers_are_who_the_launcher_is_to_registry_and_admission():
+    pod = both(PLAIN)[0]["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "default-editor"
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    for owner in (None, OWNER._replace(account="", pull_secrets=())):
+        pod = both(PLAIN, owner=owner)[0]["spec"]["template"]["spec"]
+        assert not pod.keys() & {"serviceAccountName", "imagePullSecrets"}
+
+
+def test_limits_are_requests_and_accelerators_are_asked_for():
+    (container,) = both(TPU)[0]["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"] == container["resources"]["requests"]
+    assert container["resources"]["limits"] == {"cpu": "8", "memory": "16Gi", "google.com/tpu": "4"}
+    assert container["image"] == "vaeiaf-tpu:0.1.0"
+
+
+def test_no_proxy_is_put_into_the_pods_and_they_have_no_rights():
+    template = both(PLAIN)[0]["spec"]["template"]
+    for kind in ("labels", "annotations"):
+        assert template["metadata"][kind]["sidecar.istio.io/inject"] == "false"
+    assert template["spec"]["automountServiceAccountToken"] is False
+    assert template["spec"]["securityContext"]["runAsNonRoot"] is True
+    # The image says as whom, or the namespace, which refuses another user than its own where it does.
+    assert not template["spec"]["securityContext"].keys() & {"runAsUser", "runAsGroup"}
+    assert template["spec"]["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}

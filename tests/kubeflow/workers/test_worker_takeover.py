@@ -1,0 +1,105 @@
+"""Laws of launchers that come after each other: what one leaves another follows or removes, and no other touches."""
+
+import os
+import threading
+
+import pytest
+from kube_world import LIMIT, fails, forever, leave, wait_until, well
+
+from kubeflow.workers import launcher as worker_pods
+from kubeflow.workers.manifests import job_manifest, service_manifest
+from trainer.workers.launch import WorkerError
+
+
+def test_a_job_at_work_is_followed_to_its_end(world, said):
+    go = threading.Event()
+
+    def slow(run):
+        run.running()
+        run.log("epoch 1")
+        go.wait(LIMIT)
+        run.log("epoch 2")
+        run.ended(0)
+
+    leave(world, script=slow)
+    threading.Timer(0.5, go.set).start()
+    world.launch(slow)
+    assert world.jobs == 1
+    assert [line for line in said() if line.startswith("epoch")] == ["epoch 1", "epoch 2"]
+
+
+def test_a_job_of_a_launcher_that_is_gone_starts_again_when_it_goes_too(world):
+    def deleted(run):
+        run.running()
+        if run.index == 0:
+            wait_until(lambda: any("watch" in request for request in world.kube.requests))
+            run.state.delete("Job", world.name)
+        run.stopping.wait(LIMIT)
+
+    leave(world, script=deleted)
+    world.launch(deleted, well)
+    assert world.jobs == 2
+
+
+@pytest.mark.parametrize("with_weights", [True, False])
+def test_work_that_is_done_is_not_done_again_if_its_result_is_there(world, with_weights):
+    leave(world, script=well)
+    wait_until(lambda: world.kube.state.get("Job", world.name)["status"].get("conditions"))
+    if with_weights:
+        os.mkdir(os.path.join(world.folder, "weights"))
+    world.launch(well)
+    assert world.jobs == (1 if with_weights else 2)
+
+
+@pytest.mark.parametrize("how", ["failed", "other", "going"])
+def test_a_job_that_cannot_be_followed_is_replaced(world, how):
+    leave(world, script=fails(1, 1) if how == "failed" else forever, workers=3 if how == "other" else 2)
+    if how == "failed":
+        wait_until(lambda: world.kube.state.get("Job", world.name)["status"].get("conditions"))
+    if how == "going":
+        wait_until(lambda: all(r.pod["status"]["phase"] == "Running" for r in world.kube.state.runs.values()))
+        world.kube.state.delete("Job", world.name, "Foreground")
+    world.launch(forever, well)
+    assert world.jobs == 2
+
+
+def test_what_another_launcher_has_started_in_the_meantime_is_left_alone(world, monkeypatch):
+    """A launcher that was cut off finds the Job of its successor under the name of its own."""
+    clean_up = worker_pods._Training._clean_up
+    manifest = job_manifest(world.cluster, world.name, world.folder, 2, None)
+
+    def late(training):
+        world.kube.state.delete("Job", world.name)
+        job = world.kube.state.create("Job", manifest)
+        world.kube.state.create("Service", service_manifest(world.cluster, world.name, job["metadata"]["uid"]))
+        clean_up(training)
+
+    monkeypatch.setattr(worker_pods._Training, "_clean_up", late)
+    world.launch(well, forever)
+    assert {kind for kind, _ in world.left()} == {"Job", "Service", "Pod"}
+    world.kube.state.delete("Job", world.name)
+
+
+def test_a_job_that_was_left_without_its_service_gets_one(world):
+    leave(world, script=forever)
+    world.kube.state.delete("Service", world.name)
+
+    def found(run):
+        run.running()
+        wait_until(lambda: len(world.kube.state.created["Service"]) == 2)
+        run.ended(0)
+
+    for run in list(world.kube.state.runs.values()):
+        threading.Thread(target=found, args=[run], daemon=True).start()
+    world.launch(found)
+    assert world.jobs == 1
+
+
+@pytest.mark.parametrize("kind", ["Job", "Service"])
+def test_what_does_not_go_is_not_waited_for_for_ever(world, monkeypatch, kind):
+    """Such as for a finalizer that nobody takes away."""
+    world.set(start_seconds=1)
+    create = world.kube.state.create
+    monkeypatch.setattr(world.kube.state, "create", lambda k, manifest: None if k == kind else create(k, manifest))
+    with pytest.raises(WorkerError, match=rf"the {kind} {world.name} is not gone 1 s after .* no finalizer that keeps"):
+        world.launch(forever)

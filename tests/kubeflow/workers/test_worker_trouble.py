@@ -1,0 +1,140 @@
+"""Laws of the launcher of pods while the Kubernetes API is in bad shape, or does not let it."""
+
+import dataclasses
+import threading
+
+import pytest
+from kube_world import forever, rights, wait_until, well
+
+from kubeflow.workers import launcher as worker_pods
+from kubeflow.workers.kube_errors import ApiError
+from trainer.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault"),
+    [
+        ("create jobs", {"kind": 429, "headers": {"Retry-After": "1"}}),
+        ("create services", {"kind": 500, "times": 3}),
+        ("create jobs", {"kind": "drop", "times": 2}),
+        ("create jobs", {"kind": "late"}),  # it was made all the same
+        ("create services", {"kind": "late"}),
+        ("get jobs", {"kind": 503, "times": 3}),
+        ("get jobs", {"kind": "hang"}),
+        ("delete services", {"kind": 504, "times": 3}),
+        ("delete services", {"kind": "late"}),
+        ("patch jobs", {"kind": 500, "times": 3}),
+        ("patch jobs", {"kind": "late"}),
+        ("patch jobs", {"kind": 409}),
+        ("list pods", {"kind": 500, "times": 3}),
+        ("watch pods", {"kind": 410, "times": 3}),
+        ("watch pods", {"kind": "expire", "times": 3}),
+        ("watch pods", {"kind": 500, "times": 3}),
+        ("watch pods", {"kind": "drop", "times": 3}),
+        ("watch pods", {"kind": "cut"}),
+        ("get pods/log", {"kind": 500, "times": 3}),
+        ("get pods/log", {"kind": "cut", "times": 3}),
+        ("get pods/log", {"kind": "drop", "times": 3}),
+    ],
+)
+def test_trouble_that_passes_is_outlasted(world, said, pattern, fault):
+    world.kube.fail(pattern, **fault)
+
+    pending = lambda: [fault for fault in world.kube.faults if fault.times > 0]  # noqa: E731
+    lines = []
+
+    def slow(run):
+        wait_until(lambda: "watch pods" in world.kube.requests)
+        run.running()
+        while run.index == 0 and pending() and not run.stopping.wait(0.02):
+            lines.append(f"epoch {len(lines)}")
+            run.log(lines[-1])
+        wait_until(lambda: any("pods/log" in request for request in world.kube.requests))
+        run.ended(0)
+
+    world.launch(slow)
+    assert world.jobs == 1
+    assert [line for line in said() if line.startswith("epoch")] == lines
+    assert not pending()
+
+
+@pytest.mark.parametrize("fault", [{"kind": 504, "times": 3}, {"kind": "late"}])
+def test_trouble_at_the_very_end_is_outlasted(world, fault):
+    world.kube.fail("delete jobs", **fault)
+    world.launch(well)
+
+
+def test_each_line_of_the_log_is_passed_on_once_over_many_streams(world, said):
+    """Some at the same time, and times as Kubernetes writes them, with no more digits than it takes."""
+    for lines in range(12):
+        world.kube.fail("get pods/log", "cut", lines=lines)
+
+    def talkative(run):
+        run.running()
+        for tenth in range(10):
+            for line in range(3):
+                run.log(f"epoch {tenth}.{line}", f"2026-01-01T00:00:0{tenth // 5}{f'.{2 * tenth % 10}'.rstrip('.0')}Z")
+        run.ended(0)
+
+    world.launch(talkative)
+    lines = [line for line in said() if line.startswith("epoch")]
+    assert lines == [f"epoch {tenth}.{line}" for tenth in range(10) for line in range(3)]
+
+
+@pytest.mark.parametrize("pattern", ["create jobs", "list pods", "get jobs"])
+def test_trouble_that_does_not_pass_is_told(world, monkeypatch, pattern):
+    monkeypatch.setattr(worker_pods, "PATIENCE_SECONDS", 0.5)
+    verb, resource = pattern.split()
+    world.kube.fail(pattern, 500, times=99999)
+    with pytest.raises(
+        ApiError, match=f"the Kubernetes API cannot {verb} {resource}, tried for 0 s: injected 500"
+    ) as e:
+        world.launch(forever)
+    assert e.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource"),
+    sorted(rights() - {("delete", "jobs"), ("get", "pods/log"), ("list", "events")}),  # which are no reason to stop
+)
+def test_a_right_that_is_missing_is_named(world, verb, resource):
+    world.kube.forbidden.add((verb, resource))
+    with pytest.raises(ApiError) as error:
+        world.launch(forever)
+    assert error.value.exit_code == 2
+    assert str(error.value).startswith(f"not allowed to {verb} {resource} in namespace training: expected a Role")
+    assert "kubeflow/deploy/manifests" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_log_that_may_not_be_read_is_no_reason_to_stop(world, said):
+    world.kube.forbidden.add(("get", "pods/log"))
+    ready = threading.Event()
+
+    def slow(run):
+        run.running()
+        ready.wait(0.5)
+        run.ended(0)
+
+    world.launch(slow)
+    assert any("not allowed to get pods/log" in line for line in said())
+
+
+def test_what_cannot_be_deleted_is_said(world, said):
+    world.kube.forbidden.add(("delete", "jobs"))
+    world.launch(well)
+    assert any(line.startswith(f"the Job {world.name} is left in the cluster") for line in said())
+    world.kube.state.delete("Job", world.name)
+
+
+def test_a_namespace_that_is_not_there_is_a_users_mistake(world):
+    world.cluster = dataclasses.replace(world.cluster, namespace="nowhere")
+    with pytest.raises(ApiError, match='namespaces "nowhere" not found') as error:
+        world.launch(well)
+    assert error.value.exit_code == 2
+
+
+def test_fewer_than_one_worker_is_refused_before_anything_is_asked(world):
+    with pytest.raises(UserError, match="workers: expected at least 1, got 0"):
+        world.launch(well, workers=0)
+    assert world.kube.requests == []

@@ -1,0 +1,78 @@
+"""Damaged results of earlier runs: each is found, quarantined and made anew, and the run says so in one line."""
+
+import re
+import shutil
+
+import pytest
+
+import trainer.workers.job
+from pipeline import words
+from series import quarantined, took
+
+pytestmark = pytest.mark.slow
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_damaged_results_are_quarantined_and_made_anew(series):
+    assert series.run()[0] == words.PUSHED
+    examples = series.only("ImageExampleGen/examples/*/Split-train/*")
+    graph = series.only("Transform/transform_graph/*/transform_fn/saved_model.pb")
+    flip(examples)
+    graph.unlink()
+    code, console = series.run()
+    assert code == words.PUSHED
+    for path, node in ((examples, "ImageExampleGen"), (graph, "Transform")):
+        (line,) = [line for line in console.splitlines() if str(path) in line]
+        assert "an earlier result is damaged" in line
+        assert took(console, node) != "cached"
+    assert "UNCHANGED" in console, "the same data, so the same weights"
+    artifact = examples.parents[1]
+    assert "has other bytes than when it was written" in quarantined(artifact)
+    assert not artifact.exists()
+    code, console = series.run()
+    assert code == words.PUSHED
+    assert "an earlier result is damaged" not in console
+    for node in ("ImageExampleGen", "StatisticsGen", "Transform", "Trainer"):
+        assert took(console, node) == "cached"
+
+
+def test_a_pushed_version_that_lost_its_graph_is_pushed_again(series):
+    series.run()
+    (version,) = series.versions()
+    (series.pushed / str(version) / "saved_model.pb").unlink()
+    code, console = series.run()
+    assert code == words.PUSHED
+    assert "UNCHANGED" not in console
+    assert (
+        f"The version that was served before is damaged, and was moved to {series.pushed}/{version}.damaged-" in console
+    )
+    (again,) = series.versions()
+    assert again > version
+    assert f"PUSHED to {series.pushed / str(again)}" in console
+
+
+@pytest.mark.parametrize("fails", [True, False], ids=["in the node that reads it", "before the next one"])
+def test_damage_amid_a_run_is_named_and_the_next_run_recovers(series, monkeypatch, fails):
+    train = trainer.workers.job.train_and_evaluate
+
+    def lose_examples(*arguments):
+        (examples,) = series.root.glob("artifacts/*/ImageExampleGen/examples/*/Split-train")
+        shutil.rmtree(examples)
+        if fails:
+            raise ValueError("what TensorFlow makes of files that are gone")
+        return train(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.workers.job, "train_and_evaluate", lose_examples)
+        code, console = series.run()
+    assert code == words.FAILED
+    (sentence,) = re.findall("^vaeiaf: (.+)$", console, re.MULTILINE)
+    assert re.search(r"Split-train/\S+ is missing: the Examples that this run made or reused was damaged", sentence)
+    code, console = series.run()
+    assert code == words.PUSHED
+    assert took(console, "ImageExampleGen") != "cached"

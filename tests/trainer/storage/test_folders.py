@@ -1,0 +1,64 @@
+"""Names of folders: those that work everywhere are taken as shells take them, the others refused by name."""
+
+import os
+
+import pytest
+
+from trainer.settings import ConfigError
+from trainer.storage.folders import checked_folder
+
+TAKEN = [
+    "per%2Fcent",
+    "a#b",
+    "a b",
+    " a ",
+    "Größe漢",
+    "cu{a,b}",
+    "a]b",
+    "a~b",
+    "co:lon",
+    "quo'te",
+    'quo"te',
+    "$x",
+    "a&b",
+]
+REFUSED = {
+    "": "the name of a folder",
+    " \t": "the name of a folder",
+    "a*": "a folder without",
+    "a?": "a folder without",
+    "a[1]": "a folder without",
+    "a\\b": "a folder without",
+    "a\nb": "a folder without control characters",
+    "a\x7f": "a folder without control characters",
+    "a\0b": "a folder without control characters",
+    "a\udcff": "a folder whose name is valid UTF-8",
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_name_that_works_is_made_absolute(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert checked_folder("root", name) == f"{tmp_path}/{name}"
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_name_that_does_not_work_is_refused_by_its_setting(name):
+    with pytest.raises(ConfigError) as error:
+        checked_folder("root", name)
+    assert str(error.value).startswith(f"root: expected {REFUSED[name]}")
+    assert str(error.value).endswith(f", got {name!r}")
+
+
+def test_a_leading_tilde_is_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert checked_folder("root", "~") == "/home/me"
+    assert checked_folder("root", "~/x") == "/home/me/x"
+
+
+def test_a_locale_without_the_name_refuses_it(monkeypatch):
+    """Python would write other bytes than TensorFlow."""
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode("latin-1"))
+    with pytest.raises(ConfigError, match="valid UTF-8, got 'Größe'"):
+        checked_folder("root", "Größe")
+    assert checked_folder("root", "/plain") == "/plain"

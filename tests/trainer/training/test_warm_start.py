@@ -1,0 +1,136 @@
+"""Training goes on from a saved model's weights: from all of them, or from none with both shapes named.
+
+That every network's weights come back as they were saved is in test_conformance.py.
+"""
+
+import dataclasses
+import re
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.errors import UserError
+from trainer.evaluate import Evaluator
+from trainer.export import Servable, save
+from trainer.images import pixel_model, preprocess
+from trainer.model.vae import build
+from trainer.training.loop import train_and_evaluate
+from trainer.training.warm_start import load_weights
+from trainer.units import Units
+
+STILL = {"learning_rate": 1e-30, "schedule": "constant", "epochs": 1}  # the weights stay what they were
+
+
+class Transform(tf.Module):
+    """With a variable of its own, which is no weight of the model."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = tf.Variable(1.0)
+
+    def __call__(self, features):
+        return preprocess(features)
+
+
+@pytest.fixture(scope="module")
+def base(tiny_config, scramble):
+    """The model to start from, with weights that no seed draws."""
+    return scramble(build(tiny_config, 3072), scale=0.3)
+
+
+@pytest.fixture(scope="module")
+def path(base, tiny_config, make_images, tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("base"))
+    save(Servable(base, pixel_model(make_images(9)), 1, Transform()), Units.of(tiny_config), path)
+    return path
+
+
+@pytest.fixture
+def broken(path, tmp_path):
+    """A path at which there is no whole model, by the way in which there is none."""
+    shutil.copytree(path, tmp_path / "cut off")
+    (data,) = (tmp_path / "cut off/variables").glob("*.data*")
+    data.write_bytes(data.read_bytes()[:1000])
+    (tmp_path / "a file").write_text("")
+    return lambda name: str(tmp_path / name)
+
+
+def equal(weights, others):
+    return all(np.array_equal(a, b) for a, b in zip(weights, others, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("settings", "difference", "others"),
+    [
+        ({"hidden_size": 24}, "encoder/hidden/w: expected [24, 3072], got [32, 3072]", 10),
+        ({"iaf_hidden_size": 24}, "iaf/0/made/first/w/0: expected [7, 24], got [7, 16]", 11),
+        ({"iaf_steps": 3}, "iaf/2/made/first/w/0: expected [7, 16], got none", 7),
+        ({"iaf_steps": 1}, "iaf/1/made/context/b: expected none, got [16]", 7),
+        ({"iaf_location_only": True}, "iaf/0/made/outputs/1/b: expected none, got [8]", 3),
+        ({"decoder": "DiscretizedLogisticMLP"}, "decoder/heads/1/w: expected [32, 3072], got none", 1),
+    ],
+)
+def test_other_weights_are_refused_with_both_shapes_and_a_way_on_and_none_is_loaded(
+    settings, difference, others, path, tiny_config, weights_of
+):
+    model = build(dataclasses.replace(tiny_config, **settings), 3072)
+    before = weights_of(model)
+    with pytest.raises(UserError, match=re.escape(f"ask for: {difference}")) as refusal:
+        load_weights(model, path)
+    message = str(refusal.value)
+    named, more = message.count(": expected "), re.search(r"; and (\d+) more\. ", message)
+    assert named <= 3
+    assert named + (int(more.group(1)) if more else 0) == 1 + others
+    for text in ("without --warm-start", path):
+        assert text in message
+    assert equal(weights_of(model), before)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "a file", "cut off"])
+def test_what_cannot_be_read_is_the_users_error_and_no_weight_is_loaded(name, broken, tiny_config, weights_of):
+    model = build(tiny_config, 3072)
+    before = weights_of(model)
+    with pytest.raises(UserError, match=f"{name}: expected a SavedModel .* without --warm-start"):
+        load_weights(model, broken(name))
+    assert equal(weights_of(model), before)
+
+
+def test_a_savedmodel_of_something_else_has_none_of_the_weights(tiny_config, tmp_path):
+    other = tf.Module()
+    other.weights = tf.Variable([1.0])
+    tf.saved_model.save(other, str(tmp_path))
+    with pytest.raises(UserError, match=re.escape("encoder/hidden/w: expected [32, 3072], got none")):
+        load_weights(build(tiny_config, 3072), str(tmp_path))
+
+
+@pytest.fixture
+def run(tiny_config, make_images, tmp_path):
+    """An epoch from a base model that changes nothing, and the images it was evaluated on."""
+    train, unseen = make_images(100, seed=1), make_images(40, seed=2)
+
+    def start(base_model, **settings):
+        config = dataclasses.replace(tiny_config, **STILL, **settings)
+        return train_and_evaluate(config, train, unseen, str(tmp_path), base_model), unseen
+
+    return start
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_training_begins_at_the_weights_and_the_elbo_of_its_base(ema_decay, run, base, path, tiny_config, caplog):
+    caplog.set_level("INFO")
+    result, unseen = run(path, ema_decay=ema_decay)
+    for found, expected in zip(result.model.variables, base.variables, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    elbo = Evaluator(base, 1)(unseen).elbo
+    assert result.epochs[0].test.elbo == pytest.approx(elbo, abs=0.1)
+    assert f"starting from the weights of {path}" in caplog.text
+    assert abs(Evaluator(build(tiny_config, 3072), 1)(unseen).elbo - elbo) > 10.0, "a cold start would be elsewhere"
+
+
+def test_a_base_that_does_not_fit_stops_before_any_training(run, path, tmp_path):
+    with pytest.raises(UserError, match="to start from"):
+        run(path, hidden_size=24)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,165 @@
+"""One device, two replicas of one process and two processes take the same steps.
+
+Noise, mirroring and batch are the same; only the order of sums differs: each replica sums over its share first, and XLA
+forms other loops for half a batch. So numbers are not the same to the bit, but to a few roundings of float32, each of
+6e-8. After eight steps ELBOs were seen to differ by 2e-7 of themselves, and are held to 3e-6. A weight feels more of
+it, for Adam divides a gradient by its size, and makes of a last bit beside a gradient near zero a share of the learning
+rate: weights were seen to differ by 6e-6, where a step goes up to 1e-3 or 1e-2, and are held to 5e-5. An evaluation of
+the same weights was the same to the bit on one processor and differed by 1e-8 of itself on another, a fraction of one
+rounding; it is held to 1e-7 and 1e-4 nats, where an image too many moves it by nats. Two replicas sum in one order,
+whether in one process or in two, and the weights of two workers are the same to the bit.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import replicas
+from trainer.evaluate import image_elbo
+from trainer.images import to_unit_interval
+from trainer.model.vae import build
+from trainer.workers.job import Job, run_job
+from trainer.workers.launch import launch
+
+STEPS_RTOL, WEIGHTS_ATOL = 3e-6, 5e-5
+EVALUATION = {"rtol": 1e-7, "atol": 1e-4}
+JOB = replicas.CASES["relaxed ELBO of MLPs"]
+
+pytestmark = pytest.mark.slow
+EVERY_CASE = pytest.mark.parametrize("case", replicas.CASES)
+EVERY_WAY = pytest.mark.parametrize("way", ["mirrored", "worker 0"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("replicas")
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """What one device finds."""
+    return replicas.measure(tf.distribute.get_strategy(), at_once=replicas.STEPS)
+
+
+@pytest.fixture(scope="module")
+def job_alone(folder):
+    """The model of the job that one process did."""
+    return run_job(Job(JOB, str(folder / "alone"), str(folder / "state-alone")), *replicas.SETS, 1, launch)
+
+
+@pytest.fixture(scope="module")
+def path_to_code():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(pathlib.Path(__file__).parents[3]))
+        yield
+
+
+@pytest.fixture(scope="module")
+def job_of_two(folder, path_to_code):
+    """The model of the job that two workers did, which leave what they found in the job's folder."""
+
+    def launch_measured(job, workers):
+        launch([sys.executable, replicas.__file__, "worker", job], job, workers)
+
+    return run_job(Job(JOB, str(folder / "work"), str(folder / "state")), *replicas.SETS, 2, launch_measured)
+
+
+@pytest.fixture(scope="module")
+def found(folder, job_of_two, path_to_code):
+    """What two replicas of one process and each of two workers find."""
+    subprocess.run([sys.executable, replicas.__file__, "mirrored", str(folder / "mirrored.npz")], check=True)
+    paths = {"mirrored": folder / "mirrored.npz"}
+    paths |= {f"worker {i}": folder / f"state/job/found-{i}.npz" for i in range(2)}
+    return {way: dict(np.load(path)) for way, path in paths.items()}
+
+
+@EVERY_WAY
+@EVERY_CASE
+def test_every_step_has_the_elbo_that_it_has_on_one_device(case, way, alone, found):
+    expected = alone[f"{case}: ELBO"]
+    assert np.ptp(expected) > 100.0, "the images or the weights must matter, or the law is empty"
+    np.testing.assert_allclose(found[way][f"{case}: ELBO"], expected, rtol=STEPS_RTOL)
+
+
+@EVERY_WAY
+@EVERY_CASE
+def test_the_weights_after_the_steps_are_those_of_one_device(case, way, alone, found):
+    np.testing.assert_allclose(found[way][f"{case}: weights"], alone[f"{case}: weights"], rtol=0, atol=WEIGHTS_ATOL)
+
+
+@EVERY_CASE
+def test_two_workers_have_the_same_weights_to_the_bit(case, found):
+    for name in (f"{case}: ELBO", f"{case}: weights", f"{case}: evaluation", "trained"):
+        np.testing.assert_array_equal(found["worker 0"][name], found["worker 1"][name])
+
+
+@EVERY_CASE
+@pytest.mark.parametrize("way", ["alone", "mirrored", "worker 0", "worker 1"])
+def test_an_evaluation_counts_every_image_once(case, way, alone, found):
+    model = build(replicas.CASES[case], 3072)
+    images = replicas.TEST
+    each = image_elbo(model, to_unit_interval(images.pixels), tf.constant(images.noise_seeds), 2)
+    expected = [np.mean(part, dtype=np.float64) for part in each]
+    values = {"alone": alone, **found}[way][f"{case}: evaluation"]
+    np.testing.assert_allclose(values, expected, **EVALUATION)
+
+
+def test_two_workers_end_a_job_as_one_process_does(folder, job_alone, job_of_two):
+    alone, both = (json.loads((folder / name / "history.json").read_text()) for name in ("alone", "work"))
+    assert both["best_epoch"] == alone["best_epoch"]
+    assert both["quality"] == pytest.approx(alone["quality"], rel=STEPS_RTOL)
+    assert both["test"] == pytest.approx(alone["test"], rel=STEPS_RTOL)
+    for one, other in zip(alone["epochs"], both["epochs"], strict=True):
+        assert other["train_elbo"] == pytest.approx(one["train_elbo"], rel=STEPS_RTOL)
+        for images in ("held_out", "test"):
+            assert other[images] == pytest.approx(one[images], rel=STEPS_RTOL)
+    np.testing.assert_allclose(replicas.flat(job_of_two), replicas.flat(job_alone), rtol=0, atol=WEIGHTS_ATOL)
+
+
+def test_the_model_of_two_workers_is_what_both_of_them_have(job_of_two, found):
+    np.testing.assert_array_equal(replicas.flat(job_of_two), found["worker 0"]["trained"])
+
+
+def test_only_the_chief_writes(folder, job_of_two):
+    names = sorted(path.name.split(".")[0] for path in (folder / "work").iterdir())
+    assert names == ["events", "history"]
+    assert (folder / "state/record").exists()
+    assert not (folder / "state/record-1").exists()
+    assert not [*folder.glob("state/job/weights-1*")]
+
+
+def test_a_worker_has_the_rows_of_its_replica_and_no_others(found):
+    expected = np.array([[[0, 10], [40, 50]], [[20, 30], [60, 70]]])  # of the rows 0..3 and 4..7, each ten times itself
+    np.testing.assert_array_equal(found["mirrored"]["shares"], expected)
+    for i in range(2):
+        np.testing.assert_array_equal(found[f"worker {i}"]["shares"], expected[i : i + 1])
+
+
+def test_a_stop_that_one_worker_asks_for_is_seen_by_all(alone, found):
+    assert not any(alone["stopped"])
+    assert not any(found["mirrored"]["stopped"])
+    assert all(found["worker 0"]["stopped"])
+    assert all(found["worker 1"]["stopped"])
+
+
+def test_workers_that_differ_are_told_so_and_those_that_agree_are_not(found):
+    for i in range(2):
+        agreed, differed = found[f"worker {i}"]["complaints"]
+        assert not agreed
+        assert differed.startswith(f"this worker has {7 + i} steps, others another number: expected that every worker")
+
+
+def test_replicas_of_other_numbers_differ_even_if_this_one_has_their_mean(found):
+    assert found["mirrored"]["complaints"][2].startswith("this worker has 2 steps, others another number")
+
+
+def test_what_does_not_divide_over_the_replicas_is_refused(found):
+    free_bits, batch = found["mirrored"]["complaints"][:2]
+    assert free_bits.startswith("free_bits: expected 0 with several replicas")
+    assert "--strategy default" in free_bits
+    assert batch == "batch_size: expected a multiple of the 2 replicas, such as 6 or 8, got 7"

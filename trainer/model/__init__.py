@@ -1,0 +1,1 @@
+"""The VAE: encoder, inverse autoregressive flow, decoder, and the distributions they use."""

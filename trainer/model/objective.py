@@ -1,0 +1,70 @@
+"""The evidence lower bound: what is reported and what decides."""
+
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from trainer.model.distributions import log_normal
+from trainer.model.vae import VAE
+
+
+class ELBO(NamedTuple):
+    """The bound and its parts."""
+
+    elbo: tf.Tensor  # [..., B], nats per image
+    reconstruction: tf.Tensor  # [..., B], nats: log p(x|z)
+    kl: tf.Tensor  # [..., B], nats: log q(z|x) - log p(z), one draw's estimate of KL(q(z|x) || p(z))
+
+
+class Draw(NamedTuple):
+    """One draw of z with all that bounds and training objectives are made of."""
+
+    z: tf.Tensor  # [..., B, L]
+    reconstruction: tf.Tensor  # [..., B], nats: log p(x|z)
+    kl: tf.Tensor  # [..., B, L], nats: each latent's share of log q(z|x) - log p(z), which is their sum
+
+    def elbo(self) -> ELBO:
+        """The draw's log-weight log p(x, z) / q(z|x) and its two parts."""
+        kl = tf.reduce_sum(self.kl, axis=-1)
+        return ELBO(self.reconstruction - kl, self.reconstruction, kl)
+
+
+def draw(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> Draw:
+    """Draws z ~ q(z|x) with the standard normal noise eps [..., B, L], for x [B, D] with pixels in [0, 1]."""
+    z, log_q = model.infer(x, eps)
+    log_prior = log_normal(z, tf.zeros_like(z), tf.zeros_like(z))
+    return Draw(z, model.decode(z).log_prob(x), log_q - log_prior)
+
+
+def single_sample_elbo(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> ELBO:
+    """One draw's estimate of the bound (Kingma and Welling, 2014, arXiv 1312.6114, equation 7).
+
+        ELBO = log p(x|z) - [log q(z|x) - log p(z)],   z ~ q(z|x)
+
+    Args:
+      x: [B, D], pixels in [0, 1].
+      eps: [..., B, L], standard normal noise.
+    """
+    return draw(model, x, eps).elbo()
+
+
+def elbo(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> ELBO:
+    """The mean of K draws' estimates, [B]: the same bound as one draw's, with less noise.
+
+    Args:
+      x: [B, D], pixels in [0, 1].
+      eps: [K, B, L], standard normal noise.
+    """
+    return ELBO(*(tf.reduce_mean(part, axis=0) for part in single_sample_elbo(model, x, eps)))
+
+
+def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:
+    """The bound of Burda et al. (2016, arXiv 1509.00519, equation 8), [B], nats: between the ELBO and log p(x).
+
+        IWAE-K = log 1/K sum_k p(x, z_k) / q(z_k|x)
+
+    Args:
+      log_weights: [K, B], the single-sample ELBOs of K draws.
+    """
+    return tf.reduce_logsumexp(log_weights, axis=0) - math.log(log_weights.shape[0])

@@ -1,0 +1,134 @@
+"""The variational autoencoder with inverse autoregressive flow."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.model.distributions import Gaussian, log_normal, smooth_clip
+from trainer.model.flows import MADE, FlowResult, IAFStep, LocationStep
+from trainer.model.likelihoods import LIKELIHOODS, Likelihood
+from trainer.model.networks import MLP, Network
+from trainer.model.resnet import ResNetDecoder, ResNetEncoder
+from trainer.settings import TrainConfig
+
+FlowStep = Callable[[tf.Tensor, tf.Tensor], FlowResult]  # (z, h) -> z and its log-determinant
+
+LOGVAR_BOUND = 12.0  # of q(z0|x), both ways: standard deviations from 1/400 to 400
+
+
+class Encoding(NamedTuple):
+    """What the encoder says of an image."""
+
+    q0: Gaussian  # q(z0|x), [B, L]: the posterior before the flow
+    h: tf.Tensor | None  # [B, H]: context of every IAF step; None without a flow
+
+
+class Posterior(NamedTuple):
+    """A draw from q(z|x)."""
+
+    z: tf.Tensor  # [..., B, L]
+    log_q: tf.Tensor  # [..., B, L], nats: each latent's share of log q(z|x), which is their sum
+
+
+class VAE(tf.Module):
+    """p(x|z) p(z) with z ~ N(0, I), and q(z|x) a Gaussian pushed through the steps of a flow.
+
+    Args:
+      latent_size: latents, L.
+      encoder: [B, D] to loc and logvar [B, L] of q(z0|x), and with a flow to its context h [B, H].
+      decoder: [..., L] to the parameters of the likelihood, [..., D] each.
+      likelihood: the family of p(x|z).
+      iaf: the steps of the flow, in the order in which z passes them; none leave the posterior Gaussian.
+    """
+
+    def __init__(
+        self,
+        latent_size: int,
+        encoder: Network,
+        decoder: Network,
+        likelihood: type[Likelihood],
+        iaf: Sequence[FlowStep] = (),
+    ) -> None:
+        super().__init__()
+        self.latent_size = latent_size
+        self.likelihood = likelihood
+        self.encoder = encoder
+        self.decoder = decoder
+        self.iaf = list(iaf)
+
+    def encode(self, x: tf.Tensor) -> Encoding:
+        """x: [B, D], pixels in [0, 1]."""
+        loc, logvar, *context = self.encoder(x)
+        q0 = Gaussian(loc, smooth_clip(logvar, -LOGVAR_BOUND, LOGVAR_BOUND))
+        return Encoding(q0, context[0] if context else None)
+
+    def reparameterize(self, q0: Gaussian, eps: tf.Tensor) -> tf.Tensor:
+        """z0 = mu + sigma eps, [..., B, L], for standard normal eps of that shape."""
+        return q0.loc + tf.exp(0.5 * q0.logvar) * eps
+
+    def infer(self, x: tf.Tensor, eps: tf.Tensor) -> Posterior:
+        """A draw from q(z|x) for each row of noise.
+
+            log q(zT|x) = log N(z0; mu, sigma^2) - sum_t log det_t
+
+        Args:
+          x: [B, D], pixels in [0, 1].
+          eps: [..., B, L], standard normal; axes before B are several draws for the same images.
+        """
+        q0, h = self.encode(x)
+        z = self.reparameterize(q0, eps)
+        log_q = log_normal(z, q0.loc, q0.logvar)
+        for step in self.iaf:
+            z, log_gates = step(z, h)
+            log_q -= log_gates
+        return Posterior(z, log_q)
+
+    def decode(self, z: tf.Tensor) -> Likelihood:
+        """p(x|z) for z [..., L]."""
+        return self.likelihood.from_network(*self.decoder(z))
+
+    def sample(self, eps: tf.Tensor) -> tf.Tensor:
+        """Mean images, [N, D], of draws eps [N, L] from the prior. The flow belongs to q(z|x) and has no part."""
+        return self.decode(eps).mean()
+
+
+def build(config: TrainConfig, image_size: int, dtype: tf.DType = tf.float32) -> VAE:
+    """The VAE that `config` describes, with weights drawn from its seed."""
+    rng = np.random.default_rng(config.seed)
+    latents, hidden = config.latent_size, config.hidden_size
+    encoder_outputs = [latents, latents, hidden] if config.iaf_steps else [latents, latents]
+    likelihood = LIKELIHOODS[config.likelihood]
+    order = np.arange(1, latents + 1)
+    return VAE(
+        latents,
+        encoder=_encoder(config, image_size, encoder_outputs, rng, dtype),
+        decoder=_decoder(config, image_size, likelihood.NETWORK_OUTPUTS, rng, dtype),
+        likelihood=likelihood,
+        # what a step calls last, the next calls first: reversing the latents between them would be the same model, but
+        # keeps XLA from computing in vectors
+        iaf=[_step(config, order[::-1] if k % 2 else order, rng, dtype) for k in range(config.iaf_steps)],
+    )
+
+
+def _encoder(
+    config: TrainConfig, image_size: int, outputs: list[int], rng: np.random.Generator, dtype: tf.DType
+) -> Network:
+    if config.encoder == "GaussianResNet":
+        return ResNetEncoder(config.channels, config.blocks, config.latent_maps, outputs, rng, dtype)
+    return MLP(image_size, config.hidden_size, outputs, rng, dtype)
+
+
+def _decoder(config: TrainConfig, image_size: int, outputs: int, rng: np.random.Generator, dtype: tf.DType) -> Network:
+    if config.decoder.endswith("ResNet"):
+        return ResNetDecoder(
+            config.latent_size, config.channels, config.blocks, config.latent_maps, outputs, rng, dtype
+        )
+    return MLP(config.latent_size, config.hidden_size, [image_size] * outputs, rng, dtype)
+
+
+def _step(config: TrainConfig, order: np.ndarray, rng: np.random.Generator, dtype: tf.DType) -> FlowStep:
+    biases = [0.0] if config.iaf_location_only else [0.0, config.gate_bias]
+    made = MADE(order, config.iaf_hidden_size, config.iaf_layers, config.hidden_size, biases, rng, dtype)
+    return LocationStep(made) if config.iaf_location_only else IAFStep(made)

@@ -1,0 +1,1 @@
+"""Files that are whole or absent, carry digests, and survive a loss of power."""

@@ -1,0 +1,162 @@
+"""Digests of a folder's files, kept beside the folder, so that damage is found before it is used.
+
+Imports no TensorFlow: a whole state directory is verified in seconds.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from trainer.errors import ReportedError
+from trainer.storage.durable import sync_folder, write_durably
+
+SUFFIX = ".digests.json"  # of the file beside the folder: TensorFlow Serving and TFX read every name inside
+CHUNK_BYTES = 2**20
+THREADS = 4  # hashlib releases Python's lock
+
+
+class FileDigest(NamedTuple):
+    """What is recorded of a file."""
+
+    size: int  # bytes
+    sha256: str
+
+
+Digests = dict[str, FileDigest]  # path below the folder -> digest
+
+
+class DamageError(ReportedError):
+    """A folder is not what its digests say. The message names the file and what is wrong with it."""
+
+
+def digest_file(folder: str) -> str:
+    """Path of the file that holds the digests of `folder`."""
+    return folder.rstrip("/") + SUFFIX
+
+
+def write_digests(folder: str) -> Digests:
+    """Flushes every file below `folder` to its disk, then records the digests of all of them.
+
+    Raises:
+      OSError: a file cannot be read, or the record cannot be written.
+    """
+    digests = compute_digests(folder, durable=True)
+    for path, _, _ in os.walk(folder):
+        sync_folder(path)
+    record_digests(folder, digests)
+    return digests
+
+
+def record_digests(folder: str, digests: Digests) -> None:
+    """Writes `digests` beside `folder`, which need not be there yet.
+
+    Raises:
+      OSError: the record cannot be written.
+    """
+    content = {name: digest._asdict() for name, digest in sorted(digests.items())}
+    write_durably(digest_file(folder), json.dumps(content, indent=1).encode())
+
+
+def read_digests(folder: str) -> Digests:
+    """The digests that are recorded of `folder`.
+
+    Raises:
+      DamageError: there is no such record, or it is damaged.
+      OSError: the record cannot be read for now.
+    """
+    path = digest_file(folder)
+    try:
+        with open(path, "rb") as file:
+            return {name: FileDigest(**digest) for name, digest in json.loads(file.read()).items()}
+    except FileNotFoundError as error:
+        raise DamageError(f"{path} is missing") from error
+    except IsADirectoryError as error:
+        raise DamageError(f"{path} is a folder") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamageError(f"{path} is damaged") from error
+
+
+def verify_digests(folder: str) -> Digests:
+    """Reads every file below `folder` and returns the digests, which are those recorded.
+
+    Raises:
+      DamageError: a file is missing, differs, or was added; or see `read_digests`.
+      OSError: a file cannot be read for now.
+    """
+    recorded = read_digests(folder)
+    check_digests(folder, recorded)
+    return recorded
+
+
+def check_digests(folder: str, expected: Digests) -> None:
+    """Reads every file below `folder` and compares.
+
+    Raises:
+      DamageError: a file is missing, differs, or was added.
+      OSError: a file cannot be read for now.
+    """
+    if not os.path.isdir(folder):
+        raise DamageError(f"{folder} is missing")
+    found = compute_digests(folder)
+    for name in sorted({*expected, *found}):
+        path = os.path.join(folder, name)
+        if name not in found:
+            raise DamageError(f"{path} is missing")
+        if name not in expected:
+            raise DamageError(f"{path} was added later")
+        if found[name].size != expected[name].size:
+            raise DamageError(f"{path} has {found[name].size} bytes instead of {expected[name].size}")
+        if found[name].sha256 != expected[name].sha256:
+            raise DamageError(f"{path} has other bytes than when it was written")
+
+
+def compute_digests(folder: str, durable: bool = False) -> Digests:
+    """The digests of the files below `folder` as they are now; `durable` also flushes each file to its disk.
+
+    Raises:
+      OSError: a file cannot be read.
+    """
+    names = list(_names(folder))
+    with ThreadPoolExecutor(THREADS) as threads:
+        found = threads.map(lambda name: _digest(os.path.join(folder, name), durable), names)
+        return dict(zip(names, found, strict=True))
+
+
+def identity(digests: Digests) -> str:
+    """A name for the content of a folder: equal names, equal files."""
+    content = json.dumps({name: digest._asdict() for name, digest in sorted(digests.items())})
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def below(digests: Digests, folder: str) -> Digests:
+    """The part of `digests` in the sub-folder `folder`, by paths below it."""
+    prefix = folder.rstrip("/") + "/"
+    return {name.removeprefix(prefix): digest for name, digest in digests.items() if name.startswith(prefix)}
+
+
+def _names(folder: str) -> Iterator[str]:
+    """Paths of the files below `folder`. Hidden files are left out: NFS makes some, and no reader looks at them."""
+    for path, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                yield os.path.relpath(os.path.join(path, name), folder)
+
+
+def _raise(error: OSError) -> None:
+    """A folder that cannot be read for now is no missing one."""
+    raise error
+
+
+def _digest(path: str, durable: bool) -> FileDigest:
+    digest, size = hashlib.sha256(), 0
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+        if durable:
+            os.fsync(file.fileno())
+    return FileDigest(size, digest.hexdigest())

@@ -1,0 +1,49 @@
+"""Makes files survive a loss of power. Imports no TensorFlow."""
+
+import contextlib
+import os
+
+from trainer.storage.temporary import UNFINISHED, temporary
+
+
+def sync(path: str) -> None:
+    """Flushes a file, or every file and folder below a folder, to its disk."""
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+    for folder, _, names in os.walk(path):
+        for name in names:
+            sync(os.path.join(folder, name))
+        sync_folder(folder)
+
+
+def sync_folder(path: str) -> None:
+    """Flushes the names in a folder. A new or renamed file is durable only after that."""
+    if not os.path.isdir(path):
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some file systems do not support it
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_durably(path: str, content: bytes) -> None:
+    """Writes a file that is either the old one or the whole new one, also after a loss of power.
+
+    Raises:
+      OSError: it cannot be written; the old file is untouched.
+    """
+    with temporary(path, UNFINISHED) as unfinished:
+        try:
+            with open(unfinished, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.remove(unfinished)
+            raise
+    sync_folder(os.path.dirname(path) or ".")

@@ -1,0 +1,110 @@
+"""Adam with a schedule, a bound on the gradient's norm and a running mean of the weights."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+import keras  # not tf.keras, which TensorFlow Transform's import can turn into Keras 2
+import tensorflow as tf
+
+from trainer.settings import TrainConfig
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7  # Keras's defaults
+
+Schedule = Callable[[tf.Tensor], tf.Tensor | float]  # number of the step, from 0, to the learning rate
+
+
+class Adam(tf.Module):
+    """Adam (Kingma and Ba, 2015, arXiv 1412.6980, section 2), and optionally a running mean of the weights.
+
+        m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2
+        w <- w - rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)
+        a <- d a + (1 - d) w, and a <- w in the first step
+
+    The update is TensorFlow's own kernel, which reads and writes a part of all four arrays while it is in the cache:
+    what bounds it is memory, and XLA makes three passes of it. It can be run on a replica, which Keras's Adam leaves
+    for each variable; the tests hold this one against it.
+
+    Args:
+      variables: the weights; copies for m, v and a are made under the strategy of the scope.
+      learning_rate: from the number of the step, counted from 0.
+      clip_norm: bound on the norm of all gradients together; 0 for none.
+      average_decay: d; 0 for no running mean.
+    """
+
+    def __init__(
+        self,
+        variables: Sequence[tf.Variable],
+        learning_rate: Schedule,
+        clip_norm: float,
+        average_decay: float,
+    ) -> None:
+        super().__init__()
+        self._variables = list(variables)
+        self._learning_rate, self._clip_norm, self._decay = learning_rate, clip_norm, average_decay
+        self.mean = [tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False) for v in variables]
+        self.square = [tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False) for v in variables]
+        self.average = [tf.Variable(v.read_value(), trainable=False) for v in variables if average_decay]
+
+    def update(self, gradients: Sequence[tf.Tensor], number: tf.Tensor) -> None:
+        """Step `number`, counted from 0, along `gradients`, which are those of the whole batch."""
+        if self._clip_norm:
+            gradients = self._clipped(gradients)
+        t = tf.cast(number + 1, tf.float32)
+        rate, power_1, power_2 = self._learning_rate(number), BETA_1**t, BETA_2**t
+        for w, m, v, g in zip(self._variables, self.mean, self.square, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=w.handle,
+                m=m.handle,
+                v=v.handle,
+                beta1_power=power_1,
+                beta2_power=power_2,
+                lr=rate,
+                beta1=BETA_1,
+                beta2=BETA_2,
+                epsilon=EPSILON,
+                grad=g,
+            )
+        if self.average:
+            self._follow(number)
+
+    @tf.function(jit_compile=True)
+    def _clipped(self, gradients: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        return tf.clip_by_global_norm(gradients, self._clip_norm)[0]
+
+    @tf.function(jit_compile=True)
+    def _follow(self, number: tf.Tensor) -> None:
+        decay = self._decay * tf.cast(number > 0, tf.float32)
+        for a, w in zip(self.average, self._variables, strict=True):
+            a.assign(decay * a + (1.0 - decay) * w)
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The weights at their running mean, if there is one, and back at what they were afterwards."""
+        trained = [tf.identity(w) for w, _ in zip(self._variables, self.average, strict=False)]
+        _assign(self._variables, self.average)
+        try:
+            yield
+        finally:
+            _assign(self._variables, trained)
+
+
+def _assign(variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> None:
+    for variable, value in zip(variables, values, strict=False):
+        variable.assign(value)
+
+
+def build_optimizer(config: TrainConfig, variables: Sequence[tf.Variable], steps_per_epoch: int) -> Adam:
+    """The optimizer that `config` asks for, over all its epochs."""
+    return Adam(variables, build_schedule(config, steps_per_epoch), config.clip_norm, config.ema_decay)
+
+
+def build_schedule(config: TrainConfig, steps_per_epoch: int) -> Schedule:
+    """The learning rate that `config` asks for."""
+    if config.schedule == "constant":
+        return lambda _: config.learning_rate
+    steps = config.epochs * steps_per_epoch
+    warmup = min(round(config.warmup_epochs * steps_per_epoch), steps - 1)
+    decay = steps - warmup
+    if not warmup:
+        return keras.optimizers.schedules.CosineDecay(config.learning_rate, decay)
+    return keras.optimizers.schedules.CosineDecay(0.0, decay, warmup_target=config.learning_rate, warmup_steps=warmup)

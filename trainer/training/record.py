@@ -1,0 +1,171 @@
+"""What is known of a training run, on the way and at its end."""
+
+import dataclasses
+import json
+import logging
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.evaluate import MeanELBO, Quality
+from trainer.model.vae import VAE
+from trainer.settings import TrainConfig
+from trainer.storage.atomic import discard, storing, whole
+from trainer.storage.durable import sync
+
+log = logging.getLogger(__name__)
+
+EVENTS = "events.out.tfevents."  # how TensorFlow begins the names of files with scalars
+
+
+class Epoch(NamedTuple):
+    """What is known after an epoch; ELBOs in nats per image."""
+
+    epoch: int  # from 1
+    train_elbo: float  # mean over the epoch's batches, while the weights were changing
+    held_out: MeanELBO  # chooses the epoch that is exported
+    test: MeanELBO  # reported, never used
+    images_per_second: float  # of training, evaluation excluded
+    seconds: float  # of training, evaluation excluded
+
+    def to_dict(self) -> dict[str, Any]:
+        """In JSON types; `from_dict` takes them back."""
+        return {**self._asdict(), "held_out": self.held_out._asdict(), "test": self.test._asdict()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Epoch":
+        """Undoes `to_dict`."""
+        return cls(**{**values, "held_out": MeanELBO(**values["held_out"]), "test": MeanELBO(**values["test"])})
+
+
+class Progress(NamedTuple):
+    """How far a run has come: with its weights and its configuration, all that its rest depends on.
+
+    Order and noise of the images are functions of the seed and of these numbers.
+    """
+
+    steps: int = 0  # done, of all epochs
+    elbo: float = 0.0  # sum over the steps of the unfinished epoch, nats per image
+    seconds: float = 0.0  # of training in the unfinished epoch
+    epochs: tuple[Epoch, ...] = ()
+
+    def after(self, elbo: np.ndarray, seconds: float) -> "Progress":
+        """The progress after steps of these ELBOs, [S], nats per image, which took that long."""
+        steps, total = self.steps + len(elbo), self.elbo + float(np.sum(elbo, dtype=np.float64))
+        return self._replace(steps=steps, elbo=total, seconds=self.seconds + seconds)
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch with the best held-out ELBO, the first of equals."""
+        return max(self.epochs, key=lambda epoch: epoch.held_out.elbo)
+
+    def to_dict(self) -> dict[str, Any]:
+        """In JSON types; `from_dict` takes them back."""
+        return {**self._asdict(), "epochs": [epoch.to_dict() for epoch in self.epochs]}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Progress":
+        """Undoes `to_dict`."""
+        return cls(**{**values, "epochs": tuple(Epoch.from_dict(epoch) for epoch in values["epochs"])})
+
+
+class TrainResult(NamedTuple):
+    """A trained model and how it came to be."""
+
+    model: VAE  # with the weights of the epoch whose held-out ELBO was best, averaged if config.ema_decay
+    epochs: tuple[Epoch, ...]
+    best_epoch: int
+    test: MeanELBO  # of `model`, with config.eval_samples draws per image
+    quality: Quality | None  # on the test set, if config.importance_samples
+
+
+class Writer:
+    """Tells of epochs: TensorBoard scalars in a folder, if this process `writes`, and lines of the log.
+
+    A context manager, which closes the file.
+
+    Raises:
+      StorageError: the scalars cannot be written.
+    """
+
+    def __init__(self, workdir: str, writes: bool) -> None:
+        self._workdir = workdir
+        with storing("the scalars for TensorBoard", workdir):
+            self._earlier = scalar_files(workdir) if writes else []
+            self._events = tf.summary.create_file_writer(workdir) if writes else tf.summary.create_noop_writer()
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with storing("the scalars for TensorBoard", self._workdir):
+            self._events.close()
+
+    def begin(self, epochs: tuple[Epoch, ...]) -> None:
+        """Writes the scalars of the epochs so far, then removes the files of earlier starts, which have them too."""
+        for epoch in epochs:
+            self.write(epoch)
+        if self._earlier:
+            replace_scalars(self._workdir, self._earlier)
+
+    def report(self, epoch: Epoch, epochs: int) -> None:
+        """Logs the epoch and writes its scalars."""
+        log.info(
+            "epoch %d/%d  test ELBO %.2f = reconstruction %.2f - KL %.2f  held-out %.2f  %.0f images/s  %.1f s",
+            epoch.epoch,
+            epochs,
+            *epoch.test,
+            epoch.held_out.elbo,
+            epoch.images_per_second,
+            epoch.seconds,
+        )
+        self.write(epoch)
+
+    def write(self, epoch: Epoch) -> None:
+        """Writes the epoch's scalars."""
+        with storing("the scalars for TensorBoard", self._workdir), self._events.as_default(step=epoch.epoch):
+            tf.summary.scalar("train/elbo", epoch.train_elbo)
+            for name, mean in (("held_out", epoch.held_out), ("test", epoch.test)):
+                for part, value in mean._asdict().items():
+                    tf.summary.scalar(f"{name}/{part}", value)
+            tf.summary.scalar("images_per_second", epoch.images_per_second)
+            tf.summary.scalar("seconds", epoch.seconds)
+            self._events.flush()
+
+
+def scalar_files(workdir: str) -> list[str]:
+    """Names of the files of TensorBoard scalars in a folder, if it is there."""
+    names = tf.io.gfile.listdir(workdir) if tf.io.gfile.isdir(workdir) else []
+    return [name for name in names if name.startswith(EVENTS)]
+
+
+def replace_scalars(workdir: str, earlier: list[str]) -> None:
+    """Removes these files of scalars once the others in the folder are on the disk.
+
+    Raises:
+      StorageError: the others cannot be written.
+    """
+    with storing("the scalars for TensorBoard", workdir):
+        for name in set(scalar_files(workdir)) - set(earlier):
+            sync(os.path.join(workdir, name))
+    for name in earlier:
+        discard(os.path.join(workdir, name))
+
+
+def write_history(config: TrainConfig, result: TrainResult, workdir: str) -> None:
+    """Writes `history.json`.
+
+    Raises:
+      StorageError: it cannot be written.
+    """
+    history = {
+        "config": dataclasses.asdict(config),
+        "best_epoch": result.best_epoch,
+        "test": result.test._asdict(),
+        "quality": result.quality and result.quality._asdict(),
+        "epochs": [epoch.to_dict() for epoch in result.epochs],
+    }
+    with whole("the history", os.path.join(workdir, "history.json")) as path, tf.io.gfile.GFile(path, "w") as file:
+        file.write(json.dumps(history, indent=1))

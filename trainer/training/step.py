@@ -1,0 +1,108 @@
+"""The training step, on every replica of a strategy."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.images import mirror, to_unit_interval
+from trainer.model.objective import draw
+from trainer.model.vae import VAE
+from trainer.settings import ConfigError, TrainConfig, shard_size
+from trainer.strategy import shard
+from trainer.training.losses import build_loss
+from trainer.training.optimizer import Adam
+
+
+class StepsResult(NamedTuple):
+    """What a few steps in one call came to."""
+
+    elbo: np.ndarray  # [S], nats per image: of each step's whole batch, before its update
+    stop: bool  # whether any worker asked to stop
+
+
+class TrainStep:
+    """Steps of a model and its optimizer under `strategy`, which both were made under.
+
+    Each replica computes the gradients of its share of the batch, adds up those of all, and updates its copy of the
+    weights. Noise is drawn for the whole batch and cut, so that it is the same for any number of replicas.
+
+    Raises:
+      ConfigError: the batch does not divide over the replicas, or the loss does not.
+    """
+
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy,
+        config: TrainConfig,
+        model: VAE,
+        optimizer: Adam,
+        steps_per_epoch: int,
+    ) -> None:
+        self._strategy, self._config, self._model, self._optimizer = strategy, config, model, optimizer
+        self._replicas = strategy.num_replicas_in_sync
+        self._shard = shard_size(config.batch_size, self._replicas)
+        self._loss = build_loss(config, steps_per_epoch)
+        if config.free_bits and self._replicas > 1:
+            raise ConfigError(
+                "free_bits",
+                "0 with several replicas, none of which knows the KL of the batch (--strategy default has one)",
+                config.free_bits,
+            )
+        # XLA fuses the many passes over activations. Noise and flips are drawn before it, and the weights are updated
+        # behind it, where TensorFlow's own kernels are faster.
+        self._gradients = tf.function(self._shard_gradients, jit_compile=True)
+        self._steps = tf.function(self._several)
+
+    def __call__(self, pixels: np.ndarray, rows: np.ndarray, first: int, stop: bool = False) -> StepsResult:
+        """Takes S steps, on the images pixels[rows[i]] in the i-th.
+
+        Args:
+          pixels: [N, 3072] uint8.
+          rows: [S, batch_size], indices of images.
+          first: number of the first step, counted from 0.
+          stop: whether this worker asks all to stop.
+        """
+        shards = shard(self._strategy, pixels, rows)
+        elbo, stops = self._steps(shards, tf.constant(first), tf.constant(float(stop)))
+        return StepsResult(elbo.numpy(), bool(stops > 0.0))
+
+    def _several(self, shards: tf.Tensor, first: tf.Tensor, stop: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """A loop in the graph: no Python between the steps."""
+        steps = tf.shape(self._strategy.experimental_local_results(shards)[0])[0]
+        elbos, stops = tf.TensorArray(tf.float32, steps), tf.zeros([])
+        for i in tf.range(steps):
+            elbo, stops = self._strategy.run(self._replica_step, (shards, i, first + i, stop))
+            elbo, stops = (self._strategy.experimental_local_results(value)[0] for value in (elbo, stops))
+            elbos = elbos.write(i, elbo)
+        return elbos.stack(), stops
+
+    def _replica_step(
+        self, shards: tf.Tensor, i: tf.Tensor, number: tf.Tensor, stop: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        config, context = self._config, tf.distribute.get_replica_context()
+        start = context.replica_id_in_sync_group * self._shard
+        noise_shape = [config.train_samples, config.batch_size, config.latent_size]
+        eps = tf.random.stateless_normal(noise_shape, [config.seed, number])
+        pixels = shards[i]
+        if config.horizontal_flips:
+            which = tf.random.stateless_uniform([config.batch_size], [config.seed, -1 - number]) < 0.5  # no seed of eps
+            pixels = mirror(pixels, tf.slice(which, [start], [self._shard]))
+        gradients, elbo = self._gradients(pixels, tf.slice(eps, [0, start, 0], [-1, self._shard, -1]), number)
+        *gradients, elbo, stops = context.all_reduce("SUM", [*gradients, elbo, tf.identity(stop)])
+        self._optimizer.update(gradients, number)
+        return elbo, stops
+
+    def _shard_gradients(
+        self, pixels: tf.Tensor, eps: tf.Tensor, number: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """This replica's terms of the gradients and of the mean ELBO of the batch.
+
+        Both are divided by the replicas: a mean over a share is that many times its part of the mean over all.
+        """
+        x = to_unit_interval(pixels)
+        with tf.GradientTape() as tape:
+            drawn = draw(self._model, x, eps)
+            loss = self._loss(drawn, number) / self._replicas
+        gradients = tape.gradient(loss, self._model.trainable_variables)
+        return gradients, tf.reduce_mean(drawn.elbo().elbo) / self._replicas

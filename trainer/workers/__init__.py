@@ -1,0 +1,1 @@
+"""Training in several processes: launching them, their job and their tf.distribute strategy."""
