@@ -58,7 +58,7 @@ LOCK = $(UV) pip compile --generate-hashes --upgrade --quiet --no-header --no-em
 
 # The wheels of CUDA have a lock of their own, of nothing else, and so has the TPU image: see kubeflow/deploy/Dockerfile.
 lock: $(SETUP)  ## renew requirements.lock, kubeflow/deploy/gpu.lock and kubeflow/deploy/tpu.lock from pyproject.toml
-	@$(LOCK) --universal --group build --group test --group lint --group types \
+	@$(LOCK) --universal --group build --group test --group docs --group lint --group types \
 		--output-file requirements.lock pyproject.toml
 	@pins=$$($(LOCK) --python-platform $(IMAGE_PLATFORM) --group gpu --constraint requirements.lock) && \
 		printf '%s\n' "$$pins" | awk '/^[^ ]/ {cuda = /^nvidia-/} cuda' > kubeflow/deploy/gpu.lock
