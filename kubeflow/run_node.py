@@ -10,14 +10,15 @@ import os
 import sys
 import traceback
 
-from kubeflow.node.tries import refuse, refused_before, say_last
+from kubeflow.node.tries import fail, refused_before
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.contract import AGAIN, RUN_ID
 from kubeflow.spec.parameters import Parameters, Task, pipeline_config
 from kubeflow.spec.revision import revision
 from pipeline.console import Story, console
-from pipeline.words import BAD_INPUT, explain
+from pipeline.failures import failure_of
 from trainer.errors import ReportedError, UserError
+from trainer.failure import FILE
 from trainer.interrupt import interruptible
 
 
@@ -29,9 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         with console(log_file) as story:
             return _run(task, log_file, story)
     except ReportedError as error:
-        say_last(str(error))
         print(f"vaeiaf: {error}", file=sys.stderr)
-        return error.exit_code
+        return fail(error.failure)
 
 
 def read_task(arguments: list[str] | None) -> Task:
@@ -74,10 +74,11 @@ def open_log(task: Task) -> str:
 
 
 def _run(task: Task, log_file: str, story: Story) -> int:
-    story.say(f"Run {task.run_id}, node {task.node}. Code of revision {revision()}; all that it says is in {log_file}")
-    marker = log_file.removesuffix(".log") + ".failed"
-    if said := refused_before(marker):
-        return _ended(f"not tried again, because the try before ended with bad input: {said}", BAD_INPUT, story)
+    story.say(f"Run {task.run_id}, node {task.node}. Code of revision {revision()}; the whole log is {log_file}")
+    error_file = f"{log_file.removesuffix('.log')}.{FILE}"
+    if failure := refused_before(error_file):
+        story.say(f"\nvaeiaf: not tried again, because the attempt before found bad input: {failure}")
+        return fail(failure, error_file)
     try:
         with interruptible():
             from kubeflow.node import work as node
@@ -85,16 +86,9 @@ def _run(task: Task, log_file: str, story: Story) -> int:
             return node.work(task, story)
     except Exception as error:
         traceback.print_exc()  # to the log file
-        message, code = explain(error, task.config.root, AGAIN)
-        if code == BAD_INPUT:
-            refuse(marker, message)
-        return _ended(message, code, story)
-
-
-def _ended(message: str, code: int, story: Story) -> int:
-    say_last(message)
-    story.say(f"\nvaeiaf: {message}")
-    return code
+        failure = failure_of(error, task.config.root, AGAIN)
+        story.say(f"\nvaeiaf: {failure}")
+        return fail(failure, error_file)
 
 
 if __name__ == "__main__":

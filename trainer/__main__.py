@@ -10,6 +10,7 @@ import pathlib
 import sys
 
 from trainer.errors import ReportedError, UserError
+from trainer.failure import FILE, leave
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
 from trainer.settings import TrainConfig, check_workers
@@ -38,6 +39,7 @@ def _main(arguments: list[str] | None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
     logging.getLogger("trainer").setLevel(logging.INFO)
+    output = None
     try:
         config = PRESETS[options.preset] if options.config is None else _read(options.config)
         if options.epochs is not None:
@@ -48,6 +50,8 @@ def _main(arguments: list[str] | None) -> int:
             _train(config, options.train, options.test, output, options.workers)
     except ReportedError as error:
         print(f"trainer: {error}", file=sys.stderr)
+        if output and os.path.isdir(output):
+            leave(error.failure, os.path.join(output, FILE))
         return error.exit_code
     return 0
 

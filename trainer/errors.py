@@ -1,19 +1,50 @@
-"""Errors that are no bug: their messages are for a person, and need no traceback."""
+"""Exceptions that carry a failure: their text is for a person, and they need no traceback."""
 
 import re
 import signal
+from typing import Any, ClassVar
+
+from trainer.failure import Failure, Kind
 
 
 class ReportedError(Exception):
-    """What a person has to know in a sentence, and the exit code that tells a scheduler."""
+    """An error with a `Failure`. The arguments are the failure's fields."""
 
-    exit_code = 1
+    kind: ClassVar[Kind] = Kind.INFRASTRUCTURE
+
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        value: Any = None,
+        valid: str = "",
+        remedy: str = "",
+        cause: str = "",
+        kind: Kind | None = None,
+    ) -> None:
+        self.failure = Failure(kind or self.kind, sentence, value, valid, remedy, cause)
+        super().__init__(str(self.failure))
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that tells a scheduler."""
+        return self.failure.exit_code
+
+    @staticmethod
+    def of(failure: Failure) -> "ReportedError":
+        """The error that carries a failure of another process."""
+        classes: dict[Kind, type[ReportedError]] = {Kind.BAD_INPUT: UserError, Kind.STOPPED: InterruptError}
+        cls = classes.get(failure.kind, ReportedError)
+        error = cls.__new__(cls)
+        Exception.__init__(error, str(failure))
+        error.failure = failure
+        return error
 
 
 class UserError(ReportedError):
-    """A user's mistake: says what was expected, what came and what to do."""
+    """A user's mistake."""
 
-    exit_code = 2
+    kind = Kind.BAD_INPUT
 
 
 class StorageError(ReportedError):
@@ -21,9 +52,21 @@ class StorageError(ReportedError):
 
     def __init__(self, what: str, path: str, error: Exception) -> None:
         super().__init__(
-            f"{what} cannot be written to {path}: {reason(error)}. Free some space or choose another folder, and start "
-            "again; nothing half-written was left"
+            f"{what} cannot be written to {path}: {reason(error)}",
+            value=path,
+            remedy="Free some space or choose another folder, and start again; nothing half-written was left",
+            cause=reason(error),
         )
+
+
+class InterruptError(ReportedError):
+    """A signal told the run to stop. An Exception, because TFX cleans up after nothing wider."""
+
+    kind = Kind.STOPPED
+
+    def __init__(self, number: int) -> None:
+        name = signal.Signals(number).name
+        super().__init__(f"interrupted by {name}", value=name)
 
 
 def reason(error: Exception) -> str:
@@ -31,11 +74,3 @@ def reason(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error).strip()
     first = (text.splitlines() or [type(error).__name__])[0]
     return re.sub(r"^(\{\{.*?\}\} )?(/\S*; )?| \[Op:\w+\]$", "", first)
-
-
-class InterruptError(ReportedError):
-    """The run was told to stop. An Exception, because TFX cleans up after nothing wider."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"interrupted by {signal.Signals(number).name}")
-        self.exit_code = 128 + number  # as shells say it

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +24,8 @@ from components.ingest.datasets import SPLITS, prepared_builder
 from components.ingest.duplicates import Key, readable
 from components.ingest.prepared import Shard, content_fingerprint, open_prepared, shards
 from components.ingest.records import Batch, read_batches
-from trainer.errors import UserError
+from trainer.errors import ReportedError, UserError
+from trainer.failure import FILE, leave, left
 from trainer.images import IMAGE_SHAPE, decode
 
 PNG_SIGNATURE, PNG_BIT_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # the second: its offset in the file
@@ -64,7 +66,12 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         """
         examples = artifact_utils.get_single_instance(output_dict[specs.EXAMPLES_KEY])
         self._folder = examples.uri
-        super().Do(input_dict, output_dict, exec_properties)
+        try:
+            super().Do(input_dict, output_dict, exec_properties)
+        except Exception as error:  # Beam passes on a worker's error as text
+            if failure := left(os.path.join(self._folder, FILE)):
+                raise ReportedError.of(failure) from error
+            raise
         builder = open_prepared(exec_properties[specs.INPUT_BASE_KEY])
         settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
         duplicates.check(examples, builder.info.splits["test"].num_examples, settings["allow_shared_images"])
@@ -86,7 +93,7 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         checked = {
             split: pipeline
             | f"Shards[{split}]" >> beam.Create(shards(builder, split))
-            | f"Read[{split}]" >> beam.FlatMap(_checked_examples, folder)
+            | f"Read[{split}]" >> beam.FlatMap(_checked_examples, folder, self._folder)
             for split in SPLITS
         }
         keys = {split: items | f"Keys[{split}]" >> beam.Map(lambda item: item[0]) for split, items in checked.items()}
@@ -147,14 +154,18 @@ def _unpack(config_json: str) -> dict[str, Any]:
     return json_format.MessageToDict(struct)
 
 
-def _checked_examples(shard: Shard, folder: str) -> Iterator[tuple[Key, bytes]]:
-    """The key and the serialized Example of each image in the shard."""
-    for batch in read_batches(shard, open_prepared(folder).info.features):
-        for pixels, image, label, name in zip(
-            _decoded(batch, shard), batch.images, batch.labels, batch.ids, strict=True
-        ):
-            digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
-            yield (digest, name), _example(image, int(label), name)
+def _checked_examples(shard: Shard, folder: str, output: str) -> Iterator[tuple[Key, bytes]]:
+    """The key and the serialized Example of each image in the shard; a failure is left in the folder `output`."""
+    try:
+        for batch in read_batches(shard, open_prepared(folder).info.features):
+            for pixels, image, label, name in zip(
+                _decoded(batch, shard), batch.images, batch.labels, batch.ids, strict=True
+            ):
+                digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
+                yield (digest, name), _example(image, int(label), name)
+    except ReportedError as error:
+        leave(error.failure, os.path.join(output, FILE))
+        raise
 
 
 _decode_batch = tf.function(decode, input_signature=[tf.TensorSpec([None], tf.string)])

@@ -5,14 +5,14 @@ from collections.abc import Collection
 from typing import Any
 
 from kubeflow.client.api import Api, ApiError
-from kubeflow.client.last_words import last_words
-from kubeflow.spec.contract import REFUSAL
+from kubeflow.client.failures import failures
 from trainer.errors import InterruptError
+from trainer.failure import Kind
 
 POLL_SECONDS = 5.0
 PATIENCE = 900.0  # seconds that the API may be away meanwhile
 VERDICT = "verdict"  # the last task: it fails when the gate refuses
-DONE, FAILED, REFUSED = 0, 1, 3
+DONE, FAILED = 0, 1
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 
@@ -71,12 +71,12 @@ def _outcome(api: Api, run: Any, tasks: list[Any], nodes: Collection[str]) -> in
         return FAILED
     failed = [task.display_name for task in tasks if task.state == "FAILED"]
     lost = sorted({name for node in failed if (name := node.removesuffix("-driver")) in nodes})
-    words = last_words(api, run.run_id)
-    if lost == [VERDICT] and words.get(VERDICT, "").startswith(REFUSAL):
-        print(f"REFUSED by the gate: {words[VERDICT].removeprefix(REFUSAL)}. {url}")
-        return REFUSED
+    left = failures(api, run.run_id)
+    if lost == [VERDICT] and VERDICT in left and left[VERDICT].kind == Kind.REFUSED:
+        print(f"REFUSED by the gate: {left[VERDICT]}. {url}")
+        return left[VERDICT].exit_code
     for node in lost:
-        print(f"{node}: {words.get(node) or _silent(node)}")
+        print(f"{node}: {left.get(node) or _silent(node)}")
     said = f" {run.error.message}" if run.error and run.error.message else ""
     print(f"FAILED in {', '.join(lost) or 'no node'}.{said} {url}")
     return FAILED

@@ -1,7 +1,7 @@
-"""What a try of a node leaves behind for those who come after it: the next try, and whoever asks what happened.
+"""What an attempt at a node leaves behind: for the next attempt, and for whoever asks what happened.
 
-Argo tries a node again whatever it ended with, as Kubeflow tells it nothing of exit codes. After bad input, which may
-show only at the end of a training, the next try would pay for all of it again to fail alike.
+Argo retries a node whatever its exit code, because Kubeflow hides it. After bad input, which may show only at the end
+of a training, the next attempt would pay for all of it again and fail alike.
 """
 
 import contextlib
@@ -9,31 +9,28 @@ import os
 import re
 
 from kubeflow.spec.contract import ARGO_NODE
+from trainer.failure import Failure, Kind, leave, left
 
-LAST_WORDS = "/dev/termination-log"  # Kubernetes makes it, and shows with the pod what is in it
+TERMINATION_LOG = "/dev/termination-log"  # Kubernetes makes it, and shows its content with the pod
 
 
-def refused_before(marker: str) -> str | None:
-    """What the try before this one said of its bad input; None if there was none, or if this is the first.
+def refused_before(error_file: str) -> Failure | None:
+    """The bad input that the attempt before this one found; None if there was none, or if this is the first.
 
-    A run that somebody takes up again, by Retry in the UI, begins with a first try: what was missing may be there by
-    then, so the file `marker` goes.
+    A run that somebody resumes with Retry in the UI starts with a first attempt: what was missing may be there by
+    then, so the earlier failure is removed.
     """
+    failure = left(error_file)
     with contextlib.suppress(OSError):
-        if re.search(r"\([1-9]\d*\)$", os.environ.get(ARGO_NODE, "")):
-            with open(marker) as file:
-                return file.read()
-        os.remove(marker)
-    return None
+        os.remove(error_file)
+    retried = re.search(r"\([1-9]\d*\)$", os.environ.get(ARGO_NODE, ""))
+    return failure if retried and failure and failure.kind == Kind.BAD_INPUT else None
 
 
-def refuse(marker: str, message: str) -> None:
-    """Tells the tries after this one that the input is bad."""
-    with contextlib.suppress(OSError), open(marker, "w") as file:
-        file.write(message)
-
-
-def say_last(words: str) -> None:
-    """Makes `words` the pod's last ones, which `vaeiaf submit --wait` and `kubectl describe pod` show."""
-    with contextlib.suppress(OSError), open(LAST_WORDS, "r+") as file:  # it is no file of ours to make
-        file.write(words)
+def fail(failure: Failure, error_file: str | None = None) -> int:
+    """Leaves the failure beside the log and as the pod's termination message; returns the exit code."""
+    if error_file:
+        leave(failure, error_file)
+    if os.path.exists(TERMINATION_LOG):  # absent outside of a pod
+        leave(failure, TERMINATION_LOG)
+    return failure.exit_code

@@ -9,8 +9,8 @@ from components.pages.views import View, view
 from components.train.site import here
 from kubeflow.node.database import lineage
 from kubeflow.node.outputs import write_outputs
-from kubeflow.node.tries import say_last
-from kubeflow.spec.contract import OPTIONAL, REFUSAL, VERDICT
+from kubeflow.node.tries import fail
+from kubeflow.spec.contract import OPTIONAL, VERDICT
 from kubeflow.spec.parameters import Task
 from kubeflow.workers.launcher import launch_pods
 from pipeline.console import Story
@@ -18,8 +18,9 @@ from pipeline.local import launch_node, plan
 from pipeline.outcome import read_outcome
 from pipeline.state.lineage import artifacts_of, executions_of, output_of
 from pipeline.state.metadata import Metadata
-from pipeline.words import PUSHED, REFUSED, describe
+from pipeline.words import PUSHED, describe
 from trainer.errors import InterruptError, UserError
+from trainer.failure import Failure, Kind
 
 
 def work(task: Task, story: Story) -> int:
@@ -37,8 +38,7 @@ def _verdict(task: Task, found: Metadata, story: Story) -> int:
     story.say(f"\n{describe(outcome)}")
     if outcome.verdict.blessed:
         return PUSHED
-    say_last(f"{REFUSAL}{'; '.join(outcome.verdict.reasons)}")
-    return REFUSED
+    return fail(Failure(Kind.REFUSED, "; ".join(outcome.verdict.reasons)))
 
 
 def _run(task: Task, found: Metadata, story: Story) -> int:

@@ -10,5 +10,4 @@ OUTPUTS = {"Trainer": (HTML, METRICS), "Evaluator": (HTML, METRICS), "AtomicPush
 PASSWORD = "MLMD_PASSWORD"  # environment variable, from the database's Secret
 ARGO_NODE = "ARGO_NODE"  # environment variable: name of the pod's node, which ends in (0), (1), ... as it is tried
 ARGO_NODE_FIELD = "metadata.annotations['workflows.argoproj.io/node-name']"
-REFUSAL = "REFUSED: "  # how the last words of the verdict's pod begin if the gate refused, and only then
 AGAIN = "the next try of this run (Retry in the UI)"  # it keeps the run's id, by which checkpoints are found

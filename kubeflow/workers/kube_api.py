@@ -12,6 +12,7 @@ from typing import Any
 
 from kubeflow.workers.kube_errors import ApiError, TroubleError, refusal, trouble
 from trainer.errors import InterruptError, UserError
+from trainer.failure import Kind
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class Api:
         """The pods with these labels, and the version of the cluster's state from which a watch goes on."""
         found = self._call("list", "Pod", query={"labelSelector": selector})
         if found is None:
-            raise ApiError(f"namespace {self.namespace}: expected one that exists", 404, exit_code=2)
+            raise ApiError(f"namespace {self.namespace}: expected one that exists", 404, kind=Kind.BAD_INPUT)
         return found["items"], found["metadata"]["resourceVersion"]
 
     def list_events(self, uid: str) -> list[Object]:

@@ -9,14 +9,15 @@ from typing import Any
 import urllib3
 
 from trainer.errors import ReportedError
+from trainer.failure import Kind
 
 
 class ApiError(ReportedError):
-    """The API refused a request, or failed for too long. The exit code is 2 if somebody has to change something."""
+    """The API refused a request, or failed for too long. It is bad input if somebody has to change something."""
 
-    def __init__(self, message: str, status: int = 0, exit_code: int = 1) -> None:
-        super().__init__(message)
-        self.status, self.exit_code = status, exit_code
+    def __init__(self, sentence: str, status: int = 0, kind: Kind = Kind.INFRASTRUCTURE) -> None:
+        super().__init__(sentence, value=status, kind=kind)
+        self.status = status
 
 
 class TroubleError(Exception):
@@ -44,16 +45,20 @@ def refusal(verb: str, resource: str, namespace: str, error: Any) -> Exception:
         return TroubleError(says, float(after) if after.isdigit() else 0.0)
     if status == 401:
         says = f"the Kubernetes API does not know who asks: expected a valid token or kube config: {says}"
-        return ApiError(says, status, exit_code=2)
+        return ApiError(says, status, kind=Kind.BAD_INPUT)
     if status == 403 and "cannot" in says:  # RBAC; a quota says "exceeded"
         return ApiError(
             f"not allowed to {verb} {resource} in namespace {namespace}: expected a Role with that verb for this "
             f"service account, as in kubeflow/deploy/manifests: {says}",
             status,
-            exit_code=2,
+            kind=Kind.BAD_INPUT,
         )
     wrong = status in (400, 404, 405, 422)
-    return ApiError(f"the Kubernetes API refuses to {verb} {resource}: {says}", status, exit_code=2 if wrong else 1)
+    return ApiError(
+        f"the Kubernetes API refuses to {verb} {resource}: {says}",
+        status,
+        Kind.BAD_INPUT if wrong else Kind.INFRASTRUCTURE,
+    )
 
 
 def _message(error: Any) -> str:

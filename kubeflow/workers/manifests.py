@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from kubeflow.spec.cluster import Cluster, Pod
 from kubeflow.workers.lease import first_lease
 from trainer.errors import UserError
-from trainer.workers.launch import SAVE_SECONDS
+from trainer.workers.launch import ERROR_FILE, SAVE_SECONDS
 
 INSTANCE = "app.kubernetes.io/instance"  # label of all that belongs to one training
 FINGERPRINT = "vaeiaf/manifest"  # annotation: two Jobs that agree in it do the same work in the same way
@@ -145,6 +145,7 @@ def _environment(cluster: Cluster, name: str, workers: int) -> list[Manifest]:
     addresses = json.dumps({"worker": hosts})
     annotation = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
     return [
+        {"name": ERROR_FILE, "value": "/dev/termination-log"},
         {"name": INDEX, "valueFrom": {"fieldRef": {"fieldPath": annotation}}},
         {
             "name": "TF_CONFIG",

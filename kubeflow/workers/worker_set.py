@@ -16,6 +16,7 @@ from kubeflow.workers.pod_status import End, end_of, has_started, has_succeeded,
 from kubeflow.workers.pod_watch import PodWatch, Seen
 from kubeflow.workers.start import WorkerStart
 from trainer.errors import InterruptError, ReportedError
+from trainer.failure import Failure
 from trainer.workers.launch import BAD_INPUT, STOPPED, TAIL_LINES, WorkerError, why_failed
 
 log = logging.getLogger(__name__)
@@ -159,9 +160,10 @@ class WorkerSet:
             lines = self._api.log_tail(end.pod, 10 * TAIL_LINES)
         except (ApiError, TroubleError):
             lines = []
-        lines = lines or end.words.splitlines()
+        failure = Failure.from_json(end.words)
+        lines = lines or ([] if failure else end.words.splitlines())
         name = self._name(end.worker, end.pod)
-        error = why_failed(name, end.code, f"{end.how}; its log ends:" if lines else end.how, lines)
+        error = why_failed(name, end.code, failure, f"{end.how}; its log ends:" if lines else end.how, lines)
         if end.code == BAD_INPUT or not end.again:
             return error
         log.warning("%s", f"{name} {end.how}" if end.code == STOPPED else error)  # of whose pod nothing will be left

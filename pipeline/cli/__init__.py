@@ -10,10 +10,12 @@ import traceback
 from typing import Any
 
 from pipeline.console import Story, console
+from pipeline.failures import failure_of
 from pipeline.settings import PipelineConfig
 from pipeline.state.root import open_root
-from pipeline.words import FAILED, PUSHED, REFUSED, describe, explain
+from pipeline.words import FAILED, PUSHED, REFUSED, describe
 from trainer.errors import ReportedError, UserError
+from trainer.failure import FILE, leave
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
 from trainer.settings import STRATEGIES, TrainConfig
@@ -263,9 +265,10 @@ def _run(config: PipelineConfig, log_file: str, story: Story) -> int:
         outcome = local.run(config, story)
     except Exception as error:
         traceback.print_exc()  # to the log file
-        message, code = explain(error, config.root)
-        story.say(f"\nvaeiaf: {message}\nLog: {log_file}")
-        return code
+        failure = failure_of(error, config.root)
+        leave(failure, f"{log_file.removesuffix('.log')}.{FILE}")
+        story.say(f"\nvaeiaf: {failure}\nLog: {log_file}")
+        return failure.exit_code
     story.say(f"\n{describe(outcome)}")
     if outcome.push.pushed_to:
         volume = shlex.quote(f"{os.path.dirname(outcome.push.pushed_to)}:/models/vaeiaf")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 
 from trainer.errors import InterruptError, ReportedError, StorageError, UserError
+from trainer.failure import FILE, Failure, Kind, left
 from trainer.interrupt import SIGNALS, signals_noted
 
 log = logging.getLogger(__name__)
@@ -30,13 +31,14 @@ TAIL_LINES, TAIL_BYTES = 10, 16384  # of a log, in an error
 LINE_BYTES = 4096  # of one line, passed on
 
 FAILED, BAD_INPUT, STOPPED = 1, 2, 128 + signal.SIGTERM  # exit codes of a worker
+ERROR_FILE = "TRAINER_ERROR_FILE"  # environment variable of a worker: where it leaves its failure
 LAUNCHER = "TRAINER_LAUNCHER"  # environment variable of a worker: the process that started it
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 _SIGNALS = {number.value: number.name for number in signal.Signals}
 
 
 class WorkerError(ReportedError):
-    """A worker failed: which, and in its own words why; or how, where its log is, and in further lines its end."""
+    """A worker failed: its name and its failure, or how it ended, where its log is and the log's last lines."""
 
 
 def launch_local(job: str, workers: int) -> None:
@@ -55,14 +57,14 @@ def launch(command: list[str], folder: str, workers: int) -> None:
     in the main thread only. Whatever happens, no worker outlives the call.
 
     Raises:
-      UserError: less than one worker, or one that ended with 2 after a line `trainer: <what is wrong>`.
+      UserError: less than one worker, or a worker found bad input.
       WorkerError: a worker failed or could not be started; the others were stopped.
       StorageError: the log of the chief cannot be written.
       InterruptError: SIGINT, SIGTERM or SIGHUP came, and was passed on as SIGTERM; or one of them came to a worker,
         which ended with 128 + n. Either way the workers got the time to save a checkpoint.
     """
     if workers < 1:
-        raise UserError(f"workers: expected at least 1, got {workers}")
+        raise UserError("workers", value=workers, valid="at least 1")
     group: list[_Worker] = []
     with signals_noted() as signals, _ports(workers) as ports:
         try:
@@ -102,14 +104,18 @@ class _Worker:
     def __init__(self, command: list[str], folder: str, ports: list[int], index: int) -> None:
         self.name = f"worker {index} of {len(ports)}"
         self.path = os.path.join(folder, f"worker-{index}.log")
+        self._error_file = os.path.join(folder, f"worker-{index}.{FILE}")
         cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
         settings = {
             "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
             "TF_GRPC_REUSE_PORT": "1",
             "PYTHONPATH": os.pathsep.join(_python_path()),
+            ERROR_FILE: self._error_file,
             LAUNCHER: str(os.getpid()),
         }
         try:
+            with contextlib.suppress(FileNotFoundError):  # that of an earlier start
+                os.remove(self._error_file)
             self._log = open(self.path, "ab")  # noqa: SIM115
             self._start = self._log.tell()
             self.process = subprocess.Popen(
@@ -162,7 +168,8 @@ class _Worker:
         code, how = self.code, f"ended with exit code {self.code}"
         if code is not None and code < 0:
             how = f"was killed by {_SIGNALS.get(-code, f'signal {-code}')}"
-        return why_failed(self.name, code, f"{how}; its log is {self.path}, and ends:", self._tail())
+        how = f"{how}; its log is {self.path}, and ends:"
+        return why_failed(self.name, code, left(self._error_file), how, self._tail())
 
     def _tail(self) -> list[str]:
         with open(self.path, "rb") as file:
@@ -171,19 +178,20 @@ class _Worker:
             return file.read(TAIL_BYTES).decode(errors="replace").splitlines()
 
 
-def why_failed(name: str, code: int | None, how: str, lines: list[str]) -> ReportedError:
-    """Why the worker `name` ended with `code`: in its own words, if `lines`, the end of its log, have a sentence of it.
+def why_failed(name: str, code: int | None, failure: Failure | None, how: str, tail: list[str]) -> ReportedError:
+    """The error of the worker `name`, which ended with `code` and left `failure`.
 
-    Else it is `how` it ended, with those lines.
+    Without a failure that it foresaw, the sentence is `how` it ended, with the last lines of its log, `tail`.
     """
-    said = [line.removeprefix("trainer: ") for line in lines if line.startswith("trainer: ")]
     if number := _signal_of(code):
         return InterruptError(number)
-    if code == BAD_INPUT and said:
-        return UserError(said[-1])
-    if code == FAILED and said:
-        return WorkerError(f"{name}: {said[-1]}")
-    return WorkerError("\n".join([f"{name} {how}", *lines[-TAIL_LINES:]]))
+    if failure and failure.kind == Kind.BAD_INPUT:
+        return ReportedError.of(failure)
+    if failure and failure.kind == Kind.INFRASTRUCTURE:
+        fields = {"value": failure.value, "valid": failure.valid, "remedy": failure.remedy, "cause": failure.cause}
+        return WorkerError(f"{name}: {failure.sentence}", **fields)
+    cause = failure.sentence if failure else ""
+    return WorkerError("\n".join([f"{name} {how}", *tail[-TAIL_LINES:]]), value=code, cause=cause)
 
 
 def _signal_of(code: int | None) -> int | None:

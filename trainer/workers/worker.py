@@ -1,6 +1,7 @@
 """One worker of a training: `python -m trainer.workers.worker FOLDER`, with its place in TF_CONFIG.
 
-Exit codes: 0 done, 2 a user's mistake, 1 another failure, 128 + n stopped by signal n after a checkpoint.
+Exit codes: 0 done, 2 bad input, 1 another failure, 128 + n stopped by signal n after a checkpoint. The failure itself
+goes to the file that the environment variable TRAINER_ERROR_FILE names.
 """
 
 import json
@@ -10,9 +11,10 @@ import sys
 import traceback
 from collections.abc import MutableMapping
 
-from trainer.errors import ReportedError, UserError
+from trainer.errors import ReportedError, UserError, reason
+from trainer.failure import Failure, Kind, leave
 from trainer.interrupt import interruptible
-from trainer.workers.launch import follow_parent
+from trainer.workers.launch import ERROR_FILE, follow_parent
 
 
 def main(arguments: list[str]) -> int:
@@ -30,11 +32,18 @@ def main(arguments: list[str]) -> int:
             run_worker(arguments[0])
     except ReportedError as error:
         print(f"trainer: {error}", file=sys.stderr)
-        return error.exit_code
-    except Exception:
+        return _fail(error.failure)
+    except Exception as error:
         traceback.print_exc()
-        return 1
+        return _fail(Failure(Kind.BUG, f"{type(error).__name__}: {reason(error)}"))
     return 0
+
+
+def _fail(failure: Failure) -> int:
+    """Leaves the failure for the launcher, and returns the exit code."""
+    if path := os.environ.get(ERROR_FILE):
+        leave(failure, path)
+    return failure.exit_code
 
 
 def bypass_proxies(environment: MutableMapping[str, str]) -> None:

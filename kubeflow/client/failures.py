@@ -1,14 +1,14 @@
-"""What the pods of a run that failed said last, from Argo's record of it.
+"""The failures that the pods of a run left, from Argo's record of the run.
 
-Kubeflow tells no exit codes, and its launcher ends with 1 whatever our process ended with. But Argo keeps a pod's
-termination message, and the first version of Kubeflow's API, which 2.17 still has, hands Argo's record out.
+Kubeflow reports no exit codes, and its launcher ends with 1 whatever our process ended with. But Argo keeps a pod's
+termination message, and the first version of Kubeflow's API, which 2.17 still has, returns Argo's record.
 """
 
 import json
-import re
 from typing import Any
 
 from kubeflow.client.api import Api, ApiError
+from trainer.failure import Failure
 
 PATIENCE = 30.0  # seconds that the API may be away meanwhile
 
@@ -33,23 +33,24 @@ class _FirstVersion:
         )
 
 
-def last_words(api: Api, run: str) -> dict[str, str]:
-    """By task, what the last of its pods that failed said at its end; nothing of those that left no words."""
+def failures(api: Api, run: str) -> dict[str, Failure]:
+    """By task, the failure that the last of its failed pods left as its termination message."""
     try:
         call = _FirstVersion(api.client.runs.api_client).get_run
-        answer = api.ask("read what its pods said", call, run, patience=PATIENCE)
+        answer = api.ask("read its pods' failures", call, run, patience=PATIENCE)
         nodes = json.loads(answer["pipeline_runtime"]["workflow_manifest"])["status"]["nodes"]
-        return _words(nodes)
+        return _failures(nodes)
     except (ApiError, LookupError, TypeError, ValueError, AttributeError):
-        return {}  # they would be welcome, no more
+        return {}  # the outcome is told without them
 
 
-def _words(nodes: dict[str, Any]) -> dict[str, str]:
+def _failures(nodes: dict[str, Any]) -> dict[str, Failure]:
     """From Argo's nodes: a task is one, and a pod that runs it is within its boundary."""
-    words = {}
+    found = {}
     for node in sorted(nodes.values(), key=lambda node: str(node.get("startedAt"))):
-        said = re.search(r"\(exit code \d+\): (.+)", node.get("message", ""), re.DOTALL)
+        message = node.get("message", "")  # Argo puts the container and its exit code before ours
+        failure = Failure.from_json(message[message.find("{") :])
         task = nodes.get(node.get("boundaryID"), {}).get("displayName")
-        if said and task:
-            words[task] = said.group(1).strip()
-    return words
+        if failure and task:
+            found[task] = failure
+    return found

@@ -1,0 +1,79 @@
+"""Failures as data: one type for a message, an exit code and the file that a process leaves behind."""
+
+import contextlib
+import dataclasses
+import enum
+import json
+import signal
+from typing import Any
+
+FILE = "error.json"  # the end of the file's name, beside the log of the process
+MAX_BYTES = 4096  # Kubernetes cuts a longer termination message
+
+
+class Kind(enum.StrEnum):
+    """Who has to act."""
+
+    BAD_INPUT = "bad input"  # the user: trying again cannot help
+    REFUSED = "refused"  # nobody: the gate did its work
+    INFRASTRUCTURE = "infrastructure"  # disk, network, database, machine: trying again may help
+    STOPPED = "stopped"  # nobody: a signal ended the process
+    BUG = "bug"  # the developers
+
+
+EXIT_CODES = {Kind.BAD_INPUT: 2, Kind.REFUSED: 3, Kind.INFRASTRUCTURE: 1, Kind.BUG: 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """What went wrong. As text: `sentence: expected valid, got value. remedy`."""
+
+    kind: Kind
+    sentence: str
+    value: Any = None  # what was found, a JSON type; of STOPPED the name of the signal
+    valid: str = ""  # what was expected in its place
+    remedy: str = ""
+    cause: str = ""  # what the system or a library said
+
+    def __str__(self) -> str:
+        valid = f": expected {self.valid}, got {self.value!r}" if self.valid else ""
+        return f"{self.sentence}{valid}{self.remedy and f'. {self.remedy}'}"
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that tells a scheduler."""
+        return 128 + signal.Signals[self.value] if self.kind == Kind.STOPPED else EXIT_CODES[self.kind]
+
+    def to_json(self) -> str:
+        """At most `MAX_BYTES` of JSON; `message`, the whole text, is for people and comes first."""
+        fields = dataclasses.asdict(self)
+        for length in (MAX_BYTES, 1000, 400, 100):
+            short = {name: text[:length] if isinstance(text, str) else text for name, text in fields.items()}
+            content = json.dumps({"message": str(self)[: 2 * length], **short}, default=repr)
+            if len(content.encode()) <= MAX_BYTES:
+                break
+        return content
+
+    @classmethod
+    def from_json(cls, text: str) -> "Failure | None":
+        """Undoes `to_json`; None for any other text."""
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            fields = json.loads(text)
+            fields.pop("message", None)
+            return cls(**{**fields, "kind": Kind(fields["kind"])})
+        return None
+
+
+def leave(failure: Failure, path: str) -> None:
+    """Writes the failure to the file `path` for whoever asks later. A disk that does not take it is no new failure."""
+    with contextlib.suppress(OSError), open(path, "w") as file:
+        file.write(failure.to_json())
+
+
+def left(path: str) -> Failure | None:
+    """The failure that a process left in the file `path`; None if there is none."""
+    try:
+        with open(path) as file:
+            return Failure.from_json(file.read())
+    except (OSError, UnicodeDecodeError):
+        return None
