@@ -1,13 +1,11 @@
 """ImageExampleGen: turns a TFDS image classification data set into TFX Examples, and checks each image."""
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format, struct_pb2
 from tfx import types
@@ -20,14 +18,12 @@ from tfx.utils import proto_utils
 
 from components.ingest import duplicates
 from components.ingest.datasets import SPLITS, prepared_builder
-from components.ingest.duplicates import Key, readable
+from components.ingest.decoding import decode_batch
+from components.ingest.duplicates import Key
 from components.ingest.prepared import Shard, content_fingerprint, open_prepared, shards
-from components.ingest.records import Batch, read_batches
-from trainer.errors import ReportedError, UserError, reason
+from components.ingest.records import read_batches
+from trainer.errors import ReportedError
 from trainer.failure import FILE, leave, left
-from trainer.images import IMAGE_SHAPE, decode
-
-PNG_SIGNATURE, PNG_BIT_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # first bytes; offset of the bit depth
 
 
 class ImageDriver(driver.Driver):
@@ -157,55 +153,13 @@ def _checked_examples(shard: Shard, folder: str, output: str) -> Iterator[tuple[
     """Yields key and serialized Example of each image in the shard; leaves a failure in the folder `output`."""
     try:
         for batch in read_batches(shard, open_prepared(folder).info.features):
-            for pixels, image, label, name in zip(
-                _decoded(batch, shard), batch.images, batch.labels, batch.ids, strict=True
-            ):
+            decoded = decode_batch(batch, shard)
+            for pixels, image, label, name in zip(decoded, batch.images, batch.labels, batch.ids, strict=True):
                 digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
                 yield (digest, name), _example(image, int(label), name)
     except ReportedError as error:
         leave(error.failure, os.path.join(output, FILE))
         raise
-
-
-_decode_batch = tf.function(decode, input_signature=[tf.TensorSpec([None], tf.string)])
-
-
-def _decoded(batch: Batch, shard: Shard) -> np.ndarray:
-    """Returns the pixels of the batch, [B, 32, 32, 3].
-
-    Raises:
-      UserError: an image cannot be decoded, has another shape, or has 16 bits.
-    """
-    # TensorFlow silently drops half of 16 bits.
-    if not any(_has_16_bits(image) for image in batch.images):
-        with contextlib.suppress(tf.errors.InvalidArgumentError):
-            return _decode_batch(batch.images).numpy()
-    for i, (image, name) in enumerate(zip(batch.images, batch.ids, strict=True)):
-        if fault := _fault(image):
-            what, valid, value = fault
-            raise UserError(
-                f"image {readable(name)}, {what}",
-                valid=valid,
-                value=value,
-                remedy=f"Repair or remove record {batch.first + i}, counted from 0, of {shard.path}, and prepare the "
-                "data set again",
-            )
-    raise AssertionError(f"{shard.path}: a batch cannot be decoded, but each of its images can")
-
-
-def _has_16_bits(image: bytes) -> bool:
-    return image.startswith(PNG_SIGNATURE) and image[PNG_BIT_DEPTH : PNG_BIT_DEPTH + 1] == bytes([16])
-
-
-def _fault(image: bytes) -> tuple[str, str, Any] | None:
-    """Returns what is wrong with an encoded image, what is valid and what was found; None for a sound image."""
-    if _has_16_bits(image):
-        return "bits per channel", "8", 16
-    try:
-        shape = tuple(tf.io.decode_image(image, expand_animations=False).shape)
-    except tf.errors.InvalidArgumentError as error:
-        return "format", "a complete PNG, JPEG or BMP", f"{len(image)} bytes: {reason(error)}"
-    return None if shape == IMAGE_SHAPE else ("shape", str(list(IMAGE_SHAPE)), list(shape))
 
 
 def _example(image: bytes, label: int, name: bytes) -> bytes:
