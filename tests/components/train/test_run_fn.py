@@ -103,6 +103,7 @@ def state_of(train, monkeypatch):
             raise KilledError
 
         with monkeypatch.context() as patch:
+            patch.setattr(run_fn, "load_images", lambda *_: None)
             patch.setattr(run_fn, "run_job", begin)
             with pytest.raises(KilledError):
                 train(**settings)
