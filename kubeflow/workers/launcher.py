@@ -34,7 +34,7 @@ CLEAN_UP_SECONDS = 15.0  # the same at the end, in a pod that may have been told
 
 
 def launch_pods(cluster: Cluster, client: Any = None) -> Launch:
-    """Returns a launcher like `launch_local` that starts pods of `cluster`; `client` reaches the cluster in tests.
+    """Makes a launcher like `launch_local` that starts pods of `cluster`; `client` reaches the cluster in tests.
 
     The pods see the folder of the job under the same path as this process. The chief's log is logged here, line by
     line. When a worker is lost all start again and go on after their last checkpoint, up to `workers.restarts` times

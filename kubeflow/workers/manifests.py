@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
-from kubeflow.spec.cluster import Cluster, Pod
+from kubeflow.spec.cluster import Cluster, PodSettings
 from kubeflow.workers.lease import first_lease
 from trainer.errors import UserError
 from trainer.workers.launch import ERROR_FILE, SAVE_SECONDS
@@ -155,6 +155,6 @@ def _environment(cluster: Cluster, name: str, workers: int) -> list[Manifest]:
     ]
 
 
-def _resources(pod: Pod) -> dict[str, str]:
+def _resources(pod: PodSettings) -> dict[str, str]:
     resources = {"cpu": pod.cpu, "memory": pod.memory}
     return resources | {pod.accelerator: str(pod.accelerators)} if pod.accelerators else resources

@@ -30,7 +30,7 @@ KILLED = """
 
     worker_lease.LEASE_SECONDS, worker_lease.RENEW_SECONDS = 3.0, 0.2
     url, folder = sys.argv[1:]
-    cluster = Cluster.from_dict({"image": "vaeiaf:1", "namespace": "training", "volume": {"claim": "vaeiaf"}})
+    cluster = Cluster(**{"image": "vaeiaf:1", "namespace": "training", "volume": {"claim": "vaeiaf"}})
     launch_pods(cluster, client.ApiClient(client.Configuration(host=url)))(folder, 2)
 """
 
