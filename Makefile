@@ -44,8 +44,7 @@ chaos: $(SETUP)  ## kill, damage and disturb runs, in about an hour on two cores
 bench: $(SETUP)  ## measure speed and memory, in about a quarter of an hour; writes bench.json
 	@$(PYTHON) -m tests.bench --torch-python $(TORCH_PYTHON)
 
-docs: $(SETUP)  ## draw the pictures, and build the documents with the reference pages into site/
-	@$(PYTHON) -m scripts.docs.pictures 2>/dev/null
+docs: $(SETUP)  ## build the documents into site/, with reference pages from the code
 	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet --strict
 
 check: $(SETUP)  ## lint, format, types and import rules

@@ -32,8 +32,8 @@ class Deployment(NamedTuple):
 
 def read_deployment() -> Deployment:
     """The deployment that the example of `cluster.yaml` and the manifests describe."""
-    from kubeflow.spec.cluster import load_cluster
     from kubeflow.spec.compile import build, graph, kebab
+    from kubeflow.spec.file import load_cluster
 
     cluster = load_cluster("kubeflow/spec/cluster.yaml")
     objects = [part for path in sorted(MANIFESTS.glob("*.yaml")) for part in yaml.safe_load_all(path.read_text())]

@@ -51,14 +51,15 @@ NARROW = Style(width=328, chain=154, side=118, lane=10, row=70, box=50, name=11.
 
 def read_flow() -> Flow:
     """The flow of the pipeline with all optional nodes, without edges that follow from others."""
-    from kubeflow.spec.cluster import load_cluster
+    from components.train.site import Site
     from kubeflow.spec.compile import TITLES
     from kubeflow.spec.contract import OPTIONAL
-    from kubeflow.spec.parameters import Parameters, pipeline_config
+    from kubeflow.spec.file import load_cluster
+    from kubeflow.spec.parameters import run_config
     from pipeline.dag import compile_pipeline, create_pipeline
 
-    config = pipeline_config(Parameters(tune=1), load_cluster("kubeflow/spec/cluster.yaml"))
-    pipeline = create_pipeline(config)
+    config = run_config({"tune": 1}, load_cluster("kubeflow/spec/cluster.yaml"))
+    pipeline = create_pipeline(config, Site())
     own = {component.id: type(component).__module__.startswith("components.") for component in pipeline.components}
     nodes, artifacts, order = [], [], []
     for item in compile_pipeline(pipeline).nodes:

@@ -2,6 +2,8 @@
 
 import argparse
 import dataclasses
+import importlib
+import inspect
 import pathlib
 import re
 import signal
@@ -10,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from scripts.docs.settings import Row, settings_of
+from scripts.docs.settings import Row, settings_of, tables_in
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 LATENTS = 7  # a size that nothing else in a signature has
@@ -18,13 +20,13 @@ LATENTS = 7  # a size that nothing else in a signature has
 
 def commands() -> str:
     """Every command with its options, from the command line's own parser."""
-    from pipeline.cli import _parser
+    from pipeline.cli import parser as command_line
 
-    parser = _parser()
+    parser = command_line()
     (choices,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     text = [
         "# Commands",
-        f"`{parser.prog}` is installed as `.venv/bin/{parser.prog}`; `python -m pipeline` is the same. {parser.description}",
+        f"{parser.description} `{parser.prog}` is `.venv/bin/{parser.prog}`; `python -m pipeline` is the same.",
         _table(("command", "what it does"), [(f"`{a.dest}`", a.help or "") for a in choices._choices_actions]),
     ]
     for name, command in choices.choices.items():
@@ -39,14 +41,16 @@ def _options(parser: argparse.ArgumentParser) -> Iterable[str]:
     for group in parser._action_groups:
         actions = [action for action in group._group_actions if not isinstance(action, argparse._HelpAction)]
         if actions:
-            title = {"options": "", "optional arguments": ""}.get(group.title or "", group.title)
-            yield f"**{_sentence(title)}**" if title else ""
+            title = {"options": "", "positional arguments": ""}.get(group.title or "", group.title)
+            if title:
+                yield f"**{_sentence(title)}**"
             yield _table(("option", "meaning"), [(_option(action), _help_of(parser, action)) for action in actions])
 
 
 def _option(action: argparse.Action) -> str:
     value = action.metavar or ("{" + ",".join(action.choices) + "}" if action.choices else "")
-    return f"`{', '.join(action.option_strings)}{f' {value}' if value and action.nargs != 0 else ''}`"
+    words = [", ".join(action.option_strings), str(value) if action.nargs != 0 else ""]
+    return f"`{' '.join(filter(None, words))}`"
 
 
 def _help_of(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
@@ -74,7 +78,7 @@ def exit_codes() -> str:
         kinds.setdefault(code, []).append(kind)
     rows = [(f"`{PUSHED}`", "done: pushed, or unchanged", "nobody")]
     for code, found in sorted(kinds.items()):
-        rows.append((f"`{code}`", " or ".join(found), "; ".join(f"{kind}: {acts[kind.name]}" for kind in found)))
+        rows.append((f"`{code}`", " or ".join(found), "; ".join(acts[kind.name] for kind in found)))
     rows += [
         (f"`{InterruptError(number).exit_code}`", f"stopped by {number.name}", acts[Kind.STOPPED.name])
         for number in SIGNALS
@@ -87,33 +91,32 @@ def exit_codes() -> str:
             "## By command",
             "\n\n".join(f"**`vaeiaf {name}`.** {_plain(epilog)}" for name, epilog in _epilogs()),
             "## error.json",
-            "A process that fails writes the failure beside its log, in a file whose name ends with `error.json`; a pod "
-            "on Kubernetes also writes it to its termination message. The fields:",
+            "A process that fails writes the failure beside its log, in a file whose name ends with `error.json`. A "
+            "pod on Kubernetes also writes it to its termination message. The fields:",
             _fields("trainer.failure", "Failure"),
         ]
     )
 
 
 def _epilogs() -> Iterable[tuple[str, str]]:
-    from pipeline.cli import _parser
+    from pipeline.cli import parser
 
-    for action in _parser()._actions:
+    for action in parser()._actions:
         if isinstance(action, argparse._SubParsersAction):
             yield from ((name, parser.epilog) for name, parser in action.choices.items() if parser.epilog)
 
 
 def _fields(module: str, name: str) -> str:
-    cls = getattr(__import__(module, fromlist=[name]), name)
-    comments = _comments(cls)
+    cls = getattr(importlib.import_module(module), name)
+    meanings = {"kind": "one of the outcomes above", "sentence": "what is wrong", "remedy": "what to do next"}
+    meanings |= _comments(cls)
     return _table(
-        ("field", "meaning"), [(f"`{field.name}`", comments.get(field.name, "")) for field in dataclasses.fields(cls)]
+        ("field", "meaning"), [(f"`{field.name}`", meanings[field.name]) for field in dataclasses.fields(cls)]
     )
 
 
 def _comments(cls: Any) -> dict[str, str]:
     """The comment behind each line of a class, by the name that the line begins with."""
-    import inspect
-
     return dict(re.findall(r"^    (\w+)\b.*?  # (.*)$", inspect.getsource(cls), re.MULTILINE))
 
 
@@ -136,9 +139,9 @@ def signatures() -> str:
         given = [spec for spec in traced.structured_input_signature[0] if isinstance(spec, tf.TensorSpec)]
         given += list(traced.structured_input_signature[1].values())
         summary = (function.python_function.__doc__ or "").strip().splitlines()[0]
-        rows.append(
-            (f"`{name}`", _tensors((spec.name, spec) for spec in given), _tensors(traced.structured_outputs.items()), summary)
-        )
+        count = "n" if any(spec.name == "n" for spec in given) else "B"
+        inputs = _tensors(((spec.name, spec) for spec in given), count)
+        rows.append((f"`{name}`", inputs, _tensors(traced.structured_outputs.items(), count), summary))
     return "\n\n".join(
         [
             "# Signatures",
@@ -151,12 +154,12 @@ def signatures() -> str:
     )
 
 
-def _tensors(tensors: Iterable[tuple[str, Any]]) -> str:
-    return ", ".join(f"`{name}` {spec.dtype.name} {_shape(spec)}".rstrip() for name, spec in sorted(tensors))
+def _tensors(tensors: Iterable[tuple[str, Any]], count: str) -> str:
+    return ", ".join(f"`{name}` {spec.dtype.name} {_shape(spec, count)}".rstrip() for name, spec in sorted(tensors))
 
 
-def _shape(spec: Any) -> str:
-    sizes = ["B" if size is None else "L" if size == LATENTS else str(size) for size in spec.shape.as_list()]
+def _shape(spec: Any, count: str) -> str:
+    sizes = [count if size is None else "L" if size == LATENTS else str(size) for size in spec.shape.as_list()]
     return f"[{', '.join(sizes)}]" if sizes else ""
 
 
@@ -168,16 +171,17 @@ def settings() -> str:
     return "\n\n".join(
         [
             "# Settings",
+            "`--option`, here and below, is an option of [`vaeiaf run`](commands.md#vaeiaf-run). *Form* is a parameter "
+            "of a run on Kubeflow, which `submit` and `schedule` take as `--param NAME=VALUE`.",
+            "## A run",
+            _settings(settings_of(PipelineConfig)),
             "## The recipe of a training",
-            "`--preset` chooses a recipe; `--set NAME=VALUE`, or the run parameter `settings` on Kubeflow, changes any "
+            "`--preset` chooses a recipe. `--set NAME=VALUE`, or the parameter `settings` of the form, changes any "
             "setting of it.",
             _settings(settings_of(TrainConfig)),
             "## Presets",
             "What a preset does not list has the default above.",
             _presets(),
-            "## A run",
-            "The options of [`vaeiaf run`](commands.md#vaeiaf-run) and the parameters of a run on Kubeflow.",
-            _settings(row for row in settings_of(PipelineConfig) if row.name != "train"),
         ]
     )
 
@@ -200,27 +204,30 @@ def _changed(value: Any, default: Any) -> str:
 def cluster() -> str:
     """The settings of cluster.yaml, and the form of a run on Kubeflow."""
     from kubeflow.spec import cluster as spec
-    from kubeflow.spec.parameters import Parameters
+    from kubeflow.spec.parameters import parameters
 
-    sections = [("", spec.Cluster), *((name, getattr(spec, name.title())) for name in SECTIONS)]
     text = [
         "# cluster.yaml",
-        "Describes a cluster to `vaeiaf compile`, `submit` and `schedule`. `pod` is a pod of every node that `nodes` does "
-        "not name; `nodes` has a pod by the name of a node, and `workers` one in `workers.pod`.",
+        "Describes a cluster to `vaeiaf compile`, `submit` and `schedule`. `vaeiaf schema cluster` prints its JSON "
+        "Schema, with which editors complete and check the file.",
+        "## Top level",
+        _settings(settings_of(spec.Cluster)),
     ]
-    for name, cls in sections:
-        text += [f"## {name}" if name else "## Top level", _settings(settings_of(cls))]
+    for name, table in tables_in(spec.Cluster):
+        inner = [f"`{name}.{part}` has the settings of [`pod`](#pod)." for part, _ in tables_in(table)]
+        text += [f"## {name}", _plain(table.__doc__ or ""), *inner, _settings(settings_of(table))]
     example = pathlib.Path(spec.__file__).parent / "cluster.yaml"
-    text += ["## An example", f"```yaml\n{example.read_text().rstrip()}\n```"]
+    rows = [(f"`{name}`", f"`{it.kind.__name__}`", f"`{it.default}`", it.help) for name, it in parameters().items()]
     text += [
+        "## An example",
+        f"```yaml\n{example.read_text().rstrip()}\n```",
         "## Parameters of a run",
         "The fields of the form in Kubeflow's UI. `submit` and `schedule` take them as `--param NAME=VALUE`.",
-        _settings(settings_of(Parameters)),
+        _table(("name", "type", "default", "meaning"), rows),
     ]
     return "\n\n".join(text)
 
 
-SECTIONS = ("volume", "database", "pod", "retries", "workers")
 PAGES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "settings": settings,
@@ -234,14 +241,7 @@ def _settings(rows: Iterable[Row]) -> str:
     """A table of settings, without the columns that none of them fills."""
     found = list(rows)
     heads = [head for head in Row._fields if any(getattr(row, head) for row in found)]
-    code = ("name", "type", "default")
-    return _table(
-        heads,
-        [
-            [f"`{getattr(row, head)}`" if head in code and getattr(row, head) else getattr(row, head) for head in heads]
-            for row in found
-        ],
-    )
+    return _table(heads, [[getattr(row, head) for head in heads] for row in found])
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

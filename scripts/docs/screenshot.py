@@ -1,4 +1,4 @@
-"""Photographs a run's report: `python -m scripts.docs.screenshot vaeiaf/.../Report/report/11/index.html`. Needs Chromium."""
+"""Takes the picture of a run's report: `python -m scripts.docs.screenshot PATH/index.html`. Needs Chromium."""
 
 import pathlib
 import shutil

@@ -50,9 +50,8 @@ class Picture:
 
     def text(self, x: float, y: float, text: str, size: float, style: str = "", anchor: Anchor = "start") -> None:
         """Writes `text` with its baseline at y."""
-        self._parts.append(
-            f'<text class="{style}" x="{x:g}" y="{y:g}" font-size="{size:g}" text-anchor="{anchor}">{escape(text)}</text>'
-        )
+        place = f'x="{x:g}" y="{y:g}" font-size="{size:g}" text-anchor="{anchor}"'
+        self._parts.append(f'<text class="{style}" {place}>{escape(text)}</text>')
 
     def line(self, points: Iterable[tuple[float, float]], style: str = "line", head: bool = False) -> None:
         """Draws a line through `points`, with an arrow's head at the last one."""
