@@ -39,7 +39,7 @@ SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
 BEAM_ARGS = ["--runner=FnApiRunner", "--sdk_container_image=none"]
 
 
-def create_pipeline(config: PipelineConfig, site: Site) -> Pipeline:
+def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
     """TFDS images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report."""
     example_gen = ImageExampleGen(
         config.dataset,

@@ -14,8 +14,8 @@ from tfx.types import artifact_utils, standard_artifacts
 import pipeline.dag
 from components.ingest.example_gen import ImageDriver
 from components.train import code
-from components.train.site import here
 from pipeline.dag import compile_pipeline, create_pipeline
+from pipeline.local import site_of
 from pipeline.settings import PipelineConfig
 from pipeline.state import cache
 from pipeline.state.database import sqlite_connection
@@ -25,12 +25,12 @@ from trainer.storage.digests import digest_file, write_digests
 
 DATA = ("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator", "Transform")
 CACHED = (*DATA, "Tuner", "Trainer", "Evaluator")
-BASE = PipelineConfig("toy", TrainConfig(epochs=1), "/state", tune=2)
+BASE = PipelineConfig(dataset="toy", train=TrainConfig(epochs=1), root="/state", tune=2)
 
 
 @functools.cache
 def nodes_of(config, _schemas):
-    return [item.pipeline_node for item in compile_pipeline(create_pipeline(config)).nodes]
+    return [item.pipeline_node for item in compile_pipeline(create_pipeline(config, site_of(config))).nodes]
 
 
 @pytest.fixture
@@ -137,9 +137,7 @@ TRAINER = {"Tuner", "Trainer"}
     ],
     ids=lambda value: "-".join(sorted(map(str, value))) or "none",
 )
-def test_a_setting_changes_the_keys_of_the_nodes_whose_result_depends_on_it(keys, change, nodes, monkeypatch):
-    for field in dataclasses.fields(here):
-        monkeypatch.setattr(here, field.name, getattr(here, field.name))
+def test_a_setting_changes_the_keys_of_the_nodes_whose_result_depends_on_it(keys, change, nodes):
     plain = keys(dataclasses.replace(BASE, tune=change.get("tune", BASE.tune))) if "tune" in change else keys()
     if change.get("tune", 0) > 0:
         plain = keys()
