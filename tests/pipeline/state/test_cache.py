@@ -28,15 +28,25 @@ CACHED = (*DATA, "Tuner", "Trainer", "Evaluator")
 BASE = PipelineConfig(dataset="toy", train=TrainConfig(epochs=1), root="/state", tune=2)
 
 
+SOURCES = functools.cache(code.sources)  # parsing all modules takes a second
+
+
+@pytest.fixture(autouse=True)
+def parsed_once(monkeypatch):
+    monkeypatch.setattr(code, "sources", SOURCES)
+
+
 @functools.cache
 def nodes_of(config, _schemas):
     return [item.pipeline_node for item in compile_pipeline(create_pipeline(config, site_of(config))).nodes]
 
 
-@pytest.fixture
-def artifact(tmp_path):
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory):
     """A complete artifact of a type, with this content."""
+    tmp_path = tmp_path_factory.mktemp("artifacts")
 
+    @functools.cache
     def make(kind, content, folder="one"):
         found = kind()
         found.uri = str(tmp_path / folder / kind.__name__ / content)
