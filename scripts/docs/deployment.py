@@ -1,5 +1,6 @@
 """What runs where on a cluster, from `cluster.yaml`, the manifests and the compiled pipeline."""
 
+import functools
 import pathlib
 import re
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ class Deployment(NamedTuple):
     rails: dict[str, str]  # what each rail is, from left to right
 
 
+@functools.cache
 def read_deployment() -> Deployment:
     """The deployment that the example of `cluster.yaml` and the manifests describe."""
     from kubeflow.spec.compile import build, graph, kebab

@@ -1,5 +1,6 @@
 """The picture of a run's data flow: the nodes of `pipeline/dag.py`, their artifacts and their order."""
 
+import functools
 from typing import NamedTuple
 
 from scripts.docs.svg import Picture, width_of, wrapped
@@ -49,6 +50,7 @@ WIDE = Style(width=720, chain=250, side=220, lane=40, row=62, box=42, name=15, t
 NARROW = Style(width=328, chain=154, side=118, lane=10, row=70, box=50, name=11.5, title=10.5, artifact=10)
 
 
+@functools.cache
 def read_flow() -> Flow:
     """The flow of the pipeline with all optional nodes, without edges that follow from others."""
     from components.train.site import Site
