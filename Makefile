@@ -46,6 +46,7 @@ bench: $(SETUP)  ## measure speed and memory, in about a quarter of an hour; wri
 
 docs: $(SETUP)  ## build the documents into site/, with reference pages from the code
 	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet --strict
+	@echo site/index.html
 
 check: $(SETUP)  ## lint, format, types and import rules
 	@$(PYTHON) -m ruff check .
