@@ -110,5 +110,5 @@ def _check_first(push_directory: str, blessing: list[types.Artifact]) -> None:
     raise ReportedError(
         f"{what} cannot be compared with a new one, because ML Metadata records no model with its files",
         value=served and served.path,
-        remedy="Restore the artifacts and metadata of its run, or push without a comparison by --no-baseline",
+        remedy="Restore the artifacts and metadata of its run, or pass --no-baseline to push without a comparison",
     )

@@ -77,11 +77,11 @@ MESSAGES = {
         with, or start a new series with another --root""",
     not_recorded: """
         version 7, which is served from FOLDER/pushed, cannot be compared with a new one, because ML Metadata records no
-        model with its files. Restore the artifacts and metadata of its run, or push without a comparison by
-        --no-baseline""",
+        model with its files. Restore the artifacts and metadata of its run, or pass --no-baseline to push without a
+        comparison""",
     blessed_and_not_recorded: """
         the last blessed model cannot be compared with a new one, because ML Metadata records no model with its files.
-        Restore the artifacts and metadata of its run, or push without a comparison by --no-baseline""",
+        Restore the artifacts and metadata of its run, or pass --no-baseline to push without a comparison""",
     damaged_copy: """
         the copy of the blessed model is damaged: FOLDER/pushed/.incomplete-X/graph has other bytes than when it was
         written. Start again; nothing was pushed""",
