@@ -41,7 +41,7 @@ AGAIN = "evaluation"  # folder in the artifact, of the second evaluation
 
 
 class Push(NamedTuple):
-    """What the pusher did, kept in the properties of its artifact."""
+    """The result of a push, kept in the properties of its artifact."""
 
     pushed_to: str | None = None  # folder of the new version
     unchanged: str | None = None  # folder of the served version, which is already this model
@@ -100,6 +100,12 @@ class Executor(executor.Executor):
         evidence = read_evidence(artifact_utils.get_single_uri(inputs[specs.EVALUATION_KEY]))
         again = None
         if served and not evidence.no_baseline and served.model not in (evidence.baseline, identity(digests)):
+            if fault:
+                raise ReportedError(
+                    f"version {served.version}, which another run pushed during this one, is damaged: {fault}",
+                    value=served.path,
+                    remedy="Start again; nothing was pushed",
+                )
             again = AGAIN
             if not self._decide_again(served, inputs, artifact.uri, exec_properties):
                 return Push(decided_again=again)
@@ -113,12 +119,6 @@ class Executor(executor.Executor):
         self, served: Served, inputs: dict[str, list[types.Artifact]], folder: str, exec_properties: dict[str, Any]
     ) -> bool:
         """Evaluates against a version that another run pushed meanwhile; returns whether the model is blessed."""
-        if fault := damage(served.path):
-            raise ReportedError(
-                f"version {served.version}, which another run pushed during this one, is damaged: {fault}",
-                value=served.path,
-                remedy="Start again; nothing was pushed",
-            )
         check_units(read_units(self.GetModelPath(inputs)), served.path)
         baseline, evaluation, blessing = Model(), ModelEvaluation(), ModelBlessing()
         baseline.uri = os.path.join(folder, "baseline")

@@ -62,18 +62,18 @@ def check(examples: Artifact, test_images: int, allow_shared_images: bool) -> No
     with fileio.open(os.path.join(examples.uri, FILE)) as file:
         found = json.loads(file.read())
     for split in ("train", "test"):
-        if count := found[f"repeated_{split}"]["count"]:
+        if count := found[f"repeated_{split}_count"]:
             raise UserError(
                 f"the split {split} repeats {count} id(s)",
                 valid="a unique id for each image, which seeds its noise",
-                value=[f"{name} ({times} images)" for name, times in found[f"repeated_{split}"]["examples"]],
+                value=[f"{name} ({times} images)" for name, times in found[f"repeated_{split}_examples"]],
                 remedy="Give the images unique ids and prepare the data set again",
             )
-    count = found["shared"]["count"]
+    count = found["shared_count"]
     examples.set_int_custom_property(SHARED_IMAGES, count)
     if not count:
         return
-    shown = [f"{test} (in train: {train})" for test, train in found["shared"]["examples"]]
+    shown = [f"{test} (in train: {train})" for test, train in found["shared_examples"]]
     sentence = f"{count} of {test_images} test images are also training images, pixel by pixel"
     if not allow_shared_images:
         raise UserError(
@@ -105,9 +105,5 @@ def _summary(name: str, items: beam.PCollection) -> dict[str, beam.pvalue.AsSide
 
 
 def _write(folder: str, **found: int | list) -> None:
-    content: dict[str, dict] = {}
-    for key, value in found.items():
-        name, _, kind = key.rpartition("_")
-        content.setdefault(name, {})[kind] = value
     with fileio.open(os.path.join(folder, FILE), "w") as file:
-        file.write(json.dumps(content))
+        file.write(json.dumps(found))

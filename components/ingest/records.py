@@ -90,9 +90,9 @@ def _batch(parse: tf.types.experimental.PolymorphicFunction, serialized: np.ndar
     return Batch(first, parsed["image"], parsed["label"], ids)
 
 
-def _damaged(shard: Shard, index: int, error: Exception) -> UserError:
+def _damaged(shard: Shard, index: int, error: Exception, record: str = "record") -> UserError:
     return UserError(
-        f"{shard.path}: record {index}, counted from 0, is damaged: {reason(error)}",
+        f"{shard.path}: {record} {index}, counted from 0, is damaged: {reason(error)}",
         value={"file": shard.path, "record": index},
         remedy=REMEDY,
         cause=reason(error),
@@ -139,12 +139,7 @@ def _parquet(shard: Shard) -> Iterator[np.ndarray]:
                 yield _array(batch.column(0).to_pylist())
                 count += len(batch)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors for damage name no record
-        raise UserError(
-            f"{shard.path}: a record from {count} on, counted from 0, is damaged: {reason(error)}",
-            value={"file": shard.path, "record": count},
-            remedy=REMEDY,
-            cause=reason(error),
-        ) from error
+        raise _damaged(shard, count, error, "a record at or after") from error
 
 
 def _array(records: Iterable[bytes]) -> np.ndarray:

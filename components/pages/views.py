@@ -2,7 +2,7 @@
 
 import datetime
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
@@ -46,7 +46,9 @@ def _trainer(inputs: Artifacts, outputs: Artifacts) -> View:
     """Shows ELBO per epoch, pictures and recipe; numbers of the exported model and of the training."""
     history = read_history(_path(outputs, "model_run"))
     servable = path_utils.serving_model_path(_path(outputs, "model"))
-    seconds, speed = sum(epoch["seconds"] for epoch in history["epochs"]), _images_per_second(history)
+    seconds = sum(epoch["seconds"] for epoch in history["epochs"])  # without evaluation
+    images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in history["epochs"])
+    speed = images / seconds if seconds else math.nan
     best = next(epoch for epoch in history["epochs"] if epoch["epoch"] == history["best_epoch"])
     html = render(
         "trainer.html.j2",
@@ -99,13 +101,6 @@ def _path(artifacts: Artifacts, key: str) -> str:
 
 def _test_split(inputs: Artifacts) -> str:
     return artifact_utils.get_split_uri(inputs["examples"], "test")
-
-
-def _images_per_second(history: dict[str, Any]) -> float:
-    """Returns the speed over all epochs, without evaluation; NaN if they took no time."""
-    seconds = sum(epoch["seconds"] for epoch in history["epochs"])
-    images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in history["epochs"])
-    return images / seconds if seconds else math.nan
 
 
 def _finite(metrics: Metrics) -> Metrics:

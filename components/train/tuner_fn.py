@@ -118,13 +118,12 @@ class ELBOTuner(keras_tuner.Tuner):
             elbo = train_and_evaluate(config, train, validation, workdir, strategy=strategy).test.elbo
             discard(os.path.join(workdir, "checkpoints"))
             return {"elbo": elbo}
-        except SettingError as error:
-            raise keras_tuner.errors.FatalError(str(error)) from error
-        except UserError as error:
-            log.info("trial failed: %s", error)
-            raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except Exception as error:
-            raise keras_tuner.errors.FatalError(str(error)) from error
+            diverged = isinstance(error, UserError) and not isinstance(error, SettingError)
+            if diverged:
+                log.info("trial failed: %s", error)
+            ends = keras_tuner.errors.FailedTrialError if diverged else keras_tuner.errors.FatalError
+            raise ends(str(error)) from error
 
     def on_search_end(self) -> None:
         """Checks that a trial succeeded. KerasTuner calls it.

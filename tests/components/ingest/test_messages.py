@@ -162,23 +162,20 @@ def small_image(folder):
     decode(png(7, (16, 32, 3)))
 
 
-NOTHING = {"count": 0, "examples": []}
-
-
 def check_duplicates(folder, **found):
     examples = standard_artifacts.Examples()
     examples.uri = str(folder)
-    content = {"repeated_train": NOTHING, "repeated_test": NOTHING, "shared": NOTHING, **found}
-    (folder / "duplicates.json").write_text(json.dumps(content))
+    counts = {"repeated_train_count": 0, "repeated_test_count": 0, "shared_count": 0}
+    (folder / "duplicates.json").write_text(json.dumps({**counts, **found}))
     duplicates.check(examples, 9, allow_shared_images=False)
 
 
 def repeated_ids(folder):
-    check_duplicates(folder, repeated_train={"count": 5, "examples": [["a", 2], ["b", 3]]})
+    check_duplicates(folder, repeated_train_count=5, repeated_train_examples=[["a", 2], ["b", 3]])
 
 
 def shared_images(folder):
-    check_duplicates(folder, shared={"count": 3, "examples": [["a", "b"], ["c", "d"]]})
+    check_duplicates(folder, shared_count=3, shared_examples=[["a", "b"], ["c", "d"]])
 
 
 CHOOSE = "Choose an image classification data set with train and test images of 32x32x3 bytes"
@@ -220,8 +217,8 @@ MESSAGES = {
         FOLDER/toy/1.0.0/toy-train.tfrecord-00000-of-00001: record 0, counted from 0, is damaged: corrupted record at 0
         (Is this even a TFRecord file?). {REMEDY}""",
     damaged_parquet: f"""
-        FOLDER/toy/1.0.0/toy-train.parquet-00000-of-00001: a record from 0 on, counted from 0, is damaged: Parquet file
-        size is 0 bytes. {REMEDY}""",
+        FOLDER/toy/1.0.0/toy-train.parquet-00000-of-00001: a record at or after 0, counted from 0, is damaged: Parquet
+        file size is 0 bytes. {REMEDY}""",
     lost_record: f"""
         FOLDER/toy/1.0.0/toy-train.tfrecord-00000-of-00001 has another number of records than dataset_info.json says,
         because one of the two files is damaged: expected 3, got 2. {REMEDY}""",
