@@ -1,4 +1,4 @@
-"""What the pipeline needs to know about a cluster: the settings of `cluster.yaml`."""
+"""The settings of `cluster.yaml`: facts about the cluster that the pipeline runs on."""
 
 import dataclasses
 import zoneinfo
@@ -8,10 +8,11 @@ from annotated_types import Ge, Gt, Lt
 from pydantic import BeforeValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
+from kubeflow.spec.nodes import TITLES
 from trainer.schema import Needs, Place, Setting, SettingError, nested, table
 from trainer.storage.folders import name_fault
 
-# As KFP's compiler takes them, which knows less than Kubernetes.
+# Quantities as KFP's compiler accepts them, which is less than Kubernetes accepts.
 CPU, MEMORY = r"(\d*\.)?\d+m?", r"\d+([KMGTPE]i?)?"
 LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # name of a namespace
 NAME = rf"{LABEL}(\.{LABEL})*"  # of another object of Kubernetes
@@ -24,9 +25,11 @@ SERVER = Needs("kind mysql", lambda database: database.kind == "mysql")
 RETRIED = Needs("retries.count", lambda retries: retries.count > 0)
 
 
-def _text(value: Any) -> Any:
-    """`cpu: 2` means "2"."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+class _Text(BeforeValidator):
+    """Accepts a number for a text: `cpu: 2` means "2"."""
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return {**handler(core_schema), "type": ["string", "number"]}
 
 
 def _setting(help: str, unit: str = "", **rest: Any) -> Setting:  # noqa: A002
@@ -34,14 +37,14 @@ def _setting(help: str, unit: str = "", **rest: Any) -> Setting:  # noqa: A002
 
 
 def _matches(pattern: str) -> Any:
-    return Field(pattern=f"^({pattern})$", max_length=253)
+    return Field(pattern=f"^({pattern})$", max_length=253 if LABEL in pattern else None)
 
 
 TOLERATIONS = (
     "a list of key, operator (Exists or Equal), value, effect (NoSchedule, PreferNoSchedule or NoExecute), "
     "tolerationSeconds"
 )
-TEXT = BeforeValidator(_text)
+TEXT = _Text(lambda value: str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value)
 Text = Annotated[str, TEXT]
 Count = Annotated[int, Ge(0)]
 Port = Annotated[int, Gt(0), Lt(65536)]
@@ -69,12 +72,12 @@ class Volume:
 
 @table
 class Database:
-    """Where ML Metadata keeps the lineage; not Kubeflow's own service, which is being removed."""
+    """The database of ML Metadata: lineage and cache. Kubeflow's own metadata service is not used."""
 
     kind: Annotated[
-        # PostgreSQL fails at texts with a backslash, by a mistake in ML Metadata 1.21.
+        # No postgresql: ML Metadata 1.21 writes texts with a backslash to it wrongly.
         Literal["mysql", "sqlite"],
-        _setting("mysql: MySQL or MariaDB; sqlite: a file on the volume, for a local disk and no NFS"),
+        _setting("mysql: MySQL or MariaDB; sqlite: a file on the volume, which must be a local disk and not NFS"),
     ] = "mysql"
     host: Annotated[
         str, _matches(r"[\w.:-]+"), TEXT, _setting("of the server", needs=SERVER, valid="the name or address of a host")
@@ -85,7 +88,7 @@ class Database:
     secret: Annotated[
         str, _matches(NAME), TEXT, _setting("Secret with the key `password`", needs=SERVER, valid="a Kubernetes name")
     ] = "vaeiaf-mlmd"
-    wait_seconds: Annotated[Count, _setting("that a node waits for an absent database", "seconds")] = 900
+    wait_seconds: Annotated[Count, _setting("that a node waits for an unreachable database", "seconds")] = 900
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -101,18 +104,18 @@ class Toleration(TypedDict, total=False):
 
 @table
 class PodSettings:
-    """What a pod asks for. Requests are limits too."""
+    """The resources, image and placement of a pod."""
 
-    cpu: Annotated[str, _matches(CPU), TEXT, _setting("request and limit", valid="CPUs, such as 2 or 500m")] = "1"
+    cpu: Annotated[str, _matches(CPU), TEXT, _setting("processors: request and limit", valid="processors, such as 2 or 500m")] = "1"
     memory: Annotated[
-        str, _matches(MEMORY), TEXT, _setting("request and limit", "bytes", valid="memory, such as 4Gi")
+        str, _matches(MEMORY), TEXT, _setting("request and limit", "bytes", valid="an amount of memory, such as 4Gi")
     ] = "4Gi"
     accelerator: Annotated[
         str,
         _matches(f"({RESOURCE})?"),
         _setting("resource name of the accelerators", valid="a resource, such as nvidia.com/gpu or google.com/tpu"),
     ] = ""
-    accelerators: Annotated[Count, _setting("of that resource")] = 0
+    accelerators: Annotated[Count, _setting("number of them")] = 0
     image: Annotated[
         str, _matches(r"\S*"), _setting("container image; empty: the pipeline's", valid="the name of a container image")
     ] = ""
@@ -130,15 +133,16 @@ class PodSettings:
 
 @table
 class Retries:
-    """Of a node that failed."""
+    """Retries of a node whose pod was lost; where Argo's retryPolicy is Always, of a failed node too."""
 
-    count: Annotated[Count, _setting("after a failure; bad input is never retried", "retries")] = 2
+    count: Annotated[Count, _setting("at most; a node that found bad input is not run again", "retries")] = 2
     seconds: Annotated[Count, _setting("before the first retry", "seconds", needs=RETRIED)] = 30
     factor: Annotated[
-        int, Ge(1), _setting("times as long before each further retry; Argo takes no fractions", needs=RETRIED)
+        int, Ge(1), _setting("by which the pause grows with each retry; Argo accepts no fractions", needs=RETRIED)
     ] = 2
     within_seconds: Annotated[
-        Count, _setting("from the first attempt; a later one is stopped, and none begins", "seconds", needs=RETRIED)
+        Count,
+        _setting("after the start of the first attempt, at which the last one is stopped", "seconds", needs=RETRIED),
     ] = WEEK
 
     def __post_init__(self) -> None:
@@ -157,20 +161,16 @@ class Workers:
     ] = 900
     deadline_seconds: Annotated[int, Ge(1), _setting("of the whole training, over all restarts", "seconds")] = WEEK
     ttl_seconds: Annotated[
-        Count, _setting("that a Job stays which ended without its Trainer; a Trainer deletes its own", "seconds")
+        Count, _setting("that a finished Job stays if its Trainer cannot delete it", "seconds")
     ] = 3600
     restarts: Annotated[
-        Count, _setting("of all workers, after one is lost, without a new checkpoint in between", "restarts")
+        Count, _setting("of all workers, after a lost pod, without a new checkpoint in between", "restarts")
     ] = 3
 
 
 @table
 class Cluster:
-    """All of `cluster.yaml`.
-
-    Raises:
-      SettingError: an unknown, missing or invalid setting.
-    """
+    """The settings of a cluster: the content of `cluster.yaml`."""
 
     image: Annotated[str, _matches(r"\S+"), _setting("container image", valid="the name of a container image")]
     namespace: Annotated[
@@ -180,18 +180,19 @@ class Cluster:
     database: Annotated[Database, nested(Database)] = Field(default_factory=Database)
     pod: Annotated[PodSettings, nested(PodSettings)] = Field(default_factory=PodSettings)
     nodes: Annotated[
-        dict[str, Annotated[PodSettings, nested(PodSettings)]], _setting("pods of single nodes, by name; each as `pod`")
-    ] = Field(default_factory=dict)
+        dict[str, Annotated[PodSettings, nested(PodSettings)]],
+        _setting("pods of single nodes, by name, with the settings of `pod`"),
+    ] = Field(default_factory=dict, json_schema_extra={"propertyNames": {"enum": list(TITLES)}})
     retries: Annotated[Retries, nested(Retries)] = Field(default_factory=Retries)
     workers: Annotated[Workers, nested(Workers)] = Field(default_factory=Workers)
     service_account: Annotated[
         str,
         _matches(f"({NAME})?"),
         TEXT,
-        _setting("under which runs start; empty: Kubeflow's, which has more rights", valid="a Kubernetes name"),
+        _setting("of the runs' pods; empty: Kubeflow's own, which has more rights", valid="a Kubernetes name"),
     ] = ""
     time_zone: Annotated[
-        str, _setting("of every schedule's cron: cronScheduleTimezone in Kubeflow's pipeline-install-config")
+        str, _setting("of all schedules: cronScheduleTimezone in Kubeflow's ConfigMap pipeline-install-config")
     ] = "UTC"
 
     def __post_init__(self) -> None:
@@ -201,7 +202,7 @@ class Cluster:
             expected = "a name of the IANA database, such as Europe/Berlin"
             raise SettingError("time_zone", expected, self.time_zone) from None
         least, within = self.workers.deadline_seconds, self.retries.within_seconds
-        if self.retries.count and within < least:  # else Argo would stop the attempt that waits for the workers
+        if self.retries.count and within < least:  # Argo would stop the attempt that waits for the workers
             raise SettingError("retries.within_seconds", f"no less than workers.deadline_seconds, {least}", within)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""The parameters of a run, as the form in the UI asks for them."""
+"""The parameters of a run, which the form in the UI and `--param` give."""
 
 import copy
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from kubeflow.spec.cluster import Cluster
 from pipeline.settings import PRESET, PipelineConfig, build_config
@@ -13,7 +13,7 @@ from trainer.settings import TrainConfig
 
 
 class Parameter(NamedTuple):
-    """One entry of the form, which has no absent value: 0 or an empty text stands for it."""
+    """One entry of the form. A form has no absent value: 0 or an empty text stands for it."""
 
     kind: type
     default: Any
@@ -22,30 +22,43 @@ class Parameter(NamedTuple):
 
 @functools.cache
 def parameters() -> dict[str, Parameter]:
-    """The form's entries by name."""
+    """Returns the form's entries by name."""
     found = {
         "preset": Parameter(str, PRESET.default, PRESET.setting.help),
         "settings": Parameter(dict, {}, "any other settings of the recipe, by name"),
     }
     for name, setting in settings(TrainConfig, Place.FORM).items():
-        kind = plain_type(fields(TrainConfig)[name])
-        found[name] = Parameter(kind, kind(), f"{_help(setting)}; 0: as in the preset")
+        field = fields(TrainConfig)[name]
+        kind = plain_type(field)
+        absent = "" if field.default == kind() else "; 0: as in the preset"
+        found[name] = Parameter(kind, kind(), f"{_help(name, setting)}{absent}")
     for name, setting in settings(PipelineConfig, Place.FORM).items():
         field = fields(PipelineConfig)[name]
-        kind, default = (str, "") if field.default is None else (plain_type(field), field.default)
-        found[name] = Parameter(kind, default, _help(setting))
+        if field.default is None:
+            found[name] = Parameter(str, "", f"{_help(name, setting)}; a number, or empty")
+        else:
+            found[name] = Parameter(plain_type(field), field.default, _help(name, setting))
     return found
 
 
+def checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Checks names and types of the form's values. A whole float is an integer: JSON does not tell them apart.
+
+    Raises:
+      SettingError: a name is unknown, or a value has another type.
+    """
+    form = _form()(**_whole(values))
+    return {name: getattr(form, name) for name in values}
+
+
 def run_config(values: Mapping[str, Any], cluster: Cluster) -> PipelineConfig:
-    """The run that the form's values ask for, with everything on the cluster's volume.
+    """Returns the run that the form's values ask for, with all its folders on the cluster's volume.
 
     Raises:
       SettingError: a name is unknown, or a value is invalid or without meaning beside the others.
     """
-    checked = _form()(**_whole(values))
-    found: dict[str, Any] = {name: getattr(checked, name) for name in values}
-    given = {name: value for name, value in found.items() if value != parameters()[name].default}  # the form sends all
+    known = parameters()  # the form sends all of them
+    given = {name: value for name, value in checked(values).items() if value != known[name].default}
     preset, recipe = given.pop("preset", PRESET.default), given.pop("settings", {})
     recipe |= {name: given.pop(name) for name in settings(TrainConfig, Place.FORM) if name in given}
     for name in given.keys() & {"min_elbo", "min_label_elbo"}:
@@ -55,21 +68,19 @@ def run_config(values: Mapping[str, Any], cluster: Cluster) -> PipelineConfig:
 
 @functools.cache
 def _form() -> Any:
-    """The table that checks names and types."""
-    entries = [
-        (name, found.kind, dataclasses.field(default_factory=functools.partial(copy.copy, found.default)))
-        for name, found in parameters().items()
-    ]
+    """Makes the table of the form."""
+    entries = []
+    for name, found in parameters().items():
+        kind = Annotated[found.kind, Setting(found.help, valid="a JSON object" if found.kind is dict else "")]
+        entries.append((name, kind, dataclasses.field(default_factory=functools.partial(copy.copy, found.default))))
     return table(dataclasses.make_dataclass("RunParameters", entries, frozen=True))
 
 
-def _help(setting: Setting) -> str:
-    unit = f", {setting.unit}" if setting.unit else ""
-    return f"gate: {setting.help}{unit}" if setting.group == "gate" else f"{setting.help}{unit}"
+def _help(name: str, setting: Setting) -> str:
+    return f"{setting.unit}: {setting.help}" if setting.unit not in ("", name) else setting.help
 
 
 def _whole(values: Any) -> Any:
-    """JSON numbers may come as floats: 3.0 is 3."""
     if isinstance(values, Mapping):
         return {name: _whole(item) for name, item in values.items()}
     return int(values) if isinstance(values, float) and values.is_integer() else values
