@@ -106,7 +106,9 @@ class Toleration(TypedDict, total=False):
 class PodSettings:
     """The resources, image and placement of a pod."""
 
-    cpu: Annotated[str, _matches(CPU), TEXT, _setting("processors: request and limit", valid="processors, such as 2 or 500m")] = "1"
+    cpu: Annotated[
+        str, _matches(CPU), TEXT, _setting("processors: request and limit", valid="an amount, such as 2 or 500m")
+    ] = "1"
     memory: Annotated[
         str, _matches(MEMORY), TEXT, _setting("request and limit", "bytes", valid="an amount of memory, such as 4Gi")
     ] = "4Gi"
@@ -160,9 +162,9 @@ class Workers:
         int, Ge(1), _setting("until all have started; the cluster may have to add machines", "seconds")
     ] = 900
     deadline_seconds: Annotated[int, Ge(1), _setting("of the whole training, over all restarts", "seconds")] = WEEK
-    ttl_seconds: Annotated[
-        Count, _setting("that a finished Job stays if its Trainer cannot delete it", "seconds")
-    ] = 3600
+    ttl_seconds: Annotated[Count, _setting("that a finished Job stays if its Trainer cannot delete it", "seconds")] = (
+        3600
+    )
     restarts: Annotated[
         Count, _setting("of all workers, after a lost pod, without a new checkpoint in between", "restarts")
     ] = 3

@@ -6,6 +6,6 @@ HTML, METRICS = "html", "metrics"  # outputs of a task
 OUTPUTS = {"Trainer": (HTML, METRICS), "Evaluator": (HTML, METRICS), "AtomicPusher": (HTML,)}  # by TFX node
 
 PASSWORD = "MLMD_PASSWORD"  # environment variable, from the database's Secret
-ARGO_NODE = "ARGO_NODE"  # environment variable: name of the pod's node in Argo, which ends in the attempt: (0), (1), ...
+ARGO_NODE = "ARGO_NODE"  # environment variable: the pod's node in Argo, whose name ends in the attempt: (0), (1), ...
 ARGO_NODE_FIELD = "metadata.annotations['workflows.argoproj.io/node-name']"
 AGAIN = "the next attempt at this run (Retry in the UI)"  # it keeps the run's id, by which checkpoints are found
