@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import ssl
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -95,13 +96,7 @@ class Api:
         except kfp_server_api.ApiException as error:
             raise self._refusal(what, error) from None
         except urllib3.exceptions.HTTPError as error:
-            reason = str(getattr(error, "reason", None) or error).split(": ", 1)[-1]
-            raise ApiError(
-                f"{self._host} cannot be reached to {what}: {reason}",
-                transient=True,
-                remedy="Check --host (or KF_PIPELINES_ENDPOINT), and the way to it, such as kubectl port-forward",
-                cause=reason,
-            ) from None
+            raise self._unreachable(what, getattr(error, "reason", None) or error) from None
         except (TypeError, ValueError, OSError) as error:
             sentence = f"{self._host} was asked to {what} and gave an unexpected answer: {error}"
             raise ApiError(sentence, cause=str(error)) from None
@@ -110,14 +105,20 @@ class Api:
             raise ApiError(f"{self._host} wants a login to {what}: it answers with a page ({kind})", remedy=LOGIN)
         return answer
 
+    def _unreachable(self, what: str, reason: Exception) -> ApiError:
+        if reason.args and isinstance(reason.args[0], ssl.SSLCertVerificationError):
+            said = reason.args[0].verify_message
+            remedy = "Set SSL_CERT_FILE to a file with the certificate of its authority"
+            return ApiError(f"{self._host} is not trusted to {what}: {said}", remedy=remedy, cause=said)
+        said = str(reason).split(": ", 1)[-1]
+        remedy = "Check --host (or KF_PIPELINES_ENDPOINT), and the way to it, such as kubectl port-forward"
+        sentence = f"{self._host} cannot be reached to {what}: {said}"
+        return ApiError(sentence, transient=True, remedy=remedy, cause=said)
+
     def _refusal(self, what: str, error: Any) -> ApiError:
         status, said = error.status, _said(error.body)
         words = f": {said}" if said else ""
-        if not status:  # TLS
-            said = " ".join(str(error.reason).split())
-            sentence = f"{self._host} is not trusted to {what}: {said}"
-            remedy = "Set SSL_CERT_FILE to a file with the certificate of its authority"
-        elif status == 401:
+        if status == 401:
             sentence, remedy = f"{self._host} wants a login to {what} (401)", LOGIN
         elif status == 403:
             sentence = f"{self._host} does not let this account {what} in namespace {self.namespace} (403){words}"
@@ -131,7 +132,7 @@ class Api:
         else:
             sentence, remedy = f"{self._host} refuses to {what} ({status}){words or f': {error.reason}'}", ""
         transient = status == 429 or status >= 500
-        return ApiError(sentence, status=status or None, transient=transient, remedy=remedy, cause=said)
+        return ApiError(sentence, status=status, transient=transient, remedy=remedy, cause=said)
 
 
 def connect(
