@@ -91,7 +91,7 @@ class Database:
     wait_seconds: Annotated[Count, _setting("that a node waits for an unreachable database", "seconds")] = 900
 
 
-@with_config(ConfigDict(extra="forbid"))
+@with_config(ConfigDict(extra="forbid", strict=True))
 class Toleration(TypedDict, total=False):
     """A toleration as Kubernetes writes it."""
 
@@ -149,7 +149,8 @@ class Retries:
 
     def __post_init__(self) -> None:
         if self.within_seconds < self.seconds:
-            raise SettingError("within_seconds", f"no less than seconds, {self.seconds}", self.within_seconds)
+            expected = f"at least {self.seconds}, which is retries.seconds"
+            raise SettingError("within_seconds", expected, self.within_seconds)
 
 
 @table
@@ -205,7 +206,8 @@ class Cluster:
             raise SettingError("time_zone", expected, self.time_zone) from None
         least, within = self.workers.deadline_seconds, self.retries.within_seconds
         if self.retries.count and within < least:  # Argo would stop the attempt that waits for the workers
-            raise SettingError("retries.within_seconds", f"no less than workers.deadline_seconds, {least}", within)
+            expected = f"at least {least}, which is workers.deadline_seconds"
+            raise SettingError("retries.within_seconds", expected, within)
 
     def to_dict(self) -> dict[str, Any]:
         """In JSON types; the constructor takes them back."""
