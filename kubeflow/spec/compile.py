@@ -30,7 +30,7 @@ def compile_to(path: str, cluster: Cluster) -> None:
 def build(cluster: Cluster) -> BaseComponent:
     """Builds the pipeline, whose parameters are those of the form."""
     upstream = graph(cluster)
-    form = _form()
+    form = {name: (found.kind, found.default, found.help) for name, found in parameters().items()}
 
     def pipeline(*values: Any) -> None:
         given = dict(zip(form, values, strict=True))
@@ -74,10 +74,10 @@ def component(node: str, cluster: Cluster) -> BaseComponent:
             args=["--node", node, "--cluster", settings, "--executor-input", "{{$}}"],
         )
 
-    inputs = {RUN_ID: (str, inspect.Parameter.empty, "Kubeflow's id of the run")}
-    inputs |= {name: (kind, inspect.Parameter.empty, text) for name, (kind, _, text) in _form().items()}
-    outputs = {name: (KINDS[name], inspect.Parameter.empty, "") for name in OUTPUTS.get(node, ())}
-    return dsl.container_component(declare(run, kebab(node), inputs | outputs))
+    kinds = {RUN_ID: str} | {name: found.kind for name, found in parameters().items()}
+    kinds |= {name: KINDS[name] for name in OUTPUTS.get(node, ())}
+    arguments = {name: (kind, inspect.Parameter.empty, "") for name, kind in kinds.items()}
+    return dsl.container_component(declare(run, kebab(node), arguments))
 
 
 def configure(task: PipelineTask, node: str, cluster: Cluster) -> PipelineTask:
@@ -129,8 +129,3 @@ def kebab(node: str) -> str:
 
 def _snake(name: str) -> str:
     return re.sub(r"(?=[A-Z])", "_", name).lower()
-
-
-def _form() -> dict[str, tuple[Any, Any, str]]:
-    """Returns the run's parameters as arguments for `declare`."""
-    return {name: (found.kind, found.default, found.help) for name, found in parameters().items()}

@@ -1,8 +1,8 @@
 """A stateful emulator of the REST API of Kubeflow Pipelines v2, as far as our client uses it.
 
-As strict as the real one: it refuses unknown JSON fields, names that exist and crons that robfig/cron v1.2 cannot parse,
-pages its lists, and stops the running workflows of a recurring run that is deleted. Of a run it lists the tasks as 2.17
-does: each with a driver, an attempt and a pod, as `trainer-driver`, `trainer(0)` and `executor`.
+As strict as the real one: it refuses unknown JSON fields, names that exist and crons that robfig/cron v1.2 cannot
+parse, pages its lists, and stops the running workflows of a recurring run that is deleted. It lists the tasks of a run
+as 2.17 does: each with a driver, an attempt and a pod, as `trainer-driver`, `trainer(0)` and `executor`.
 """
 
 import contextlib

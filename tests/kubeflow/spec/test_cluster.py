@@ -238,7 +238,10 @@ def test_a_missing_setting_is_named_with_the_line_of_its_table(tmp_path):
         ({"image": "a b"}, "image: expected the name of a container image, got 'a b'"),
         ({"namespace": "a.b"}, "namespace: expected a Kubernetes name without dots, got 'a.b'"),
         ({"volume": {"path": "/data"}}, "volume.claim: expected a Kubernetes name, got None"),
-        ({"volume": {"claim": "c", "path": "x"}}, "volume.path: expected an absolute path, such as /mnt/vaeiaf, got 'x'"),
+        (
+            {"volume": {"claim": "c", "path": "x"}},
+            "volume.path: expected an absolute path, such as /mnt/vaeiaf, got 'x'",
+        ),
         (
             {"volume": {"claim": "c", "path": "/opt"}},
             "volume.path: expected a folder that hides nothing of the image, such as /mnt/vaeiaf, got '/opt'",
@@ -267,8 +270,8 @@ def test_a_missing_setting_is_named_with_the_line_of_its_table(tmp_path):
         (
             {"nodes": {"Trainor": {}}},
             "nodes.Trainor: expected one of ImageExampleGen, StatisticsGen, Schema, StrictExampleValidator, Transform, "
-            "LastBlessedModel, UnitsCheck, Tuner, Trainer, Evaluator, AtomicPusher, Report, Verdict, got 'Trainor'. Did "
-            "you mean Trainer?",
+            "LastBlessedModel, UnitsCheck, Tuner, Trainer, Evaluator, AtomicPusher, Report, Verdict, got 'Trainor'. "
+            "Did you mean Trainer?",
         ),
         ({"database": {"host": ""}}, "database.host: expected the name or address of a host, got ''"),
         (
