@@ -1,15 +1,15 @@
 """The settings of `cluster.yaml`: facts about the cluster that the pipeline runs on."""
 
 import dataclasses
+import functools
 import zoneinfo
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt
-from pydantic import BeforeValidator, ConfigDict, Field, with_config
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from kubeflow.spec.nodes import TITLES
-from trainer.schema import Needs, Place, Setting, SettingError, nested, table
+from trainer.schema import Needs, Place, SettingError, nested, setting, table
 from trainer.storage.folders import name_fault
 
 # Quantities as KFP's compiler accepts them, which is less than Kubernetes accepts.
@@ -32,34 +32,35 @@ class _Text(BeforeValidator):
         return {**handler(core_schema), "type": ["string", "number"]}
 
 
-def _setting(help: str, unit: str = "", **rest: Any) -> Setting:  # noqa: A002
-    return Setting(help, unit, places=Place.CLUSTER, **rest)
+Text = Annotated[
+    str,
+    _Text(lambda value: str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value),
+]
 
 
-def _matches(pattern: str) -> Any:
-    return Field(pattern=f"^({pattern})$", max_length=253 if LABEL in pattern else None)
+Node = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TITLES)})]
 
 
-TOLERATIONS = (
-    "a list of key, operator (Exists or Equal), value, effect (NoSchedule, PreferNoSchedule or NoExecute), "
-    "tolerationSeconds"
-)
-TEXT = _Text(lambda value: str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value)
-Text = Annotated[str, TEXT]
-Count = Annotated[int, Ge(0)]
-Port = Annotated[int, Gt(0), Lt(65536)]
+def _matches(pattern: str) -> dict[str, Any]:
+    """The bounds of a text. Kubernetes limits its names to 253 characters."""
+    return {"pattern": f"^({pattern})$", "max_length": 253 if LABEL in pattern else None}
+
+
+_setting = functools.partial(setting, places=Place.CLUSTER)
 
 
 @table
 class Volume:
     """The PersistentVolumeClaim that every pod mounts: pipeline root, checkpoints, data sets."""
 
-    claim: Annotated[str, _matches(NAME), TEXT, _setting("name of a ReadWriteMany claim", valid="a Kubernetes name")]
-    path: Annotated[
-        str,
-        _matches(r"(/[^/:]+)+"),
-        _setting("where it is mounted", "folder", valid="an absolute path, such as /mnt/vaeiaf"),
-    ] = "/mnt/vaeiaf"
+    claim: Text = _setting("name of a ReadWriteMany claim", valid="a Kubernetes name", **_matches(NAME))
+    path: str = _setting(
+        "where it is mounted",
+        "folder",
+        default="/mnt/vaeiaf",
+        valid="an absolute path, such as /mnt/vaeiaf",
+        **_matches(r"(/[^/:]+)+"),
+    )
 
     def __post_init__(self) -> None:
         if expected := name_fault(self.path):
@@ -74,21 +75,28 @@ class Volume:
 class Database:
     """The database of ML Metadata: lineage and cache. Kubeflow's own metadata service is not used."""
 
-    kind: Annotated[
-        # No postgresql: ML Metadata 1.21 writes texts with a backslash to it wrongly.
-        Literal["mysql", "sqlite"],
-        _setting("mysql: MySQL or MariaDB; sqlite: a file on the volume, which must be a local disk and not NFS"),
-    ] = "mysql"
-    host: Annotated[
-        str, _matches(r"[\w.:-]+"), TEXT, _setting("of the server", needs=SERVER, valid="the name or address of a host")
-    ] = "vaeiaf-mlmd"
-    port: Annotated[Port, _setting("of the server", needs=SERVER)] = 3306
-    name: Annotated[str, _matches(r"\S+"), TEXT, _setting("of the database", needs=SERVER, valid="a name")] = "vaeiaf"
-    user: Annotated[str, _matches(r"\S+"), TEXT, _setting("that connects", needs=SERVER, valid="a name")] = "vaeiaf"
-    secret: Annotated[
-        str, _matches(NAME), TEXT, _setting("Secret with the key `password`", needs=SERVER, valid="a Kubernetes name")
-    ] = "vaeiaf-mlmd"
-    wait_seconds: Annotated[Count, _setting("that a node waits for an unreachable database", "seconds")] = 900
+    # No postgresql: ML Metadata 1.21 writes texts with a backslash to it wrongly.
+    kind: Literal["mysql", "sqlite"] = _setting(
+        "mysql: MySQL or MariaDB; sqlite: a file on the volume, which must be a local disk and not NFS", default="mysql"
+    )
+    host: Text = _setting(
+        "of the server",
+        default="vaeiaf-mlmd",
+        needs=SERVER,
+        valid="the name or address of a host",
+        **_matches(r"[\w.:-]+"),
+    )
+    port: int = _setting("of the server", default=3306, needs=SERVER, ge=1, le=65535)
+    name: Text = _setting("of the database", default="vaeiaf", needs=SERVER, valid="a name", **_matches(r"\S+"))
+    user: Text = _setting("that connects", default="vaeiaf", needs=SERVER, valid="a name", **_matches(r"\S+"))
+    secret: Text = _setting(
+        "Secret with the key `password`",
+        default="vaeiaf-mlmd",
+        needs=SERVER,
+        valid="a Kubernetes name",
+        **_matches(NAME),
+    )
+    wait_seconds: int = _setting("that a node waits for an unreachable database", "seconds", default=900, ge=0)
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -106,24 +114,28 @@ class Toleration(TypedDict, total=False):
 class PodSettings:
     """The resources, image and placement of a pod."""
 
-    cpu: Annotated[
-        str, _matches(CPU), TEXT, _setting("processors: request and limit", valid="an amount, such as 2 or 500m")
-    ] = "1"
-    memory: Annotated[
-        str, _matches(MEMORY), TEXT, _setting("request and limit", "bytes", valid="an amount of memory, such as 4Gi")
-    ] = "4Gi"
-    accelerator: Annotated[
-        str,
-        _matches(f"({RESOURCE})?"),
-        _setting("resource name of the accelerators", valid="a resource, such as nvidia.com/gpu or google.com/tpu"),
-    ] = ""
-    accelerators: Annotated[Count, _setting("number of them")] = 0
-    image: Annotated[
-        str, _matches(r"\S*"), _setting("container image; empty: the pipeline's", valid="the name of a container image")
-    ] = ""
-    node_selector: Annotated[dict[str, Text], _setting("labels that a node must have")] = Field(default_factory=dict)
-    tolerations: Annotated[list[Toleration], _setting("taints that the pod tolerates", valid=TOLERATIONS)] = Field(
-        default_factory=list
+    cpu: Text = _setting(
+        "processors: request and limit", default="1", valid="an amount, such as 2 or 500m", **_matches(CPU)
+    )
+    memory: Text = _setting(
+        "request and limit", "bytes", default="4Gi", valid="an amount of memory, such as 4Gi", **_matches(MEMORY)
+    )
+    accelerator: Text = _setting(
+        "resource name of the accelerators",
+        default="",
+        valid="a resource, such as nvidia.com/gpu or google.com/tpu",
+        **_matches(f"({RESOURCE})?"),
+    )
+    accelerators: int = _setting("number of them", default=0, ge=0)
+    image: str = _setting(
+        "container image; empty: the pipeline's", default="", valid="the name of a container image", **_matches(r"\S*")
+    )
+    node_selector: dict[str, Text] = _setting("labels that a node must have", default_factory=dict)
+    tolerations: list[Toleration] = _setting(
+        "taints that the pod tolerates",
+        default_factory=list,
+        valid="a list of key, operator (Exists or Equal), value, effect (NoSchedule, PreferNoSchedule or NoExecute), "
+        "tolerationSeconds",
     )
 
     def __post_init__(self) -> None:
@@ -137,15 +149,18 @@ class PodSettings:
 class Retries:
     """Retries of a node whose pod was lost; where Argo's retryPolicy is Always, of a failed node too."""
 
-    count: Annotated[Count, _setting("at most; a node that found bad input is not run again", "retries")] = 2
-    seconds: Annotated[Count, _setting("before the first retry", "seconds", needs=RETRIED)] = 30
-    factor: Annotated[
-        int, Ge(1), _setting("by which the pause grows with each retry; Argo accepts no fractions", needs=RETRIED)
-    ] = 2
-    within_seconds: Annotated[
-        Count,
-        _setting("after the start of the first attempt, at which the last one is stopped", "seconds", needs=RETRIED),
-    ] = WEEK
+    count: int = _setting("at most; a node that found bad input is not run again", "retries", default=2, ge=0)
+    seconds: int = _setting("before the first retry", "seconds", default=30, needs=RETRIED, ge=0)
+    factor: int = _setting(
+        "by which the pause grows with each retry; Argo accepts no fractions", default=2, needs=RETRIED, ge=1
+    )
+    within_seconds: int = _setting(
+        "after the start of the first attempt, at which the last one is stopped",
+        "seconds",
+        default=WEEK,
+        needs=RETRIED,
+        ge=0,
+    )
 
     def __post_init__(self) -> None:
         if self.within_seconds < self.seconds:
@@ -158,45 +173,42 @@ class Workers:
     """The pods of a training with the run parameter `workers` above 1."""
 
     pod: Annotated[PodSettings, nested(PodSettings)] = Field(default_factory=lambda: PodSettings(cpu="4", memory="8Gi"))
-    port: Annotated[Port, _setting("on which workers listen for each other")] = 2222
-    start_seconds: Annotated[
-        int, Ge(1), _setting("until all have started; the cluster may have to add machines", "seconds")
-    ] = 900
-    deadline_seconds: Annotated[int, Ge(1), _setting("of the whole training, over all restarts", "seconds")] = WEEK
-    ttl_seconds: Annotated[Count, _setting("that a finished Job stays if its Trainer cannot delete it", "seconds")] = (
-        3600
+    port: int = _setting("on which workers listen for each other", default=2222, ge=1, le=65535)
+    start_seconds: int = _setting(
+        "until all have started; the cluster may have to add machines", "seconds", default=900, ge=1
     )
-    restarts: Annotated[
-        Count, _setting("of all workers, after a lost pod, without a new checkpoint in between", "restarts")
-    ] = 3
+    deadline_seconds: int = _setting("of the whole training, over all restarts", "seconds", default=WEEK, ge=1)
+    ttl_seconds: int = _setting(
+        "that a finished Job stays if its Trainer cannot delete it", "seconds", default=3600, ge=0
+    )
+    restarts: int = _setting(
+        "of all workers, after a lost pod, without a new checkpoint in between", "restarts", default=3, ge=0
+    )
 
 
 @table
 class Cluster:
     """The settings of a cluster: the content of `cluster.yaml`."""
 
-    image: Annotated[str, _matches(r"\S+"), _setting("container image", valid="the name of a container image")]
-    namespace: Annotated[
-        str, _matches(LABEL), TEXT, _setting("of the runs and their pods", valid="a Kubernetes name without dots")
-    ]
+    image: str = _setting("container image", valid="the name of a container image", **_matches(r"\S+"))
+    namespace: Text = _setting("of the runs and their pods", valid="a Kubernetes name without dots", **_matches(LABEL))
     volume: Annotated[Volume, nested(Volume)]
     database: Annotated[Database, nested(Database)] = Field(default_factory=Database)
     pod: Annotated[PodSettings, nested(PodSettings)] = Field(default_factory=PodSettings)
-    nodes: Annotated[
-        dict[str, Annotated[PodSettings, nested(PodSettings)]],
-        _setting("pods of single nodes, by name, with the settings of `pod`"),
-    ] = Field(default_factory=dict, json_schema_extra={"propertyNames": {"enum": list(TITLES)}})
+    nodes: dict[Node, Annotated[PodSettings, nested(PodSettings)]] = _setting(
+        "pods of single nodes, by name, with the settings of `pod`", default_factory=dict
+    )
     retries: Annotated[Retries, nested(Retries)] = Field(default_factory=Retries)
     workers: Annotated[Workers, nested(Workers)] = Field(default_factory=Workers)
-    service_account: Annotated[
-        str,
-        _matches(f"({NAME})?"),
-        TEXT,
-        _setting("of the runs' pods; empty: Kubeflow's own, which has more rights", valid="a Kubernetes name"),
-    ] = ""
-    time_zone: Annotated[
-        str, _setting("of all schedules: cronScheduleTimezone in Kubeflow's ConfigMap pipeline-install-config")
-    ] = "UTC"
+    service_account: Text = _setting(
+        "of the runs' pods; empty: Kubeflow's own, which has more rights",
+        default="",
+        valid="a Kubernetes name",
+        **_matches(f"({NAME})?"),
+    )
+    time_zone: str = _setting(
+        "of all schedules: cronScheduleTimezone in Kubeflow's ConfigMap pipeline-install-config", default="UTC"
+    )
 
     def __post_init__(self) -> None:
         try:

@@ -1,14 +1,13 @@
 """The parameters of a run, which the form in the UI and `--param` give."""
 
 import copy
-import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from kubeflow.spec.cluster import Cluster
 from pipeline.settings import PRESET, PipelineConfig, build_config
-from trainer.schema import Place, Setting, SettingError, fields, plain_type, settings, table
+from trainer.schema import Place, Setting, SettingError, fields, plain_type, setting, settings, table
 from trainer.settings import TrainConfig
 
 
@@ -27,17 +26,17 @@ def parameters() -> dict[str, Parameter]:
         "preset": Parameter(str, PRESET.default, PRESET.setting.help),
         "settings": Parameter(dict, {}, "any other settings of the recipe, by name"),
     }
-    for name, setting in settings(TrainConfig, Place.FORM).items():
+    for name, declared in settings(TrainConfig, Place.FORM).items():
         field = fields(TrainConfig)[name]
         kind = plain_type(field)
         absent = "" if field.default == kind() else "; 0: as in the preset"
-        found[name] = Parameter(kind, kind(), f"{_help(name, setting)}{absent}")
-    for name, setting in settings(PipelineConfig, Place.FORM).items():
+        found[name] = Parameter(kind, kind(), f"{_help(name, declared)}{absent}")
+    for name, declared in settings(PipelineConfig, Place.FORM).items():
         field = fields(PipelineConfig)[name]
         if field.default is None:
-            found[name] = Parameter(str, "", f"{_help(name, setting)}; a number, or empty")
+            found[name] = Parameter(str, "", f"{_help(name, declared)}; a number, or empty")
         else:
-            found[name] = Parameter(plain_type(field), field.default, _help(name, setting))
+            found[name] = Parameter(plain_type(field), field.default, _help(name, declared))
     return found
 
 
@@ -69,15 +68,20 @@ def run_config(values: Mapping[str, Any], cluster: Cluster) -> PipelineConfig:
 @functools.cache
 def _form() -> Any:
     """Makes the table of the form."""
-    entries = []
-    for name, found in parameters().items():
-        kind = Annotated[found.kind, Setting(found.help, valid="a JSON object" if found.kind is dict else "")]
-        entries.append((name, kind, dataclasses.field(default_factory=functools.partial(copy.copy, found.default))))
-    return table(dataclasses.make_dataclass("RunParameters", entries, frozen=True))
+    declared = {
+        name: setting(
+            found.help,
+            default_factory=functools.partial(copy.copy, found.default),
+            valid="a JSON object" if found.kind is dict else "",
+        )
+        for name, found in parameters().items()
+    }
+    kinds = {name: found.kind for name, found in parameters().items()}
+    return table(type("RunParameters", (), {"__annotations__": kinds, **declared}))
 
 
-def _help(name: str, setting: Setting) -> str:
-    return f"{setting.unit}: {setting.help}" if setting.unit not in ("", name) else setting.help
+def _help(name: str, declared: Setting) -> str:
+    return f"{declared.unit}: {declared.help}" if declared.unit not in ("", name) else declared.help
 
 
 def _whole(values: Any) -> Any:

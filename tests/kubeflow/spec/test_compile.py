@@ -9,7 +9,6 @@ import yaml
 from ir_walk import problems
 from kfp import components
 
-from components.train.site import Site
 from kubeflow.run_node import read_task
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.compile import compile_to, graph, kebab
@@ -124,7 +123,7 @@ def test_the_form_has_every_parameter_with_its_type_and_default(documents):
 
 def test_there_is_a_task_for_every_node_with_its_edges_and_a_verdict_at_the_end(documents, cluster):
     tasks = documents[0]["root"]["dag"]["tasks"]
-    nodes = create_pipeline(run_config({"tune": 1}, cluster), Site()).components
+    nodes = create_pipeline(run_config({"tune": 1}, cluster)).components
     expected = {kebab(node.id): {kebab(before.id) for before in node.upstream_nodes} for node in nodes}
     found = {name: set(spec.get("dependentTasks", [])) for name, spec in tasks.items()}
     assert found.pop("verdict") == {"report"}
@@ -158,7 +157,7 @@ def test_a_node_that_is_tried_again_knows_it(documents):
 
 
 def test_a_run_may_do_without_the_nodes_that_are_said_to_be_optional_and_no_other(cluster):
-    nodes = create_pipeline(run_config({}, cluster), Site()).components
+    nodes = create_pipeline(run_config({}, cluster)).components
     assert {*graph(cluster)} - {node.id for node in nodes} == {*OPTIONAL, VERDICT}
 
 
