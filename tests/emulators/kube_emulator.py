@@ -7,9 +7,11 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from kube_clock import StillClock
 from kube_state import PLURALS, State, has_labels
 
 PATH = re.compile(r"/(?:api|apis/batch)/v1/namespaces/([^/?]+)/(\w+)(?:/([^/?]+))?(/log)?(?:\?(.*))?")
+MERGES = ("application/merge-patch+json", "application/strategic-merge-patch+json")
 REASONS = {403: "Forbidden", 404: "NotFound", 409: "AlreadyExists", 410: "Expired", 429: "TooManyRequests"}
 
 
@@ -27,8 +29,8 @@ class Fault:
 class Emulator:
     """The server. `state.kubelet` runs the pods; `state` is for tests to look at and change."""
 
-    def __init__(self, kubelet, namespace="training", host="127.0.0.1", port=0):
-        self.state = State(kubelet, namespace)
+    def __init__(self, kubelet, namespace="training", host="127.0.0.1", port=0, clock=None):
+        self.state = State(kubelet, namespace, clock or StillClock())
         self.faults, self.requests, self.forbidden = [], [], set()  # forbidden: (verb, resource)
         self.stopped = threading.Event()
         self._server = ThreadingHTTPServer((host, port), type("Handler", (_Handler,), {"emulator": self}))
@@ -140,8 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, found) if found else self._status(404, f'{kind} "{name}" not found')
 
     def _patch(self, kind, name, changes):
-        if self.headers["Content-Type"] != "application/merge-patch+json":
-            return self._status(415, f"{self.headers['Content-Type']}: expected a merge patch")
+        if self.headers["Content-Type"] not in MERGES:
+            return self._status(415, f"{self.headers['Content-Type']}: expected one of {MERGES}")
         changed = self.emulator.state.patch_job(name, changes) if kind == "Job" else False
         if changed is None:
             return self._status(404, f'{kind} "{name}" not found')

@@ -9,6 +9,7 @@ import uuid
 from collections import Counter, defaultdict
 
 PLURALS = {"jobs": "Job", "services": "Service", "pods": "Pod", "events": "Event"}
+FALLBACK = "FallbackToLogsOnError"
 INDEX = "batch.kubernetes.io/job-completion-index"
 
 
@@ -42,8 +43,8 @@ class ScriptedKubelet(Kubelet):
 class State:
     """Objects by namespace, kind and name, and all that has happened to them."""
 
-    def __init__(self, kubelet, namespace):
-        self.kubelet, self.namespace = kubelet, namespace
+    def __init__(self, kubelet, namespace, clock):
+        self.kubelet, self.namespace, self.clock = kubelet, namespace, clock
         self.changed = threading.Condition(threading.RLock())
         self.objects, self.runs = {}, {}  # (kind, name) -> object; pod's uid -> PodRun
         self.events = []  # (version, ADDED | MODIFIED | DELETED, object), of pods
@@ -71,13 +72,13 @@ class State:
             meta = made["metadata"]
             if (kind, meta["name"]) in self.objects:
                 return None
-            meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": now(digits=0), "namespace": self.namespace}
+            meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": self.date(), "namespace": self.namespace}
             made.setdefault("status", {})
             self.objects[kind, meta["name"]] = made
             self.created[kind].append(copy.deepcopy(made))
             self.record("ADDED", made)
             if kind == "Job":
-                made["status"]["startTime"] = now(digits=0)
+                made["status"]["startTime"] = self.date()
                 self.start_pods(made)
                 self.watch_deadline(made)
             if owner_uids(made) and not self.owners(made):  # the owner has gone in the meantime, or never was
@@ -103,13 +104,15 @@ class State:
         """As the Job controller does: it looks again when the deadline is, and that may have moved."""
         with self.changed:
             start = datetime.datetime.fromisoformat(job["status"]["startTime"]).timestamp()
-            left = start + job["spec"]["activeDeadlineSeconds"] - time.time()
-            if left <= 0:
+            end = start + job["spec"]["activeDeadlineSeconds"]
+            if end <= self.clock.time():
                 self.fail(job, "DeadlineExceeded", "Job was active longer than specified deadline")
             elif not job["status"].get("conditions") and self.objects.get(("Job", job["metadata"]["name"])) is job:
-                timer = threading.Timer(left, self.watch_deadline, [job])
-                timer.daemon = True
-                timer.start()
+                self.clock.alarm(end, lambda: self.watch_deadline(job))
+
+    def date(self):
+        """The time, as an object has it."""
+        return f"{datetime.datetime.fromtimestamp(self.clock.time(), datetime.UTC):%Y-%m-%dT%H:%M:%S}Z"
 
     def delete(self, kind, name, propagation="Background", uid=None):
         """False if there is none; None if there is another than that with the `uid`."""
@@ -281,8 +284,10 @@ class PodRun:
         self.state.delete("Pod", self.name)
 
     def ended(self, code, reason=None, message=""):
-        """Its process has."""
+        """Its process has. `message` is what it left as its termination message."""
         reason = reason or ("Completed" if code == 0 else "Error")
+        if code and not message and self.pod["spec"]["containers"][0]["terminationMessagePolicy"] == FALLBACK:
+            message = "\n".join(text for _, text in self.lines[-80:])[-2048:]
         state = {"exitCode": code, "reason": reason, "finishedAt": now(), "message": message}
         self._set("Failed" if code else "Succeeded", state={"terminated": state})
 
@@ -332,9 +337,8 @@ def owner_uids(found):
     return [owner["uid"] for owner in found["metadata"].get("ownerReferences", ())]
 
 
-def now(digits=9):
-    """With nanoseconds, as a log has it, or, with no digits, in whole seconds, as an object has it."""
+def now():
+    """The real time with nanoseconds, as a log has it."""
     nanoseconds = time.time_ns()
     seconds = datetime.datetime.fromtimestamp(nanoseconds // 10**9, datetime.UTC)
-    fraction = f".{nanoseconds % 10**9:09d}".rstrip("0") if digits else ""
-    return f"{seconds:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+    return f"{seconds:%Y-%m-%dT%H:%M:%S}.{nanoseconds % 10**9:09d}".rstrip("0") + "Z"
