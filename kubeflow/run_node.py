@@ -10,10 +10,11 @@ import os
 import sys
 import traceback
 
+from kubeflow.node.task import Task
 from kubeflow.node.tries import fail, refused_before
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.contract import AGAIN, RUN_ID
-from kubeflow.spec.parameters import Parameters, Task, pipeline_config
+from kubeflow.spec.parameters import run_config
 from kubeflow.spec.revision import revision
 from pipeline.console import Story, console
 from pipeline.failures import failure_of
@@ -47,10 +48,8 @@ def read_task(arguments: list[str] | None) -> Task:
     options = parser.parse_args(arguments)
     values = dict(options.executor_input["inputs"]["parameterValues"])
     run_id = values.pop(RUN_ID)
-    cluster = Cluster.from_dict(options.cluster)
-    return Task(
-        options.node, run_id, cluster, pipeline_config(Parameters.from_dict(values), cluster), options.executor_input
-    )
+    cluster = Cluster(**options.cluster)
+    return Task(options.node, run_id, cluster, run_config(values, cluster), options.executor_input)
 
 
 def open_log(task: Task) -> str:

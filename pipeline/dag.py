@@ -28,6 +28,7 @@ from components.ingest.example_gen import ImageExampleGen
 from components.ingest.schema import CuratedSchema
 from components.ingest.validator import StrictExampleValidator
 from components.pages.report import Report
+from components.train.site import SITE, Site
 from pipeline.settings import PipelineConfig
 from trainer.units import Units
 
@@ -38,7 +39,7 @@ SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
 BEAM_ARGS = ["--runner=FnApiRunner", "--sdk_container_image=none"]
 
 
-def create_pipeline(config: PipelineConfig) -> Pipeline:
+def create_pipeline(config: PipelineConfig, site: Site) -> Pipeline:
     """TFDS images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report."""
     example_gen = ImageExampleGen(
         config.dataset,
@@ -84,13 +85,14 @@ def create_pipeline(config: PipelineConfig) -> Pipeline:
         "eval_args": trainer_pb2.EvalArgs(splits=["test"]),
     }
     recipe = config.train.to_dict()
-    search = {"train": recipe, "trials": config.tune}
+    where = {SITE: site.to_dict()}
+    search = {"train": recipe, "trials": config.tune, **where}
     tuners = [Tuner(tuner_fn="components.train.tuner_fn.tuner_fn", custom_config=search, **data)] if config.tune else []
     trainer = Trainer(
         run_fn="components.train.run_fn.run_fn",
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
         base_model=last_blessed.outputs["model"] if config.warm_start else None,
-        custom_config={"train": recipe},
+        custom_config={"train": recipe, **where},
         **data,
     )
     model = trainer.outputs["model"]

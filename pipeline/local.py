@@ -1,6 +1,8 @@
 """Runs the pipeline, or one node of it, in this process."""
 
+import dataclasses
 import datetime
+from typing import Any
 
 from tfx.dsl.compiler import constants
 from tfx.orchestration.local import runner_utils
@@ -8,7 +10,7 @@ from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
-from components.train.site import here
+from components.train.site import Site
 from components.train.training_state import forget_training
 from pipeline.console import Story
 from pipeline.dag import compile_pipeline, create_pipeline
@@ -18,6 +20,7 @@ from pipeline.state.database import AWAY_SECONDS, sqlite_connection
 from pipeline.state.launcher import Launcher
 from pipeline.state.lineage import IncompleteRunError, output_of
 from pipeline.state.metadata import Metadata
+from trainer.settings import Execution
 
 
 def run(config: PipelineConfig, story: Story) -> Outcome:
@@ -28,25 +31,30 @@ def run(config: PipelineConfig, story: Story) -> Outcome:
       IncompleteRunError: a component did not finish.
     """
     run_id = datetime.datetime.now().isoformat()
-    pipeline = plan(config, run_id)
+    pipeline = plan(config, run_id, site_of(config))
     lineage = Metadata(sqlite_connection(config.metadata), config.root, AWAY_SECONDS)
     for node in pipeline.nodes:
         story.starts(node.pipeline_node.node_info.id)
-        story.ends(cached=launch_node(pipeline, node.pipeline_node, lineage))
+        story.ends(cached=launch_node(pipeline, node.pipeline_node, lineage, config.training))
     return read_outcome(lineage, run_id)
 
 
-def plan(config: PipelineConfig, run_id: str) -> pipeline_pb2.Pipeline:
-    """TFX's intermediate representation of the run `run_id`, and what it may not carry into `here`."""
-    here.checkpoint_minutes = config.checkpoint_minutes
-    here.strategy, here.workers = config.strategy, config.workers
-    here.training, here.warm_start = config.training, config.warm_start
-    pipeline = compile_pipeline(create_pipeline(config))
+def site_of(config: PipelineConfig, **elsewhere: Any) -> Site:
+    """Where the training of `config` takes place: in this process, unless `elsewhere` gives other fields of `Site`."""
+    execution = Execution(**{field.name: getattr(config, field.name) for field in dataclasses.fields(Execution)})
+    return Site(execution=execution, training=config.training, warm_start=config.warm_start, **elsewhere)
+
+
+def plan(config: PipelineConfig, run_id: str, site: Site) -> pipeline_pb2.Pipeline:
+    """TFX's intermediate representation of the run `run_id`."""
+    pipeline = compile_pipeline(create_pipeline(config, site))
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
     return pipeline
 
 
-def launch_node(pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, lineage: Metadata) -> bool:
+def launch_node(
+    pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, lineage: Metadata, training: str
+) -> bool:
     """Launches one node, looks whether it finished, and says whether it was taken from the cache.
 
     Raises:
@@ -74,5 +82,5 @@ def launch_node(pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode
         raise IncompleteRunError(f"{name} did not finish: its inputs are not there, or its log says why")
     if name == "Trainer":  # the model is recorded, so nothing needs to resume this training any more
         with lineage as handle:
-            forget_training(output_of(handle.store, record, "model_run").uri, here.training)
+            forget_training(output_of(handle.store, record, "model_run").uri, training)
     return record.last_known_state == record.CACHED

@@ -1,72 +1,129 @@
 """What a pipeline run is made of."""
 
-import dataclasses
 import os
-import re
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
 
-from trainer.settings import ConfigError, TrainConfig, check_finite, check_workers
+from annotated_types import Ge
+from pydantic import Field
+
+from trainer.presets import PRESETS, recipe
+from trainer.schema import Needs, Place, Setting, SettingError, check_needs, table
+from trainer.settings import Execution, Number, TrainConfig, check_workers
 from trainer.storage.folders import checked_folder
 
 TUNER_STRATEGIES = ("auto", "default", "mirrored")  # of one process, on devices that it can use itself
+RUN = Place.COMMAND_LINE | Place.FORM
 
 
-@dataclasses.dataclass(frozen=True)
-class PipelineConfig:
+class Preset(NamedTuple):
+    """The choice of a recipe: no field of a table, because the recipe takes its place."""
+
+    default: str
+    setting: Setting
+
+
+PRESET = Preset("default", Setting(f"recipe of the training: {', '.join(PRESETS)}", places=RUN, group="training"))
+BASELINE = Needs("a baseline", lambda config: not config.no_baseline)
+
+
+@table
+class PipelineConfig(Execution):
     """Data, training, gate and places of one run. Its folders become absolute paths.
 
     Raises:
-      ConfigError: a value that cannot be; the message names the setting, what was expected and what came.
+      SettingError: a value is invalid.
     """
 
-    dataset: str  # as TFDS writes it
-    train: TrainConfig
-    root: str  # everything that runs leave behind
-    data_dir: str | None = None  # prepared TFDS data sets; None: TFDS_DATA_DIR or TFDS's default
-    manual_dir: str | None = None  # the data set's archive, for a machine that cannot download it
-    allow_shared_images: bool = False  # accept test images that are also training images
-    min_elbo: float | None = None  # nats per image; None: that of independent pixels
-    max_regression: float = 1.0  # nats per image that a model may be worse than the last blessed one
-    min_label_elbo: float | None = None  # nats per image, on the images of each label; None: no such bound
-    no_baseline: bool = False  # whether the gate compares with no earlier model, though one may be served
-    tune: int = 0  # trials of the Tuner before the training; 0: no Tuner
-    warm_start: bool = False  # train from the weights of the last blessed model, not from random ones
-    strategy: str = "auto"  # of tf.distribute, on which a step runs
-    workers: int = 1  # processes that train together; 1: the pipeline's own
-    checkpoint_minutes: float = 5.0  # between two checkpoints of the training
-    beam_args: tuple[str, ...] = ()  # of Beam; another --runner replaces the default one
+    dataset: Annotated[
+        str,
+        Field(pattern=r"^\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?$"),
+        Setting(
+            "photo_patches (embedded), cifar10, or another TFDS name",
+            places=RUN,
+            group="data",
+            valid="a name as TFDS writes it, such as cifar10 or cifar10:3.0.2",
+        ),
+    ] = "cifar10"
+    data_dir: Annotated[
+        str | None,
+        Setting("of prepared TFDS data sets; none: TFDS_DATA_DIR", "folder", Place.COMMAND_LINE, "data"),
+    ] = None
+    manual_dir: Annotated[
+        str | None,
+        Setting("with the data set's archive, where there is no network", "folder", Place.COMMAND_LINE, "data"),
+    ] = None
+    allow_shared_images: Annotated[
+        bool, Setting("accept test images that are also training images, pixel by pixel", places=RUN, group="data")
+    ] = False
+    train: TrainConfig = Field(default_factory=TrainConfig)
+    tune: Annotated[
+        int,
+        Ge(0),
+        Setting(
+            "before the training, each over a quarter of its epochs; 0: no Tuner",
+            "trials",
+            RUN,
+            "training",
+        ),
+    ] = 0
+    warm_start: Annotated[
+        bool, Setting("start from the weights of the last blessed model, if there is one", places=RUN, group="training")
+    ] = False
+    min_elbo: Annotated[
+        Number | None,
+        Setting("lower bound of the test-set ELBO per image; none: that of independent pixels", "nats", RUN, "gate"),
+    ] = None
+    max_regression: Annotated[
+        Number,
+        Ge(0),
+        Setting(
+            "that the ELBO per image may be worse than the last blessed model's, with 95 % confidence",
+            "nats",
+            RUN,
+            "gate",
+            needs=BASELINE,
+        ),
+    ] = 1.0
+    min_label_elbo: Annotated[
+        Number | None,
+        Setting("lower bound of the ELBO on the images of each label", "nats", RUN, "gate"),
+    ] = None
+    no_baseline: Annotated[
+        bool,
+        Setting("compare with no earlier model; the verdict says so", places=RUN, group="gate"),
+    ] = False
+    root: Annotated[
+        str, Setting("state directory: artifacts, metadata, pushed models, logs", "folder", Place.COMMAND_LINE, "place")
+    ] = "vaeiaf"
+    beam_args: Annotated[
+        tuple[str, ...],
+        Setting("passed to Beam, as in --beam-arg=--runner=FlinkRunner", places=Place.COMMAND_LINE, group="place"),
+    ] = ()
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?", self.dataset):
-            raise ConfigError("dataset", "a name as TFDS writes it, such as cifar10 or cifar10:3.0.2", self.dataset)
-        check_finite(self)
-        if self.max_regression < 0:
-            raise ConfigError("max_regression", "a number of nats per image that is not negative", self.max_regression)
-        if self.tune < 0:
-            raise ConfigError("tune", "a number of trials that is not negative", self.tune)
         if self.tune and self.warm_start:
-            raise ConfigError("tune", "0 with warm_start, whose weights have the shapes that trials vary", self.tune)
+            raise SettingError("tune", "0 with warm_start, whose weights have the shapes that trials vary", self.tune)
         if self.warm_start and self.no_baseline:
-            raise ConfigError("warm_start", "false with no_baseline, which finds no model to start from", True)
-        check_workers(self.workers, self.strategy, self.train)
+            raise SettingError("warm_start", "false with no_baseline, which finds no model to start from", True)
+        check_workers(self, self.train)
         if self.tune:
             self._check_trials()
-        if self.checkpoint_minutes < 0:
-            raise ConfigError("checkpoint_minutes", "a number of minutes that is not negative", self.checkpoint_minutes)
         for name in ("root", "data_dir", "manual_dir"):
             if (folder := getattr(self, name)) is not None:
                 object.__setattr__(self, name, checked_folder(name, folder))
         for name in ("data_dir", "manual_dir"):
             folder = getattr(self, name)
             if folder is not None and not os.path.isdir(folder):
-                raise ConfigError(name, "a folder that exists", folder)
+                raise SettingError(name, "a folder that exists", folder)
 
     def _check_trials(self) -> None:
         """Trials of the Tuner run in its own process, one after the other."""
         if self.workers > 1:
-            raise ConfigError("workers", f"1 with tune {self.tune}, whose trials run in one process", self.workers)
+            raise SettingError("workers", f"1 with tune {self.tune}, whose trials run in one process", self.workers)
         if self.strategy not in TUNER_STRATEGIES:
             expected = f"one of {', '.join(TUNER_STRATEGIES)} with tune {self.tune}, whose trials run in one process"
-            raise ConfigError("strategy", expected, self.strategy)
+            raise SettingError("strategy", expected, self.strategy)
 
     @property
     def name(self) -> str:
@@ -87,7 +144,7 @@ class PipelineConfig:
 
     @property
     def training(self) -> str:
-        """Folder of the checkpoints of trainings that have not come to their end."""
+        """Folder of the checkpoints of unfinished trainings."""
         return os.path.join(self.root, "training", self.name)
 
     @property
@@ -99,3 +156,14 @@ class PipelineConfig:
     def push_directory(self) -> str:
         """Folder that a model server watches."""
         return os.path.join(self.root, "pushed", self.name)
+
+
+def build_config(preset: str, of_recipe: Mapping[str, Any], of_run: Mapping[str, Any]) -> PipelineConfig:
+    """The run that somebody asked for, with the settings that were given.
+
+    Raises:
+      SettingError: a value is invalid, or has no meaning beside the others.
+    """
+    config = PipelineConfig(train=recipe(preset, of_recipe), **of_run)
+    check_needs(config, of_run)
+    return config

@@ -13,7 +13,7 @@ from trainer.errors import ReportedError, UserError
 from trainer.failure import FILE, leave
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
-from trainer.settings import TrainConfig, check_workers
+from trainer.settings import Execution, TrainConfig, check_workers
 from trainer.storage.folders import checked_folder
 from trainer.terminal import lasting_streams
 
@@ -35,7 +35,9 @@ def _main(arguments: list[str] | None) -> int:
     recipe.add_argument("--preset", default="default", choices=list(PRESETS))
     recipe.add_argument("--config", metavar="FILE", help="JSON file of settings")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
-    parser.add_argument("--workers", type=int, default=1, help="processes that train together (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=int, default=Execution.workers, help="processes that train together (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
     logging.getLogger("trainer").setLevel(logging.INFO)
@@ -44,10 +46,11 @@ def _main(arguments: list[str] | None) -> int:
         config = PRESETS[options.preset] if options.config is None else _read(options.config)
         if options.epochs is not None:
             config = dataclasses.replace(config, epochs=options.epochs)
-        check_workers(options.workers, "auto", config)
+        execution = Execution(workers=options.workers)
+        check_workers(execution, config)
         output = checked_folder("output", options.output)
         with interruptible():
-            _train(config, options.train, options.test, output, options.workers)
+            _train(config, execution, options.train, options.test, output)
     except ReportedError as error:
         print(f"trainer: {error}", file=sys.stderr)
         if output and os.path.isdir(output):
@@ -63,10 +66,10 @@ def _read(path: str) -> TrainConfig:
         raise UserError(f"--config {path}: expected a JSON file of settings: {error}") from error
     if not isinstance(settings, dict):
         raise UserError(f"--config {path}: expected a JSON object of settings, got {type(settings).__name__}")
-    return TrainConfig.from_dict(settings)
+    return TrainConfig(**settings)
 
 
-def _train(config: TrainConfig, train_files: str, test_files: str, output: str, workers: int) -> None:
+def _train(config: TrainConfig, execution: Execution, train_files: str, test_files: str, output: str) -> None:
     from trainer.export import Servable, save
     from trainer.images import load_images, pixel_model, preprocess
     from trainer.storage.atomic import discard, recover, storing
@@ -76,7 +79,7 @@ def _train(config: TrainConfig, train_files: str, test_files: str, output: str, 
     from trainer.workers.launch import launch_local
 
     train, test = load_images([train_files], preprocess), load_images([test_files], preprocess)
-    job = Job(config, workdir=output, state=os.path.join(output, "checkpoints"))
+    job = Job(config, workdir=output, state=os.path.join(output, "checkpoints"), execution=execution)
     with contextlib.ExitStack() as stack:
         try:
             os.makedirs(output, exist_ok=True)
@@ -86,7 +89,7 @@ def _train(config: TrainConfig, train_files: str, test_files: str, output: str, 
         saved = os.path.join(output, "model")
         with storing("the model", saved):
             recover(saved)
-        model = run_job(job, train, test, workers, launch_local)
+        model = run_job(job, train, test, launch_local)
         save(Servable(model, pixel_model(train), config.eval_samples, preprocess), Units.of(config), saved)
         discard(job.state)
 

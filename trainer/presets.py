@@ -1,7 +1,10 @@
 """Named training recipes."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
+from trainer.schema import SettingError, check_needs, nearest
 from trainer.settings import TrainConfig
 
 _RESNET = TrainConfig(
@@ -49,3 +52,16 @@ PRESETS = {
         held_out_fraction=0.05,
     ),
 }
+
+
+def recipe(preset: str, given: Mapping[str, Any]) -> TrainConfig:
+    """The recipe of the preset with the settings that were given.
+
+    Raises:
+      SettingError: there is no such preset, or a setting is invalid or has no meaning beside the others.
+    """
+    if preset not in PRESETS:
+        raise SettingError("preset", f"one of {', '.join(PRESETS)}", preset, remedy=nearest(preset, PRESETS))
+    config = TrainConfig(**{**PRESETS[preset].to_dict(), **given})
+    check_needs(config, given)
+    return config

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.errors import UserError, reason
-from trainer.settings import check_strategy
+from trainer.settings import Execution
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +29,10 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
     of one process: several get multi_worker from `trainer.workers.job`, or each would take what it finds for its own.
 
     Raises:
-      ConfigError: there is no such name.
+      SettingError: there is no such name.
       UserError: what it needs is not there.
     """
-    check_strategy(name)
+    Execution(strategy=name)  # raises
     if name == "auto":
         return _found()
     kind, _, resolver = name.partition(":")

@@ -8,7 +8,7 @@ from tfx.components.trainer import fn_args_utils
 
 from components.train import training_state
 from components.train.code import code_of
-from components.train.site import here
+from components.train.site import SITE, Site
 from trainer.export import Servable, save
 from trainer.images import load_images, pixel_model
 from trainer.settings import TrainConfig
@@ -26,25 +26,24 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     The state of the training stays until the model is recorded: `training_state.forget_training` removes it. Until
     then the same run resumes from it, and another run from a finished one.
     """
-    custom = fn_args.custom_config
+    custom, site = fn_args.custom_config, Site.from_dict(fn_args.custom_config[SITE])
     found = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
-    config = TrainConfig.from_dict({**custom["train"], **found})
+    config = TrainConfig(**{**custom["train"], **found})
     transform = tft.TFTransformOutput(fn_args.transform_output).transform_features_layer()
     train = load_images(fn_args.train_files, transform)
     test = load_images(fn_args.eval_files, transform)
     os.makedirs(fn_args.model_run_dir, exist_ok=True)
-    if here.warm_start and not fn_args.base_model:
+    if site.warm_start and not fn_args.base_model:
         log.info("no blessed model to start from yet: starting from random weights")
-    name = _state_name(config, fn_args)
+    name = _state_name(config, site, fn_args)
     job = Job(
         config,
         workdir=fn_args.model_run_dir,
-        state=os.path.join(here.training, name),
+        state=os.path.join(site.training, name),
         base_model=fn_args.base_model,
-        strategy=here.strategy,
-        checkpoint_minutes=here.checkpoint_minutes,
+        execution=site.execution,
     )
-    model = run_job(job, train, test, here.workers, here.launch, here.apart)
+    model = run_job(job, train, test, site.launch(), site.apart)
     with storing("the state of the training", job.state):
         training_state.finish(job.state)
     servable = Servable(model, pixel_model(train), config.eval_samples, transform)
@@ -53,14 +52,14 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
         training_state.leave_name(fn_args.model_run_dir, name)
 
 
-def _state_name(config: TrainConfig, fn_args: fn_args_utils.FnArgs) -> str:
+def _state_name(config: TrainConfig, site: Site, fn_args: fn_args_utils.FnArgs) -> str:
     """The name of the state to train in; a finished one of another run has it from now on, old ones are gone."""
     examples = {os.path.dirname(os.path.dirname(path)) for path in (*fn_args.train_files, *fn_args.eval_files)}
     base = [os.path.dirname(fn_args.base_model)] if fn_args.base_model else []
     recipe = [config.to_dict(), code_of("Trainer"), len(base)]
     with reading("an input of the training below", os.path.dirname(fn_args.transform_output)):
         key = training_state.key(recipe, [*examples, fn_args.transform_output, *base])
-    name = here.run + key
-    training_state.claim(here.training, name, key)
-    clear(here.training, "", days=30, but=name)
+    name = site.run + key
+    training_state.claim(site.training, name, key)
+    clear(site.training, "", days=30, but=name)
     return name

@@ -11,10 +11,11 @@ from keras_tuner.src.engine.trial import Trial, TrialStatus
 from tfx.components.trainer import fn_args_utils
 from tfx.components.tuner.component import TunerFnResult
 
-from components.train.site import here
+from components.train.site import SITE, Site
 from trainer.errors import UserError
 from trainer.images import ImageSet, hold_out, load_images
-from trainer.settings import ConfigError, TrainConfig
+from trainer.schema import SettingError
+from trainer.settings import TrainConfig
 from trainer.storage.atomic import discard
 from trainer.strategy import build_strategy
 from trainer.training.loop import train_and_evaluate
@@ -31,7 +32,7 @@ def tuner_fn(fn_args: fn_args_utils.FnArgs) -> TunerFnResult:
     Raises:
       UserError: what the strategy of this site needs is not there.
     """
-    recipe = TrainConfig.from_dict(fn_args.custom_config["train"])
+    recipe = TrainConfig(**fn_args.custom_config["train"])
     transform = tft.TFTransformOutput(fn_args.transform_graph_path).transform_features_layer()
     images = load_images(fn_args.train_files, transform)
     train, validation = map(images.take, hold_out(len(images), VALIDATION_FRACTION, recipe.seed))
@@ -45,7 +46,8 @@ def tuner_fn(fn_args: fn_args_utils.FnArgs) -> TunerFnResult:
     )
     tuner = ELBOTuner(oracle, directory=fn_args.working_dir, project_name="tuner")
     data = {"recipe": recipe, "train": train, "validation": validation}
-    return TunerFnResult(tuner=tuner, fit_kwargs={**data, "strategy": build_strategy(here.strategy)})
+    strategy = Site.from_dict(fn_args.custom_config[SITE]).execution.strategy
+    return TunerFnResult(tuner=tuner, fit_kwargs={**data, "strategy": build_strategy(strategy)})
 
 
 def search_space(recipe: TrainConfig) -> keras_tuner.HyperParameters:
@@ -116,7 +118,7 @@ class ELBOTuner(keras_tuner.Tuner):
             elbo = train_and_evaluate(config, train, validation, workdir, strategy=strategy).test.elbo
             discard(os.path.join(workdir, "checkpoints"))
             return {"elbo": elbo}
-        except ConfigError as error:
+        except SettingError as error:
             raise keras_tuner.errors.FatalError(str(error)) from error
         except UserError as error:
             log.info("failed: %s", error)

@@ -1,26 +1,28 @@
 """The work of one node: TFX's, by its portable launcher, or the verdict on the run behind them."""
 
 import traceback
+from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration.portable.mlmd import execution_lib
 
 from components.pages.views import View, view
-from components.train.site import here
 from kubeflow.node.database import lineage
 from kubeflow.node.outputs import write_outputs
+from kubeflow.node.task import Task
 from kubeflow.node.tries import fail
+from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.contract import OPTIONAL, VERDICT
-from kubeflow.spec.parameters import Task
 from kubeflow.workers.launcher import launch_pods
 from pipeline.console import Story
-from pipeline.local import launch_node, plan
+from pipeline.local import launch_node, plan, site_of
 from pipeline.outcome import read_outcome
 from pipeline.state.lineage import artifacts_of, executions_of, output_of
 from pipeline.state.metadata import Metadata
 from pipeline.words import PUSHED, describe
 from trainer.errors import InterruptError, UserError
 from trainer.failure import Failure, Kind
+from trainer.workers.launch import Launch
 
 
 def work(task: Task, story: Story) -> int:
@@ -43,19 +45,29 @@ def _verdict(task: Task, found: Metadata, story: Story) -> int:
 
 def _run(task: Task, found: Metadata, story: Story) -> int:
     """Runs the node, unless an earlier try of the same run did, and writes what Kubeflow shows of it."""
-    pipeline = plan(task.config, task.run_id)
+    site = site_of(
+        task.config,
+        run=task.run_id,
+        apart=task.config.strategy.startswith("tpu"),  # no one image has TFX and the kernels of a TPU
+        launcher="kubeflow.node.work.pods",
+        launcher_settings=task.cluster.to_dict(),
+    )
+    pipeline = plan(task.config, task.run_id, site)
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in pipeline.nodes}
     if task.node not in nodes:
         return _left_out(task, story)
     if _finished(task, found):
         story.say(f"{task.node} was finished by an earlier try of this run")
     else:
-        here.launch, here.run = launch_pods(task.cluster), task.run_id
-        here.apart = task.config.strategy.startswith("tpu")  # no one image has TFX and the kernels of a TPU
         story.starts(task.node)
-        story.ends(cached=launch_node(pipeline, nodes[task.node], found))
+        story.ends(cached=launch_node(pipeline, nodes[task.node], found, task.config.training))
     write_outputs(task.executor_input, _view(task, found, story))
     return PUSHED
+
+
+def pods(settings: dict[str, Any]) -> Launch:
+    """Makes the launcher of workers' pods from the settings of the cluster; `Site.launcher` names it."""
+    return launch_pods(Cluster(**settings))
 
 
 def _left_out(task: Task, story: Story) -> int:

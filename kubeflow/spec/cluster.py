@@ -1,208 +1,211 @@
-"""What a pipeline has to know about a cluster: one validated `cluster.yaml`. See the example beside this file."""
+"""What the pipeline needs to know about a cluster: the settings of `cluster.yaml`."""
 
 import dataclasses
-import math
-from collections.abc import Mapping
-from typing import Any, get_args, get_origin, get_type_hints
+import zoneinfo
+from typing import Annotated, Any, Literal
 
-import yaml
+from annotated_types import Ge, Gt, Lt
+from pydantic import BeforeValidator, ConfigDict, Field, with_config
+from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
-from kubeflow.spec import cluster_checks as check
-from kubeflow.spec.cluster_checks import ClusterError
-from trainer.errors import UserError
+from trainer.schema import Needs, Place, Setting, SettingError, nested, table
+from trainer.storage.folders import name_fault
 
-DATABASES = ("mysql", "sqlite")  # PostgreSQL fails at texts with a backslash, by a mistake in ML Metadata 1.21
+# As KFP's compiler takes them, which knows less than Kubernetes.
+CPU, MEMORY = r"(\d*\.)?\d+m?", r"\d+([KMGTPE]i?)?"
+LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # name of a namespace
+NAME = rf"{LABEL}(\.{LABEL})*"  # of another object of Kubernetes
+RESOURCE = rf"{NAME}/[A-Za-z0-9]([-\w.]{{0,61}}[A-Za-z0-9])?"
+SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr")
+NEEDED = (*SYSTEM, "/opt/vaeiaf", "/opt/venv", "/home/vaeiaf", "/tmp", "/kfp-launcher", "/gcs", "/minio", "/s3")
+WEEK = 7 * 24 * 3600  # seconds
+
+SERVER = Needs("kind mysql", lambda database: database.kind == "mysql")
+RETRIED = Needs("retries.count", lambda retries: retries.count > 0)
 
 
-@dataclasses.dataclass(frozen=True)
+def _text(value: Any) -> Any:
+    """`cpu: 2` means "2"."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _setting(help: str, unit: str = "", **rest: Any) -> Setting:  # noqa: A002
+    return Setting(help, unit, places=Place.CLUSTER, **rest)
+
+
+def _matches(pattern: str) -> Any:
+    return Field(pattern=f"^({pattern})$", max_length=253)
+
+
+TOLERATIONS = (
+    "a list of key, operator (Exists or Equal), value, effect (NoSchedule, PreferNoSchedule or NoExecute), "
+    "tolerationSeconds"
+)
+Text = Annotated[str, BeforeValidator(_text)]
+Count = Annotated[int, Ge(0)]
+Port = Annotated[int, Gt(0), Lt(65536)]
+
+
+@table
 class Volume:
     """The PersistentVolumeClaim that every pod mounts: pipeline root, checkpoints, data sets."""
 
-    claim: str
-    path: str = "/mnt/vaeiaf"  # where it is mounted
+    claim: Annotated[Text, _matches(NAME), _setting("PersistentVolumeClaim, ReadWriteMany", valid="a Kubernetes name")]
+    path: Annotated[
+        str,
+        _matches(r"(/[^/:]+)+"),
+        _setting("where it is mounted", "folder", valid="an absolute path, such as /mnt/vaeiaf"),
+    ] = "/mnt/vaeiaf"
 
     def __post_init__(self) -> None:
-        check.match("claim", check.NAME, "a name of Kubernetes", self.claim)
-        check.mount_path("path", self.path)
+        if expected := name_fault(self.path):
+            raise SettingError("path", expected, self.path)
+        if {".", ".."} & set(self.path.split("/")):
+            raise SettingError("path", "an absolute path, such as /mnt/vaeiaf", self.path)
+        if any(_within(need, self.path) for need in NEEDED) or any(_within(self.path, system) for system in SYSTEM):
+            raise SettingError("path", "a folder that hides nothing of the image, such as /mnt/vaeiaf", self.path)
 
 
-@dataclasses.dataclass(frozen=True)
+@table
 class Database:
     """Where ML Metadata keeps the lineage; not Kubeflow's own service, which is being removed."""
 
-    kind: str = "mysql"
-    host: str = "vaeiaf-mlmd"
-    port: int = 3306
-    name: str = "vaeiaf"
-    user: str = "vaeiaf"
-    secret: str = "vaeiaf-mlmd"  # a Secret with the key `password`
-    wait_seconds: int = 900  # that a pod waits for it to answer
+    kind: Annotated[
+        # PostgreSQL fails at texts with a backslash, by a mistake in ML Metadata 1.21.
+        Literal["mysql", "sqlite"],
+        _setting("mysql: MySQL or MariaDB; sqlite: a file on the volume, for a local disk and no NFS"),
+    ] = "mysql"
+    host: Annotated[
+        Text, _matches(r"[\w.:-]+"), _setting("of the server", needs=SERVER, valid="the name or address of a host")
+    ] = "vaeiaf-mlmd"
+    port: Annotated[Port, _setting("of the server", needs=SERVER)] = 3306
+    name: Annotated[Text, _matches(r"\S+"), _setting("of the database", needs=SERVER, valid="a name")] = "vaeiaf"
+    user: Annotated[Text, _matches(r"\S+"), _setting("that connects", needs=SERVER, valid="a name")] = "vaeiaf"
+    secret: Annotated[
+        Text, _matches(NAME), _setting("Secret with the key `password`", needs=SERVER, valid="a Kubernetes name")
+    ] = "vaeiaf-mlmd"
+    wait_seconds: Annotated[Count, _setting("that a node waits for an absent database", "seconds")] = 900
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Toleration(TypedDict, total=False):
+    """A toleration as Kubernetes writes it."""
+
+    key: str
+    operator: Literal["Exists", "Equal"]
+    value: str
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+    tolerationSeconds: int
+
+
+@table
+class PodSettings:
+    """What a pod asks for. Requests are limits too."""
+
+    cpu: Annotated[Text, _matches(CPU), _setting("request and limit", "CPUs", valid="CPUs, such as 2 or 500m")] = "1"
+    memory: Annotated[Text, _matches(MEMORY), _setting("request and limit", "bytes", valid="memory, such as 4Gi")] = (
+        "4Gi"
+    )
+    accelerator: Annotated[
+        str,
+        _matches(f"({RESOURCE})?"),
+        _setting("resource name of the accelerators", valid="a resource, such as nvidia.com/gpu or google.com/tpu"),
+    ] = ""
+    accelerators: Annotated[Count, _setting("of that resource")] = 0
+    image: Annotated[
+        str, _matches(r"\S*"), _setting("container image; empty: the pipeline's", valid="the name of a container image")
+    ] = ""
+    node_selector: Annotated[dict[str, Text], _setting("labels that a node must have")] = Field(default_factory=dict)
+    tolerations: Annotated[list[Toleration], _setting("taints that the pod tolerates", valid=TOLERATIONS)] = Field(
+        default_factory=list
+    )
 
     def __post_init__(self) -> None:
-        if self.kind not in DATABASES:
-            raise ClusterError("kind", f"one of {', '.join(DATABASES)}", self.kind)
-        check.match("host", r"[\w.:-]+", "the name or address of a host", self.host)
-        check.port("port", self.port)
-        for setting in ("name", "user"):
-            check.match(setting, r"\S+", "a name", getattr(self, setting))
-        check.match("secret", check.NAME, "a name of Kubernetes", self.secret)
-        check.above("wait_seconds", -1, self.wait_seconds)
-
-
-@dataclasses.dataclass(frozen=True)
-class Pod:
-    """What a pod asks for. Requests are limits too: a training that is throttled or evicted helps nobody."""
-
-    cpu: str = "1"
-    memory: str = "4Gi"
-    accelerator: str = ""  # resource name, as nvidia.com/gpu or google.com/tpu
-    accelerators: int = 0
-    image: str = ""  # empty: the pipeline's
-    node_selector: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    tolerations: tuple[Mapping[str, Any], ...] = ()
-
-    def __post_init__(self) -> None:
-        check.match("cpu", check.CPU, "a number of processors, as 2 or 500m", self.cpu)
-        check.match("memory", check.MEMORY, "an amount of memory, as 4Gi", self.memory)
-        check.match("accelerator", f"({check.RESOURCE})?", "a resource, as nvidia.com/gpu", self.accelerator)
-        check.match("image", r"\S*", "the name of a container image", self.image)
         if bool(self.accelerator) != (self.accelerators > 0):
-            raise ClusterError(
-                "accelerator",
-                "a resource name and accelerators above 0, or neither",
-                (self.accelerator, self.accelerators),
+            raise SettingError(
+                "accelerator", "a resource and accelerators above 0, or neither", [self.accelerator, self.accelerators]
             )
-        for toleration in self.tolerations:
-            check.toleration("tolerations", toleration)
 
 
-@dataclasses.dataclass(frozen=True)
+@table
 class Retries:
     """Of a node that failed."""
 
-    count: int = 2
-    seconds: int = 30  # before the first
-    factor: int = 2  # times as long before each one more; Argo knows no fractions
-    within_seconds: int = 7 * 24 * 3600  # since the first try began; then a later one is stopped, and none begins
+    count: Annotated[Count, _setting("after a failure; bad input is never retried", "retries")] = 2
+    seconds: Annotated[Count, _setting("before the first retry", "seconds", needs=RETRIED)] = 30
+    factor: Annotated[
+        int, Ge(1), _setting("times as long before each further retry; Argo takes no fractions", needs=RETRIED)
+    ] = 2
+    within_seconds: Annotated[
+        Count, _setting("from the first attempt; a later one is stopped, and none begins", "seconds", needs=RETRIED)
+    ] = WEEK
 
     def __post_init__(self) -> None:
-        check.above("count", -1, self.count)
-        check.above("seconds", -1, self.seconds)
-        check.above("factor", 0, self.factor)
         if self.within_seconds < self.seconds:
-            raise ClusterError("within_seconds", f"no less than seconds, {self.seconds}", self.within_seconds)
+            raise SettingError("within_seconds", f"no less than seconds, {self.seconds}", self.within_seconds)
 
 
-@dataclasses.dataclass(frozen=True)
+@table
 class Workers:
-    """The pods of a training by more than one worker."""
+    """The pods of a training with the run parameter `workers` above 1."""
 
-    pod: Pod = dataclasses.field(default_factory=lambda: Pod(cpu="4", memory="8Gi"))
-    port: int = 2222
-    start_seconds: int = 900  # until all have started; nodes may have to be added first
-    deadline_seconds: int = 7 * 24 * 3600  # of the whole training, over all launchers that follow it
-    ttl_seconds: int = 3600  # that a Job that ended without its launcher stays; a launcher deletes its own
-    restarts: int = 3  # of the set, when one of its pods is lost, without a new checkpoint in between
+    pod: Annotated[PodSettings, nested(PodSettings)] = Field(default_factory=lambda: PodSettings(cpu="4", memory="8Gi"))
+    port: Annotated[Port, _setting("on which workers listen for each other")] = 2222
+    start_seconds: Annotated[
+        int, Ge(1), _setting("until all have started; the cluster may have to add machines", "seconds")
+    ] = 900
+    deadline_seconds: Annotated[int, Ge(1), _setting("of the whole training, over all restarts", "seconds")] = WEEK
+    ttl_seconds: Annotated[
+        Count, _setting("that a Job stays which ended without its Trainer; a Trainer deletes its own", "seconds")
+    ] = 3600
+    restarts: Annotated[
+        Count, _setting("of all workers, after one is lost, without a new checkpoint in between", "restarts")
+    ] = 3
 
-    def __post_init__(self) -> None:
-        check.port("port", self.port)
-        for setting in ("start_seconds", "deadline_seconds"):
-            check.above(setting, 0, getattr(self, setting))
-        for setting in ("ttl_seconds", "restarts"):
-            check.above(setting, -1, getattr(self, setting))
 
-
-@dataclasses.dataclass(frozen=True)
+@table
 class Cluster:
-    """All of it. `from_dict` undoes `to_dict`."""
+    """All of `cluster.yaml`.
 
-    image: str
-    namespace: str
-    volume: Volume
-    database: Database = dataclasses.field(default_factory=Database)
-    pod: Pod = dataclasses.field(default_factory=Pod)  # of a node that is not in `nodes`
-    nodes: Mapping[str, Pod] = dataclasses.field(default_factory=dict)  # by the name of the TFX node
-    retries: Retries = dataclasses.field(default_factory=Retries)
-    workers: Workers = dataclasses.field(default_factory=Workers)
-    service_account: str = ""  # as which runs are started; empty: the one that Kubeflow takes
-    time_zone: str = "UTC"  # in which Kubeflow's scheduler reads every cron expression
+    Raises:
+      SettingError: an unknown, missing or invalid setting.
+    """
+
+    image: Annotated[str, _matches(r"\S+"), _setting("container image", valid="the name of a container image")]
+    namespace: Annotated[
+        Text, _matches(LABEL), _setting("of the runs and their pods", valid="a Kubernetes name without dots")
+    ]
+    volume: Annotated[Volume, nested(Volume)]
+    database: Annotated[Database, nested(Database)] = Field(default_factory=Database)
+    pod: Annotated[PodSettings, nested(PodSettings)] = Field(default_factory=PodSettings)
+    nodes: Annotated[
+        dict[str, Annotated[PodSettings, nested(PodSettings)]], _setting("pods of single nodes, by name; each as `pod`")
+    ] = Field(default_factory=dict)
+    retries: Annotated[Retries, nested(Retries)] = Field(default_factory=Retries)
+    workers: Annotated[Workers, nested(Workers)] = Field(default_factory=Workers)
+    service_account: Annotated[
+        Text,
+        _matches(f"({NAME})?"),
+        _setting("under which runs start; empty: Kubeflow's, which has more rights", valid="a Kubernetes name"),
+    ] = ""
+    time_zone: Annotated[
+        str, _setting("of every schedule's cron: cronScheduleTimezone in Kubeflow's pipeline-install-config")
+    ] = "UTC"
 
     def __post_init__(self) -> None:
-        check.match("image", r"\S+", "the name of a container image", self.image)
-        check.match("namespace", check.LABEL, "a name of Kubernetes, without dots", self.namespace)
-        check.match("service_account", f"({check.NAME})?", "a name of Kubernetes", self.service_account)
-        check.time_zone("time_zone", self.time_zone)
+        try:
+            zoneinfo.ZoneInfo(self.time_zone)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            expected = "a name of the IANA database, such as Europe/Berlin"
+            raise SettingError("time_zone", expected, self.time_zone) from None
         least, within = self.workers.deadline_seconds, self.retries.within_seconds
-        if self.retries.count and within < least:  # else Argo would stop the try that waits for the workers
-            raise ClusterError("retries.within_seconds", f"no less than workers.deadline_seconds, {least}", within)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Cluster":
-        """From plain YAML or JSON types.
-
-        Raises:
-          ClusterError: an unknown, missing or unfit setting.
-        """
-        return _build(cls, values, "")
+        if self.retries.count and within < least:  # else Argo would stop the attempt that waits for the workers
+            raise SettingError("retries.within_seconds", f"no less than workers.deadline_seconds, {least}", within)
 
     def to_dict(self) -> dict[str, Any]:
-        """In JSON types."""
+        """In JSON types; the constructor takes them back."""
         return dataclasses.asdict(self)
 
 
-def load_cluster(path: str) -> Cluster:
-    """The cluster that the YAML file at `path` describes.
-
-    Raises:
-      ClusterError: it cannot be used.
-      UserError: it cannot be read, or is no YAML.
-    """
-    try:
-        with open(path) as file:
-            values = yaml.safe_load(file)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}. Start from kubeflow/spec/cluster.yaml") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
-    return Cluster.from_dict(values)
-
-
-def _build(cls: Any, values: Any, path: str) -> Any:
-    """The dataclass `cls` from `values`, and so on down its fields; `path` is where in the file that is."""
-    if not isinstance(values, Mapping):
-        raise ClusterError(path.rstrip(".") or "the file", "settings with names", values)
-    hints = get_type_hints(cls)
-    for name in values:
-        if name not in hints:
-            raise ClusterError(f"{path}{name}", f"one of {', '.join(hints)}", name)
-    for field in dataclasses.fields(cls):
-        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if needed and field.name not in values:
-            raise ClusterError(f"{path}{field.name}", "a setting", None)
-    arguments = {name: _value(hints[name], value, f"{path}{name}") for name, value in values.items()}
-    try:
-        return cls(**arguments)
-    except ClusterError as error:
-        raise ClusterError(f"{path}{error.setting}", error.expected, error.got) from None
-
-
-def _value(hint: Any, value: Any, path: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, value, f"{path}.")
-    if get_origin(hint) is tuple:
-        if not isinstance(value, list | tuple) or not all(isinstance(item, Mapping) for item in value):
-            raise ClusterError(path, "a list of settings with names", value)
-        return tuple(dict(item) for item in value)
-    if get_origin(hint) is Mapping:
-        if not isinstance(value, Mapping):
-            raise ClusterError(path, "settings with names", value)
-        return {str(name): _value(get_args(hint)[1], item, f"{path}.{name}") for name, item in value.items()}
-    if hint is str and isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)  # `cpu: 2` means "2"
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not hint:
-        raise ClusterError(path, {str: "text", int: "a whole number", float: "a number"}[hint], value)
-    if hint is float and not math.isfinite(value):
-        raise ClusterError(path, "a finite number", value)
-    return value
+def _within(path: str, folder: str) -> bool:
+    return f"{path}/".startswith(f"{folder}/")

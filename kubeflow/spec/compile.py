@@ -1,6 +1,5 @@
 """TFX's graph as a native pipeline of Kubeflow Pipelines v2: a container component for each node."""
 
-import dataclasses
 import inspect
 import json
 import re
@@ -11,9 +10,10 @@ from kfp import compiler, dsl, kubernetes
 from kfp.dsl.base_component import BaseComponent
 from kfp.dsl.pipeline_task import PipelineTask
 
-from kubeflow.spec.cluster import Cluster, Pod
+from components.train.site import Site
+from kubeflow.spec.cluster import Cluster, PodSettings
 from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, HTML, METRICS, OUTPUTS, PASSWORD, RUN_ID, VERDICT
-from kubeflow.spec.parameters import Parameters, pipeline_config
+from kubeflow.spec.parameters import parameters, run_config
 from pipeline.dag import compile_pipeline, create_pipeline
 from trainer.errors import UserError
 
@@ -47,16 +47,16 @@ def compile_to(path: str, cluster: Cluster) -> None:
 
 
 def build(cluster: Cluster) -> BaseComponent:
-    """The pipeline; its parameters are those of `Parameters`."""
+    """The pipeline; its parameters are the form's."""
     upstream = graph(cluster)
     for name in cluster.nodes:
         if name not in upstream:
             raise UserError(f"cluster.yaml: nodes.{name}: expected one of {', '.join(upstream)}")
 
-    parameters = _parameters()
+    form = _form()
 
     def pipeline(*values: Any) -> None:
-        given = dict(zip(parameters, values, strict=True))
+        given = dict(zip(form, values, strict=True))
         tasks: dict[str, PipelineTask] = {}
         for node, before in upstream.items():
             task = component(node, cluster)(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **given)
@@ -64,7 +64,7 @@ def build(cluster: Cluster) -> BaseComponent:
 
     description = "Retrains a VAE with inverse autoregressive flow and pushes it if its test-set ELBO allows."
     built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description)(
-        declare(pipeline, NAME, parameters)
+        declare(pipeline, NAME, form)
     )
     return _bound_retries(built, cluster.retries.within_seconds)
 
@@ -79,8 +79,8 @@ def _bound_retries(pipeline: BaseComponent, seconds: int) -> BaseComponent:
 
 def graph(cluster: Cluster) -> dict[str, list[str]]:
     """Every node's direct predecessors, in an order in which they can run; with all nodes that any parameter brings."""
-    config = pipeline_config(Parameters(tune=1), cluster)
-    nodes = [node.pipeline_node for node in compile_pipeline(create_pipeline(config)).nodes]
+    config = run_config({"tune": 1}, cluster)
+    nodes = [node.pipeline_node for node in compile_pipeline(create_pipeline(config, Site())).nodes]
     found = {node.node_info.id: list(node.upstream_nodes) for node in nodes}
     return {**found, VERDICT: [nodes[-1].node_info.id]}
 
@@ -98,7 +98,7 @@ def component(node: str, cluster: Cluster) -> BaseComponent:
         )
 
     inputs = {RUN_ID: (str, inspect.Parameter.empty, "Kubeflow's id of the run")}
-    inputs |= {name: (kind, inspect.Parameter.empty, text) for name, (kind, _, text) in _parameters().items()}
+    inputs |= {name: (kind, inspect.Parameter.empty, text) for name, (kind, _, text) in _form().items()}
     outputs = {name: (KINDS[name], inspect.Parameter.empty, "") for name in OUTPUTS.get(node, ())}
     return dsl.container_component(declare(run, kebab(node), inputs | outputs))
 
@@ -121,7 +121,7 @@ def configure(task: PipelineTask, node: str, cluster: Cluster) -> PipelineTask:
     return task
 
 
-def _pod(task: PipelineTask, pod: Pod) -> None:
+def _pod(task: PipelineTask, pod: PodSettings) -> None:
     task.set_cpu_request(pod.cpu).set_cpu_limit(pod.cpu).set_memory_request(pod.memory).set_memory_limit(pod.memory)
     if pod.accelerators:
         task.set_accelerator_type(pod.accelerator).set_accelerator_limit(pod.accelerators)
@@ -154,10 +154,6 @@ def _snake(name: str) -> str:
     return re.sub(r"(?=[A-Z])", "_", name).lower()
 
 
-def _parameters() -> dict[str, tuple[Any, Any, str]]:
-    """Name, type, default and description of the run's parameters."""
-    defaults = dataclasses.asdict(Parameters())
-    return {
-        field.name: (field.type, defaults[field.name], field.metadata["description"])
-        for field in dataclasses.fields(Parameters)
-    }
+def _form() -> dict[str, tuple[Any, Any, str]]:
+    """Type, default and description of the run's parameters by name."""
+    return {name: (found.kind, found.default, found.help) for name, found in parameters().items()}

@@ -5,8 +5,7 @@ import json
 import re
 from typing import Any
 
-from kubeflow.spec.cluster import Cluster
-from kubeflow.spec.cluster import Pod as PodSettings
+from kubeflow.spec.cluster import Cluster, PodSettings
 from kubeflow.workers.job import FINGERPRINT
 from kubeflow.workers.lease import first_lease
 from kubeflow.workers.owner import Owner

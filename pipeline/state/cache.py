@@ -18,6 +18,7 @@ from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Artifact
 
 from components.train.code import code_of
+from components.train.site import SITE
 from pipeline.state.artifacts import quarantine, verify_inputs
 from pipeline.state.lineage import artifacts_of
 from trainer.storage.digests import identity, read_digests
@@ -62,9 +63,19 @@ def key(pipeline: str, node: str, inputs: Mapping[str, Iterable[Artifact]], para
         "node": node,
         "code": code_of(node),
         "inputs": {name: [_content(artifact) for artifact in found] for name, found in inputs.items() if found},
-        "parameters": {name: str(value) for name, value in parameters.items() if name not in PLACES},
+        "parameters": {name: _without_site(value) for name, value in parameters.items() if name not in PLACES},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _without_site(value: Any) -> str:
+    """An execution property as text, without the `SITE` of a custom_config."""
+    try:
+        settings = json.loads(value)
+        del settings[SITE]
+    except (ValueError, TypeError, KeyError):
+        return str(value)
+    return json.dumps(settings)
 
 
 def _content(artifact: Artifact) -> list[str]:

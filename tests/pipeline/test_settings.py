@@ -4,7 +4,8 @@ import math
 import pytest
 
 from pipeline.settings import PipelineConfig
-from trainer.settings import ConfigError, TrainConfig
+from trainer.schema import SettingError
+from trainer.settings import TrainConfig
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ FLOATS = [field.name for field in dataclasses.fields(PipelineConfig) if "float" 
     ],
 )
 def test_a_value_that_cannot_be_names_the_setting_and_what_was_expected(config, name, value, expected):
-    with pytest.raises(ConfigError, match=f"^{name}: expected .*{expected}"):
+    with pytest.raises(SettingError, match=f"^{name}: expected .*{expected}"):
         dataclasses.replace(config, **{name: value})
 
 
@@ -57,7 +58,7 @@ def test_a_tuner_has_every_strategy_of_one_process(config, strategy):
 )
 def test_a_tuner_refuses_what_it_would_have_to_ignore(config, settings, message):
     assert dataclasses.replace(config, **settings)
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(SettingError, match=message):
         dataclasses.replace(config, tune=2, **settings)
 
 
@@ -73,19 +74,19 @@ def test_folders_are_absolute_and_a_tilde_is_the_home(config, tmp_path, monkeypa
 
 def test_the_environments_data_folder_is_checked_too(config, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", "/data[1]")
-    with pytest.raises(ConfigError, match=r"^TFDS_DATA_DIR: expected a folder without .*, got '/data\[1\]'$"):
+    with pytest.raises(SettingError, match=r"^TFDS_DATA_DIR: expected a folder without .*, got '/data\[1\]'$"):
         config.data_dirs  # noqa: B018
 
 
 def test_a_warm_start_needs_the_model_that_no_baseline_does_without(config):
-    with pytest.raises(ConfigError, match=r"^warm_start: expected false with no_baseline"):
+    with pytest.raises(SettingError, match=r"^warm_start: expected false with no_baseline"):
         dataclasses.replace(config, warm_start=True, no_baseline=True)
 
 
 @pytest.mark.parametrize("tune", [1, 8])
 def test_a_warm_start_leaves_the_shapes_alone_that_a_tuner_varies(config, tune):
     warm = dataclasses.replace(config, warm_start=True)
-    with pytest.raises(ConfigError, match=f"^tune: expected 0 with warm_start.*, got {tune}$"):
+    with pytest.raises(SettingError, match=f"^tune: expected 0 with warm_start.*, got {tune}$"):
         dataclasses.replace(warm, tune=tune)
 
 

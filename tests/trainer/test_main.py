@@ -66,7 +66,7 @@ def test_a_run_leaves_a_model_its_history_and_its_scalars(start, folder):
     history = json.loads((folder / "out" / "history.json").read_text())
     assert history["config"].items() >= {**SETTINGS, "epochs": 1}.items(), "--epochs goes before the recipe"
     assert list((folder / "out").glob("events.out.tfevents.*"))
-    assert read_units(str(folder / "out" / "model")) == Units.of(TrainConfig.from_dict(history["config"]))
+    assert read_units(str(folder / "out" / "model")) == Units.of(TrainConfig(**history["config"]))
     records = list(tf.data.TFRecordDataset(tf.io.gfile.glob(str(folder / "test-*")), "GZIP").as_numpy_iterator())
     served = tf.saved_model.load(str(folder / "out" / "model"))
     evaluated = served.signatures["evaluate"](examples=tf.constant(records))

@@ -8,7 +8,8 @@ import pytest
 
 from trainer.errors import UserError
 from trainer.presets import PRESETS
-from trainer.settings import DECODERS, ENCODERS, ConfigError, TrainConfig
+from trainer.schema import SettingError
+from trainer.settings import DECODERS, ENCODERS, TrainConfig
 
 FIELDS = {field.name: field.type for field in dataclasses.fields(TrainConfig)}
 WRONG_TYPES = {
@@ -42,7 +43,7 @@ OUT_OF_RANGE = [
 
 
 def refusal(**settings):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(SettingError) as caught:
         TrainConfig(**settings)
     return str(caught.value)
 
@@ -57,12 +58,12 @@ def test_every_setting_is_transported():
 
 
 def test_a_missing_setting_keeps_its_default():
-    assert TrainConfig.from_dict({"epochs": 3}) == dataclasses.replace(TrainConfig(), epochs=3)
+    assert TrainConfig(epochs=3) == dataclasses.replace(TrainConfig(), epochs=3)
 
 
 def test_an_unknown_setting_is_refused_and_the_known_are_listed():
-    with pytest.raises(ConfigError) as caught:
-        TrainConfig.from_dict({"epochs": 3, "latents": 64})
+    with pytest.raises(SettingError) as caught:
+        TrainConfig(epochs=3, latents=64)
     message = str(caught.value)
     assert "'latents'" in message
     assert all(name in message for name in ("expected", *FIELDS))
@@ -144,13 +145,13 @@ def test_a_flow_needs_two_latents():
 
 
 def test_a_replaced_setting_is_checked_again():
-    with pytest.raises(ConfigError, match="epochs"):
+    with pytest.raises(SettingError, match="epochs"):
         dataclasses.replace(TrainConfig(), epochs=0)
 
 
 def test_a_refusal_is_the_users_and_a_value_error():
-    assert issubclass(ConfigError, UserError)
-    assert issubclass(ConfigError, ValueError)
+    assert issubclass(SettingError, UserError)
+    assert issubclass(SettingError, ValueError)
 
 
 def test_the_preset_seed_is_the_recipe_of_the_original_text():

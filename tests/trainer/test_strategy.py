@@ -10,7 +10,8 @@ import tensorflow as tf
 
 import trainer.strategy
 from trainer.errors import UserError
-from trainer.settings import ConfigError, shard_size
+from trainer.schema import SettingError
+from trainer.settings import shard_size
 from trainer.strategy import (
     build_strategy,
     check_agreement,
@@ -49,7 +50,7 @@ def stand_ins(monkeypatch):
 @pytest.mark.parametrize("name", ["", "Mirrored", "gpu", "tpu:", "default:0"])
 def test_a_name_that_is_none_is_refused_with_those_there_are(name):
     expected = rf"^strategy: expected one of auto, default, .*, or tpu:NAME, got {re.escape(repr(name))}$"
-    with pytest.raises(ConfigError, match=expected):
+    with pytest.raises(SettingError, match=expected):
         build_strategy(name)
 
 
@@ -180,7 +181,7 @@ def test_a_batch_divides_over_the_replicas_or_its_neighbours_that_do_are_named(b
         return
     near = [size for size in range(1, 200) if size % replicas == 0 and abs(size - batch_size) < replicas]
     expected = rf"multiple of the {replicas} replicas, such as {' or '.join(map(str, near))}, got {batch_size}$"
-    with pytest.raises(ConfigError, match=expected):
+    with pytest.raises(SettingError, match=expected):
         shard_size(batch_size, replicas)
 
 

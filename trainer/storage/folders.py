@@ -3,7 +3,7 @@
 import os
 import unicodedata
 
-from trainer.settings import ConfigError
+from trainer.schema import SettingError
 
 PATTERN = "*?[\\"  # TensorFlow, TFX and Beam take names with these for patterns of names
 
@@ -12,13 +12,13 @@ def checked_folder(setting: str, name: str) -> str:
     """The absolute path of the folder `name`, of which a leading ~ is expanded as shells do.
 
     Raises:
-      ConfigError: no folder of this name can be used; `setting` is what gives it.
+      SettingError: no folder of this name can be used; `setting` is what gives it.
     """
     if expected := name_fault(name):
-        raise ConfigError(setting, expected, name)
+        raise SettingError(setting, expected, name)
     path = os.path.abspath(os.path.expanduser(name))
     if expected := name_fault(path):  # of the working directory
-        raise ConfigError(setting, expected, path)
+        raise SettingError(setting, expected, path)
     return path
 
 

@@ -15,7 +15,7 @@ from trainer.images import IMAGE_SIZE, ImageSet, hold_out, shuffled_batches
 from trainer.interrupt import signals_noted
 from trainer.model.likelihoods import bits_per_dim
 from trainer.model.vae import VAE, build
-from trainer.settings import TrainConfig
+from trainer.settings import Execution, TrainConfig
 from trainer.strategy import check_agreement, is_chief, leave_together
 from trainer.training.checkpoint import Checkpoints
 from trainer.training.optimizer import build_optimizer
@@ -39,7 +39,7 @@ def train_and_evaluate(
     base_model: str | None = None,
     strategy: tf.distribute.Strategy | None = None,
     checkpoints: str | None = None,
-    checkpoint_minutes: float = 5.0,
+    checkpoint_minutes: float = Execution.checkpoint_minutes,
 ) -> TrainResult:
     """Trains on `train`, logs every epoch, and returns the best one by a held-out part of `train`.
 

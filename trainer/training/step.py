@@ -8,7 +8,8 @@ import tensorflow as tf
 from trainer.images import mirror, to_unit_interval
 from trainer.model.objective import draw
 from trainer.model.vae import VAE
-from trainer.settings import ConfigError, TrainConfig, shard_size
+from trainer.schema import SettingError
+from trainer.settings import TrainConfig, shard_size
 from trainer.strategy import shard
 from trainer.training.losses import build_loss
 from trainer.training.optimizer import Adam
@@ -28,7 +29,7 @@ class TrainStep:
     weights. Noise is drawn for the whole batch and cut, so that it is the same for any number of replicas.
 
     Raises:
-      ConfigError: the batch does not divide over the replicas, or the loss does not.
+      SettingError: the batch does not divide over the replicas, or the loss does not.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class TrainStep:
         self._shard = shard_size(config.batch_size, self._replicas)
         self._loss = build_loss(config, steps_per_epoch)
         if config.free_bits and self._replicas > 1:
-            raise ConfigError(
+            raise SettingError(
                 "free_bits",
                 "0 with several replicas, none of which knows the KL of the batch (--strategy default has one)",
                 config.free_bits,

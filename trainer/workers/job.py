@@ -13,7 +13,7 @@ import tensorflow as tf
 from trainer.errors import ReportedError, UserError
 from trainer.images import IMAGE_SIZE, ImageSet
 from trainer.model.vae import VAE, build
-from trainer.settings import TrainConfig, check_workers
+from trainer.settings import Execution, TrainConfig, check_workers
 from trainer.storage.atomic import discard, reading, storing, whole
 from trainer.storage.digests import DamageError, verify_digests, write_digests
 from trainer.storage.tensors import verified_tensors, write_tensors
@@ -36,8 +36,7 @@ class Job:
     workdir: str  # TensorBoard scalars and history.json
     state: str  # folder of the checkpoints; a job that goes on where another one stopped has the same
     base_model: str | None = None  # SavedModel to start from
-    strategy: str = "auto"
-    checkpoint_minutes: float = 5.0
+    execution: Execution = dataclasses.field(default_factory=Execution)
 
     def to_dict(self) -> dict[str, Any]:
         """In JSON types; `from_dict` takes them back."""
@@ -46,10 +45,11 @@ class Job:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Job":
         """Undoes `to_dict`."""
-        return cls(**{**values, "config": TrainConfig.from_dict(values["config"])})
+        nested = {"config": TrainConfig(**values["config"]), "execution": Execution(**values["execution"])}
+        return cls(**{**values, **nested})
 
 
-def run_job(job: Job, train: ImageSet, test: ImageSet, workers: int, launch: Launch, apart: bool = False) -> VAE:
+def run_job(job: Job, train: ImageSet, test: ImageSet, launch: Launch, apart: bool = False) -> VAE:
     """Trains here, or on workers that `launch` starts if they are several or `apart`; returns the model.
 
     TF_CONFIG is for workers alone: it may be left over from whoever started this process, which has made TensorFlow
@@ -59,12 +59,14 @@ def run_job(job: Job, train: ImageSet, test: ImageSet, workers: int, launch: Lau
       ReportedError: see `train_and_evaluate` and `launch`; what the workers left is damaged; a StorageError also for
         the job or the record.
     """
-    check_workers(workers, job.strategy, job.config)
+    execution, workers = job.execution, job.execution.workers
+    check_workers(execution, job.config)
     if workers == 1 and not apart:
-        return _run(job, train, test, build_strategy(job.strategy))
+        return _run(job, train, test, build_strategy(execution.strategy))
     record = os.path.join(job.state, "record")  # a place that does not change when the same job is handed out again
-    strategy = "multi_worker" if workers > 1 else job.strategy
-    folder = _write(dataclasses.replace(job, workdir=record, strategy=strategy), train, test)
+    if workers > 1:
+        execution = dataclasses.replace(execution, strategy="multi_worker")
+    folder = _write(dataclasses.replace(job, workdir=record, execution=execution), train, test)
     launch(folder, workers)
     weights = _verified_weights(folder, record)
     _take_record(record, job.workdir)
@@ -83,7 +85,7 @@ def run_worker(folder: str) -> None:
       StorageError: the weights cannot be written.
     """
     job = _given(folder)
-    strategy = build_strategy(job.strategy)  # before TensorFlow does anything else
+    strategy = build_strategy(job.execution.strategy)  # before TensorFlow does anything else
     check_workers_share(strategy)
     model = _run(job, _mapped(folder, "train"), _mapped(folder, "test"), strategy)
     if is_chief(strategy):
@@ -177,7 +179,7 @@ def _take_record(record: str, workdir: str) -> None:
 
 def _run(job: Job, train: ImageSet, test: ImageSet, strategy: tf.distribute.Strategy) -> VAE:
     return train_and_evaluate(
-        job.config, train, test, job.workdir, job.base_model, strategy, job.state, job.checkpoint_minutes
+        job.config, train, test, job.workdir, job.base_model, strategy, job.state, job.execution.checkpoint_minutes
     ).model
 
 

@@ -15,7 +15,8 @@ from trainer.errors import InterruptError, UserError
 from trainer.evaluate import MeanELBO
 from trainer.images import ImageSet
 from trainer.presets import PRESETS
-from trainer.settings import ConfigError, TrainConfig
+from trainer.schema import SettingError
+from trainer.settings import TrainConfig
 
 RECIPE = TrainConfig(hidden_size=40, latent_size=10, iaf_hidden_size=20, epochs=8, importance_samples=7)
 IMAGES = ImageSet(np.zeros([30, 3072], np.uint8), np.arange(30))
@@ -93,11 +94,11 @@ def test_a_search_of_failed_trials_says_so(search):
 
 def test_a_recipe_that_the_strategy_cannot_train_ends_the_search(search):
     def score(config):
-        raise ConfigError("batch_size", "a multiple of the 2 replicas", 3)
+        raise SettingError("batch_size", "a multiple of the 2 replicas", 3)
 
     with pytest.raises(keras_tuner.errors.FatalError) as stop:
         search(score)
-    assert isinstance(stop.value.__cause__, ConfigError)
+    assert isinstance(stop.value.__cause__, SettingError)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("default", None), ("mirrored", tf.distribute.MirroredStrategy)])

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from trainer.settings import ConfigError
+from trainer.schema import SettingError
 from trainer.storage.folders import checked_folder
 
 TAKEN = [
@@ -44,7 +44,7 @@ def test_a_name_that_works_is_made_absolute(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_name_that_does_not_work_is_refused_by_its_setting(name):
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(SettingError) as error:
         checked_folder("root", name)
     assert str(error.value).startswith(f"root: expected {REFUSED[name]}")
     assert str(error.value).endswith(f", got {name!r}")
@@ -59,6 +59,6 @@ def test_a_leading_tilde_is_the_home_folder(monkeypatch):
 def test_a_locale_without_the_name_refuses_it(monkeypatch):
     """Python would write other bytes than TensorFlow."""
     monkeypatch.setattr(os, "fsencode", lambda name: name.encode("latin-1"))
-    with pytest.raises(ConfigError, match="valid UTF-8, got 'Größe'"):
+    with pytest.raises(SettingError, match="valid UTF-8, got 'Größe'"):
         checked_folder("root", "Größe")
     assert checked_folder("root", "/plain") == "/plain"

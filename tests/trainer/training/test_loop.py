@@ -143,7 +143,7 @@ def test_every_epochs_elbo_is_its_reconstruction_less_its_kl(trained):
 def test_history_is_the_result_and_its_config_as_json(trained, tiny_config):
     result, folder = trained
     history = json.loads((folder / "history.json").read_text())
-    assert TrainConfig.from_dict(history["config"]) == tiny_config
+    assert TrainConfig(**history["config"]) == tiny_config
     assert history["best_epoch"] == result.best_epoch
     assert history["test"] == result.test._asdict()
     assert history["quality"] is result.quality is None, "nobody asked for importance samples"

@@ -10,7 +10,8 @@ from replicas import SETS, some_images
 from trainer.errors import ReportedError, UserError
 from trainer.images import IMAGE_SIZE
 from trainer.model.vae import build
-from trainer.settings import ConfigError, TrainConfig
+from trainer.schema import SettingError
+from trainer.settings import TrainConfig
 from trainer.storage.digests import write_digests
 from trainer.storage.tensors import write_tensors
 from trainer.workers import job, worker
@@ -82,7 +83,9 @@ def test_a_single_worker_apart_gets_the_strategy_of_its_own_device(tmp_path):
 @pytest.mark.parametrize("strategy", ["default", "mirrored", "tpu", "tpu:mine"])
 def test_several_workers_cannot_have_a_strategy_of_one(strategy, tmp_path):
     job = Job(CONFIG, str(tmp_path / "work"), str(tmp_path / "state"), strategy=strategy)
-    with pytest.raises(ConfigError, match=f"^strategy: expected auto or multi_worker with 2 workers, got '{strategy}'"):
+    with pytest.raises(
+        SettingError, match=f"^strategy: expected auto or multi_worker with 2 workers, got '{strategy}'"
+    ):
         run_job(job, *SETS, 2, launch_local)
     assert not (tmp_path / "state").exists()
 
@@ -123,7 +126,7 @@ def test_workers_that_tf_config_names_are_not_started_by_one_process(tmp_path, m
     monkeypatch.setenv("TF_CONFIG", STALE)
     job = Job(CONFIG, str(tmp_path), str(tmp_path / "state"), strategy="multi_worker")
     with pytest.raises(
-        ConfigError, match=r"^workers: expected several with strategy multi_worker: use --workers N, got"
+        SettingError, match=r"^workers: expected several with strategy multi_worker: use --workers N, got"
     ):
         run_job(job, *SETS, 1, launch_local)
 

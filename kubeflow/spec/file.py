@@ -1,0 +1,68 @@
+"""Reads `cluster.yaml`; a mistake is reported with its line."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from kubeflow.spec.cluster import Cluster
+from trainer.errors import UserError
+from trainer.schema import SettingError, check_needs
+
+
+def load_cluster(path: str) -> Cluster:
+    """The cluster that the YAML file at `path` describes.
+
+    Raises:
+      SettingError: a setting is unknown, missing or invalid, or has no meaning beside the others.
+      UserError: the file cannot be read, or is not YAML.
+    """
+    try:
+        with open(path) as file:
+            text = file.read()
+        document, values = yaml.compose(text), yaml.safe_load(text)
+    except OSError as error:
+        remedy = "Start from kubeflow/spec/cluster.yaml"
+        raise UserError(f"{path} cannot be read: {error.strerror}", value=path, remedy=remedy) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}", value=path) from error
+    if not isinstance(values, Mapping):
+        raise SettingError("the file", "settings with names", values, where=f"{path}: ")
+    try:
+        cluster = Cluster(**{str(name): value for name, value in values.items()})
+        _check_needs(cluster, values, ())
+    except SettingError as error:
+        failure = error.failure
+        where = f"{path}, line {_line(document, tuple(error.setting.split('.')))}: "
+        raise SettingError(error.setting, failure.valid, failure.value, where=where, remedy=failure.remedy) from None
+    return cluster
+
+
+def _check_needs(table: Any, given: Mapping[str, Any], location: tuple[str, ...]) -> None:
+    """Refuses settings of the file that have no meaning, in all its tables."""
+    try:
+        check_needs(table, given)
+    except SettingError as error:
+        failure, setting = error.failure, ".".join(map(str, (*location, error.setting)))
+        raise SettingError(setting, failure.valid, failure.value, remedy=failure.remedy) from None
+    for name, value in given.items():
+        inner = getattr(table, name)
+        if isinstance(value, Mapping) and hasattr(inner, "__pydantic_fields__"):
+            _check_needs(inner, value, (*location, name))
+
+
+def _line(node: yaml.Node | None, location: tuple[str, ...]) -> int:
+    """The line, from 1, of the value at `location`, or of the deepest part of it that is there."""
+    line = node.start_mark.line + 1 if node else 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == part), None)
+        elif isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
+            found = (node.value[int(part)],) * 2
+        else:
+            found = None
+        if found is None:
+            break
+        key, node = found
+        line = key.start_mark.line + 1
+    return line

@@ -1,0 +1,32 @@
+"""Writes the pipeline for Kubeflow into a file."""
+
+import argparse
+import os
+
+from kubeflow.spec.file import load_cluster
+from pipeline.cli._kubeflow import add_cluster
+from pipeline.words import PUSHED
+from trainer.errors import UserError
+
+HELP = "write the pipeline for Kubeflow into a file"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the cluster and the file."""
+    add_cluster(parser)
+    parser.add_argument(
+        "--output", metavar="FILE", default="vaeiaf.yaml", help="to upload in the UI (default: %(default)s)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compiles the pipeline."""
+    from kubeflow.client.submit import write_package
+
+    cluster = load_cluster(options.cluster)
+    folder = os.path.dirname(os.path.abspath(options.output))
+    if not os.path.isdir(folder) or not options.output.endswith((".yaml", ".yml")):
+        raise UserError("--output", value=options.output, valid="the name of a YAML file in a folder that exists")
+    write_package(options.output, cluster)
+    print(f"Written: {options.output}")
+    return PUSHED

@@ -1,0 +1,24 @@
+"""Prints the JSON Schema of a file, with which editors complete and check it."""
+
+import argparse
+import json
+
+import pydantic
+
+from kubeflow.spec.cluster import Cluster
+from pipeline.words import PUSHED
+
+HELP = "print the JSON Schema of cluster.yaml"
+SCHEMAS = {"cluster": Cluster}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the choice of the file."""
+    parser.add_argument("file", choices=list(SCHEMAS), help="cluster: cluster.yaml")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the schema."""
+    schema = pydantic.TypeAdapter(SCHEMAS[options.file]).json_schema()
+    print(json.dumps({"$schema": pydantic.json_schema.GenerateJsonSchema.schema_dialect, **schema}, indent=2))
+    return PUSHED
