@@ -44,6 +44,7 @@ class WorkerStart:
             if self._waits.held(f"{pod.name} hopeless", pod.hopeless) > HOPELESS_SECONDS:
                 raise WorkerError(
                     f"{name} cannot be started: {pod.why_waiting}",
+                    value=pod.name,
                     remedy="Check image and workers.pod in cluster.yaml",
                     cause=pod.why_waiting,
                 )
@@ -51,6 +52,7 @@ class WorkerStart:
                 raise WorkerError(
                     f"{name} has no machine after {PLACE_SECONDS:.0f} s, and no autoscaler adds one: "
                     f"{pod.why_waiting.rstrip('.')}",
+                    value=pod.name,
                     remedy="Request less in workers.pod of cluster.yaml, add machines, or run again when other runs "
                     "have ended",
                     cause=pod.why_waiting,
@@ -81,12 +83,14 @@ class WorkerStart:
             first = min(waiting, key=lambda pod: pod.index)
             raise WorkerError(
                 f"{first.worker(self._count)} has not started within {self._seconds} s: {first.why_waiting}",
+                value=first.name,
                 remedy="Raise workers.start_seconds in cluster.yaml if the cluster needs longer",
                 cause=first.why_waiting,
             )
         if created < self._count:
             raise WorkerError(
                 f"Kubernetes has created {created} of {self._count} pods within {self._seconds} s",
+                value=created,
                 remedy=f"Make room in the quota of namespace {self._api.namespace}; `kubectl describe job {self._job}` "
                 "says more",
             )

@@ -6,19 +6,23 @@ import pathlib
 import time
 
 import yaml
+from kube_clock import LIMIT, StillClock
 from kube_emulator import Emulator
 from kube_state import ScriptedKubelet
 from kubernetes import client
 
 from kubeflow.spec.cluster import Cluster, Volume, Workers
-from kubeflow.workers import kube_api, pod_log, pod_watch, worker_set
-from kubeflow.workers import launcher as worker_pods
-from kubeflow.workers import start as worker_start
+from kubeflow.workers import launcher
 from kubeflow.workers.launcher import launch_pods
 from kubeflow.workers.manifests import job_manifest, job_name, service_manifest
+from kubeflow.workers.pod import Pod
+from kubeflow.workers.pod_watch import PodWatch
+from kubeflow.workers.start import PLACE_SECONDS
+from trainer.failure import Failure, Kind
 
-LIMIT = 30  # seconds; never reached unless something is broken
 ROOT = pathlib.Path(__file__).parents[2]
+WRONG = Failure(Kind.INFRASTRUCTURE, "what is wrong", value=7, valid="8", remedy="Do this", cause="that")
+BAD = dataclasses.replace(WRONG, kind=Kind.BAD_INPUT)
 
 
 def rights():
@@ -27,30 +31,25 @@ def rights():
     return {(verb, resource) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
 
 
-def hasten(monkeypatch):
-    """Shorter pauses, and bounds that a test reaches if it wants to."""
-    for module, settings in {
-        kube_api: {"PAUSE_SECONDS": 0.02, "MAX_PAUSE_SECONDS": 0.1, "READ_SECONDS": 1.0},
-        pod_watch: {"PAUSE_SECONDS": 0.02},
-        pod_log: {"PAUSE_SECONDS": 0.02},
-        worker_set: {"POLL_SECONDS": 0.02, "JOB_SECONDS": 0.1, "SETTLE_SECONDS": 0.4},
-        worker_start: {"HOPELESS_SECONDS": 0.2, "PLACE_SECONDS": 0.3},
-        worker_pods: {"GONE_SECONDS": 0.02, "CLEAN_UP_SECONDS": 1.0},
-    }.items():
-        for name, value in settings.items():
-            monkeypatch.setattr(module, name, value)
-    monkeypatch.delenv("POD_NAME", raising=False)
+def api_client(url):
+    """Kubernetes' own client of the cluster at `url`."""
+    configuration = client.Configuration(host=url)
+    configuration.retries = False
+    return client.ApiClient(configuration)
 
 
 class World:
-    """A cluster, and launches in it."""
+    """A cluster, and launches in it, on a clock that stands still."""
 
-    def __init__(self, folder):
-        self.folder, self.scripts = str(folder / "job"), []
+    def __init__(self, folder, monkeypatch):
+        self.folder, self.scripts, self.watch = str(folder / "job"), [], None
         os.mkdir(self.folder)
         self.cluster = Cluster(image="vaeiaf:1", namespace="training", volume=Volume(claim="vaeiaf"))
-        self.kube = Emulator(ScriptedKubelet(self._play))
+        self.clock = StillClock()
+        self.kube = Emulator(ScriptedKubelet(self._play), clock=self.clock)
         self.name = job_name(self.folder)
+        monkeypatch.setattr(launcher, "PodWatch", self._make_watch)
+        monkeypatch.delenv("POD_NAME", raising=False)
 
     def set(self, **workers):
         self.cluster = dataclasses.replace(self.cluster, workers=dataclasses.replace(Workers(), **workers))
@@ -58,9 +57,23 @@ class World:
     def launch(self, *scripts, workers=2):
         """Launches, with one script for the pods of each Job that is made; the last one is for all that follow."""
         self.scripts = list(scripts)
-        configuration = client.Configuration(host=self.kube.url)
-        configuration.retries = False
-        launch_pods(self.cluster, client.ApiClient(configuration))(self.folder, workers)
+        launch_pods(self.cluster, api_client(self.kube.url), self.clock)(self.folder, workers)
+
+    def noticed(self, run):
+        """Waits until the launcher has acted on the state of the pod."""
+        pod = Pod.of(run.manifest)
+        wait_until(lambda: self.watch and pod in self.watch.owned_by(pod.job))
+        polls = self.clock.polls
+        wait_until(lambda: self.clock.polls > polls + 1)  # the first may have begun before
+
+    def hold(self, run, seconds):
+        """Lets the pod stay in its state, which the launcher knows, for a time."""
+        self.noticed(run)
+        self.clock.advance(seconds)
+
+    def _make_watch(self, *arguments):
+        self.watch = PodWatch(*arguments)
+        return self.watch
 
     def _play(self, run):
         uids = [job["metadata"]["uid"] for job in self.kube.state.created["Job"]]
@@ -94,15 +107,21 @@ def forever(run):
     run.stopping.wait(LIMIT)
 
 
-def waits_for_a_machine(run):
-    """Which an autoscaler brings, when its promise is known."""
-    run.unschedulable("0/3 nodes are available")
-    run.noted("TriggeredScaleUp", "pod triggered scale-up: [{pool 0->1 (max: 2)}]")
-    wait_until(lambda: run.state.listed["Event"] > run.index)
-    well(run)
+def waits_for_a_machine(world):
+    """A script for pods to which an autoscaler brings a machine, when its promise is known."""
+
+    def script(run):
+        run.unschedulable("0/3 nodes are available")
+        run.noted("TriggeredScaleUp", "pod triggered scale-up: [{pool 0->1 (max: 2)}]")
+        if run.index == 0:
+            world.hold(run, PLACE_SECONDS + 1)
+        wait_until(lambda: run.state.listed["Event"] > run.index)
+        well(run)
+
+    return script
 
 
-def fails(index, code, **how):
+def fails(index, code, failure=None, **how):
     """One of the workers ends so; the others would go on."""
 
     def script(run):
@@ -110,8 +129,7 @@ def fails(index, code, **how):
         if run.index == index:
             for line in range(20):
                 run.log(f"line {line}")
-            run.log("trainer: what is wrong")
-            run.ended(code, **how)
+            run.ended(code, **({"message": failure.to_json()} if failure else {}), **how)
         else:
             run.stopping.wait(LIMIT)
 

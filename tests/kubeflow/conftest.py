@@ -9,23 +9,13 @@ import databases
 import pytest
 import yaml
 from kfp_emulator import Emulator
-from kube_world import World, hasten, wait_until
+from kube_world import World, wait_until
 
-from components.train.site import here
 from kubeflow.spec.parameters import Parameters
 from pipeline.cli import main
 
 NODES = ("image-example-gen", "trainer", "verdict")
 KINDS = {str: "STRING", int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE", bool: "BOOLEAN", dict: "STRUCT"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def site():
-    """What a node that ran in this process said of its place ends with the module."""
-    with pytest.MonkeyPatch.context() as patch:
-        for field in dataclasses.fields(here):
-            patch.setattr(here, field.name, getattr(here, field.name))
-        yield
 
 
 @pytest.fixture
@@ -72,8 +62,7 @@ def vaeiaf(kfp, cluster_file, capsys):
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """A cluster in which nothing may be left."""
-    hasten(monkeypatch)
-    world = World(tmp_path)
+    world = World(tmp_path, monkeypatch)
     world.kube.start()
     yield world
     wait_until(lambda: not world.left(), what=lambda: f"left: {world.left()}")
