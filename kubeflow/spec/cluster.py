@@ -41,7 +41,8 @@ TOLERATIONS = (
     "a list of key, operator (Exists or Equal), value, effect (NoSchedule, PreferNoSchedule or NoExecute), "
     "tolerationSeconds"
 )
-Text = Annotated[str, BeforeValidator(_text)]
+TEXT = BeforeValidator(_text)
+Text = Annotated[str, TEXT]
 Count = Annotated[int, Ge(0)]
 Port = Annotated[int, Gt(0), Lt(65536)]
 
@@ -50,7 +51,7 @@ Port = Annotated[int, Gt(0), Lt(65536)]
 class Volume:
     """The PersistentVolumeClaim that every pod mounts: pipeline root, checkpoints, data sets."""
 
-    claim: Annotated[Text, _matches(NAME), _setting("PersistentVolumeClaim, ReadWriteMany", valid="a Kubernetes name")]
+    claim: Annotated[str, _matches(NAME), TEXT, _setting("name of a ReadWriteMany claim", valid="a Kubernetes name")]
     path: Annotated[
         str,
         _matches(r"(/[^/:]+)+"),
@@ -76,13 +77,13 @@ class Database:
         _setting("mysql: MySQL or MariaDB; sqlite: a file on the volume, for a local disk and no NFS"),
     ] = "mysql"
     host: Annotated[
-        Text, _matches(r"[\w.:-]+"), _setting("of the server", needs=SERVER, valid="the name or address of a host")
+        str, _matches(r"[\w.:-]+"), TEXT, _setting("of the server", needs=SERVER, valid="the name or address of a host")
     ] = "vaeiaf-mlmd"
     port: Annotated[Port, _setting("of the server", needs=SERVER)] = 3306
-    name: Annotated[Text, _matches(r"\S+"), _setting("of the database", needs=SERVER, valid="a name")] = "vaeiaf"
-    user: Annotated[Text, _matches(r"\S+"), _setting("that connects", needs=SERVER, valid="a name")] = "vaeiaf"
+    name: Annotated[str, _matches(r"\S+"), TEXT, _setting("of the database", needs=SERVER, valid="a name")] = "vaeiaf"
+    user: Annotated[str, _matches(r"\S+"), TEXT, _setting("that connects", needs=SERVER, valid="a name")] = "vaeiaf"
     secret: Annotated[
-        Text, _matches(NAME), _setting("Secret with the key `password`", needs=SERVER, valid="a Kubernetes name")
+        str, _matches(NAME), TEXT, _setting("Secret with the key `password`", needs=SERVER, valid="a Kubernetes name")
     ] = "vaeiaf-mlmd"
     wait_seconds: Annotated[Count, _setting("that a node waits for an absent database", "seconds")] = 900
 
@@ -102,10 +103,10 @@ class Toleration(TypedDict, total=False):
 class PodSettings:
     """What a pod asks for. Requests are limits too."""
 
-    cpu: Annotated[Text, _matches(CPU), _setting("request and limit", "CPUs", valid="CPUs, such as 2 or 500m")] = "1"
-    memory: Annotated[Text, _matches(MEMORY), _setting("request and limit", "bytes", valid="memory, such as 4Gi")] = (
-        "4Gi"
-    )
+    cpu: Annotated[str, _matches(CPU), TEXT, _setting("request and limit", valid="CPUs, such as 2 or 500m")] = "1"
+    memory: Annotated[
+        str, _matches(MEMORY), TEXT, _setting("request and limit", "bytes", valid="memory, such as 4Gi")
+    ] = "4Gi"
     accelerator: Annotated[
         str,
         _matches(f"({RESOURCE})?"),
@@ -173,7 +174,7 @@ class Cluster:
 
     image: Annotated[str, _matches(r"\S+"), _setting("container image", valid="the name of a container image")]
     namespace: Annotated[
-        Text, _matches(LABEL), _setting("of the runs and their pods", valid="a Kubernetes name without dots")
+        str, _matches(LABEL), TEXT, _setting("of the runs and their pods", valid="a Kubernetes name without dots")
     ]
     volume: Annotated[Volume, nested(Volume)]
     database: Annotated[Database, nested(Database)] = Field(default_factory=Database)
@@ -184,8 +185,9 @@ class Cluster:
     retries: Annotated[Retries, nested(Retries)] = Field(default_factory=Retries)
     workers: Annotated[Workers, nested(Workers)] = Field(default_factory=Workers)
     service_account: Annotated[
-        Text,
+        str,
         _matches(f"({NAME})?"),
+        TEXT,
         _setting("under which runs start; empty: Kubeflow's, which has more rights", valid="a Kubernetes name"),
     ] = ""
     time_zone: Annotated[

@@ -88,13 +88,11 @@ def volume(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def cluster(database):
-    return Cluster.from_dict(
-        {
-            "image": IMAGE,
-            "namespace": "test",
-            "volume": {"claim": "vaeiaf", "path": MOUNT},
-            "database": {"host": database.name, "wait_seconds": 60},
-        }
+    return Cluster(
+        image=IMAGE,
+        namespace="test",
+        volume={"claim": "vaeiaf", "path": MOUNT},
+        database={"host": database.name, "wait_seconds": 60},
     )
 
 

@@ -140,7 +140,7 @@ def test_xla_gives_the_same_numbers(name, make):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_configuration_sent_as_json_builds_the_same_weights(name, weights_of):
     config = TrainConfig(**SIZES | SETTINGS[name], seed=5)
-    sent = TrainConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    sent = TrainConfig(**json.loads(json.dumps(config.to_dict())))
     for found, expected in zip(weights_of(build(sent, 12)), weights_of(build(config, 12)), strict=True):
         np.testing.assert_array_equal(found, expected)
 

@@ -50,7 +50,7 @@ def refusal(**settings):
 
 @pytest.mark.parametrize("config", [*PRESETS.values(), TrainConfig()], ids=[*PRESETS, "defaults"])
 def test_a_config_survives_json(config):
-    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert TrainConfig(**json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_every_setting_is_transported():

@@ -68,7 +68,7 @@ def test_what_is_found_is_what_scored_highest(search):
 def test_what_is_found_is_a_configuration_after_the_way_through_json(search):
     tuner, _ = search(lambda config: config.learning_rate)
     values = json.loads(json.dumps(tuner.get_best_hyperparameters()[0].get_config()))["values"]
-    found = TrainConfig.from_dict({**RECIPE.to_dict(), **values})
+    found = TrainConfig(**{**RECIPE.to_dict(), **values})
     assert found.epochs == RECIPE.epochs
     assert found.learning_rate > RECIPE.learning_rate
 

@@ -8,7 +8,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from kubeflow.spec.cluster import load_cluster
+from kubeflow.spec.file import load_cluster
 from kubeflow.workers.kube_api import RESOURCES
 
 MANIFESTS = pathlib.Path(__file__).parents[3] / "kubeflow" / "deploy" / "manifests"

@@ -77,7 +77,7 @@ def run(node, cluster):
 
     def all_nodes(run_id, **parameters):
         done = {}
-        for name in graph(Cluster.from_dict(cluster)):
+        for name in graph(Cluster(**cluster)):
             done[name] = node(name, run_id, **parameters)
             if done[name][0]:
                 break
@@ -125,7 +125,7 @@ def test_a_run_pushes_the_next_is_cached_and_a_bound_refuses(run, node, volume, 
 
 @pytest.mark.slow
 def test_sigterm_ends_the_trainer_after_a_checkpoint_with_a_code_to_try_again(node, cluster, volume):
-    for name in graph(Cluster.from_dict(cluster)):
+    for name in graph(Cluster(**cluster)):
         if name == "Trainer":
             break
         node(name, "run-stopped", seed=5)

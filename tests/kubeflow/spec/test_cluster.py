@@ -6,9 +6,10 @@ import pathlib
 import pytest
 import yaml
 
-from kubeflow.spec.cluster import Cluster, _build, load_cluster
-from kubeflow.spec.cluster_checks import ClusterError
+from kubeflow.spec.cluster import Cluster
+from kubeflow.spec.file import load_cluster
 from trainer.errors import UserError
+from trainer.schema import SettingError
 
 EXAMPLE = pathlib.Path(__file__).parents[3] / "kubeflow/spec/cluster.yaml"
 LEAST = {"image": "vaeiaf:1", "namespace": "ml", "volume": {"claim": "data"}}
@@ -18,17 +19,17 @@ def test_the_example_says_what_the_defaults_are():
     values = yaml.safe_load(EXAMPLE.read_text())
     needed = {"image": values["image"], "namespace": values["namespace"], "volume": {"claim": "vaeiaf"}}
     nodes = {"nodes": {"Trainer": values["nodes"]["Trainer"]}}  # as an example
-    assert load_cluster(str(EXAMPLE)) == Cluster.from_dict(needed | nodes)
+    assert load_cluster(str(EXAMPLE)) == Cluster(**needed | nodes)
 
 
 def test_values_survive_the_way_through_json():
     cluster = load_cluster(str(EXAMPLE))
-    assert Cluster.from_dict(json.loads(json.dumps(cluster.to_dict()))) == cluster
+    assert Cluster(**json.loads(json.dumps(cluster.to_dict()))) == cluster
 
 
 @pytest.mark.parametrize("path", ["/mnt/vaeiaf", "/data", "/tmp/x", "/opt/vaeiaf/data", "/home/me/vaeiaf", "/mnt/.v"])
 def test_a_volume_may_be_mounted_where_it_hides_nothing(path):
-    assert Cluster.from_dict({**LEAST, "volume": {"claim": "my.claim-1", "path": path}}).volume.path == path
+    assert Cluster(**{**LEAST, "volume": {"claim": "my.claim-1", "path": path}}).volume.path == path
 
 
 @pytest.mark.parametrize("value", [math.inf, math.nan])
@@ -37,12 +38,12 @@ def test_a_float_has_to_be_finite(value):
     class Settings:
         seconds: float = 1.0
 
-    with pytest.raises(ClusterError, match=f"^cluster.yaml: seconds: expected a finite number, got {value}$"):
+    with pytest.raises(SettingError, match=f"^cluster.yaml: seconds: expected a finite number, got {value}$"):
         _build(Settings, {"seconds": value}, "")
 
 
 def test_numbers_are_quantities_too():
-    assert Cluster.from_dict({**LEAST, "pod": {"cpu": 2, "memory": "1Gi"}}).pod.cpu == "2"
+    assert Cluster(**{**LEAST, "pod": {"cpu": 2, "memory": "1Gi"}}).pod.cpu == "2"
 
 
 @pytest.mark.parametrize(
@@ -119,8 +120,8 @@ def test_numbers_are_quantities_too():
     ],
 )
 def test_a_setting_that_cannot_be_is_named_with_its_place(change, complaint):
-    with pytest.raises(ClusterError) as error:
-        Cluster.from_dict({**LEAST, **change})
+    with pytest.raises(SettingError) as error:
+        Cluster(**{**LEAST, **change})
     assert str(error.value).startswith(f"cluster.yaml: {complaint}")
 
 

@@ -10,9 +10,10 @@ from ir_walk import problems
 from kfp import components
 
 from kubeflow.run_node import read_task
-from kubeflow.spec.cluster import Cluster, load_cluster
+from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.compile import compile_to, graph, kebab
 from kubeflow.spec.contract import ARGO_NODE, OPTIONAL, VERDICT
+from kubeflow.spec.file import load_cluster
 from kubeflow.spec.parameters import Parameters, pipeline_config
 from pipeline.dag import create_pipeline
 from trainer.errors import UserError
@@ -167,7 +168,7 @@ def test_a_node_gets_the_pod_that_the_cluster_gives_it(cluster, tmp_path):
         "node_selector": {"disk": "fast"},
         "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}],
     }
-    compile_to(str(tmp_path / "p.yaml"), Cluster.from_dict(values))
+    compile_to(str(tmp_path / "p.yaml"), Cluster(**values))
     ir, platform = load(tmp_path / "p.yaml")
     assert executor(ir, "Trainer")["image"] == "vaeiaf:gpu"
     assert executor(ir, "Evaluator")["image"] == cluster.image
@@ -190,7 +191,7 @@ def test_a_pod_for_a_node_that_is_none_is_refused_with_those_that_are(cluster, t
     values = copy.deepcopy(cluster.to_dict())
     values["nodes"]["Pusher"] = {}
     with pytest.raises(UserError, match=r"nodes\.Pusher: expected one of ImageExampleGen, .*AtomicPusher"):
-        compile_to(str(tmp_path / "p.yaml"), Cluster.from_dict(values))
+        compile_to(str(tmp_path / "p.yaml"), Cluster(**values))
 
 
 @pytest.mark.parametrize("golden", sorted(GOLDEN.glob("vaeiaf-*.yaml")), ids=lambda path: path.stem)

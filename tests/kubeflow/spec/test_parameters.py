@@ -9,7 +9,7 @@ from pipeline import cli
 from trainer.errors import UserError
 from trainer.presets import PRESETS
 
-CLUSTER = Cluster.from_dict({"image": "vaeiaf", "namespace": "ml", "volume": {"claim": "data", "path": "/data"}})
+CLUSTER = Cluster(image="vaeiaf", namespace="ml", volume={"claim": "data", "path": "/data"})
 
 
 def config(**values):

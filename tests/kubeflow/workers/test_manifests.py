@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from kubeflow.spec.cluster import Cluster, Pod, Volume, Workers
+from kubeflow.spec.cluster import Cluster, PodSettings, Volume, Workers
 from kubeflow.workers.manifests import FINGERPRINT, Owner, job_manifest, job_name, service_manifest
 from trainer.errors import UserError
 from trainer.workers.launch import SAVE_SECONDS
@@ -22,7 +22,7 @@ PLAIN = Cluster(image="vaeiaf:0.1.0", namespace="training", volume=Volume(claim=
 TPU = dataclasses.replace(
     PLAIN,
     workers=Workers(
-        pod=Pod(
+        pod=PodSettings(
             cpu="8",
             memory="16Gi",
             accelerator="google.com/tpu",

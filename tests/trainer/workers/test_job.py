@@ -44,7 +44,7 @@ def test_a_job_that_is_handed_out_again_is_left_to_the_workers_that_may_be_at_it
 
 
 OTHERS = {
-    "settings": {"config": TrainConfig.from_dict({**CONFIG.to_dict(), "seed": 1})},
+    "settings": {"config": TrainConfig(**{**CONFIG.to_dict(), "seed": 1})},
     "training images": {"sets": (some_images(64, seed=3), SETS[1])},
     "test images": {"sets": (SETS[0], some_images(37, seed=3))},
 }
