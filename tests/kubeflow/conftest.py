@@ -9,7 +9,6 @@ import databases
 import pytest
 import yaml
 from kfp_emulator import Emulator
-from kube_world import World, wait_until
 
 from kubeflow.spec.parameters import Parameters
 from pipeline.cli import main
@@ -60,27 +59,10 @@ def vaeiaf(kfp, cluster_file, capsys):
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    """A cluster in which nothing may be left."""
-    world = World(tmp_path, monkeypatch)
-    world.kube.start()
-    yield world
-    wait_until(lambda: not world.left(), what=lambda: f"left: {world.left()}")
-    world.kube.stop()
-
-
-@pytest.fixture
 def full_server():
     """The port of a database server that has too many connections."""
     with databases.full_server() as port:
         yield port
-
-
-@pytest.fixture
-def said(caplog):
-    """The lines that the launcher of pods has logged."""
-    caplog.set_level("INFO", "kubeflow")
-    return lambda: [record.getMessage() for record in caplog.records]
 
 
 def compile_to(path, cluster):
