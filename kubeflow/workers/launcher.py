@@ -166,6 +166,7 @@ class _Training:
         names = " and ".join(f"{pod.name} on {pod.node}" for pod in pods)
         return WorkerError(
             f"the {kind} {self._name} still exists {self._cluster.workers.start_seconds} s after its deletion",
+            value=f"{kind} {self._name}",
             remedy=f"If the machine of {names} is lost, delete its node from the cluster, and run again"
             if pods
             else "Check for a finalizer, or for another process that recreates it",

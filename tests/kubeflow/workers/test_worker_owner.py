@@ -51,11 +51,12 @@ def test_the_cluster_of_the_kube_config_is_used(world, monkeypatch, tmp_path):
     world.kube.write_kubeconfig(path)
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
     world.scripts = [well]
-    launch_pods(world.cluster)(world.folder, 2)
+    launch_pods(world.cluster, clock=world.clock)(world.folder, 2)
     assert world.jobs == 1
 
 
 def test_without_a_cluster_the_user_is_told(world, monkeypatch, tmp_path):
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
-    with pytest.raises(UserError, match="no Kubernetes cluster: expected to be in one of its pods, or a kube config"):
+    with pytest.raises(UserError) as error:
         launch_pods(world.cluster)(world.folder, 2)
+    assert "KUBECONFIG" in error.value.failure.remedy

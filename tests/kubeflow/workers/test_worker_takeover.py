@@ -12,17 +12,14 @@ from trainer.workers.launch import WorkerError
 
 
 def test_a_job_at_work_is_followed_to_its_end(world, said):
-    go = threading.Event()
-
     def slow(run):
         run.running()
         run.log("epoch 1")
-        go.wait(LIMIT)
+        world.noticed(run)
         run.log("epoch 2")
         run.ended(0)
 
     leave(world, script=slow)
-    threading.Timer(0.5, go.set).start()
     world.launch(slow)
     assert world.jobs == 1
     assert [line for line in said() if line.startswith("epoch")] == ["epoch 1", "epoch 2"]
@@ -98,8 +95,10 @@ def test_a_job_that_was_left_without_its_service_gets_one(world):
 @pytest.mark.parametrize("kind", ["Job", "Service"])
 def test_what_does_not_go_is_not_waited_for_for_ever(world, monkeypatch, kind):
     """Such as for a finalizer that nobody takes away."""
-    world.set(start_seconds=1)
+    world.set(start_seconds=60)
     create = world.kube.state.create
     monkeypatch.setattr(world.kube.state, "create", lambda k, manifest: None if k == kind else create(k, manifest))
-    with pytest.raises(WorkerError, match=rf"the {kind} {world.name} is not gone 1 s after .* no finalizer that keeps"):
+    world.clock.run()
+    with pytest.raises(WorkerError) as error:
         world.launch(forever)
+    assert error.value.failure.value == f"{kind} {world.name}"
