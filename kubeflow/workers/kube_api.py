@@ -41,7 +41,7 @@ def connect() -> Any:
             config.load_kube_config(client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
             raise UserError(
-                f"this process finds no Kubernetes cluster: {error}",
+                f"this process finds no Kubernetes cluster: {str(error).rstrip('.')}",
                 remedy="Run it in a pod of the cluster, or name a kube config in KUBECONFIG",
                 cause=str(error),
             ) from error

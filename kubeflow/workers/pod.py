@@ -116,7 +116,7 @@ class Pod:
     @property
     def why_waiting(self) -> str:
         """Why a pod has not started."""
-        return str(self.waiting or self.unscheduled or self.lost)
+        return str(self.waiting or self.unscheduled or self.lost).rstrip(".")
 
     @property
     def retriable(self) -> bool:

@@ -50,8 +50,7 @@ class WorkerStart:
                 )
             if self._waits.held(f"{pod.name} rejected", pod.rejected) > PLACE_SECONDS and not self._is_promised(pod):
                 raise WorkerError(
-                    f"{name} has no machine after {PLACE_SECONDS:.0f} s, and no autoscaler adds one: "
-                    f"{pod.why_waiting.rstrip('.')}",
+                    f"{name} has no machine after {PLACE_SECONDS:.0f} s, and no autoscaler adds one: {pod.why_waiting}",
                     value=pod.name,
                     remedy="Request less in workers.pod of cluster.yaml, add machines, or run again when other runs "
                     "have ended",

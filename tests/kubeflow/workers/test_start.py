@@ -9,7 +9,7 @@ from trainer.failure import Kind
 from trainer.workers.launch import WorkerError
 
 WORDS = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes are available."
-UNSCHEDULABLE = f"Unschedulable: {WORDS}"
+UNSCHEDULABLE = f"Unschedulable: {WORDS.rstrip('.')}"
 START_SECONDS = 900  # workers.start_seconds
 
 
@@ -173,7 +173,7 @@ def test_who_waits_for_a_place_sees_why_once_in_the_schedulers_words(world, said
         well(run)
 
     world.launch(late)
-    (line,) = [line for line in said() if WORDS in line]
+    (line,) = [line for line in said() if UNSCHEDULABLE in line]
     assert line.endswith(UNSCHEDULABLE)
 
 

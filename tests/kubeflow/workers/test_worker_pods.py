@@ -6,7 +6,7 @@ import signal
 import threading
 
 import pytest
-from kube_world import BAD, LIMIT, WRONG, fails, forever, rights, wait_until, waits_for_a_machine, well
+from kube_world import BAD, LIMIT, WRONG, fails, rights, wait_until, waits_for_a_machine, well
 
 from kubeflow.workers.manifests import GRACE_SECONDS, job_manifest, service_manifest
 from kubeflow.workers.worker_set import JOB_SECONDS, LOST_SECONDS, SETTLE_SECONDS

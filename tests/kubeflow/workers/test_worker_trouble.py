@@ -107,7 +107,7 @@ def test_a_right_that_is_missing_is_named(world, verb, resource):
     failure = error.value.failure
     assert failure.kind == Kind.BAD_INPUT
     assert failure.value == 403
-    assert f"cannot {verb} resource \"{resource}\"" in failure.cause
+    assert f'cannot {verb} resource "{resource}"' in failure.cause
 
 
 def test_a_log_that_may_not_be_read_is_no_reason_to_stop(world, said):
