@@ -47,7 +47,7 @@ def launch_pods(cluster: Cluster, client: Any = None, clock: Clock | None = None
     def launch(folder: str, workers: int) -> None:
         with signals_noted() as signals:
             api = Api(client or connect(), cluster.namespace, PATIENCE_SECONDS, clock or Clock(), signals)
-            _Training(cluster, api, signals, folder, workers).run()
+            _Training(cluster, api, folder, workers).run()
 
     return launch
 
@@ -55,8 +55,8 @@ def launch_pods(cluster: Cluster, client: Any = None, clock: Clock | None = None
 class _Training:
     """Jobs, one after the other, until one of them has done the work in `folder`."""
 
-    def __init__(self, cluster: Cluster, api: Api, signals: Sequence[int], folder: str, workers: int) -> None:
-        self._cluster, self._api, self._signals = cluster, api, signals
+    def __init__(self, cluster: Cluster, api: Api, folder: str, workers: int) -> None:
+        self._cluster, self._api = cluster, api
         self._folder, self._workers, self._name = folder, workers, job_name(folder)
         self._manifest = self._make_manifest(None)  # raises before anything is done
         self._watch = PodWatch(api, f"{INSTANCE}={self._name}")
@@ -86,7 +86,7 @@ class _Training:
         if job is None:
             return True
         settings = self._cluster.workers
-        workers = WorkerSet(self._api, self._watch, self._signals, job, self._workers, settings, adopted)
+        workers = WorkerSet(self._api, self._watch, job, self._workers, settings, adopted)
         try:
             workers.follow(Lease(self._api, self._end))
         except LostError as lost:

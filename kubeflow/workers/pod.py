@@ -1,9 +1,9 @@
-"""A worker's pod as the Kubernetes API describes it: how it ended, or why it has not started."""
+"""A worker's pod as the Kubernetes API describes it: why it has not started, or how it ended."""
 
 import dataclasses
 import signal
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from trainer.workers.launch import BAD_INPUT, STOPPED
 
@@ -20,18 +20,7 @@ HOPELESS = {  # why a container waits, if it seldom stops waiting
 CANNOT_RUN = {"StartError", "ContainerCannotRun"}  # why a container ended without having run
 _SIGNALS = {number.value: number.name for number in signal.Signals}
 
-
-class Why(NamedTuple):
-    """The reason for a state, in Kubernetes' words; false without a reason."""
-
-    reason: str
-    message: str
-
-    def __str__(self) -> str:
-        return ": ".join(filter(None, self)) or "no reason is given"
-
-    def __bool__(self) -> bool:
-        return bool(self.reason)
+_Object = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,28 +32,30 @@ class Pod:
     job: str  # uid of the Job that owns it
     index: int  # of the worker
     phase: str  # Pending, Running, Succeeded, Failed or Unknown
-    node: str  # empty: it is not scheduled
-    memory: str  # limit of the container
-    grace: int | None  # seconds that it has to stop, once it is told to
-    lost: Why  # why Kubernetes takes it from its node, as Evicted
-    unscheduled: Why | None  # why it has no node
-    nominated: bool  # the scheduler makes room for it on a node
-    waiting: Why  # why the container waits
+    node: str  # empty before the pod is scheduled
+    grace: int | None  # seconds that the pod has to stop, once it is told to
+    unplaced: bool  # the scheduler has found no node yet
+    rejected: bool  # and makes no room on one; false for a pod that a queue holds back
+    hopeless: bool  # the container waits for something that seldom comes, as a missing image
+    why_waiting: str  # in Kubernetes' words
+    lost: bool  # Kubernetes takes it from its node
     code: int | None  # exit code of the container
-    exit: Why  # of the container, with its termination message
+    message: str  # termination message of the container
     finished: str  # when the container ended, as the API writes it; empty before
-    gone: bool = False  # the pod was deleted since
+    end: str  # how the pod ended, as the predicate of a sentence
+    retriable: bool  # the worker may succeed the next time
+    gone: bool  # the pod was deleted since
 
     @classmethod
-    def of(cls, found: Mapping[str, Any], gone: bool = False) -> "Pod":
+    def of(cls, found: _Object, gone: bool = False) -> "Pod":
         """Reads the API's object."""
         metadata, spec, status = found["metadata"], found["spec"], found["status"]
         conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
-        disruption, scheduled = conditions.get("DisruptionTarget", {}), conditions.get("PodScheduled", {})
+        scheduled, disruption = conditions.get("PodScheduled", {}), conditions.get("DisruptionTarget", {})
         states = {container["name"]: container["state"] for container in status.get("containerStatuses") or ()}
-        state = states.get(WORKER, {})
-        terminated = state.get("terminated") or {}
-        container = next(container for container in spec["containers"] if container["name"] == WORKER)
+        waiting, exited = (states.get(WORKER, {}).get(key) or {} for key in ("waiting", "terminated"))
+        unplaced, code = scheduled.get("status") == "False", exited.get("exitCode")
+        lost = status if status.get("reason") else disruption if disruption.get("status") == "True" else {}
         return cls(
             name=metadata["name"],
             uid=metadata["uid"],
@@ -72,15 +63,17 @@ class Pod:
             index=int(metadata["annotations"][INDEX_ANNOTATION]),
             phase=status.get("phase", ""),
             node=spec.get("nodeName") or "",
-            memory=container["resources"]["limits"]["memory"],
             grace=metadata.get("deletionGracePeriodSeconds", 0) if "deletionTimestamp" in metadata else None,
-            lost=_why(status) or _why(disruption if disruption.get("status") == "True" else {}),
-            unscheduled=_why(scheduled) if scheduled.get("status") == "False" else None,
-            nominated=bool(status.get("nominatedNodeName")),
-            waiting=_why(state.get("waiting") or {}),
-            code=terminated.get("exitCode"),
-            exit=_why(terminated),
-            finished=terminated.get("finishedAt") or "",
+            unplaced=unplaced,
+            rejected=unplaced and scheduled.get("reason") == "Unschedulable" and not status.get("nominatedNodeName"),
+            hopeless=waiting.get("reason") in HOPELESS,
+            why_waiting=_words(waiting if waiting.get("reason") else scheduled if unplaced else status),
+            lost=bool(lost),
+            code=code,
+            message=exited.get("message") or "",
+            finished=exited.get("finishedAt") or "",
+            end=_end(lost, exited, spec),
+            retriable=code != BAD_INPUT and exited.get("reason") not in CANNOT_RUN,
             gone=gone,
         )
 
@@ -100,45 +93,8 @@ class Pod:
 
     @property
     def failed(self) -> bool:
-        """Whether the pod ended without having done the work. A pod that is gone did, in whatever state it was."""
+        """Whether the pod ended without having done the work. A pod that is gone did, in whatever phase it was."""
         return not self.succeeded and bool(self.gone or self.phase == "Failed" or self.code)
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether the container waits for something that seldom comes, as a missing image."""
-        return self.waiting.reason in HOPELESS
-
-    @property
-    def rejected(self) -> bool:
-        """Whether the scheduler finds no node and makes no room on one. A pod that a queue holds back is not."""
-        return self.unscheduled is not None and self.unscheduled.reason == "Unschedulable" and not self.nominated
-
-    @property
-    def why_waiting(self) -> str:
-        """Why a pod has not started."""
-        return str(self.waiting or self.unscheduled or self.lost).rstrip(".")
-
-    @property
-    def retriable(self) -> bool:
-        """Whether a failed worker may succeed the next time."""
-        return self.code != BAD_INPUT and self.exit.reason not in CANNOT_RUN
-
-    @property
-    def end(self) -> str:
-        """How a failed pod ended, as the predicate of a sentence."""
-        if self.lost:
-            return f"was lost ({self.lost.reason}): {self.lost.message}"
-        if self.exit.reason == "OOMKilled":
-            return (
-                f"was killed (OOMKilled): it needs more memory than workers.pod.memory in cluster.yaml, {self.memory}"
-            )
-        if self.exit.reason in CANNOT_RUN:
-            return f"could not be started ({self.exit.reason}): {self.exit.message}"
-        if self.code is None:
-            return "was deleted"
-        if self.code > 128:
-            return f"was killed by {_SIGNALS.get(self.code - 128, f'signal {self.code - 128}')}"
-        return f"ended with exit code {self.code}"
 
     @property
     def blame(self) -> int:
@@ -154,5 +110,23 @@ class Pod:
         return 2 if self.code in (BAD_INPUT, STOPPED) else 3 if self.code > 128 else 1
 
 
-def _why(found: Mapping[str, Any]) -> Why:
-    return Why(found.get("reason") or "", found.get("message") or "")
+def _words(found: _Object) -> str:
+    """The reason and the message in `found`."""
+    words = ": ".join(filter(None, (found.get("reason"), found.get("message"))))
+    return words.rstrip(".") or "no reason is given"
+
+
+def _end(lost: _Object, exited: _Object, spec: _Object) -> str:
+    reason, code = exited.get("reason"), exited.get("exitCode")
+    if lost:
+        return f"was lost ({lost['reason']}): {lost.get('message', '')}"
+    if reason == "OOMKilled":
+        memory = next(c["resources"]["limits"]["memory"] for c in spec["containers"] if c["name"] == WORKER)
+        return f"was killed (OOMKilled): it needs more memory than workers.pod.memory in cluster.yaml, {memory}"
+    if reason in CANNOT_RUN:
+        return f"could not be started ({reason}): {exited.get('message', '')}"
+    if code is None:
+        return "was deleted"
+    if code > 128:
+        return f"was killed by {_SIGNALS.get(code - 128, f'signal {code - 128}')}"
+    return f"ended with exit code {code}"

@@ -38,7 +38,7 @@ class WorkerStart:
         waiting = [pod for pod in pods if not pod.started]
         for pod in waiting:
             name = pod.worker(self._count)
-            if pod.unscheduled is not None and not self._told:
+            if pod.unplaced and not self._told:
                 self._told = True
                 log.info("%s waits for a machine: %s", name, pod.why_waiting)
             if self._waits.held(f"{pod.name} hopeless", pod.hopeless) > HOPELESS_SECONDS:

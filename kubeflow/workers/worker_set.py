@@ -39,18 +39,9 @@ class LostError(Exception):
 class WorkerSet:
     """The `count` pods of `job`. `adopted`: another launcher created it."""
 
-    def __init__(
-        self,
-        api: Api,
-        watch: PodWatch,
-        signals: Sequence[int],
-        job: Job,
-        count: int,
-        settings: Workers,
-        adopted: bool,
-    ) -> None:
-        self._api, self._watch, self._signals = api, watch, signals
-        self._job, self._count, self._settings, self._adopted = job, count, settings, adopted
+    def __init__(self, api: Api, watch: PodWatch, job: Job, count: int, settings: Workers, adopted: bool) -> None:
+        self._api, self._watch, self._job = api, watch, job
+        self._count, self._settings, self._adopted = count, settings, adopted
         self._start = WorkerStart(api, job.name, count, settings.start_seconds)
         self._looked = api.clock.monotonic()
         self._waits = Durations(api.clock)
@@ -69,8 +60,7 @@ class WorkerSet:
             lease.renew(self._job)  # an adopted Job may end soon
             while not self._done():
                 self._watch.wait(POLL_SECONDS)
-                if self._signals:
-                    raise InterruptError(self._signals[0])
+                self._api.pause(0)  # which raises if a signal came
                 if lease.is_over():
                     raise self._too_long()
                 lease.renew(self._job)
@@ -154,11 +144,11 @@ class WorkerSet:
 
     def _failure(self, pod: Pod) -> Exception:
         """The error of a failed worker; LostError if it may succeed the next time."""
-        failure = Failure.from_json(pod.exit.message)
+        failure = Failure.from_json(pod.message)
         try:
             tail = self._api.log_tail(pod.name, TAIL_LINES)
         except ApiError:  # the pod is gone: Kubernetes keeps the end of its log in place of a failure
-            tail = [] if failure else pod.exit.message.splitlines()
+            tail = [] if failure else pod.message.splitlines()
         name = pod.worker(self._count)
         error = why_failed(name, pod.code, failure, f"{pod.end}; its log ends:" if tail else pod.end, tail)
         if not pod.retriable:
