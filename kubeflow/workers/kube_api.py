@@ -1,4 +1,4 @@
-"""The requests that the launcher makes to the Kubernetes API, and how they outlast its bad minutes.
+"""The launcher's requests to the Kubernetes API, repeated while its errors are transient.
 
 The service account needs the Role `vaeiaf-launcher` of kubeflow/deploy/manifests.
 """
@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 15.0  # between attempts
 CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0  # of a request; a launcher that is told to stop has 30 s for all it does
-STREAM_SECONDS = 30  # of silence, after which a stream is opened again
-SIGNAL_SECONDS = 0.1  # between looks at signals in a pause
+STREAM_SECONDS = 30  # of silence, after which a stream is reopened
+SIGNAL_SECONDS = 0.1  # between checks of signals in a pause
 
 Object = dict[str, Any]
 
@@ -100,7 +100,7 @@ class Api:
         self._call("delete services", self._core.delete_namespaced_service, (404, 409), name=name)
 
     def get_pod(self, name: str) -> Object | None:
-        """Returns a pod of any kind, as the API describes it; None if there is none of that name."""
+        """Returns any pod, as the API describes it; None if there is none of that name."""
         return self._call("get pods", self._core.read_namespaced_pod, (404,), name=name)
 
     def list_pods(self, selector: str) -> tuple[list[Pod], str]:

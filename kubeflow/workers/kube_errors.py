@@ -1,4 +1,4 @@
-"""Errors of the Kubernetes API: the one type, and how the client's exceptions become it."""
+"""The one error of the Kubernetes API, made from whatever its client raises."""
 
 import contextlib
 import json
@@ -12,11 +12,11 @@ from trainer.errors import ReportedError
 from trainer.failure import Kind
 
 ROLES = "kubeflow/deploy/manifests"
-BAD_REQUESTS = (400, 404, 405, 422)  # somebody has to change a setting
+BAD_REQUESTS = (400, 404, 405, 422)  # statuses that a retry does not change
 
 
 class ApiError(ReportedError):
-    """The API did not do what it was asked. `transient`: a retry may succeed, after `pause` seconds."""
+    """A request that failed. `transient`: a retry may succeed, after at least `pause` seconds."""
 
     def __init__(
         self, sentence: str, status: int = 0, transient: bool = False, pause: float = 0.0, **fields: Any
@@ -27,7 +27,7 @@ class ApiError(ReportedError):
 
 @contextlib.contextmanager
 def api_errors(request: str, namespace: str) -> Iterator[None]:
-    """Turns whatever the client raises into an ApiError about `request`, a verb and a resource as "create jobs"."""
+    """Turns what the client raises into an ApiError about `request`, a verb and a resource such as "create jobs"."""
     from kubernetes.client import ApiException
 
     try:
@@ -65,7 +65,7 @@ def _refusal(request: str, namespace: str, error: Any) -> ApiError:
 
 
 def _message(error: Any) -> str:
-    """The API's own words, on one line."""
+    """Returns the API's own words, on one line."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         return " ".join(json.loads(error.body)["message"].split())
     return f"{error.status} {' '.join(str(error.reason).split())}"

@@ -22,8 +22,8 @@ from trainer.workers.launch import Launch, WorkerError
 
 log = logging.getLogger(__name__)
 
-GONE_SECONDS = 1.0  # between looks whether something is gone
-PATIENCE_SECONDS = 300.0  # with an API that does not answer, or only with transient errors
+GONE_SECONDS = 1.0  # between checks whether an old object is gone
+PATIENCE_SECONDS = 300.0  # with transient errors of the API
 CLEAN_UP_SECONDS = 15.0  # the same at the end, in a pod that may have been told to stop
 
 
@@ -32,11 +32,11 @@ def launch_pods(cluster: Cluster, client: Any = None, clock: Clock | None = None
 
     The pods see the folder of the job under the same path as this process. The chief's log is logged here, line by
     line. When a worker is lost, all start again after their last checkpoint, up to `workers.restarts` times without a
-    new one. A launcher that finds the workers of an earlier one running the same job follows those. At the end it
-    deletes them; if this process is killed, they end with their lease.
+    new one. If workers of an earlier launcher run the same job, this one follows them. At the end it deletes the Job;
+    if this process is killed, the Job ends with its lease.
 
     The launcher raises:
-      UserError: less than one worker; a worker found bad input; no cluster.
+      UserError: fewer than one worker; a worker found bad input; no cluster.
       WorkerError: a worker cannot be started, or was lost too often; says its name and its failure, or its end and
         the last lines of its log.
       ApiError: the Kubernetes API refuses, or does not recover.
@@ -138,19 +138,19 @@ class _Training:
             self._api.pause(GONE_SECONDS)  # also if another launcher, or a request of ours that timed out, created one
 
     def _is_ours(self, job: Job) -> bool:
-        """Whether this launcher would create the same Job."""
+        """Whether the Job is what this launcher would create, and stays."""
         return job.fingerprint == self._manifest["metadata"]["annotations"][FINGERPRINT] and not job.deleting
 
     def _adopt(self, job: Job) -> Job:
         log.info("following the Job %s, which is already running", self._name)
         self._job = job
         self._end = min(self._end, job.created + self._cluster.workers.deadline_seconds)
-        # in case the previous launcher died before creating it
+        # The previous launcher may have died before creating it.
         self._api.create_service(service_manifest(self._cluster, self._name, job.uid))
         return job
 
     def _serve(self, job: Job, give_up: float) -> Job:
-        """Creates the Service of a new Job. One that has its name belongs to an old Job."""
+        """Creates the Service of a new Job, in place of an old Job's Service of the same name."""
         self._job = job
         service = service_manifest(self._cluster, self._name, job.uid)
         while True:
@@ -173,7 +173,7 @@ class _Training:
         )
 
     def _clean_up(self) -> None:
-        """Deletes the Job and all that belongs to it, unless another has taken its place."""
+        """Deletes the Job and its dependents, unless another Job has taken its name."""
         if not self._job:
             return
         try:

@@ -32,7 +32,7 @@ def job_manifest(cluster: Cluster, name: str, folder: str, workers: int, owner: 
     Kubernetes replaces no single pod: the others could not continue with the new one, so all have to start again.
 
     Raises:
-      UserError: less than one worker, or a name that no host can have.
+      UserError: fewer than one worker, or a name that is invalid for a host.
     """
     _check(name, workers)
     pod = _pod(cluster, name, folder, workers)

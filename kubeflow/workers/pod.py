@@ -36,7 +36,7 @@ class Pod:
     grace: int | None  # seconds that the pod has to stop, once it is told to
     unplaced: bool  # the scheduler has found no node yet
     rejected: bool  # and makes no room on one; false for a pod that a queue holds back
-    hopeless: bool  # the container waits for something that seldom comes, as a missing image
+    hopeless: bool  # the container waits for something that seldom comes, such as a missing image
     why_waiting: str  # in Kubernetes' words
     lost: bool  # Kubernetes takes it from its node
     code: int | None  # exit code of the container
@@ -93,7 +93,7 @@ class Pod:
 
     @property
     def failed(self) -> bool:
-        """Whether the pod ended without having done the work. A pod that is gone did, in whatever phase it was."""
+        """Whether the pod ended before the work was done. A pod that is gone did so in any phase."""
         return not self.succeeded and bool(self.gone or self.phase == "Failed" or self.code)
 
     @property
@@ -111,7 +111,7 @@ class Pod:
 
 
 def _words(found: _Object) -> str:
-    """The reason and the message in `found`."""
+    """Returns the reason and the message in `found`."""
     words = ": ".join(filter(None, (found.get("reason"), found.get("message"))))
     return words.rstrip(".") or "no reason is given"
 

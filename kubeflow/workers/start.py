@@ -1,4 +1,4 @@
-"""How long the launcher waits for pods that do not run yet: for their images, for their machines, and in total."""
+"""The wait for pods that do not run yet: for their images, for their machines, and in total."""
 
 import logging
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ class WorkerStart:
         self._began = api.clock.monotonic()
         self._waits = Durations(api.clock)
         self._promised: set[str] = set()  # uids of pods for which an autoscaler adds a machine
-        self._told = False  # that a pod has no machine
+        self._told = False  # a pod without a machine was logged
         self._blind = False  # the launcher may not read Events
 
     def check(self, pods: Sequence[Pod]) -> None:
-        """Checks the pods that have been created. Logs once that a pod has no machine: somebody may have to add one.
+        """Checks the pods that have been created. Logs the first one without a machine: somebody may have to add one.
 
         Raises:
           WorkerError: a pod cannot start, or has not started in time.
@@ -60,7 +60,7 @@ class WorkerStart:
             self._give_up(waiting, len(pods))
 
     def _is_promised(self, pod: Pod) -> bool:
-        """Whether an autoscaler has promised a machine for this pod, or the launcher may not read promises."""
+        """Whether an autoscaler has promised a machine for this pod. True if the launcher may not read Events."""
         if self._blind or pod.uid in self._promised:
             return True
         try:
@@ -77,7 +77,7 @@ class WorkerStart:
         return bool(promises)
 
     def _give_up(self, waiting: Sequence[Pod], created: int) -> None:
-        """Raises WorkerError unless all run."""
+        """Raises WorkerError unless all pods have started."""
         if waiting:
             first = min(waiting, key=lambda pod: pod.index)
             raise WorkerError(

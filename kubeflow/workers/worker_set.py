@@ -21,8 +21,8 @@ from trainer.workers.launch import STOPPED, TAIL_LINES, WorkerError, why_failed
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5  # between looks at signals and clocks; the watch reports a pod's change at once
-JOB_SECONDS = 5.0  # between looks at the Job itself
+POLL_SECONDS = 0.5  # between checks of signals and clocks; the watch reports a pod's change at once
+JOB_SECONDS = 5.0  # between checks of the Job itself
 SETTLE_SECONDS = 5.0  # after a worker's end, for other machines to report theirs
 LOST_SECONDS = 30.0  # beyond its grace for a pod to stop, after which its machine counts as lost
 LOG_SECONDS = 10.0  # for the chief's last lines to arrive
@@ -43,7 +43,7 @@ class WorkerSet:
         self._api, self._watch, self._job = api, watch, job
         self._count, self._settings, self._adopted = count, settings, adopted
         self._start = WorkerStart(api, job.name, count, settings.start_seconds)
-        self._looked = api.clock.monotonic()
+        self._checked = api.clock.monotonic()
         self._waits = Durations(api.clock)
         self._log: PodLog | None = None
 
@@ -88,9 +88,9 @@ class WorkerSet:
             return False
         self._start.check(pods)
         self._check_stopping(pods)
-        if self._api.clock.monotonic() - self._looked < JOB_SECONDS:
+        if self._api.clock.monotonic() - self._checked < JOB_SECONDS:
             return False
-        self._looked = self._api.clock.monotonic()
+        self._checked = self._api.clock.monotonic()
         return self._job_done(failed) and self._waits.held("a complete Job") > SETTLE_SECONDS
 
     def _show_chief(self, pods: Sequence[Pod]) -> None:
@@ -99,7 +99,7 @@ class WorkerSet:
                 self._log = PodLog(self._api, pod.name)
 
     def _check_stopping(self, pods: Sequence[Pod]) -> None:
-        """Raises LostError if a pod was told to stop and is there long after its grace: its machine may be down."""
+        """Raises LostError if a pod still exists long after its grace: its machine may be down."""
         for pod in pods:
             if pod.grace is None:
                 continue
@@ -143,15 +143,15 @@ class WorkerSet:
         )
 
     def _failure(self, pod: Pod) -> Exception:
-        """The error of a failed worker; LostError if it may succeed the next time."""
+        """Returns the error of a failed worker, in a LostError if it may succeed the next time."""
         failure = Failure.from_json(pod.message)
         try:
             tail = self._api.log_tail(pod.name, TAIL_LINES)
-        except ApiError:  # the pod is gone: Kubernetes keeps the end of its log in place of a failure
+        except ApiError:  # the pod is gone; the message is the end of its log if it left no failure
             tail = [] if failure else pod.message.splitlines()
         name = pod.worker(self._count)
         error = why_failed(name, pod.code, failure, f"{pod.end}; its log ends:" if tail else pod.end, tail)
         if not pod.retriable:
             return error
-        log.warning("%s", f"{name} {pod.end}" if pod.code == STOPPED else error)  # nothing of its pod will be left
+        log.warning("%s", f"{name} {pod.end}" if pod.code == STOPPED else error)  # the pod's own log will be gone
         return LostError(error)

@@ -1,4 +1,4 @@
-"""A clock that tests set: time stands still unless a test moves it."""
+"""A clock that stands still until a test moves it."""
 
 import threading
 import time
@@ -7,10 +7,9 @@ LIMIT = 30  # real seconds; never reached unless something is broken
 
 
 class StillClock:
-    """Stands in for `kubeflow.workers.clock.Clock`, and for the clock of the emulated cluster.
+    """A replacement for `kubeflow.workers.clock.Clock`, and the clock of the emulated cluster.
 
-    Time passes by `advance`. After `run`, which is for tests in which nothing but time happens, it also passes while
-    the launcher sleeps or waits.
+    `advance` moves it. After `run`, sleeps and waits move it too: for tests in which nothing happens but time.
     """
 
     def __init__(self):
@@ -28,7 +27,7 @@ class StillClock:
     monotonic = time
 
     def advance(self, seconds):
-        """Lets time pass, and calls the functions whose time has come."""
+        """Moves time, and calls the functions that are due."""
         with self._lock:
             self._now += seconds
             due = [alarm for alarm in self._alarms if alarm[0] <= self._now]
@@ -37,11 +36,11 @@ class StillClock:
             function()
 
     def run(self):
-        """From now on, sleeps and waits take their time."""
+        """Lets sleeps and waits move time from now on."""
         self._runs = True
 
     def alarm(self, when, function):
-        """Calls `function` at the time `when`."""
+        """Schedules a call of `function` for the time `when`."""
         with self._lock:
             self._alarms.append((when, function))
 

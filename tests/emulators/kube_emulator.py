@@ -1,4 +1,4 @@
-"""A Kubernetes API over HTTP for tests: as much of it as a launcher of pods may use, and every way it may fail."""
+"""A Kubernetes API over HTTP for tests: the requests of the launcher, and the ways in which they fail."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ REASONS = {403: "Forbidden", 404: "NotFound", 409: "AlreadyExists", 410: "Expire
 
 
 class Fault:
-    """Comes in place of an answer, `times` times, to requests whose "VERB path" matches `pattern`.
+    """Replaces the next `times` answers to requests whose "VERB path" matches `pattern`.
 
     kind: a status; `drop`, a closed connection before or `late` after the request took effect; `hang`, no answer;
     `cut`, a stream that breaks off after `lines` lines; `expire`, a watch to which the state is too old.
@@ -27,7 +27,7 @@ class Fault:
 
 
 class Emulator:
-    """The server. `state.kubelet` runs the pods; `state` is for tests to look at and change."""
+    """The server. `state.kubelet` runs the pods; tests read and change `state`."""
 
     def __init__(self, kubelet, namespace="training", host="127.0.0.1", port=0, clock=None):
         self.state = State(kubelet, namespace, clock or StillClock())
@@ -48,7 +48,7 @@ class Emulator:
         self._server.server_close()
 
     def write_kubeconfig(self, path, url=None):
-        """A kube config with which any client finds this cluster."""
+        """Writes a kube config for this cluster."""
         parts = {
             "clusters": [{"name": "emulator", "cluster": {"server": url or self.url}}],
             "users": [{"name": "tester", "user": {}}],
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def handle(self):
-        with contextlib.suppress(OSError):  # of a client that has left
+        with contextlib.suppress(OSError):  # the client has disconnected
             super().handle()
 
     def do_GET(self):
@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.emulator.requests.append(request)
         self.fault = self.emulator.fault_of(request)
         kind = self.fault and self.fault.kind
-        self.left = self.fault.lines if self.fault else 0  # until a stream is cut
+        self.left = self.fault.lines if self.fault else 0  # lines until the stream is cut
         if kind == "drop":
             self.close_connection = True
         elif kind == "hang":
@@ -221,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _line(self, text):
-        """False if the stream breaks off here, in the middle of the line."""
+        """Sends a line; returns False if the stream breaks off in the middle of it."""
         chunk = text.encode() + b"\n"
         cut = self.fault and self.fault.kind == "cut"
         broken = cut and self.left == 0

@@ -1,4 +1,4 @@
-"""What may happen to a launch, each by a function that gets a world: one for each message of the launcher of pods."""
+"""What can happen to a launch: functions of a world, one for each message of the launcher of pods."""
 
 import os
 import re
@@ -15,12 +15,12 @@ WORKER = "worker 1 of 2 (pod JOB-1-xxxxx)"
 
 
 def launches(script):
-    """Two workers, both of which follow the script."""
+    """Launches two workers that follow the script."""
     return lambda world: world.launch(script)
 
 
 def ends(act):
-    """Two workers run; `act(run)` ends the second one."""
+    """Launches two workers; `act(run)` ends the second one."""
 
     def scenario(world):
         def script(run):
@@ -35,7 +35,7 @@ def ends(act):
 
 
 def waits(act, seconds):
-    """One of two workers runs; the other is for `seconds` in the state in which `act(run)` brings it."""
+    """Launches two workers; the second stays for `seconds` in the state that `act(run)` gives it."""
 
     def scenario(world):
         world.launch(lambda run: (act(run), world.hold(run, seconds)) if run.index else forever(run))
@@ -44,7 +44,7 @@ def waits(act, seconds):
 
 
 def fault(pattern, kind):
-    """The API fails at requests that match `pattern`, for as long as it is asked."""
+    """Launches while every request that matches `pattern` fails."""
 
     def scenario(world):
         world.kube.fail(pattern, kind, times=99999)
@@ -66,7 +66,7 @@ def no_cluster(world):
 
 
 def not_created(kind):
-    """Objects of that kind can't be created, because one of that name is there and does not go."""
+    """Launches while an object of that kind and name exists that nothing removes."""
 
     def scenario(world):
         create = world.kube.state.create
@@ -84,7 +84,7 @@ def no_pods(world):
 
 
 def failed_job(reason):
-    """The Job fails before it has pods."""
+    """Launches a Job that fails before it has pods."""
 
     def scenario(world):
         world.kube.state.start_pods = lambda job: world.kube.state.fail(job, reason, "its words")
@@ -104,7 +104,7 @@ def too_long(world):
 
 
 def stuck(restarts):
-    """A pod is told to stop and does not, until the launcher has ended."""
+    """Launches two workers; the second is told to stop, and does not before the launcher has ended."""
 
     def scenario(world):
         world.set(restarts=restarts, start_seconds=60)
@@ -176,7 +176,7 @@ def silent(world):
 
 
 def not_allowed(verb, resource, group=""):
-    """How a missing right is told."""
+    """Returns the message about a missing right."""
     return (
         f'not allowed to {verb} {resource} in namespace training: {resource} is forbidden: User "system:serviceaccount:'
         f'training:default-editor" cannot {verb} resource "{resource}" in API group "{group}" in the namespace '
@@ -185,5 +185,5 @@ def not_allowed(verb, resource, group=""):
 
 
 def shown(text, world):
-    """The text without what differs from run to run."""
+    """Replaces the names in `text` that differ from run to run."""
     return re.sub(r"(JOB-\d)-\w{5}", r"\1-xxxxx", text.replace(world.name, "JOB"))

@@ -1,4 +1,4 @@
-"""A cluster in which tests launch trainings, and what its pods may do: the emulated API, with a script for each pod."""
+"""A cluster in which tests launch trainings: the emulated API, a script for each pod, and a clock."""
 
 import dataclasses
 import os
@@ -26,13 +26,13 @@ BAD = dataclasses.replace(WRONG, kind=Kind.BAD_INPUT)
 
 
 def rights():
-    """What the manifests allow the launcher, as (verb, resource)."""
+    """Returns the launcher's rights by the manifests, as (verb, resource)."""
     role, _ = yaml.safe_load_all((ROOT / "kubeflow/deploy/manifests/base/permissions.yaml").read_text())
     return {(verb, resource) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
 
 
 def api_client(url):
-    """Kubernetes' own client of the cluster at `url`."""
+    """Returns Kubernetes' own client for the cluster at `url`."""
     configuration = client.Configuration(host=url)
     configuration.retries = False
     return client.ApiClient(configuration)
@@ -55,19 +55,19 @@ class World:
         self.cluster = dataclasses.replace(self.cluster, workers=dataclasses.replace(Workers(), **workers))
 
     def launch(self, *scripts, workers=2):
-        """Launches, with one script for the pods of each Job that is made; the last one is for all that follow."""
+        """Launches a training. Each new Job takes the next script for its pods, and all later Jobs the last one."""
         self.scripts = list(scripts)
         launch_pods(self.cluster, api_client(self.kube.url), self.clock)(self.folder, workers)
 
     def noticed(self, run):
-        """Waits until the launcher has acted on the state of the pod."""
+        """Blocks until the launcher has acted on the pod's state."""
         pod = Pod.of(run.manifest)
         wait_until(lambda: self.watch and pod in self.watch.owned_by(pod.job))
         polls = self.clock.polls
         wait_until(lambda: self.clock.polls > polls + 1)  # the first may have begun before
 
     def hold(self, run, seconds):
-        """Lets the pod stay in its state, which the launcher knows, for a time."""
+        """Moves time while the pod stays in its state, which the launcher knows."""
         self.noticed(run)
         self.clock.advance(seconds)
 
@@ -82,7 +82,7 @@ class World:
 
     @property
     def jobs(self):
-        """How many there ever were."""
+        """The number of Jobs ever created."""
         return len(self.kube.state.created["Job"])
 
     def left(self):
@@ -108,7 +108,7 @@ def forever(run):
 
 
 def waits_for_a_machine(world):
-    """A script for pods to which an autoscaler brings a machine, when its promise is known."""
+    """Returns a script for pods that get a machine from an autoscaler, once the launcher knows its promise."""
 
     def script(run):
         run.unschedulable("0/3 nodes are available")
@@ -122,7 +122,7 @@ def waits_for_a_machine(world):
 
 
 def fails(index, code, failure=None, **how):
-    """One of the workers ends so; the others would go on."""
+    """Returns a script in which worker `index` ends with `code`; the others run until they are stopped."""
 
     def script(run):
         run.running()
@@ -137,7 +137,7 @@ def fails(index, code, failure=None, **how):
 
 
 def leave(world, workers=2, script=forever):
-    """A Job at work, as an earlier launcher leaves it."""
+    """Creates a running Job, as an earlier launcher leaves it."""
     world.scripts = [script]
     job = world.kube.state.create("Job", job_manifest(world.cluster, world.name, world.folder, workers, None))
     world.kube.state.create("Service", service_manifest(world.cluster, world.name, job["metadata"]["uid"]))

@@ -6,7 +6,7 @@ from kube_world import World, wait_until
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
-    """A cluster in which nothing may be left."""
+    """A cluster that must be empty at the end."""
     world = World(tmp_path, monkeypatch)
     world.kube.start()
     yield world

@@ -1,4 +1,4 @@
-"""Laws of the lease: workers run as long as a launcher follows them, and not much longer."""
+"""Laws of the lease: workers run as long as a launcher follows them, and little longer."""
 
 import os
 import subprocess
@@ -27,8 +27,8 @@ def renewals(world):
     return len(world.kube.state.deadlines)
 
 
-def test_workers_outlive_a_launcher_that_is_killed_by_no_more_than_their_lease(world):
-    """And are told to stop, not killed."""
+def test_workers_end_with_their_lease_when_their_launcher_is_killed(world):
+    """They are told to stop, not killed."""
     world.scripts = [forever]
     command = [sys.executable, "-c", textwrap.dedent(KILLED), world.kube.url, world.folder]
     with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}) as launcher:
@@ -41,11 +41,11 @@ def test_workers_outlive_a_launcher_that_is_killed_by_no_more_than_their_lease(w
     assert condition["reason"] == "DeadlineExceeded"
     assert all(run.stopping.is_set() for run in world.kube.state.runs.values())
     assert world.jobs == 1
-    world.kube.state.delete("Job", world.name)  # as its time to live does
+    world.kube.state.delete("Job", world.name)  # in place of its time to live
 
 
 @pytest.mark.parametrize("adopted", [False, True])
-def test_workers_run_for_longer_than_a_lease_as_long_as_they_are_followed(world, adopted):
+def test_workers_outlive_one_lease_while_a_launcher_follows_them(world, adopted):
     def long(run):
         run.running()
         for _ in range(3 if run.index == 0 else 0):
@@ -65,7 +65,7 @@ def test_workers_run_for_longer_than_a_lease_as_long_as_they_are_followed(world,
     assert max(world.kube.state.deadlines) > 2 * LEASE_SECONDS
 
 
-def test_the_lease_is_renewed_only_so_often(world):
+def test_a_fresh_lease_is_not_renewed(world):
     def long(run):
         run.running()
         if run.index == 0:
@@ -94,8 +94,8 @@ def test_the_lease_ends_at_the_deadline_of_the_training(world):
     assert world.kube.state.deadlines == [900, 1000]
 
 
-def test_a_lease_that_ran_out_is_no_end_of_the_training(world):
-    """Such as for a launcher whose machine slept."""
+def test_a_training_survives_a_lease_that_runs_out(world):
+    """It runs out when the launcher's machine sleeps."""
 
     def ran_out(run):
         run.running()
@@ -109,7 +109,7 @@ def test_a_lease_that_ran_out_is_no_end_of_the_training(world):
 
 
 def test_workers_that_kubernetes_ends_at_the_deadline_are_not_lost(world):
-    """Though the launcher's own deadline comes a moment later."""
+    """The launcher's own deadline comes a moment later."""
     world.set(deadline_seconds=2)
 
     def questions():
@@ -135,7 +135,7 @@ def test_workers_that_kubernetes_ends_at_the_deadline_are_not_lost(world):
 
 
 def test_an_adopted_job_has_no_new_deadline(world):
-    """It is that of the training, which began with its Job."""
+    """The deadline is that of the training, which began with the Job."""
     world.set(deadline_seconds=1000)
 
     def long(run):

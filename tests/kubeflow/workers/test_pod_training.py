@@ -1,4 +1,4 @@
-"""A training over pods that are real processes: the same weights, to the bit, whether one of them is killed or not."""
+"""A training over pods that are real processes: bit-identical weights whether or not one of them is killed."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from trainer.workers.launch import ERROR_FILE, _ports
 CONFIG = TrainConfig(
     hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=20, eval_samples=2, horizontal_flips=True
 )
-KILL_AFTER = "epoch 2/20 "  # which the chief says when there is a checkpoint
+KILL_AFTER = "epoch 2/20 "  # the chief's line after the first checkpoints
 
 
 class ProcessKubelet(Kubelet):
@@ -67,7 +67,7 @@ class ProcessKubelet(Kubelet):
 
 @pytest.fixture
 def train(tmp_path, monkeypatch, caplog):
-    """Trains over two pods, one of which is killed if so asked; returns the weights and the log."""
+    """Trains over two pods, kills one after the line `kill`; returns the weights, the log and the number of Jobs."""
     monkeypatch.setattr(worker_set, "SETTLE_SECONDS", 1.0)
     monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(__file__).parents[3]))
     caplog.set_level("INFO", "kubeflow")
@@ -89,7 +89,7 @@ def train(tmp_path, monkeypatch, caplog):
                     process.send_signal(signal.SIGKILL)
                     process.wait()
                 kube.stop()
-        assert not kubelet.kill  # it did happen
+        assert not kubelet.kill  # the kill happened
         lines = [record.getMessage() for record in caplog.records]
         caplog.clear()
         return flat(model), lines, len(kube.state.created["Job"])
@@ -98,12 +98,12 @@ def train(tmp_path, monkeypatch, caplog):
 
 
 def epochs(lines):
-    """The number of each epoch that the chief has said it finished."""
+    """Returns the numbers of the epochs in the chief's log."""
     return [int(found[1]) for line in lines if (found := re.match(r"epoch (\d+)/20 ", line))]
 
 
 @pytest.mark.slow
-def test_a_training_that_loses_a_pod_ends_to_the_bit_as_one_that_does_not(train):
+def test_a_lost_pod_does_not_change_the_weights(train):
     weights, lines, jobs = train("undisturbed")
     assert jobs == 1
     assert epochs(lines) == list(range(1, 21))

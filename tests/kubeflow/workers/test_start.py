@@ -1,4 +1,4 @@
-"""Laws of how long pods that do not run are waited for: short where nothing is going to help, long where it may."""
+"""Laws of the wait for pods that do not run: short where nothing helps, long where something may."""
 
 import pytest
 from kube_world import forever, waits_for_a_machine, well
@@ -14,12 +14,12 @@ START_SECONDS = 900  # workers.start_seconds
 
 
 def second(act):
-    """A script in which `act(run)` becomes of the second worker; the first one runs."""
+    """Returns a script that runs the first worker and calls `act(run)` for the second."""
     return lambda run: act(run) if run.index else forever(run)
 
 
 def failure_of(world, script, error=WorkerError):
-    """The failure with which a launch of two workers ends."""
+    """Returns the failure of a launch of two workers."""
     with pytest.raises(error) as raised:
         world.launch(script)
     return raised.value.failure
@@ -28,7 +28,7 @@ def failure_of(world, script, error=WorkerError):
 @pytest.mark.parametrize(
     "reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"]
 )
-def test_an_image_that_does_not_come_is_told_soon_in_the_kubelets_words(world, reason):
+def test_a_missing_image_ends_the_wait_soon(world, reason):
     def missing(run):
         run.waiting(reason, "vaeiaf:1: not found")
         world.hold(run, HOPELESS_SECONDS + 1)
@@ -39,7 +39,7 @@ def test_an_image_that_does_not_come_is_told_soon_in_the_kubelets_words(world, r
     assert world.jobs == 1
 
 
-def test_an_image_that_comes_after_all_is_waited_for(world):
+def test_a_late_image_is_waited_for(world):
     def late(run):
         run.waiting("ErrImagePull", "the registry is busy")
         world.hold(run, HOPELESS_SECONDS / 3)
@@ -49,8 +49,8 @@ def test_an_image_that_comes_after_all_is_waited_for(world):
     world.launch(late)
 
 
-def test_a_pod_for_which_nobody_has_a_machine_ends_the_wait_soon_in_the_schedulers_words(world):
-    """Argo tries again what ends with 1, with longer and longer pauses: another run may hold the machines."""
+def test_a_missing_machine_ends_the_wait_soon(world):
+    """Argo retries after exit code 1, with growing pauses: another run may hold the machines."""
 
     def rejected(run):
         run.unschedulable(WORDS)
@@ -61,11 +61,11 @@ def test_a_pod_for_which_nobody_has_a_machine_ends_the_wait_soon_in_the_schedule
     assert failure.cause == UNSCHEDULABLE
     assert failure.kind == Kind.INFRASTRUCTURE
     assert world.jobs == 1
-    assert world.kube.state.listed["Event"] == 1  # that no autoscaler helps was looked up
+    assert world.kube.state.listed["Event"] == 1  # the launcher asked whether an autoscaler helps
 
 
 @pytest.mark.parametrize("reason", ["NotTriggerScaleUp", "FailedScheduling"])
-def test_what_else_is_noted_of_a_pod_promises_nothing(world, reason):
+def test_other_events_promise_no_machine(world, reason):
     def noted(run):
         run.unschedulable(WORDS)
         run.noted(reason, "no")
@@ -74,7 +74,7 @@ def test_what_else_is_noted_of_a_pod_promises_nothing(world, reason):
     assert failure_of(world, second(noted)).cause == UNSCHEDULABLE
 
 
-def test_a_machine_that_comes_for_one_pod_is_none_for_another(world):
+def test_a_promise_for_one_pod_is_none_for_another(world):
     def script(run):
         run.unschedulable(WORDS)
         if run.index == 0:
@@ -86,7 +86,7 @@ def test_a_machine_that_comes_for_one_pod_is_none_for_another(world):
 
 
 @pytest.mark.parametrize("reason", sorted(PROMISES))
-def test_a_machine_that_an_autoscaler_brings_is_waited_for(world, reason):
+def test_a_promised_machine_is_waited_for(world, reason):
     def brought(run):
         run.unschedulable(WORDS)
         run.noted(reason, "here it comes")
@@ -99,7 +99,7 @@ def test_a_machine_that_an_autoscaler_brings_is_waited_for(world, reason):
     assert world.kube.state.listed["Event"] == 2  # once for each pod
 
 
-def test_a_machine_that_is_promised_and_does_not_come_is_waited_for_as_long_as_the_settings_say(world):
+def test_a_broken_promise_ends_the_wait_after_start_seconds(world):
     def promised(run):
         run.unschedulable(WORDS)
         run.noted("Nominated", "Pod should schedule on: nodeclaim/gpu")
@@ -113,7 +113,7 @@ def test_a_machine_that_is_promised_and_does_not_come_is_waited_for_as_long_as_t
     assert failure.cause == UNSCHEDULABLE
 
 
-def test_where_nobody_may_read_the_events_all_of_the_time_is_waited(world, said):
+def test_without_the_right_to_read_events_the_wait_takes_start_seconds(world, said):
     world.kube.forbidden.add(("list", "events"))
 
     def rejected(run):
@@ -126,12 +126,12 @@ def test_where_nobody_may_read_the_events_all_of_the_time_is_waited(world, said)
     assert failure_of(world, second(rejected)).cause == UNSCHEDULABLE
 
 
-def test_events_that_come_only_later_are_waited_for(world):
+def test_an_api_that_lists_events_late_is_outlasted(world):
     world.kube.fail("list events", 503, times=3)
     world.launch(waits_for_a_machine(world))
 
 
-def test_events_that_never_come_are_told(world):
+def test_an_api_that_never_lists_events_ends_the_launch(world):
     world.kube.fail("list events", 500, times=99999)
 
     def rejected(run):
@@ -143,7 +143,7 @@ def test_events_that_never_come_are_told(world):
 
 
 @pytest.mark.parametrize("how", [{"reason": "SchedulingGated"}, {"node": "node-2"}])
-def test_a_pod_that_a_queue_holds_back_or_that_displaces_others_is_waited_for(world, how):
+def test_a_queued_or_nominated_pod_is_waited_for(world, how):
     def held(run):
         run.unschedulable("not yet", **how)
         world.hold(run, PLACE_SECONDS + 1)
@@ -154,7 +154,7 @@ def test_a_pod_that_a_queue_holds_back_or_that_displaces_others_is_waited_for(wo
     assert world.kube.state.listed["Event"] == 0
 
 
-def test_time_without_a_machine_counts_from_when_the_last_hope_was_gone(world):
+def test_a_nomination_restarts_the_wait_for_a_machine(world):
     def tossed(run):
         for node in (None, "node-2", None):
             run.unschedulable(WORDS, node=node)
@@ -166,7 +166,7 @@ def test_time_without_a_machine_counts_from_when_the_last_hope_was_gone(world):
     assert world.kube.state.listed["Event"] == 0
 
 
-def test_who_waits_for_a_place_sees_why_once_in_the_schedulers_words(world, said):
+def test_the_reason_of_the_wait_is_logged_once(world, said):
     def late(run):
         run.unschedulable(WORDS)
         world.noticed(run)
@@ -177,7 +177,7 @@ def test_who_waits_for_a_place_sees_why_once_in_the_schedulers_words(world, said
     assert line.endswith(UNSCHEDULABLE)
 
 
-def test_pods_that_are_not_made_are_missed(world, monkeypatch):
+def test_pods_that_are_never_created_end_the_wait(world, monkeypatch):
     world.set(start_seconds=60)
     monkeypatch.setattr(world.kube.state, "start_pods", lambda job: None)
     world.clock.run()

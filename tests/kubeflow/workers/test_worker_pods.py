@@ -1,5 +1,4 @@
-"""Laws of the launcher of pods, over HTTP against an emulated API: whatever happens, the right pod is named, the work
-goes on where it can, and nothing is left in the cluster."""
+"""Laws of the launcher of pods: it names the right pod, resumes the work if possible, and leaves an empty cluster."""
 
 import os
 import signal
@@ -14,14 +13,14 @@ from trainer.errors import InterruptError, UserError
 from trainer.workers.launch import WorkerError
 
 
-def test_returns_when_all_have_ended_well(world, said):
+def test_the_launch_returns_when_all_have_succeeded(world, said):
     world.launch(well)
     assert world.jobs == 1
     assert "epoch 0" in said()
-    assert "epoch 1" not in said()  # not the chief
+    assert "epoch 1" not in said()  # only the chief is shown
 
 
-def test_what_is_made_is_what_the_manifests_say(world):
+def test_the_job_and_the_service_follow_the_manifests(world):
     world.launch(well, workers=3)
     (job,), (service,) = world.kube.state.created["Job"], world.kube.state.created["Service"]
     assert job["spec"] == job_manifest(world.cluster, world.name, world.folder, 3, None)["spec"]
@@ -30,7 +29,7 @@ def test_what_is_made_is_what_the_manifests_say(world):
     assert (owner["kind"], owner["name"], owner["uid"]) == ("Job", world.name, job["metadata"]["uid"])
 
 
-def test_the_calls_that_the_role_allows_are_made_and_no_others(world):
+def test_the_launcher_uses_exactly_the_rights_of_its_role(world):
     world.launch(fails(1, 137), waits_for_a_machine(world))
     made = {
         tuple(request.split("/")[0].split()) if "/log" not in request else ("get", "pods/log")
@@ -79,7 +78,7 @@ def test_workers_start_again_only_when_all_of_them_have_ended(world):
             run.stopping.wait(LIMIT)
             world.hold(run, SETTLE_SECONDS + 1)
             looks = run.state.listed["Pod"]
-            wait_until(lambda: run.state.listed["Pod"] > looks + 3)  # the launcher would like to start, and waits
+            wait_until(lambda: run.state.listed["Pod"] > looks + 3)  # the launcher waits to start
             alive.remove(run)
         else:
             run.ended(0)
@@ -89,7 +88,7 @@ def test_workers_start_again_only_when_all_of_them_have_ended(world):
     assert max(most) == 2
 
 
-def test_a_worker_that_is_lost_too_often_is_shown_with_the_end_of_its_log(world):
+def test_a_worker_that_is_lost_too_often_is_named_with_the_end_of_its_log(world):
     world.set(restarts=1)
     with pytest.raises(WorkerError) as error:
         world.launch(fails(1, 137))
@@ -101,8 +100,8 @@ def test_a_worker_that_is_lost_too_often_is_shown_with_the_end_of_its_log(world)
     assert world.jobs == 2
 
 
-def test_what_a_worker_could_not_do_is_told_with_its_name(world, said):
-    """As of a worker on this machine; each time, as nothing is left of its pod."""
+def test_a_workers_failure_is_reported_with_its_name(world, said):
+    """Each time, because nothing is left of its pod."""
     world.set(restarts=1)
     with pytest.raises(WorkerError) as error:
         world.launch(fails(1, 1, WRONG))
@@ -114,7 +113,7 @@ def test_what_a_worker_could_not_do_is_told_with_its_name(world, said):
 
 
 @pytest.mark.parametrize("bad", [0, 1])
-def test_bad_input_that_a_worker_finds_is_the_launchers_failure_and_not_tried_again(world, bad):
+def test_bad_input_of_a_worker_is_reported_and_not_retried(world, bad):
     with pytest.raises(UserError) as error:
         world.launch(fails(bad, 2, BAD))
     assert error.value.failure == BAD
@@ -136,7 +135,7 @@ def test_the_end_of_the_log_is_known_from_the_status_alone(world):
     assert error.value.failure.sentence.splitlines()[1:] == [f"line {line}" for line in range(10, 20)]
 
 
-def test_a_worker_that_was_never_one_is_not_tried_again(world):
+def test_a_container_that_cannot_start_is_not_retried(world):
     with pytest.raises(WorkerError) as error:
         world.launch(fails(1, 128, reason="StartError", message='exec: "python": not found'))
     assert error.value.failure.value == 128
@@ -144,10 +143,10 @@ def test_a_worker_that_was_never_one_is_not_tried_again(world):
 
 
 @pytest.mark.parametrize(("cause", "error"), [(137, WorkerError), (2, UserError), (143, InterruptError)])
-def test_of_several_that_end_together_the_one_that_is_no_consequence_is_named(world, monkeypatch, cause, error):
-    """The consequence comes first: what another machine says may take longer."""
+def test_of_several_failures_the_cause_is_reported(world, monkeypatch, cause, error):
+    """The consequence comes first: another machine may take longer to report."""
     world.set(restarts=0)
-    sync = world.kube.state.sync  # the Job controller, which comes too late to delete anybody
+    sync = world.kube.state.sync  # the Job controller, which is too late to delete a pod
     monkeypatch.setattr(world.kube.state, "sync", lambda job: "deletionTimestamp" in job["metadata"] and sync(job))
 
     def both(run):
@@ -164,7 +163,7 @@ def test_of_several_that_end_together_the_one_that_is_no_consequence_is_named(wo
         assert found.value.failure.value == 137
 
 
-def test_a_worker_that_the_failed_job_deletes_takes_no_blame(world):
+def test_a_worker_that_the_failed_job_deletes_is_not_the_cause(world):
     world.set(restarts=0)
     with pytest.raises(WorkerError) as error:
         world.launch(fails(0, 1, WRONG))
@@ -172,21 +171,21 @@ def test_a_worker_that_the_failed_job_deletes_takes_no_blame(world):
 
 
 def test_restarts_count_from_the_last_checkpoint(world):
-    """A training that comes further may lose a worker now and then, for weeks."""
+    """A training that makes progress may lose a worker now and then, for weeks."""
     world.set(restarts=1)
 
-    def comes_further(run):
+    def progresses(run):
         if run.index == 1 and world.jobs < 4:
             os.mkdir(os.path.join(os.path.dirname(world.folder), f"step-{world.jobs:09d}"))
         fails(1, 137)(run)
 
     with pytest.raises(WorkerError) as error:
-        world.launch(comes_further)
+        world.launch(progresses)
     assert error.value.failure.value == 137
-    assert world.jobs == 4  # 3 that came further, and 1 that did not
+    assert world.jobs == 4  # three with progress and one without
 
 
-def test_told_to_stop_too_often_the_run_is_one_that_may_go_on(world):
+def test_workers_that_are_stopped_too_often_stop_the_run(world):
     world.set(restarts=1)
     with pytest.raises(InterruptError) as error:
         world.launch(fails(1, 143))
@@ -210,8 +209,8 @@ def test_a_training_that_takes_too_long_is_ended(world):
     assert world.jobs == 1
 
 
-def test_a_machine_that_does_not_answer_is_named_and_nobody_writes_beside_its_worker(world):
-    """It is told to stop, as it is when its node is gone, and does not."""
+def test_a_lost_machine_is_named_and_no_new_worker_writes_beside_its_own(world):
+    """The pod is told to stop, as when its node is gone, and does not."""
     world.set(start_seconds=60)
     runs = []
 
@@ -238,7 +237,7 @@ def test_a_machine_that_does_not_answer_is_named_and_nobody_writes_beside_its_wo
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupted_launcher_leaves_nothing_and_lets_all_save(world, number):
+def test_an_interrupted_launcher_lets_all_workers_save(world, number):
     saved = []
 
     def save(run):
@@ -294,7 +293,7 @@ def test_a_job_that_disappears_without_its_pods_is_an_interrupt(world):
         world.launch(orphaned)
 
 
-def test_a_job_that_fails_without_a_pod_is_told_in_its_words(world, monkeypatch):
+def test_a_job_that_fails_without_pods_is_reported(world, monkeypatch):
     world.set(restarts=0)
     monkeypatch.setattr(world.kube.state, "start_pods", lambda job: world.kube.state.fail(job, "Other", "its words"))
     world.clock.run()

@@ -1,4 +1,4 @@
-"""Laws of launchers that come after each other: what one leaves another follows or removes, and no other touches."""
+"""Laws of successive launchers: each follows or removes what the one before left, and touches nothing else."""
 
 import os
 import threading
@@ -11,7 +11,7 @@ from kubeflow.workers.manifests import job_manifest, service_manifest
 from trainer.workers.launch import WorkerError
 
 
-def test_a_job_at_work_is_followed_to_its_end(world, said):
+def test_a_running_job_is_followed_to_its_end(world, said):
     def slow(run):
         run.running()
         run.log("epoch 1")
@@ -25,7 +25,7 @@ def test_a_job_at_work_is_followed_to_its_end(world, said):
     assert [line for line in said() if line.startswith("epoch")] == ["epoch 1", "epoch 2"]
 
 
-def test_a_job_of_a_launcher_that_is_gone_starts_again_when_it_goes_too(world):
+def test_an_adopted_job_that_is_deleted_starts_again(world):
     def deleted(run):
         run.running()
         if run.index == 0:
@@ -39,7 +39,7 @@ def test_a_job_of_a_launcher_that_is_gone_starts_again_when_it_goes_too(world):
 
 
 @pytest.mark.parametrize("with_weights", [True, False])
-def test_work_that_is_done_is_not_done_again_if_its_result_is_there(world, with_weights):
+def test_finished_work_is_not_repeated_if_its_result_exists(world, with_weights):
     leave(world, script=well)
     wait_until(lambda: world.kube.state.get("Job", world.name)["status"].get("conditions"))
     if with_weights:
@@ -60,8 +60,8 @@ def test_a_job_that_cannot_be_followed_is_replaced(world, how):
     assert world.jobs == 2
 
 
-def test_what_another_launcher_has_started_in_the_meantime_is_left_alone(world, monkeypatch):
-    """A launcher that was cut off finds the Job of its successor under the name of its own."""
+def test_the_job_of_a_later_launcher_is_left_alone(world, monkeypatch):
+    """A launcher that was cut off finds the Job of its successor under its own Job's name."""
     clean_up = worker_pods._Training._clean_up
     manifest = job_manifest(world.cluster, world.name, world.folder, 2, None)
 
@@ -77,7 +77,7 @@ def test_what_another_launcher_has_started_in_the_meantime_is_left_alone(world, 
     world.kube.state.delete("Job", world.name)
 
 
-def test_a_job_that_was_left_without_its_service_gets_one(world):
+def test_an_adopted_job_without_a_service_gets_one(world):
     leave(world, script=forever)
     world.kube.state.delete("Service", world.name)
 
@@ -93,8 +93,8 @@ def test_a_job_that_was_left_without_its_service_gets_one(world):
 
 
 @pytest.mark.parametrize("kind", ["Job", "Service"])
-def test_what_does_not_go_is_not_waited_for_for_ever(world, monkeypatch, kind):
-    """Such as for a finalizer that nobody takes away."""
+def test_the_wait_for_an_old_object_to_go_ends(world, monkeypatch, kind):
+    """A finalizer may keep it."""
     world.set(start_seconds=60)
     create = world.kube.state.create
     monkeypatch.setattr(world.kube.state, "create", lambda k, manifest: None if k == kind else create(k, manifest))

@@ -1,4 +1,4 @@
-"""Laws of the launcher of pods while the Kubernetes API is in bad shape, or does not let it."""
+"""Laws of the launcher of pods while the Kubernetes API fails or refuses."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ from trainer.failure import Kind
         ("create jobs", {"kind": 429, "headers": {"Retry-After": "20"}}),
         ("create services", {"kind": 500, "times": 3}),
         ("create jobs", {"kind": "drop", "times": 2}),
-        ("create jobs", {"kind": "late"}),  # it was made all the same
+        ("create jobs", {"kind": "late"}),  # but it was created
         ("create services", {"kind": "late"}),
         ("get jobs", {"kind": 503, "times": 3}),
         ("get jobs", {"kind": "hang"}),
@@ -37,7 +37,7 @@ from trainer.failure import Kind
         ("get pods/log", {"kind": "drop", "times": 3}),
     ],
 )
-def test_trouble_that_passes_is_outlasted(world, said, monkeypatch, pattern, fault):
+def test_transient_errors_are_outlasted(world, said, monkeypatch, pattern, fault):
     if fault["kind"] == "hang":
         monkeypatch.setattr(kube_api, "READ_SECONDS", 0.5)
     world.kube.fail(pattern, **fault)
@@ -61,13 +61,13 @@ def test_trouble_that_passes_is_outlasted(world, said, monkeypatch, pattern, fau
 
 
 @pytest.mark.parametrize("fault", [{"kind": 504, "times": 3}, {"kind": "late"}])
-def test_trouble_at_the_very_end_is_outlasted(world, fault):
+def test_transient_errors_during_the_clean_up_are_outlasted(world, fault):
     world.kube.fail("delete jobs", **fault)
     world.launch(well)
 
 
-def test_each_line_of_the_log_is_passed_on_once_over_many_streams(world, said):
-    """Some at the same time, and times as Kubernetes writes them, with no more digits than it takes."""
+def test_each_line_of_the_log_is_shown_once_over_many_streams(world, said):
+    """Some lines share a time, and Kubernetes omits trailing zeros."""
     for lines in range(12):
         world.kube.fail("get pods/log", "cut", lines=lines)
 
@@ -84,7 +84,7 @@ def test_each_line_of_the_log_is_passed_on_once_over_many_streams(world, said):
 
 
 @pytest.mark.parametrize("pattern", ["create jobs", "list pods", "get jobs"])
-def test_trouble_that_does_not_pass_is_told(world, pattern):
+def test_lasting_errors_end_the_launch(world, pattern):
     world.kube.fail(pattern, 500, times=99999)
     world.clock.run()
     with pytest.raises(ApiError) as error:
@@ -98,9 +98,9 @@ def test_trouble_that_does_not_pass_is_told(world, pattern):
 
 @pytest.mark.parametrize(
     ("verb", "resource"),
-    sorted(rights() - {("delete", "jobs"), ("get", "pods/log"), ("list", "events")}),  # which are no reason to stop
+    sorted(rights() - {("delete", "jobs"), ("get", "pods/log"), ("list", "events")}),  # which end no launch
 )
-def test_a_right_that_is_missing_is_named(world, verb, resource):
+def test_a_missing_right_is_bad_input(world, verb, resource):
     world.kube.forbidden.add((verb, resource))
     with pytest.raises(ApiError) as error:
         world.launch(forever)
@@ -110,7 +110,7 @@ def test_a_right_that_is_missing_is_named(world, verb, resource):
     assert f'cannot {verb} resource "{resource}"' in failure.cause
 
 
-def test_a_log_that_may_not_be_read_is_no_reason_to_stop(world, said):
+def test_the_launch_continues_without_the_right_to_read_the_log(world, said):
     world.kube.forbidden.add(("get", "pods/log"))
 
     def slow(run):
@@ -122,14 +122,14 @@ def test_a_log_that_may_not_be_read_is_no_reason_to_stop(world, said):
     assert world.jobs == 1
 
 
-def test_what_cannot_be_deleted_is_said(world, said):
+def test_a_job_that_cannot_be_deleted_is_logged(world, said):
     world.kube.forbidden.add(("delete", "jobs"))
     world.launch(well)
     assert any(line.startswith(f"the Job {world.name} is left in the cluster") for line in said())
     world.kube.state.delete("Job", world.name)
 
 
-def test_a_namespace_that_is_not_there_is_a_users_mistake(world):
+def test_a_missing_namespace_is_bad_input(world):
     world.cluster = dataclasses.replace(world.cluster, namespace="nowhere")
     with pytest.raises(ApiError) as error:
         world.launch(well)
@@ -137,7 +137,7 @@ def test_a_namespace_that_is_not_there_is_a_users_mistake(world):
     assert error.value.failure.cause == 'namespaces "nowhere" not found'
 
 
-def test_fewer_than_one_worker_is_refused_before_anything_is_asked(world):
+def test_fewer_than_one_worker_is_refused_before_any_request(world):
     with pytest.raises(UserError) as error:
         world.launch(well, workers=0)
     assert error.value.failure.value == 0
