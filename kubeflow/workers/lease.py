@@ -32,8 +32,9 @@ class Lease:
     def renew(self, job: Job) -> None:
         """Extends the deadline, unless that was done within RENEW_SECONDS."""
         clock = self._api.clock
-        if clock.monotonic() - self._renewed < RENEW_SECONDS:
+        now = clock.monotonic()
+        if now - self._renewed < RENEW_SECONDS:
             return
         until = min(clock.time() + LEASE_SECONDS, self._end)
         self._api.set_deadline(job.name, max(1, math.ceil(until - job.started)))
-        self._renewed = clock.monotonic()
+        self._renewed = now  # before the request, which may take minutes

@@ -60,6 +60,29 @@ def test_a_job_that_cannot_be_followed_is_replaced(world, how):
     assert world.jobs == 2
 
 
+def test_a_new_job_waits_for_pods_whose_job_is_gone(world):
+    """They may still write a checkpoint."""
+    alive, most = set(), []
+
+    def slow(run):
+        run.running()
+        alive.add(run.uid)
+        most.append(len(alive))
+        if world.jobs == 1:
+            run.stopping.wait(LIMIT)
+            looks = run.state.listed["Pod"]
+            wait_until(lambda: run.state.listed["Pod"] > looks + 3)
+        alive.remove(run.uid)
+        run.ended(0)
+
+    leave(world, script=slow)
+    wait_until(lambda: len(alive) == 2)
+    world.kube.state.delete("Job", world.name)
+    world.launch(slow)
+    assert world.jobs == 2
+    assert max(most) == 2
+
+
 def test_the_job_of_a_later_launcher_is_left_alone(world, monkeypatch):
     """A launcher that was cut off finds the Job of its successor under its own Job's name."""
     clean_up = worker_pods._Training._clean_up
