@@ -10,7 +10,6 @@ from kfp import compiler, dsl, kubernetes
 from kfp.dsl.base_component import BaseComponent
 from kfp.dsl.pipeline_task import PipelineTask
 
-from components.train.site import Site
 from kubeflow.spec.cluster import Cluster, PodSettings
 from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, HTML, METRICS, OUTPUTS, PASSWORD, RUN_ID, VERDICT
 from kubeflow.spec.parameters import parameters, run_config
@@ -80,7 +79,7 @@ def _bound_retries(pipeline: BaseComponent, seconds: int) -> BaseComponent:
 def graph(cluster: Cluster) -> dict[str, list[str]]:
     """Every node's direct predecessors, in an order in which they can run; with all nodes that any parameter brings."""
     config = run_config({"tune": 1}, cluster)
-    nodes = [node.pipeline_node for node in compile_pipeline(create_pipeline(config, Site())).nodes]
+    nodes = [node.pipeline_node for node in compile_pipeline(create_pipeline(config)).nodes]
     found = {node.node_info.id: list(node.upstream_nodes) for node in nodes}
     return {**found, VERDICT: [nodes[-1].node_info.id]}
 

@@ -210,7 +210,7 @@ def test_a_bound_that_refuses_fails_the_verdict_and_says_why(run, first, volume)
 def test_a_parameter_that_cannot_be_stops_the_first_node(run):
     stopped = run(**{**SMALL, "preset": "best"})
     assert stopped.failed
-    assert "vaeiaf: run parameter preset: expected one of" in stopped.console
+    assert "vaeiaf: preset: expected one of" in stopped.console
     assert "Traceback" not in stopped.console
 
 

@@ -16,7 +16,8 @@ Network = Callable[[tf.Tensor], list[tf.Tensor]]
 class Dense(tf.Module):
     """y = x W + b, with W drawn uniformly as Glorot and Bengio (2010) do and b = 0.
 
-    W is kept with its longer side last: XLA's products on a CPU are faster along long rows (docs/performance.md).
+    W is kept with its longer side last: XLA's products on a CPU are faster along long rows, see
+    docs/explanation/performance.md.
 
     Args:
       inputs, outputs: sizes of the last axis.
