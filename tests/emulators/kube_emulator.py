@@ -38,7 +38,7 @@ class Emulator:
         self.url = f"http://{host}:{self._server.server_port}"
 
     def start(self):
-        threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=[0.005], daemon=True).start()
 
     def stop(self):
         self.stopped.set()
