@@ -59,34 +59,34 @@ class _Training:
         self._cluster, self._api = cluster, api
         self._folder, self._workers, self._name = folder, workers, job_name(folder)
         self._manifest = self._make_manifest(None)  # raises before anything is done
-        self._watch = PodWatch(api, f"{INSTANCE}={self._name}")
+        self._selector = f"{INSTANCE}={self._name}"
         self._end = api.clock.time() + cluster.workers.deadline_seconds
         self._job: Job | None = None  # the last one that was followed, and the only one to delete at the end
         self._restarts, self._checkpoint = 0, newest_checkpoint(folder)
 
     def run(self) -> None:
         self._manifest = self._make_manifest(find_owner(self._api))
+        watch = PodWatch(self._api, self._selector)
         try:
-            self._watch.start()
-            while not self._attempt():
+            while not self._attempt(watch):
                 pass
         except InterruptError:
             log.info("stopping; the workers have %d s to save a checkpoint", GRACE_SECONDS)
             raise
         finally:
-            self._watch.stop()
+            watch.stop()
             self._clean_up()
 
     def _make_manifest(self, owner: Owner | None) -> Manifest:
         return job_manifest(self._cluster, self._name, self._folder, self._workers, owner)
 
-    def _attempt(self) -> bool:
+    def _attempt(self, watch: PodWatch) -> bool:
         """Whether the work is done; if not, another attempt may do it."""
         job, adopted = self._start()
         if job is None:
             return True
         settings = self._cluster.workers
-        workers = WorkerSet(self._api, self._watch, job, self._workers, settings, adopted)
+        workers = WorkerSet(self._api, watch, job, self._workers, settings, adopted)
         try:
             workers.follow(Lease(self._api, self._end))
         except LostError as lost:
@@ -130,7 +130,7 @@ class _Training:
                     return self._adopt(job), True
             if job and not job.deleting:
                 self._api.delete_job(job, "Foreground")
-            pods, _ = self._api.list_pods(f"{INSTANCE}={self._name}")
+            pods, _ = self._api.list_pods(self._selector)
             if not job and not pods and (created := self._api.create_job(self._manifest)):
                 return self._serve(created, give_up), False
             if clock.monotonic() > give_up:

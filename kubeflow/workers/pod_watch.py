@@ -22,11 +22,7 @@ class PodWatch:
         self._pods: dict[str, Pod] = {}  # by uid
         self._lock, self._changed, self._stopped = threading.Lock(), threading.Event(), threading.Event()
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="pod watch", daemon=True)
-
-    def start(self) -> None:
-        """Starts the thread."""
-        self._thread.start()
+        threading.Thread(target=self._run, name="pod watch", daemon=True).start()
 
     def stop(self) -> None:
         """Ends the thread at its next event, without waiting for it."""
