@@ -101,7 +101,7 @@ def _view(task: Task, found: Metadata, story: Story) -> View:
         raise
     except Exception:
         traceback.print_exc()  # to the log file
-        story.say(f"{task.node} is done, but its page failed; see the log")
+        story.say(f"{task.node} is done, but its page could not be made; see the log")
         return View(None, {})
 
 

@@ -354,5 +354,5 @@ def test_a_run_whose_terminal_is_closed_saves_and_ends_by_sighup(workers, toy, t
     assert process.wait(timeout=60) == 128 + signal.SIGHUP
     assert list(tmp_path.glob("root/training/*/*/step-*"))
     assert not list(tmp_path.glob("root/artifacts/*/Trainer/model/*"))
-    (log,) = (tmp_path / "root/logs").iterdir()
+    (log,) = (tmp_path / "root/logs").glob("*.log")
     assert "interrupted by SIGHUP" in log.read_text()

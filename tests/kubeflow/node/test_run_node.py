@@ -288,7 +288,7 @@ def test_a_page_that_cannot_be_made_fails_nothing(node, monkeypatch, tmp_path, v
     )  # which it is not, so nothing can be drawn
     code, console = node("Evaluator", "run-undrawn")
     assert code == PUSHED
-    assert "Evaluator is done, but its page failed; see the log" in console
+    assert "Evaluator is done, but its page could not be made; see the log" in console
     assert "Traceback" in (volume / "logs/run-undrawn/Evaluator.log").read_text()
     written = json.loads((tmp_path / "run-undrawn/Evaluator/output.json").read_text())
     assert written["artifacts"]["metrics"]["artifacts"][0]["metadata"] == {}
