@@ -89,7 +89,7 @@ MESSAGES = [
     ),
     (
         too_long,
-        "the workers did not end within 60 s, workers.deadline_seconds in cluster.yaml. The next try of this run "
+        "the workers did not end within 60 s, workers.deadline_seconds in cluster.yaml. The next attempt at this run "
         "(Retry in the UI) resumes after their last checkpoint",
     ),
     (
