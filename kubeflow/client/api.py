@@ -100,7 +100,7 @@ class Api:
         except (TypeError, ValueError, OSError) as error:
             sentence = f"{self._host} was asked to {what} and gave an unexpected answer: {error}"
             raise ApiError(sentence, cause=str(error)) from None
-        kind = call.__self__.api_client.last_response.getheader("content-type") or "of no type"
+        kind = self.client.runs.api_client.last_response.getheader("content-type") or "of no type"
         if "json" not in kind:
             raise ApiError(f"{self._host} wants a login to {what}: it answers with a page ({kind})", remedy=LOGIN)
         return answer

@@ -6,8 +6,6 @@ import zoneinfo
 
 from trainer.errors import UserError
 
-EXAMPLE = "'0 0 3 * * *'"
-
 
 def check_cron(cron: str) -> str:
     """Returns `cron` with single blanks between its fields.
@@ -15,16 +13,12 @@ def check_cron(cron: str) -> str:
     Raises:
       UserError: it is no six-field cron. Of five fields, Kubeflow would read the first as seconds.
     """
-    fields = cron.split()
-    valid = f"second, minute, hour, day of month, month and day of week, as in {EXAMPLE}"
-    if len(fields) == 5:
-        remedy = f"Kubeflow wants seconds first: --cron '0 {' '.join(fields)}'"
+    text = " ".join(cron.split())
+    if not re.fullmatch(r"[0-5]?\d( [\w*?/,-]+){5}", text):
+        remedy = f"Kubeflow wants seconds first: --cron '0 {text}'" if text.count(" ") == 4 else ""
+        valid = "a number of seconds, then minute, hour, day of month, month and day of week, as in '0 0 3 * * *'"
         raise UserError("--cron", value=cron, valid=valid, remedy=remedy)
-    if len(fields) != 6 or not all(re.fullmatch(r"[\w*?/,-]+", field) for field in fields):
-        raise UserError("--cron", value=cron, valid=valid)
-    if not re.fullmatch(r"[0-5]?\d", fields[0]):
-        raise UserError("--cron", value=cron, valid=f"a single number of seconds first, as in {EXAMPLE}")
-    return " ".join(fields)
+    return text
 
 
 def check_time_zone(wanted: str, cluster: str) -> None:

@@ -4,6 +4,7 @@ Kubeflow reports no exit codes, and its launcher exits with 1 whatever our proce
 termination message, and the first version of Kubeflow's API, which 2.17 still serves, returns Argo's record.
 """
 
+import functools
 import json
 from typing import Any
 
@@ -13,31 +14,20 @@ from trainer.failure import Failure, Kind
 PATIENCE = 30.0  # seconds that the API may be away
 
 
-class _FirstVersion:
-    """A call that the generated client lacks."""
-
-    def __init__(self, api_client: Any) -> None:
-        self.api_client = api_client
-
-    def get_run(self, run: str, **keywords: Any) -> Any:
-        """Returns the run with its workflow, in JSON types."""
-        return self.api_client.call_api(
-            "/apis/v1beta1/runs/{run_id}",
-            "GET",
-            {"run_id": run},
-            header_params={"Accept": "application/json"},
-            response_type="object",
-            auth_settings=["Bearer"],
-            _return_http_data_only=True,
-            **keywords,
-        )
-
-
 def failures(api: Api, run: str) -> dict[str, Failure]:
     """Returns, by task, what the last of its failed pods left; empty if Kubeflow cannot tell."""
+    get_run = functools.partial(  # the generated client lacks it
+        api.client.runs.api_client.call_api,
+        "/apis/v1beta1/runs/{run_id}",
+        "GET",
+        {"run_id": run},
+        header_params={"Accept": "application/json"},
+        response_type="object",
+        auth_settings=["Bearer"],
+        _return_http_data_only=True,
+    )
     try:
-        call = _FirstVersion(api.client.runs.api_client).get_run
-        answer = api.ask("read its pods' failures", call, run, patience=PATIENCE)
+        answer = api.ask("read its pods' failures", get_run, patience=PATIENCE)
         nodes = json.loads(answer["pipeline_runtime"]["workflow_manifest"])["status"]["nodes"]
         return _failures(nodes)
     except (ApiError, LookupError, TypeError, ValueError, AttributeError):

@@ -49,7 +49,11 @@ def replace(api: Api, schedule: Schedule) -> Replacement:
     present = named(api, schedule.name)
     kept = next((run for run in present if run.mode == "ENABLE" and _same(run, schedule)), None)
     if not kept:
-        new = api.ask("create the schedule", _calls(api).recurring_run_service_create_recurring_run, _request(schedule))
+        new = api.ask(
+            "create the schedule",
+            api.client.recurring_runs.recurring_run_service_create_recurring_run,
+            _request(schedule),
+        )
         switch(api, new, True)
     return Replacement(bool(kept), [busy for old in present if old is not kept for busy in remove(api, old)])
 
@@ -87,7 +91,7 @@ def resume(api: Api, runs: list[Any]) -> None:
 def switch(api: Api, run: Any, enabled: bool) -> None:
     """Enables or disables a recurring run. Of the times missed meanwhile, Kubeflow catches up on the last one."""
     verb = "enable" if enabled else "disable"
-    call = getattr(_calls(api), f"recurring_run_service_{verb}_recurring_run")
+    call = getattr(api.client.recurring_runs, f"recurring_run_service_{verb}_recurring_run")
     api.ask(f"{verb} the schedule", call, run.recurring_run_id, patience=PATIENCE)
 
 
@@ -103,13 +107,13 @@ def remove(api: Api, old: Any) -> list[str]:
     runs = api.every("look for runs of the schedule", call, "runs", patience=PATIENCE, **keywords)
     busy = [run.run_id for run in runs if run.state in UNFINISHED]
     if not busy:
-        call = _calls(api).recurring_run_service_delete_recurring_run
+        call = api.client.recurring_runs.recurring_run_service_delete_recurring_run
         api.ask("delete the schedule", call, old.recurring_run_id, propagation_policy="ORPHAN", patience=PATIENCE)
     return busy
 
 
 def _recurring(api: Api, **keywords: Any) -> list[Any]:
-    call = _calls(api).recurring_run_service_list_recurring_runs
+    call = api.client.recurring_runs.recurring_run_service_list_recurring_runs
     found = api.every("list the schedules", call, "recurring_runs", namespace=api.namespace, **keywords)
     return sorted(found, key=lambda run: run.created_at)
 
@@ -156,7 +160,3 @@ def parameters_of(run: Any) -> Mapping[str, Any]:
 
 def _pipeline(run: Any) -> str | None:
     return run.pipeline_version_reference.pipeline_id if run.pipeline_version_reference else None
-
-
-def _calls(api: Api) -> Any:
-    return api.client.recurring_runs

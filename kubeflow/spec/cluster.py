@@ -46,6 +46,7 @@ def _matches(pattern: str) -> dict[str, Any]:
     return {"pattern": f"^({pattern})$", "max_length": 253 if LABEL in pattern else None}
 
 
+NAMED = {"valid": "a Kubernetes name", **_matches(NAME)}
 _setting = functools.partial(setting, places=Place.CLUSTER)
 
 
@@ -53,7 +54,7 @@ _setting = functools.partial(setting, places=Place.CLUSTER)
 class Volume:
     """The PersistentVolumeClaim that every pod mounts: pipeline root, checkpoints, data sets."""
 
-    claim: Text = _setting("name of a ReadWriteMany claim", valid="a Kubernetes name", **_matches(NAME))
+    claim: Text = _setting("name of a ReadWriteMany claim", **NAMED)
     path: str = _setting(
         "where it is mounted",
         "folder",
@@ -89,13 +90,7 @@ class Database:
     port: int = _setting("of the server", default=3306, needs=SERVER, ge=1, le=65535)
     name: Text = _setting("of the database", default="vaeiaf", needs=SERVER, valid="a name", **_matches(r"\S+"))
     user: Text = _setting("that connects", default="vaeiaf", needs=SERVER, valid="a name", **_matches(r"\S+"))
-    secret: Text = _setting(
-        "Secret with the key `password`",
-        default="vaeiaf-mlmd",
-        needs=SERVER,
-        valid="a Kubernetes name",
-        **_matches(NAME),
-    )
+    secret: Text = _setting("Secret with the key `password`", default="vaeiaf-mlmd", needs=SERVER, **NAMED)
     wait_seconds: int = _setting("that a node waits for an unreachable database", "seconds", default=900, ge=0)
 
 

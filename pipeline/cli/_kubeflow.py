@@ -32,6 +32,17 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--cookie-file", metavar="FILE", help="with a login cookie, such as authservice_session=...")
 
 
+def connect(options: argparse.Namespace, cluster: Cluster) -> Any:
+    """Connects to the server that the options name.
+
+    Raises:
+      UserError: it has no address, or a file cannot be read.
+    """
+    from kubeflow.client import api
+
+    return api.connect(cluster.namespace, options.host, options.token_file, options.cookie_file)
+
+
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Adds the experiment and the parameters of a run."""
     run = parser.add_argument_group("run")

@@ -9,7 +9,7 @@ from kubeflow.client.cron import check_cron, check_time_zone
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.file import load_cluster
 from kubeflow.spec.parameters import parameters
-from pipeline.cli._kubeflow import EXPERIMENT, add_cluster, add_run, add_server, run_parameters
+from pipeline.cli._kubeflow import EXPERIMENT, add_cluster, add_run, add_server, connect, run_parameters
 from pipeline.words import PUSHED
 from trainer.errors import UserError
 from trainer.interrupt import interruptible
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         remedy = "Give --cron too, or leave them out"
         raise UserError("--name, --param, --time-zone and --experiment have no meaning without --cron", remedy=remedy)
     with interruptible():
-        api = _connect(options, cluster)
+        api = connect(options, cluster)
         if options.list:
             _print_table(api, cluster)
         else:
@@ -58,7 +58,7 @@ def _replace(options: argparse.Namespace, cluster: Cluster) -> int:
     cron = check_cron(options.cron)
     check_time_zone(options.time_zone or cluster.time_zone, cluster.time_zone)
     with interruptible():
-        api = _connect(options, cluster)
+        api = connect(options, cluster)
         schedule.named(api, options.name)  # reports a wrong name, login or address before the slow upload
         with submit.compiled(cluster) as package:
             version = submit.upload(api, package)
@@ -112,12 +112,6 @@ def _print_table(api: Any, cluster: Cluster) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _connect(options: argparse.Namespace, cluster: Cluster) -> Any:
-    from kubeflow.client.api import connect
-
-    return connect(cluster.namespace, options.host, options.token_file, options.cookie_file)
 
 
 def _text(value: Any) -> str:

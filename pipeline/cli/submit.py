@@ -3,7 +3,7 @@
 import argparse
 
 from kubeflow.spec.file import load_cluster
-from pipeline.cli._kubeflow import add_cluster, add_run, add_server, run_parameters
+from pipeline.cli._kubeflow import add_cluster, add_run, add_server, connect, run_parameters
 from pipeline.words import PUSHED
 from trainer.interrupt import interruptible
 
@@ -27,13 +27,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Starts the run and, with --wait, follows it."""
     from kubeflow.client import submit
-    from kubeflow.client.api import connect
     from kubeflow.client.follow import follow
 
     cluster = load_cluster(options.cluster)
     parameters = run_parameters(options.params, cluster)
     with interruptible():
-        api = connect(cluster.namespace, options.host, options.token_file, options.cookie_file)
+        api = connect(options, cluster)
         submit.find_pipeline(api)  # reports a wrong login or address before the slow upload
         with submit.compiled(cluster) as package:
             version = submit.upload(api, package)

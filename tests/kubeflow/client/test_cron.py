@@ -8,7 +8,7 @@ def test_a_cron_of_six_fields_is_taken_with_single_blanks():
     assert check_cron(" 0 30  3 * * MON-FRI ") == "0 30 3 * * MON-FRI"
 
 
-FIELDS = "second, minute, hour, day of month, month and day of week, as in '0 0 3 * * *'"
+FIELDS = "a number of seconds, then minute, hour, day of month, month and day of week, as in '0 0 3 * * *'"
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ FIELDS = "second, minute, hour, day of month, month and day of week, as in '0 0 
             f"--cron: expected {FIELDS}, got '0 3 * * *'. Kubeflow wants seconds first: --cron '0 0 3 * * *'",
         ),
         ("@daily", f"--cron: expected {FIELDS}, got '@daily'"),
-        ("* 0 3 * * *", "--cron: expected a single number of seconds first, as in '0 0 3 * * *', got '* 0 3 * * *'"),
+        ("* 0 3 * * *", f"--cron: expected {FIELDS}, got '* 0 3 * * *'"),
     ],
 )
 def test_an_invalid_cron_is_told_with_a_valid_one(cron, text):
