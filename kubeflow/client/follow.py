@@ -45,7 +45,8 @@ def follow(api: Api, run: str, nodes: Collection[str]) -> int:
 
 def _latest(tasks: list[Any]) -> list[Any]:
     """Returns the last task of each name, in order of the first start: Argo lists those of a retried graph again."""
-    return list({task.display_name: task for task in sorted(tasks, key=_began)}.values())
+    began = sorted(tasks, key=lambda task: task.start_time.timestamp() if task.start_time else 0.0)
+    return list({task.display_name: task for task in began}.values())
 
 
 def _tell(tasks: list[Any], known: dict[str, str]) -> None:
@@ -55,10 +56,6 @@ def _tell(tasks: list[Any], known: dict[str, str]) -> None:
             known[task.display_name] = task.state
             took = f"{_seconds(task):>8.0f} s" if task.state in ENDED else ""
             print(f"{task.display_name:<24}{task.state.lower():<10}{took}".rstrip(), flush=True)
-
-
-def _began(task: Any) -> tuple[float, str]:
-    return (task.start_time.timestamp() if task.start_time else 0.0, task.display_name)
 
 
 def _seconds(task: Any) -> float:

@@ -70,9 +70,18 @@ def upload(api: Api, package: Package) -> Version:
       ApiError: a request failed.
     """
     pipeline = _find_or_make(lambda: find_pipeline(api), lambda: _create_pipeline(api))
-    return _find_or_make(
-        lambda: _find_version(api, pipeline, package.version), lambda: _upload_version(api, pipeline, package)
-    )
+    name = package.version
+
+    def find() -> Version | None:
+        found = _versions(api, pipeline, filter=where("display_name", name))
+        return next((Version(pipeline, one.pipeline_version_id, name) for one in found), None)
+
+    def make() -> Version:
+        what, call = "upload a version of the pipeline", api.client.pipeline_uploads.upload_pipeline_version
+        made = api.ask(what, call, package.path, name=name, pipelineid=pipeline)
+        return Version(pipeline, made.pipeline_version_id, name)
+
+    return _find_or_make(find, make)
 
 
 def find_pipeline(api: Api) -> str | None:
@@ -84,7 +93,20 @@ def find_pipeline(api: Api) -> str | None:
 
 def experiment_id(api: Api, name: str) -> str:
     """Returns the id of the experiment `name`, and creates it if there is none."""
-    return _find_or_make(lambda: _find_experiment(api, name), lambda: _create_experiment(api, name))
+    calls = api.client.experiments
+
+    def find() -> str | None:
+        call = calls.experiment_service_list_experiments
+        keywords = {"namespace": api.namespace, "filter": where("display_name", name)}
+        found = api.every("look for the experiment", call, "experiments", **keywords)
+        return next((one.experiment_id for one in found), None)
+
+    def make() -> str:
+        wanted = kfp_server_api.V2beta1Experiment(display_name=name, namespace=api.namespace)
+        call = calls.experiment_service_create_experiment
+        return api.ask("create the experiment", call, wanted).experiment_id
+
+    return _find_or_make(find, make)
 
 
 def start(api: Api, version: Version, experiment: str, parameters: Mapping[str, Any], account: str) -> str:
@@ -133,31 +155,6 @@ def _create_pipeline(api: Api) -> str:
     )
     call = api.client.pipelines.pipeline_service_create_pipeline
     return api.ask("create the pipeline", call, wanted).pipeline_id
-
-
-def _find_experiment(api: Api, name: str) -> str | None:
-    call = api.client.experiments.experiment_service_list_experiments
-    keywords = {"namespace": api.namespace, "filter": where("display_name", name)}
-    found = api.every("look for the experiment", call, "experiments", **keywords)
-    return next((one.experiment_id for one in found), None)
-
-
-def _create_experiment(api: Api, name: str) -> str:
-    wanted = kfp_server_api.V2beta1Experiment(display_name=name, namespace=api.namespace)
-    call = api.client.experiments.experiment_service_create_experiment
-    return api.ask("create the experiment", call, wanted).experiment_id
-
-
-def _upload_version(api: Api, pipeline: str, package: Package) -> Version:
-    call = api.client.pipeline_uploads.upload_pipeline_version
-    what = "upload a version of the pipeline"
-    version = api.ask(what, call, package.path, name=package.version, pipelineid=pipeline)
-    return Version(pipeline, version.pipeline_version_id, package.version)
-
-
-def _find_version(api: Api, pipeline: str, name: str) -> Version | None:
-    found = _versions(api, pipeline, filter=where("display_name", name))
-    return next((Version(pipeline, one.pipeline_version_id, name) for one in found), None)
 
 
 def _versions(api: Api, pipeline: str, **keywords: str) -> Iterator[Any]:

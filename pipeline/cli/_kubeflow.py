@@ -33,11 +33,7 @@ def add_server(parser: argparse.ArgumentParser) -> None:
 
 
 def connect(options: argparse.Namespace, cluster: Cluster) -> Any:
-    """Connects to the server that the options name.
-
-    Raises:
-      UserError: it has no address, or a file cannot be read.
-    """
+    """Connects to the server that the options name."""
     from kubeflow.client import api
 
     return api.connect(cluster.namespace, options.host, options.token_file, options.cookie_file)
