@@ -73,4 +73,4 @@ def reason(error: Exception) -> str:
     """What the system said, in a line, without what TensorFlow puts around it; an error's name if it says nothing."""
     text = getattr(error, "strerror", None) or str(error).strip()
     first = (text.splitlines() or [type(error).__name__])[0]
-    return re.sub(r"^(\{\{.*?\}\} )?(/\S*; )?| \[Op:\w+\]$", "", first)
+    return re.sub(r"^(\{\{.*?\}\} )?(/\S*; )?|\.?( \[Op:\w+\]( name:)?)?$", "", first)

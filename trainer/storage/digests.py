@@ -119,7 +119,15 @@ def compute_digests(folder: str, durable: bool = False) -> Digests:
     Raises:
       OSError: a file cannot be read.
     """
-    names = list(_names(folder))
+    return digest_files(folder, list(_names(folder)), durable)
+
+
+def digest_files(folder: str, names: list[str], durable: bool = False) -> Digests:
+    """Computes the digests of the files `names` below `folder`; `durable` also flushes each to its disk.
+
+    Raises:
+      OSError: a file cannot be read.
+    """
     with ThreadPoolExecutor(THREADS) as threads:
         found = threads.map(lambda name: _digest(os.path.join(folder, name), durable), names)
         return dict(zip(names, found, strict=True))

@@ -1,4 +1,4 @@
-"""What runs that were killed left behind and no run will ask for again."""
+"""Folders that killed runs left behind, which no run needs."""
 
 import contextlib
 import logging
@@ -14,11 +14,11 @@ log = logging.getLogger(__name__)
 DAY = 24 * 3600.0  # seconds
 
 
-def clear(folder: str, prefix: str, days: float, but: str = "") -> None:
-    """Removes the folders in `folder` whose names begin with `prefix` and to which nothing was added for `days`.
+def clear(folder: str, prefix: str, days: float, keep: str = "") -> None:
+    """Removes the folders in `folder` whose names start with `prefix` and that gained no file for `days`.
 
-    The one named `but` stays. Other runs may remove them, or what is in them, at the same time. One that cannot be
-    removed is a warning.
+    The folder named `keep` stays. A folder that cannot be removed is a warning. Other runs may remove the same folders
+    at the same time.
     """
     names = [name.rstrip("/") for name in tf.io.gfile.listdir(folder)] if tf.io.gfile.exists(folder) else []
     for name in names:
@@ -26,7 +26,7 @@ def clear(folder: str, prefix: str, days: float, but: str = "") -> None:
         try:
             with contextlib.suppress(tf.errors.NotFoundError):
                 old = tf.io.gfile.stat(path).mtime_nsec < (time.time() - days * DAY) * 1e9
-                if old and name.startswith(prefix) and name != but:
+                if old and name.startswith(prefix) and name != keep:
                     tf.io.gfile.rmtree(path)
         except (OSError, tf.errors.OpError) as error:
-            log.warning("%s was abandoned and cannot be removed: %s. Remove it by hand", path, reason(error))
+            log.warning("%s is abandoned and cannot be removed: %s. Remove it by hand", path, reason(error))
