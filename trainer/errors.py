@@ -81,6 +81,13 @@ class InterruptError(ReportedError):
         super().__init__(f"interrupted by {name}", value=name)
 
 
+def failure_of(error: Exception) -> Failure:
+    """Returns the failure that `error` carries; any other error is a bug."""
+    if isinstance(error, ReportedError):
+        return error.failure
+    return Failure(Kind.BUG, f"{type(error).__name__}: {reason(error)}")
+
+
 def reason(error: Exception) -> str:
     """Returns the first line of the system's message, without TensorFlow's additions, or the error's class name."""
     text = getattr(error, "strerror", None) or str(error).strip()

@@ -71,4 +71,3 @@ def _read(path: str) -> dict[str, np.ndarray]:
             remedy="Train without --warm-start",
             cause=reason(error),
         ) from error
-

@@ -20,7 +20,7 @@ from kubeflow.workers.launcher import launch_pods
 from replicas import SETS, flat
 from trainer.settings import TrainConfig
 from trainer.workers.job import Job, run_job
-from trainer.workers.launch import _ports
+from trainer.workers.ports import reserved_ports
 
 CONFIG = TrainConfig(
     hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=20, eval_samples=2, horizontal_flips=True
@@ -74,7 +74,7 @@ def train(tmp_path, monkeypatch, caplog):
         cluster = Cluster(image="vaeiaf:1", namespace="training", volume=Volume(claim="vaeiaf", path=str(tmp_path)))
         folder = tmp_path / name
         job = Job(CONFIG, str(folder), str(folder / "state"), checkpoint_minutes=0.0)
-        with _ports(2) as ports:
+        with reserved_ports(2) as ports:
             kubelet = ProcessKubelet(ports)
             kubelet.kill = kill
             kube = Emulator(kubelet)
