@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-
 from trainer.model.flows import MADE, IAFStep, LocationStep
 from trainer.model.networks import MLP
 from trainer.model.objective import single_sample_elbo

@@ -91,7 +91,9 @@ def test_a_torn_file_is_no_failure(length, tmp_path):
     assert left(str(path)) is None
 
 
-@pytest.mark.parametrize("text", ["null", "[]", "{}", '{"kind": "none", "sentence": ""}', '{"kind": "bug"}', "Error: 3"])
+@pytest.mark.parametrize(
+    "text", ["null", "[]", "{}", '{"kind": "none", "sentence": ""}', '{"kind": "bug"}', "Error: 3"]
+)
 def test_a_text_that_is_none_is_no_failure(text):
     assert Failure.from_json(text) is None
 

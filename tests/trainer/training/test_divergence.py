@@ -1,6 +1,5 @@
 """A run that diverges stops: it names the step and the last good checkpoint, and leaves no model."""
 
-import dataclasses
 import json
 import math
 

@@ -376,7 +376,7 @@ def test_weights_that_are_not_finite_are_seen_in_the_first_step(quick, monkeypat
     assert math.isnan(error.value.failure.value)
 
 
-def test_every_worker_compares_its_newest_checkpoint_with_the_others_before_it_trains(quick, told, tmp_path, monkeypatch):
+def test_every_worker_compares_its_newest_checkpoint_with_the_others(quick, told, tmp_path, monkeypatch):
     seen = []
     told(np.arange(27.0), [-1.0] * 3)
     monkeypatch.setattr(

@@ -1,10 +1,10 @@
 """One device, two replicas of one process and two processes take the same steps.
 
 Noise, mirroring and batch are the same; only the order of sums differs: each replica sums over its share first, and XLA
-forms other loops for half a batch. Numbers therefore agree to a few roundings of float32 (6e-8 each) and not to the
-bit. After eight steps ELBOs differed by 2e-7 of their size; the limit is 3e-6. Adam divides a gradient by its size and
-turns the last bit of a gradient near zero into a part of the learning rate, so weights differed by 6e-6, where a step is
-up to 1e-3 or 1e-2; the limit is 5e-5. Evaluations of the same weights agreed to the bit on one processor and to 1e-8 on
+forms other loops for half a batch. Numbers therefore agree to a few roundings of float32 (6e-8 each), not to the bit.
+After eight steps ELBOs differed by 2e-7 of their size; the limit is 3e-6. Adam divides a gradient by its size and turns
+the last bit of a gradient near zero into a part of the learning rate, so weights differed by 6e-6, where a step is up
+to 1e-3 or 1e-2; the limit is 5e-5. Evaluations of the same weights agreed to the bit on one processor and to 1e-8 on
 another; the limits are 1e-7 and 1e-4 nats, while one image too many changes them by nats. Two replicas sum in the same
 order in one process and in two, so the weights of two workers are the same to the bit.
 """
@@ -20,8 +20,8 @@ import tensorflow as tf
 
 import replicas
 from trainer.evaluate import image_elbo
-from trainer.images import to_unit_interval
 from trainer.failure import Failure
+from trainer.images import to_unit_interval
 from trainer.model.vae import build
 from trainer.settings import Execution
 from trainer.workers.job import Job, run_job
