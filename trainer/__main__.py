@@ -99,7 +99,6 @@ def _train(config: TrainConfig, execution: Execution, train_files: str, test_fil
                 f"the folder {output} cannot be written: {reason(error)}",
                 value=output,
                 remedy="Choose another --output",
-                cause=reason(error),
             ) from error
         saved = os.path.join(output, "model")
         with storing("the model", saved):

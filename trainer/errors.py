@@ -1,5 +1,6 @@
 """Exceptions that carry a failure: their text is for a person, and they need no traceback."""
 
+import dataclasses
 import re
 import signal
 from typing import Any, ClassVar
@@ -8,7 +9,7 @@ from trainer.failure import Failure, Kind
 
 
 class ReportedError(Exception):
-    """An error with a `Failure`, whose fields are the arguments."""
+    """An error with a `Failure`, whose fields are the arguments; `raise ... from` gives the cause."""
 
     kind: ClassVar[Kind] = Kind.INFRASTRUCTURE
 
@@ -22,8 +23,15 @@ class ReportedError(Exception):
         cause: str = "",
         kind: Kind | None = None,
     ) -> None:
-        self.failure = Failure(kind or self.kind, sentence, value, valid, remedy, cause)
-        super().__init__(str(self.failure))
+        self._failure = Failure(kind or self.kind, sentence, value, valid, remedy, cause)
+        super().__init__(str(self._failure))
+
+    @property
+    def failure(self) -> Failure:
+        """What went wrong."""
+        if self._failure.cause or not isinstance(self.__cause__, Exception):
+            return self._failure
+        return dataclasses.replace(self._failure, cause=reason(self.__cause__))
 
     @property
     def exit_code(self) -> int:
@@ -37,7 +45,7 @@ class ReportedError(Exception):
         cls = classes.get(failure.kind, ReportedError)
         error = cls.__new__(cls)
         Exception.__init__(error, str(failure))
-        error.failure = failure
+        error._failure = failure
         return error
 
 
@@ -55,7 +63,6 @@ class StorageError(ReportedError):
             f"{what} cannot be written to {path}: {reason(error)}",
             value=path,
             remedy="Free some space or choose another folder, and start again; nothing half-written was left",
-            cause=reason(error),
         )
 
 
@@ -67,7 +74,6 @@ class UnreadableError(ReportedError):
             f"{what} {path} cannot be read: {reason(error)}",
             value=path,
             remedy="Make it readable and start again; nothing was changed",
-            cause=reason(error),
         )
 
 

@@ -134,7 +134,6 @@ def _multi_worker() -> tf.distribute.Strategy:
             f"strategy multi_worker cannot be set up: {reason(error)}",
             value=os.environ["TF_CONFIG"],
             valid="a cluster, and a task in it, in the environment variable TF_CONFIG",
-            cause=reason(error),
         ) from error
 
 
@@ -156,7 +155,6 @@ def _tpu(name: str) -> tf.distribute.Strategy:
             f"strategy tpu: no TPU answers at {name!r}: {reason(error)}",
             value=name,
             remedy="Check that the TPU is running, or choose another strategy",
-            cause=reason(error),
         ) from error
     return tf.distribute.TPUStrategy(resolver)
 

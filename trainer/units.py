@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from trainer.errors import UserError, reason
+from trainer.errors import UserError
 from trainer.model.likelihoods import LIKELIHOODS
 from trainer.settings import TrainConfig
 
@@ -55,5 +55,4 @@ def read_units(model: str) -> Units:
             value=model,
             valid="a model that this version wrote",
             remedy="Start a new series with another --root",
-            cause=reason(error),
         ) from error

@@ -143,7 +143,6 @@ def _parquet(shard: Shard) -> Iterator[np.ndarray]:
             f"{shard.path}: a record from {count} on, counted from 0, is damaged: {reason(error)}",
             value={"file": shard.path, "record": count},
             remedy=REMEDY,
-            cause=reason(error),
         ) from error
 
 

@@ -48,6 +48,5 @@ def quarantine_folder(folder: str, fault: str) -> str:
             f"{folder} is damaged ({fault}) and cannot be renamed: {reason(error)}",
             value=folder,
             remedy="Make its parent folder writable, and start again",
-            cause=reason(error),
         ) from error
     return moved

@@ -95,7 +95,6 @@ class Checkpoints:
                 f"the checkpoint {path} does not match the variables of this version: {reason(error)}",
                 value=path,
                 remedy=f"Resume with the version that wrote it, or remove {self.folder} to start from scratch",
-                cause=reason(error),
             ) from error
 
     def _quarantine(self, path: str, error: DamageError) -> None:

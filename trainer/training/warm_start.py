@@ -69,5 +69,4 @@ def _read(path: str) -> dict[str, np.ndarray]:
             value=path,
             valid="a SavedModel",
             remedy="Train without --warm-start",
-            cause=reason(error),
         ) from error

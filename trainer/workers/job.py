@@ -106,7 +106,6 @@ def _given(folder: str) -> Job:
             f"the job in {folder} cannot be read: {reason(error)}",
             value=folder,
             remedy="Put the folder on a disk that all workers share",
-            cause=reason(error),
         ) from error
     except DamageError as error:
         raise ReportedError(

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
 
-from trainer.errors import InterruptError, ReportedError, StorageError, reason
+from trainer.errors import InterruptError, ReportedError, StorageError
 from trainer.failure import EXIT_CODES, FILE, Failure, Kind, left
 from trainer.interrupt import SIGNALS, signals_noted
 from trainer.workers.ports import reserved_ports
@@ -125,7 +125,7 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C in a terminal reaches the launcher only
             )
         except OSError as error:
-            raise WorkerError(f"{self.name} cannot be started: {error}", cause=reason(error)) from error
+            raise WorkerError(f"{self.name} cannot be started: {error}") from error
         self._line = b""
 
     @property
