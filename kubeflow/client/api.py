@@ -183,7 +183,7 @@ def _read(path: str) -> str:
         with open(path) as file:
             return file.read().strip()
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", value=path, cause=str(error)) from error
+        raise UserError(f"{path} cannot be read: {error.strerror}", value=path) from error
 
 
 def _said(body: Any) -> str:

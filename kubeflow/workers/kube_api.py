@@ -43,7 +43,6 @@ def connect() -> Any:
             raise UserError(
                 f"this process finds no Kubernetes cluster: {str(error).rstrip('.')}",
                 remedy="Run it in a pod of the cluster, or name a kube config in KUBECONFIG",
-                cause=str(error),
             ) from error
     configuration.retries = False  # `Api` retries
     return client.ApiClient(configuration)
@@ -171,7 +170,6 @@ class Api:
                         f"the Kubernetes API did not {request} within {self._patience:.0f} s: {error}",
                         error.status,
                         remedy="Start again when it answers; checkpoints are kept",
-                        cause=str(error),
                     ) from error
                 log.debug("the Kubernetes API: %s; retrying in %.1f s", error, pause)
             self.pause(pause)

@@ -7,7 +7,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import Artifact
 
 from trainer.errors import ReportedError
-from trainer.storage.quarantine import damage, set_aside
+from trainer.storage.quarantine import damage, quarantine_folder
 
 BASELINES = ("baseline", "baseline_model", "base_model")  # inputs that come from an earlier run
 
@@ -45,7 +45,7 @@ def quarantine(artifact: Artifact, what: str, store: MetadataStore) -> str:
     Raises:
       ReportedError: it cannot be renamed.
     """
-    moved = set_aside(artifact.uri, what)
+    moved = quarantine_folder(artifact.uri, what)
     artifact.mlmd_artifact.state = mlmd.Artifact.DELETED
     store.put_artifacts([artifact.mlmd_artifact])
     return moved

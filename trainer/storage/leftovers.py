@@ -1,32 +1,26 @@
-"""What runs that were killed left behind and no run will ask for again."""
+"""Removal of folders that abandoned runs left behind."""
 
 import contextlib
-import logging
 import os
 import time
 
 import tensorflow as tf
 
-from trainer.errors import reason
-
-log = logging.getLogger(__name__)
+from trainer.storage.atomic import discard
 
 DAY = 24 * 3600.0  # seconds
 
 
-def clear(folder: str, prefix: str, days: float, but: str = "") -> None:
-    """Removes the folders in `folder` whose names begin with `prefix` and to which nothing was added for `days`.
+def clear(folder: str, prefix: str, days: float, keep: str = "") -> None:
+    """Removes the folders in `folder` with a name that starts with `prefix` and no new entry for `days`.
 
-    The one named `but` stays. Other runs may remove them, or what is in them, at the same time. One that cannot be
-    removed is a warning.
+    The folder named `keep` stays. Other runs may remove the same folders, or their content, at the same time. A folder
+    that cannot be removed is logged as a warning.
     """
     names = [name.rstrip("/") for name in tf.io.gfile.listdir(folder)] if tf.io.gfile.exists(folder) else []
     for name in names:
         path = os.path.join(folder, name)
-        try:
-            with contextlib.suppress(tf.errors.NotFoundError):
-                old = tf.io.gfile.stat(path).mtime_nsec < (time.time() - days * DAY) * 1e9
-                if old and name.startswith(prefix) and name != but:
-                    tf.io.gfile.rmtree(path)
-        except (OSError, tf.errors.OpError) as error:
-            log.warning("%s was abandoned and cannot be removed: %s. Remove it by hand", path, reason(error))
+        with contextlib.suppress(OSError, tf.errors.OpError):  # another run removes it, or it is unreadable at present
+            old = tf.io.gfile.stat(path).mtime_nsec < (time.time() - days * DAY) * 1e9
+            if old and name.startswith(prefix) and name != keep:
+                discard(path)

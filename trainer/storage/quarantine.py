@@ -1,21 +1,21 @@
-"""What is stored: verified before it is used, and renamed if it is damaged."""
+"""Verification of stored folders, and the quarantine of damaged ones."""
 
 import json
 import os
 import time
 
-from trainer.errors import ReportedError, reason
+from trainer.errors import ReportedError, UnreadableError, reason
 from trainer.storage.digests import DamageError, digest_file, verify_digests
 from trainer.storage.durable import sync_folder, write_durably
 
-DAMAGED = ".damaged-"  # in the name of what was moved away, before the time
+DAMAGED = ".damaged-"  # in the name of a quarantined folder, before the time
 
 
 def damage(folder: str) -> str | None:
-    """What is wrong with the files below `folder`; None if they are what they were.
+    """Describes the damage to the files below `folder`, None if they match their digests.
 
     Raises:
-      ReportedError: they cannot be read, which may pass.
+      UnreadableError: they cannot be read at present.
     """
     try:
         verify_digests(folder)
@@ -23,13 +23,11 @@ def damage(folder: str) -> str | None:
     except DamageError as error:
         return str(error)
     except OSError as error:
-        raise ReportedError(
-            f"{folder} cannot be read: {reason(error)}. Nothing was changed; make it readable, and start again"
-        ) from error
+        raise UnreadableError("the folder", folder, error) from error
 
 
-def set_aside(folder: str, what: str) -> str:
-    """Renames `folder` and its digests to a name with the time, writes `what` is wrong beside it, returns the name.
+def quarantine_folder(folder: str, fault: str) -> str:
+    """Renames the damaged `folder` and its digests, writes the `fault` beside it, and returns the new name.
 
     Raises:
       ReportedError: it cannot be renamed.
@@ -39,7 +37,7 @@ def set_aside(folder: str, what: str) -> str:
     try:
         while os.path.lexists(moved):
             moved += "x"
-        write_durably(f"{moved}.json", json.dumps({"time": now, "reason": what, "was": folder}, indent=1).encode())
+        write_durably(f"{moved}.json", json.dumps({"time": now, "reason": fault, "was": folder}, indent=1).encode())
         if os.path.exists(digest_file(folder)):
             os.rename(digest_file(folder), digest_file(moved))
         if os.path.exists(folder):
@@ -47,7 +45,8 @@ def set_aside(folder: str, what: str) -> str:
         sync_folder(os.path.dirname(moved))
     except OSError as error:
         raise ReportedError(
-            f"{folder} is damaged ({what}) and cannot be renamed: {reason(error)}. Make its folder writable, and "
-            "start again"
+            f"{folder} is damaged ({fault}) and cannot be renamed: {reason(error)}",
+            value=folder,
+            remedy="Make its parent folder writable, and start again",
         ) from error
     return moved

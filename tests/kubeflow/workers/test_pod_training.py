@@ -21,7 +21,8 @@ from kubeflow.workers.launcher import launch_pods
 from replicas import SETS, flat
 from trainer.settings import Execution, TrainConfig
 from trainer.workers.job import Job, run_job
-from trainer.workers.launch import ERROR_FILE, _ports
+from trainer.workers.launch import ERROR_FILE
+from trainer.workers.ports import reserved_ports
 
 CONFIG = TrainConfig(
     hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=20, eval_samples=2, horizontal_flips=True
@@ -77,7 +78,7 @@ def train(tmp_path, monkeypatch, caplog):
         folder = tmp_path / name
         execution = Execution(workers=2, checkpoint_minutes=0.0)
         job = Job(CONFIG, str(folder), str(folder / "state"), execution=execution)
-        with _ports(2) as ports:
+        with reserved_ports(2) as ports:
             kubelet = ProcessKubelet(ports, tmp_path)
             kubelet.kill = kill
             kube = Emulator(kubelet)
