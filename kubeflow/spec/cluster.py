@@ -81,17 +81,17 @@ class Database:
         "mysql: MySQL or MariaDB; sqlite: a file on the volume, which must be a local disk and not NFS", default="mysql"
     )
     host: Text = _setting(
-        "of the server",
+        "host of the server",
         default="vaeiaf-mlmd",
         needs=SERVER,
         valid="the name or address of a host",
         **_matches(r"[\w.:-]+"),
     )
-    port: int = _setting("of the server", default=3306, needs=SERVER, ge=1, le=65535)
-    name: Text = _setting("of the database", default="vaeiaf", needs=SERVER, valid="a name", **_matches(r"\S+"))
-    user: Text = _setting("that connects", default="vaeiaf", needs=SERVER, valid="a name", **_matches(r"\S+"))
+    port: int = _setting("port of the server", default=3306, needs=SERVER, ge=1, le=65535)
+    name: Text = _setting("name of the database", default="vaeiaf", needs=SERVER, valid="a name", **_matches(r"\S+"))
+    user: Text = _setting("user that connects", default="vaeiaf", needs=SERVER, valid="a name", **_matches(r"\S+"))
     secret: Text = _setting("Secret with the key `password`", default="vaeiaf-mlmd", needs=SERVER, **NAMED)
-    wait_seconds: int = _setting("that a node waits for an unreachable database", "seconds", default=900, ge=0)
+    wait_seconds: int = _setting("time that a node waits for an unreachable database", "seconds", default=900, ge=0)
 
 
 @with_config(ConfigDict(extra="forbid", strict=True))
@@ -110,10 +110,10 @@ class PodSettings:
     """The resources, image and placement of a pod."""
 
     cpu: Text = _setting(
-        "processors: request and limit", default="1", valid="an amount, such as 2 or 500m", **_matches(CPU)
+        "processors, request and limit", default="1", valid="an amount, such as 2 or 500m", **_matches(CPU)
     )
     memory: Text = _setting(
-        "request and limit", "bytes", default="4Gi", valid="an amount of memory, such as 4Gi", **_matches(MEMORY)
+        "memory, request and limit", default="4Gi", valid="an amount of memory, such as 4Gi", **_matches(MEMORY)
     )
     accelerator: Text = _setting(
         "resource name of the accelerators",
@@ -121,7 +121,7 @@ class PodSettings:
         valid="a resource, such as nvidia.com/gpu or google.com/tpu",
         **_matches(f"({RESOURCE})?"),
     )
-    accelerators: int = _setting("number of them", default=0, ge=0)
+    accelerators: int = _setting("number of accelerators", default=0, ge=0)
     image: str = _setting(
         "container image; empty: the pipeline's", default="", valid="the name of a container image", **_matches(r"\S*")
     )
@@ -144,13 +144,13 @@ class PodSettings:
 class Retries:
     """Retries of a node whose pod was lost; where Argo's retryPolicy is Always, of a failed node too."""
 
-    count: int = _setting("at most; a node that found bad input is not run again", "retries", default=2, ge=0)
-    seconds: int = _setting("before the first retry", "seconds", default=30, needs=RETRIED, ge=0)
+    count: int = _setting("retries at most; a node that found bad input is not run again", default=2, ge=0)
+    seconds: int = _setting("pause before the first retry", "seconds", default=30, needs=RETRIED, ge=0)
     factor: int = _setting(
-        "by which the pause grows with each retry; Argo accepts no fractions", default=2, needs=RETRIED, ge=1
+        "factor by which the pause grows with each retry; Argo accepts no fractions", default=2, needs=RETRIED, ge=1
     )
     within_seconds: int = _setting(
-        "after the start of the first attempt, at which the last one is stopped",
+        "time from the start of the first attempt after which the last one is stopped",
         "seconds",
         default=WEEK,
         needs=RETRIED,
@@ -168,16 +168,16 @@ class Workers:
     """The pods of a training with the run parameter `workers` above 1."""
 
     pod: Annotated[PodSettings, nested(PodSettings)] = Field(default_factory=lambda: PodSettings(cpu="4", memory="8Gi"))
-    port: int = _setting("on which workers listen for each other", default=2222, ge=1, le=65535)
+    port: int = _setting("port on which workers listen for each other", default=2222, ge=1, le=65535)
     start_seconds: int = _setting(
-        "until all have started; the cluster may have to add machines", "seconds", default=900, ge=1
+        "time until all have started; the cluster may have to add machines", "seconds", default=900, ge=1
     )
-    deadline_seconds: int = _setting("of the whole training, over all restarts", "seconds", default=WEEK, ge=1)
+    deadline_seconds: int = _setting("limit of the whole training, over all restarts", "seconds", default=WEEK, ge=1)
     ttl_seconds: int = _setting(
-        "that a finished Job stays if its Trainer cannot delete it", "seconds", default=3600, ge=0
+        "time that a finished Job stays if its Trainer cannot delete it", "seconds", default=3600, ge=0
     )
     restarts: int = _setting(
-        "of all workers, after a lost pod, without a new checkpoint in between", "restarts", default=3, ge=0
+        "restarts of all workers, after a lost pod, without a new checkpoint in between", default=3, ge=0
     )
 
 
@@ -186,7 +186,9 @@ class Cluster:
     """The settings of a cluster: the content of `cluster.yaml`."""
 
     image: str = _setting("container image", valid="the name of a container image", **_matches(r"\S+"))
-    namespace: Text = _setting("of the runs and their pods", valid="a Kubernetes name without dots", **_matches(LABEL))
+    namespace: Text = _setting(
+        "namespace of the runs and their pods", valid="a Kubernetes name without dots", **_matches(LABEL)
+    )
     volume: Annotated[Volume, nested(Volume)]
     database: Annotated[Database, nested(Database)] = Field(default_factory=Database)
     pod: Annotated[PodSettings, nested(PodSettings)] = Field(default_factory=PodSettings)
@@ -196,13 +198,14 @@ class Cluster:
     retries: Annotated[Retries, nested(Retries)] = Field(default_factory=Retries)
     workers: Annotated[Workers, nested(Workers)] = Field(default_factory=Workers)
     service_account: Text = _setting(
-        "of the runs' pods; empty: Kubeflow's own, which has more rights",
+        "service account of the runs' pods; empty: Kubeflow's own, which has more rights",
         default="",
         valid="a Kubernetes name",
         **_matches(f"({NAME})?"),
     )
     time_zone: str = _setting(
-        "of all schedules: cronScheduleTimezone in Kubeflow's ConfigMap pipeline-install-config", default="UTC"
+        "time zone of all schedules: cronScheduleTimezone in Kubeflow's ConfigMap pipeline-install-config",
+        default="UTC",
     )
 
     def __post_init__(self) -> None:

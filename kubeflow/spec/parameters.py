@@ -30,13 +30,13 @@ def parameters() -> dict[str, Parameter]:
         field = fields(TrainConfig)[name]
         kind = plain_type(field)
         absent = "" if field.default == kind() else "; 0: as in the preset"
-        found[name] = Parameter(kind, kind(), f"{_help(name, declared)}{absent}")
+        found[name] = Parameter(kind, kind(), f"{_help(declared)}{absent}")
     for name, declared in settings(PipelineConfig, Place.FORM).items():
         field = fields(PipelineConfig)[name]
         if field.default is None:
-            found[name] = Parameter(str, "", f"{_help(name, declared)}; a number, or empty")
+            found[name] = Parameter(str, "", f"{_help(declared)}; a number, or empty")
         else:
-            found[name] = Parameter(plain_type(field), field.default, _help(name, declared))
+            found[name] = Parameter(plain_type(field), field.default, _help(declared))
     return found
 
 
@@ -80,8 +80,8 @@ def _form() -> Any:
     return table(type("RunParameters", (), {"__annotations__": kinds, **declared}))
 
 
-def _help(name: str, declared: Setting) -> str:
-    return f"{declared.unit}: {declared.help}" if declared.unit not in ("", name) else declared.help
+def _help(declared: Setting) -> str:
+    return f"{declared.help}, in {declared.unit}" if declared.unit else declared.help
 
 
 def _whole(values: Any) -> Any:
