@@ -118,7 +118,7 @@ def test_the_form_has_every_parameter_with_its_type_and_default(documents):
     assert {name: (kinds[spec["parameterType"]], spec["defaultValue"]) for name, spec in form.items()} == {
         name: (found.kind, found.default) for name, found in parameters().items()
     }
-    assert "draws: K" in form["eval_samples"]["description"]
+    assert "draws K of z per image" in form["eval_samples"]["description"]
 
 
 def test_there_is_a_task_for_every_node_with_its_edges_and_a_verdict_at_the_end(documents, cluster):
