@@ -34,25 +34,25 @@ class PipelineConfig(Execution):
     """
 
     dataset: str = setting(
-        "photo_patches (embedded), cifar10, or another TFDS name",
+        "data set: photo_patches (embedded), cifar10, or another TFDS name",
         *("", RUN, "data"),
         default="cifar10",
         pattern=r"^\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?$",
         valid="a name as TFDS writes it, such as cifar10 or cifar10:3.0.2",
     )
     data_dir: str | None = setting(
-        "of prepared TFDS data sets; none: TFDS_DATA_DIR", "folder", Place.COMMAND_LINE, "data", default=None
+        "prepared TFDS data sets; none: TFDS_DATA_DIR", "folder", Place.COMMAND_LINE, "data", default=None
     )
     manual_dir: str | None = setting(
-        "with the data set's archive, where there is no network", "folder", Place.COMMAND_LINE, "data", default=None
+        "archive of the data set, for a machine without a network", "folder", Place.COMMAND_LINE, "data", default=None
     )
     allow_shared_images: bool = setting(
         "accept test images that are also training images, pixel by pixel", "", RUN, "data", default=False
     )
     train: TrainConfig = Field(default_factory=TrainConfig)
     tune: int = setting(
-        "before the training, each over a quarter of its epochs; 0: no Tuner",
-        "trials",
+        "trials of the Tuner, each over a quarter of the epochs; 0: no Tuner",
+        "",
         RUN,
         "training",
         default=0,
@@ -69,7 +69,7 @@ class PipelineConfig(Execution):
         default=None,
     )
     max_regression: Number = setting(
-        "that the ELBO per image may be worse than the last blessed model's, with 95 % confidence",
+        "loss of ELBO per image, against the last blessed model, that passes with 95 % confidence",
         *("nats", RUN, "gate"),
         default=1.0,
         needs=BASELINE,

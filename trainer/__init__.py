@@ -1,11 +1,10 @@
-"""Plain TensorFlow: the VAE with inverse autoregressive flow, its objective, training and export.
+"""The VAE with inverse autoregressive flow in plain TensorFlow: model, objective, training and export.
 
-Nothing here knows TFX, Kubeflow or Beam: it can be read, tested and run alone (`python -m trainer`).
+It imports no TFX, Kubeflow or Beam, and `python -m trainer` runs it alone.
 """
 
 import os
 
-# TensorFlow's own allocator keeps what a step frees for the next one. Where oneDNN is off, which goes by the processor,
-# malloc would be in its place, and gives the larger part back to the kernel, which clears each page anew: 9,000 page
-# faults in a step of `resnet`. Read at TensorFlow's first operation.
+# TensorFlow's BFC allocator keeps freed memory. On CPUs without oneDNN the default, malloc, returns it to the kernel,
+# which costs 9,000 page faults in a step of `resnet`. Set before TensorFlow's first operation, which reads it.
 os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")

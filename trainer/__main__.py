@@ -8,72 +8,82 @@ import logging
 import os
 import pathlib
 import sys
+import traceback
 
-from trainer.errors import ReportedError, UserError
+from trainer.errors import ReportedError, UserError, failure_of, reason
 from trainer.failure import FILE, leave
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
+from trainer.schema import check_needs
 from trainer.settings import Execution, TrainConfig, check_workers
 from trainer.storage.folders import checked_folder
+from trainer.storage.lock import BusyError, alone
 from trainer.terminal import lasting_streams
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 trained, 1 failed, 2 bad input, 129, 130 or 143 stopped; started again it resumes."""
+    """Trains, and returns the exit code: 0 done, 1 failed, 2 bad input, 128 + n stopped by signal n and resumable."""
     with lasting_streams():
-        return _main(arguments)
+        options = _parse(arguments)
+        logging.basicConfig(stream=sys.stdout, format="%(message)s")
+        logging.getLogger("trainer").setLevel(logging.INFO)
+        output = None
+        try:
+            config = PRESETS[options.preset] if options.config is None else _read(options.config)
+            if options.epochs is not None:
+                config = dataclasses.replace(config, epochs=options.epochs)
+            execution = Execution(workers=options.workers)
+            check_workers(execution, config)
+            output = checked_folder("output", options.output)
+            with interruptible():
+                _train(config, execution, options.train, options.test, output)
+        except Exception as error:
+            if isinstance(error, ReportedError):
+                print(f"trainer: {error}", file=sys.stderr)
+            else:
+                traceback.print_exc()
+            failure = failure_of(error)
+            if output and os.path.isdir(output) and not isinstance(error, BusyError):
+                leave(failure, os.path.join(output, FILE))
+            return failure.exit_code
+        return 0
 
 
-def _main(arguments: list[str] | None) -> int:
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
-    parser.add_argument("--train", required=True, metavar="FILES", help="gzipped TFRecord files of Examples, a pattern")
-    parser.add_argument("--test", required=True, metavar="FILES", help="the same of the test split")
+    parser.add_argument("--train", required=True, metavar="FILES", help="pattern of gzipped TFRecord files of Examples")
+    parser.add_argument("--test", required=True, metavar="FILES", help="the same for the test split")
     parser.add_argument(
         "--output", required=True, metavar="DIR", help="folder of the model, history and TensorBoard scalars"
     )
     recipe = parser.add_mutually_exclusive_group()
-    recipe.add_argument("--preset", default="default", choices=list(PRESETS))
-    recipe.add_argument("--config", metavar="FILE", help="JSON file of settings")
-    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    recipe.add_argument("--preset", default="default", choices=list(PRESETS), help="recipe (default: %(default)s)")
+    recipe.add_argument("--config", metavar="FILE", help="JSON file of settings instead")
+    parser.add_argument("--epochs", type=int, help="overrides the recipe's")
     parser.add_argument(
         "--workers", type=int, default=Execution.workers, help="processes that train together (default: %(default)s)"
     )
-    options = parser.parse_args(arguments)
-    logging.basicConfig(stream=sys.stdout, format="%(message)s")
-    logging.getLogger("trainer").setLevel(logging.INFO)
-    output = None
-    try:
-        config = PRESETS[options.preset] if options.config is None else _read(options.config)
-        if options.epochs is not None:
-            config = dataclasses.replace(config, epochs=options.epochs)
-        execution = Execution(workers=options.workers)
-        check_workers(execution, config)
-        output = checked_folder("output", options.output)
-        with interruptible():
-            _train(config, execution, options.train, options.test, output)
-    except ReportedError as error:
-        print(f"trainer: {error}", file=sys.stderr)
-        if output and os.path.isdir(output):
-            leave(error.failure, os.path.join(output, FILE))
-        return error.exit_code
-    return 0
+    return parser.parse_args(arguments)
 
 
 def _read(path: str) -> TrainConfig:
     try:
         settings = json.loads(pathlib.Path(path).read_text())
     except (OSError, ValueError) as error:
-        raise UserError(f"--config {path}: expected a JSON file of settings: {error}") from error
+        raise UserError(
+            f"the recipe cannot be read: {reason(error)}", value=path, valid="a JSON file of settings"
+        ) from error
     if not isinstance(settings, dict):
-        raise UserError(f"--config {path}: expected a JSON object of settings, got {type(settings).__name__}")
-    return TrainConfig(**settings)
+        raise UserError(f"the recipe {path} is invalid", value=settings, valid="a JSON object of settings")
+    config, defaults = TrainConfig(**settings), TrainConfig()
+    check_needs(config, [name for name in settings if getattr(config, name) != getattr(defaults, name)])
+    return config
 
 
 def _train(config: TrainConfig, execution: Execution, train_files: str, test_files: str, output: str) -> None:
     from trainer.export import Servable, save
     from trainer.images import load_images, pixel_model, preprocess
     from trainer.storage.atomic import discard, recover, storing
-    from trainer.storage.lock import alone
     from trainer.units import Units
     from trainer.workers.job import Job, run_job
     from trainer.workers.launch import launch_local
@@ -85,15 +95,20 @@ def _train(config: TrainConfig, execution: Execution, train_files: str, test_fil
             os.makedirs(output, exist_ok=True)
             stack.enter_context(alone(output, "training", "--output"))
         except OSError as error:
-            raise UserError(f"--output {output} cannot be written: {error.strerror}. Choose another folder") from error
+            raise UserError(
+                f"the folder {output} cannot be written: {reason(error)}",
+                value=output,
+                remedy="Choose another --output",
+            ) from error
         saved = os.path.join(output, "model")
         with storing("the model", saved):
             recover(saved)
+        discard(os.path.join(output, FILE))  # of an earlier start
         model = run_job(job, train, test, launch_local)
         save(Servable(model, pixel_model(train), config.eval_samples, preprocess), Units.of(config), saved)
         discard(job.state)
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no lines of TensorFlow between ours, but its errors
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow logs errors only
     sys.exit(main())

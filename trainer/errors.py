@@ -1,5 +1,6 @@
 """Exceptions that carry a failure: their text is for a person, and they need no traceback."""
 
+import dataclasses
 import re
 import signal
 from typing import Any, ClassVar
@@ -8,7 +9,7 @@ from trainer.failure import Failure, Kind
 
 
 class ReportedError(Exception):
-    """An error with a `Failure`. The arguments are the failure's fields."""
+    """An error with a `Failure`, whose fields are the arguments; `raise ... from` gives the cause."""
 
     kind: ClassVar[Kind] = Kind.INFRASTRUCTURE
 
@@ -22,22 +23,29 @@ class ReportedError(Exception):
         cause: str = "",
         kind: Kind | None = None,
     ) -> None:
-        self.failure = Failure(kind or self.kind, sentence, value, valid, remedy, cause)
-        super().__init__(str(self.failure))
+        self._failure = Failure(kind or self.kind, sentence, value, valid, remedy, cause)
+        super().__init__(str(self._failure))
+
+    @property
+    def failure(self) -> Failure:
+        """What went wrong."""
+        if self._failure.cause or not isinstance(self.__cause__, Exception):
+            return self._failure
+        return dataclasses.replace(self._failure, cause=reason(self.__cause__))
 
     @property
     def exit_code(self) -> int:
-        """The exit code that tells a scheduler."""
+        """The exit code for a scheduler."""
         return self.failure.exit_code
 
     @staticmethod
     def of(failure: Failure) -> "ReportedError":
-        """The error that carries a failure of another process."""
+        """Returns an error that carries the failure of another process."""
         classes: dict[Kind, type[ReportedError]] = {Kind.BAD_INPUT: UserError, Kind.STOPPED: InterruptError}
         cls = classes.get(failure.kind, ReportedError)
         error = cls.__new__(cls)
         Exception.__init__(error, str(failure))
-        error.failure = failure
+        error._failure = failure
         return error
 
 
@@ -48,19 +56,29 @@ class UserError(ReportedError):
 
 
 class StorageError(ReportedError):
-    """Something cannot be written; a scheduler may try again."""
+    """A write that failed; a scheduler may try again."""
 
     def __init__(self, what: str, path: str, error: Exception) -> None:
         super().__init__(
             f"{what} cannot be written to {path}: {reason(error)}",
             value=path,
             remedy="Free some space or choose another folder, and start again; nothing half-written was left",
-            cause=reason(error),
+        )
+
+
+class UnreadableError(ReportedError):
+    """A read that failed, though nothing may be damaged; a scheduler may try again."""
+
+    def __init__(self, what: str, path: str, error: Exception) -> None:
+        super().__init__(
+            f"{what} {path} cannot be read: {reason(error)}",
+            value=path,
+            remedy="Make it readable and start again; nothing was changed",
         )
 
 
 class InterruptError(ReportedError):
-    """A signal told the run to stop. An Exception, because TFX cleans up after nothing wider."""
+    """A signal that stops the run. It is an Exception, because TFX cleans up after no wider class."""
 
     kind = Kind.STOPPED
 
@@ -69,8 +87,15 @@ class InterruptError(ReportedError):
         super().__init__(f"interrupted by {name}", value=name)
 
 
+def failure_of(error: Exception) -> Failure:
+    """Returns the failure that `error` carries; any other error is a bug."""
+    if isinstance(error, ReportedError):
+        return error.failure
+    return Failure(Kind.BUG, f"{type(error).__name__}: {reason(error)}")
+
+
 def reason(error: Exception) -> str:
-    """What the system said, in a line, without what TensorFlow puts around it; an error's name if it says nothing."""
+    """Returns the first line of the system's message, without TensorFlow's additions, or the error's class name."""
     text = getattr(error, "strerror", None) or str(error).strip()
     first = (text.splitlines() or [type(error).__name__])[0]
     return re.sub(r"^(\{\{.*?\}\} )?(/\S*; )?|\.?( \[Op:\w+\]( name:)?)?$", "", first)

@@ -1,4 +1,4 @@
-"""The ELBO of a set of images, with noise that belongs to the image and not to the run."""
+"""The ELBO of a set of images, with noise that depends on the image and not on the run."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -24,17 +24,17 @@ class MeanELBO(NamedTuple):
 
 
 class Quality(NamedTuple):
-    """A closer look at a model."""
+    """Further measures of a model."""
 
     importance_samples: int  # K
     importance_weighted_bound: float  # nats per image, of K draws
-    active_latents: int  # whose posterior mean varies over the images, with a variance above 0.01
+    active_latents: int  # latents whose posterior mean has a variance over the images above ACTIVE_VARIANCE
 
 
 def image_noise(seeds: tf.Tensor, samples: int, latent_size: int) -> tf.Tensor:
-    """Standard normal noise [samples, B, L], a function of each image's seed alone.
+    """Draws standard normal noise [samples, B, L] that depends on each image's seed only.
 
-    So two models see the same noise for the same image, in whatever batch it comes.
+    Two models thus see the same noise for the same image, in any batch.
     """
     draw_one = lambda seed: tf.random.stateless_normal([samples, latent_size], [seed, 0])  # noqa: E731
     noise = tf.map_fn(draw_one, seeds, fn_output_signature=tf.TensorSpec([samples, latent_size], tf.float32))
@@ -42,12 +42,12 @@ def image_noise(seeds: tf.Tensor, samples: int, latent_size: int) -> tf.Tensor:
 
 
 def image_elbo(model: VAE, x: tf.Tensor, seeds: tf.Tensor, samples: int) -> ELBO:
-    """ELBO of each image, [B], the mean of `samples` draws; x is [B, D] in [0, 1], seeds are [B]."""
+    """Computes each image's ELBO, [B], the mean of `samples` draws, for x [B, D] in [0, 1] and seeds [B]."""
     return elbo(model, x, image_noise(seeds, samples, model.latent_size))
 
 
 class Evaluator:
-    """Mean ELBO of a model over image sets, with `samples` draws per image, every replica with its share of them."""
+    """Mean ELBO of a model over image sets, with `samples` draws per image, computed by all replicas."""
 
     def __init__(self, model: VAE, samples: int, strategy: tf.distribute.Strategy | None = None) -> None:
         self._map = MapImages(
@@ -55,14 +55,15 @@ class Evaluator:
         )
 
     def __call__(self, images: ImageSet) -> MeanELBO:
-        """The mean over every image, each counted once."""
+        """Returns the mean over all images, each counted once."""
         return MeanELBO(*(float(np.mean(part, dtype=np.float64)) for part in self._map(images)))
 
 
 def quality(model: VAE, images: ImageSet, samples: int, strategy: tf.distribute.Strategy | None = None) -> Quality:
-    """The importance-weighted bound over `samples` draws, and the latents that the model uses.
+    """Computes the importance-weighted bound over `samples` draws and the number of latents that the model uses.
 
-    The variance over images of E[z|x] is that of the mean of its draws, less what their number adds to it.
+    The variance over images of E[z|x] is the variance of the mean draw, minus the variance that averaging a finite
+    number of draws adds.
     """
 
     def look(pixels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -80,11 +81,11 @@ def quality(model: VAE, images: ImageSet, samples: int, strategy: tf.distribute.
 
 
 class MapImages:
-    """A function of images, mapped over image sets by all replicas of `strategy`, in batches of one fixed shape.
+    """A function of images that all replicas of `strategy` map over an image set in batches of one shape.
 
     Args:
-      function: (pixels [B, 3072] uint8, noise seeds [B] int64) to arrays [B, ...].
-      samples: draws of z per image that it makes, which bound the batch.
+      function: maps pixels [B, 3072] uint8 and noise seeds [B] int64 to arrays [B, ...].
+      samples: draws of z per image in `function`, which limit the batch.
     """
 
     def __init__(
@@ -103,14 +104,14 @@ class MapImages:
         self._function = tf.function(lambda *arrays: strategy.run(replica, arrays))
 
     def __call__(self, images: ImageSet) -> list[np.ndarray]:
-        """[N, ...] for each array of the function, in the order of the images."""
+        """Returns one [N, ...] per array of the function, in the order of the images."""
         replicas = self._strategy.num_replicas_in_sync
         size = -(-min(self._at_once, len(images)) // replicas) * replicas
         batches = [self._batch(images, start, size) for start in range(0, len(images), size)]
         return [np.concatenate(parts)[: len(images)] for parts in zip(*batches, strict=True)]
 
     def _batch(self, images: ImageSet, start: int, size: int) -> list[np.ndarray]:
-        """What there is no image for is filled up with the first one, whose values are cut off in the end."""
+        """Maps one batch; pads the last one with copies of image 0, whose rows `__call__` drops."""
         rows = np.arange(start, start + size)
         rows = np.where(rows < len(images), rows, 0)
         values = self._function(*(shard(self._strategy, array, rows) for array in images))

@@ -1,4 +1,4 @@
-"""The SavedModel: the model with the graph that prepares its input, for evaluation and for serving."""
+"""The SavedModel: the model and its preprocessing graph, for evaluation and serving."""
 
 from collections.abc import Callable
 
@@ -26,14 +26,14 @@ SERIALIZED = tf.TensorSpec([None], tf.string, name="examples")
 
 
 class Servable(tf.Module):
-    """What is exported.
+    """The exported module.
 
     Args:
       model: the trained VAE.
       pixels: moments of the training images, for the bound of a model that ignores its input.
-      samples: draws of z per image behind an ELBO, K.
-      transform: features of Examples to model input, the graph of the Transform component. Every signature that
-        takes images applies it; those of pixels, which it does not know, encode them first, without loss.
+      samples: draws of z per image for an ELBO, K.
+      transform: maps features of Examples to model input, the graph of the Transform component. Every signature that
+        takes images applies it. It takes encoded images, so the signatures of pixels encode them losslessly first.
     """
 
     def __init__(self, model: VAE, pixels: PixelModel, samples: int, transform: Transform) -> None:
@@ -45,11 +45,11 @@ class Servable(tf.Module):
 
     @tf.function(input_signature=[SERIALIZED])
     def evaluate(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Per image, [B], nats: the ELBO, its parts, and the two bounds that frame it.
+        """Computes each image's ELBO, its parts, and two bounds for comparison; all [B], nats.
 
-        `independent_pixels` is log p(x) of independent pixels with the training images' moments, which a
-        model that learned something beats; `ceiling` is the largest log p(x|z) there can be. `fingerprint`
-        is a number below 2^31 made from the image's id and bytes.
+        `independent_pixels` is log p(x) of independent pixels with the moments of the training images, which a
+        useful model exceeds. `ceiling` is the largest possible log p(x|z). `fingerprint` is a number below 2^31 from
+        the image's id and bytes.
         """
         raw = tf.io.parse_example(examples, EXAMPLE_FEATURES)
         features = self.transform(raw)
@@ -64,45 +64,45 @@ class Servable(tf.Module):
 
     @tf.function(input_signature=[ENCODED])
     def reconstruct(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Images [B, 32, 32, 3] uint8 as the model sees them, from encoded images [B]."""
+        """Reconstructs encoded images [B] as images [B, 32, 32, 3] uint8."""
         return {"images": _as_images(self.model.decode(self._posterior_center(images)).mean())}
 
     @tf.function(input_signature=[PIXELS])
     def reconstruct_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """As `reconstruct`, from images [B, 32, 32, 3] uint8."""
+        """Reconstructs images [B, 32, 32, 3] uint8."""
         return self.reconstruct(_encoded(images))
 
     @tf.function(input_signature=[ENCODED])
     def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Latents [B, L] of encoded images [B]."""
+        """Maps encoded images [B] to latents [B, L]."""
         return {"latents": self._posterior_center(images)}
 
     @tf.function(input_signature=[PIXELS])
     def encode_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """As `encode`, from images [B, 32, 32, 3] uint8."""
+        """Maps images [B, 32, 32, 3] uint8 to latents [B, L]."""
         return self.encode(_encoded(images))
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.int32, name="n"), tf.TensorSpec([], tf.int32, name="seed")])
     def sample(self, n: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Images [n, 32, 32, 3] uint8 decoded from n draws from the prior; the same seed gives the same images."""
+        """Decodes n draws from the prior, [n, 32, 32, 3] uint8; the same seed gives the same images."""
         eps = tf.random.stateless_normal(tf.stack([n, self.model.latent_size]), tf.stack([seed, 0]))
         return {"images": _as_images(self.model.sample(eps))}
 
     def _posterior_center(self, images: tf.Tensor) -> tf.Tensor:
-        """The centre of q(z0|x) pushed through the flow, a z without noise, of encoded images [B]."""
+        """Pushes the centre of q(z0|x) through the flow: latents [B, L] without noise, of encoded images [B]."""
         count = tf.shape(images)[:1]
         raw = {"image": images, "label": tf.zeros(count, tf.int64), "id": tf.fill(count, "")}
         x = tf.ensure_shape(self.transform(raw)["image"], [None, IMAGE_SIZE])
         return self.model.infer(x, tf.zeros([count[0], self.model.latent_size])).z
 
     def signatures(self) -> dict[str, Signature]:
-        """Every signature by name; `serving_default` is `reconstruct`."""
+        """Returns the signatures by name; `serving_default` is `reconstruct`."""
         names = ("evaluate", "reconstruct", "reconstruct_pixels", "encode", "encode_pixels", "sample")
         return {**{name: getattr(self, name) for name in names}, "serving_default": self.reconstruct}
 
 
 def save(servable: Servable, units: Units, path: str) -> None:
-    """Writes `servable` to the folder `path`, at once, as a SavedModel that says what its ELBO is measured in.
+    """Writes `servable` atomically to the folder `path`, as a SavedModel that states the units of its ELBO.
 
     Raises:
       StorageError: it cannot be written.
@@ -113,7 +113,7 @@ def save(servable: Servable, units: Units, path: str) -> None:
 
 
 def _encoded(images: tf.Tensor) -> tf.Tensor:
-    """Images [B, 32, 32, 3] uint8 as PNG [B], which is what a Transform graph starts from."""
+    """Encodes images [B, 32, 32, 3] uint8 as PNG [B], the input of a Transform graph."""
     return tf.io.encode_png(images, compression=0)
 
 

@@ -47,8 +47,8 @@ class Failure:
     def to_json(self) -> str:
         """At most `MAX_BYTES` of JSON; `message`, the whole text, is for people and comes first."""
         fields = dataclasses.asdict(self)
-        for length in (MAX_BYTES, 1000, 400, 100):
-            short = {name: text[:length] if isinstance(text, str) else text for name, text in fields.items()}
+        for length in (MAX_BYTES, 1000, 400, 100, 30):
+            short = {name: _cut(value, length) for name, value in fields.items()}
             content = json.dumps({"message": str(self)[: 2 * length], **short}, default=repr)
             if len(content.encode()) <= MAX_BYTES:
                 break
@@ -57,11 +57,17 @@ class Failure:
     @classmethod
     def from_json(cls, text: str) -> "Failure | None":
         """Undoes `to_json`; None for any other text."""
-        with contextlib.suppress(ValueError, TypeError, AttributeError):
+        with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError):
             fields = json.loads(text)
             fields.pop("message", None)
             return cls(**{**fields, "kind": Kind(fields["kind"])})
         return None
+
+
+def _cut(value: Any, length: int) -> Any:
+    """Returns `value`, or the first `length` characters of its text if it is longer."""
+    text = value if isinstance(value, str) else json.dumps(value, default=repr)
+    return value if len(text) <= length else text[:length]
 
 
 def leave(failure: Failure, path: str) -> None:

@@ -1,4 +1,4 @@
-"""Images in memory, as bytes: 3 KB an image, 185 MB for CIFAR-10, and batches of them as floats."""
+"""Images in memory as bytes (3 KB each, 185 MB for CIFAR-10), and batches of them as floats."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from trainer.errors import UserError
+from trainer.errors import UserError, reason
 from trainer.model.likelihoods import PixelModel
 
 IMAGE_SHAPE = (32, 32, 3)
@@ -25,7 +25,7 @@ Transform = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
 
 class ImageSet(NamedTuple):
-    """Images with the name of each one's noise."""
+    """Images, each with the seed of its noise."""
 
     pixels: np.ndarray  # [N, 3072] uint8
     noise_seeds: np.ndarray  # [N] int64
@@ -34,18 +34,22 @@ class ImageSet(NamedTuple):
         return len(self.pixels)
 
     def take(self, rows: np.ndarray) -> "ImageSet":
-        """A copy of the images of these indices."""
+        """Copies the images with these indices."""
         return ImageSet(self.pixels[rows], self.noise_seeds[rows])
 
     def digest(self) -> str:
-        """Tells these images from others."""
+        """Returns a digest of the pixels and noise seeds."""
         digest = hashlib.sha256(np.ascontiguousarray(self.pixels).data)
         digest.update(np.ascontiguousarray(self.noise_seeds).data)
         return digest.hexdigest()[:16]
 
 
 def decode(encoded: tf.Tensor) -> tf.Tensor:
-    """Encoded images [B] as uint8 [B, 32, 32, 3]; raises InvalidArgumentError on bytes that are no such image."""
+    """Decodes images [B] to uint8 [B, 32, 32, 3].
+
+    Raises:
+      InvalidArgumentError: not an image, or of another shape.
+    """
 
     def decode_one(image: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(tf.io.decode_image(image, expand_animations=False), IMAGE_SHAPE)
@@ -54,43 +58,44 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def to_unit_interval(pixels: tf.Tensor) -> tf.Tensor:
-    """uint8 images [B, 32, 32, 3] or [B, 3072] as float32 [B, 3072] in [0, 1]."""
+    """Scales uint8 images [B, 32, 32, 3] or [B, 3072] to float32 [B, 3072] in [0, 1]."""
     return tf.reshape(tf.cast(pixels, tf.float32) / 255.0, [-1, IMAGE_SIZE])
 
 
 def to_bytes(x: tf.Tensor) -> tf.Tensor:
-    """Pixels in [0, 1] as uint8; undoes `to_unit_interval` exactly."""
+    """Converts pixels in [0, 1] to uint8, the exact inverse of `to_unit_interval`."""
     return tf.cast(tf.round(x * 255.0), tf.uint8)
 
 
 def mirror(pixels: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
-    """Images [B, 3072], those of `which` [B] mirrored left to right."""
+    """Mirrors the images of pixels [B, 3072] where `which` [B] is true, left to right."""
     _, width, colours = IMAGE_SHAPE
     rows = tf.reshape(pixels, [-1, width, colours])
     return tf.where(which[:, None], tf.reshape(tf.reverse(rows, axis=[1]), [-1, IMAGE_SIZE]), pixels)
 
 
 def preprocess(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The `Transform` of this project: decode, reshape to 3072, rescale to [0, 1]."""
+    """Decodes images, flattens them to 3072 values and scales them to [0, 1]; the project's `Transform`."""
     return {"image": to_unit_interval(decode(features["image"])), "id": features["id"]}
 
 
 def noise_seed(ids: tf.Tensor) -> tf.Tensor:
-    """The name of each image's noise, [B] int64, a function of its id alone."""
+    """Returns the seed of each image's noise, [B] int64, a function of its id only."""
     return tf.strings.to_hash_bucket_fast(ids, 2**31 - 1)
 
 
 def load_images(files: Sequence[str], transform: Transform) -> ImageSet:
-    """Reads gzipped TFRecord files of Examples and runs `transform` over them.
+    """Reads gzipped TFRecord files of Examples and applies `transform`.
 
-    The images are ordered by id, whatever order and files they come in.
+    The images are sorted by id, so their order in the files does not matter.
 
     Raises:
-      UserError: no file, no image in them, or something else in them; or `transform` is not undone by `to_bytes`.
+      UserError: there is no file or no image, a file cannot be read, or `to_bytes` does not undo `transform`.
     """
+    given, expected = ", ".join(files), f"gzipped TFRecord files of Examples with images of shape {IMAGE_SHAPE}"
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
     if not paths:
-        raise UserError(f"no file matches {', '.join(files)}: expected gzipped TFRecord files of Examples")
+        raise UserError("no file matches the pattern", value=given, valid=expected, remedy="Check the path")
 
     def read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = transform(tf.io.parse_example(serialized, EXAMPLE_FEATURES))
@@ -103,23 +108,22 @@ def load_images(files: Sequence[str], transform: Transform) -> ImageSet:
         batches = list(records.map(read, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
     except tf.errors.OpError as error:
         raise UserError(
-            f"{', '.join(files)}: expected gzipped TFRecord files of Examples with images of shape {IMAGE_SHAPE}, "
-            f"got what cannot be read: {error.message.splitlines()[0]}"
+            f"the images cannot be read: {reason(error)}", value=given, valid=expected, cause=reason(error)
         ) from error
     if not batches:
-        raise UserError(f"{', '.join(paths)} hold no Example: expected at least one image")
+        raise UserError("the files contain no Example", value=", ".join(paths), valid="at least one image")
     ids = np.concatenate([ids for _, ids in batches])
     order = np.argsort(ids, kind="stable")
     return ImageSet(_sorted(batches, order), noise_seed(tf.constant(ids[order])).numpy())
 
 
 def _check_transform(raw: dict[str, tf.Tensor], transform: Transform) -> None:
-    """Raises UserError unless `transform` makes of these images what training makes of their bytes, and is undone.
+    """Raises UserError unless `transform` equals `to_unit_interval` of the decoded bytes and `to_bytes` undoes it.
 
-    Training, the gate and the served model would otherwise each see other images.
+    Otherwise training, the gate and the served model would see different images.
     """
 
-    @tf.function  # as training, evaluation and serving run it: a graph may divide in another way than Python
+    @tf.function  # like training, evaluation and serving: a graph may round divisions differently from Python
     def look(raw: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
         pixels = tf.reshape(decode(raw["image"]), [-1, IMAGE_SIZE])
         x = transform(raw)["image"]
@@ -132,8 +136,10 @@ def _check_transform(raw: dict[str, tf.Tensor], transform: Transform) -> None:
     )
     if x.shape != pixels.shape:
         raise UserError(
-            f"the preprocessing makes the shape {list(x.shape)} of {len(pixels)} images: expected "
-            f"{list(pixels.shape)}, every byte of an image as a number. {remedy}"
+            f"the preprocessing of {len(pixels)} images has the wrong shape",
+            value=list(x.shape),
+            valid=f"{list(pixels.shape)}, one number for each byte",
+            remedy=remedy,
         )
     differ = (back != pixels) | ~(np.abs(x - fed) <= ROUNDING)
     if not np.any(differ):
@@ -141,14 +147,17 @@ def _check_transform(raw: dict[str, tf.Tensor], transform: Transform) -> None:
     image, value = np.argwhere(differ)[0]
     row, column, colour = np.unravel_index(value, IMAGE_SHAPE)
     raise UserError(
-        f"the preprocessing is not invertible: in image {raw['id'].numpy()[image].decode(errors='replace')!r}, row "
-        f"{row}, column {column}, colour {colour}, the byte {pixels[image, value]} becomes {x[image, value]:.9g} and "
-        f"comes back as {back[image, value]}: expected {fed[image, value]:.9g} and {pixels[image, value]}. {remedy}"
+        f"the preprocessing is not invertible in image {raw['id'].numpy()[image].decode(errors='replace')!r}, row "
+        f"{row}, column {column}, colour {colour}: the byte {pixels[image, value]} becomes {x[image, value]:.9g}, "
+        f"which to_bytes converts to {back[image, value]}",
+        value=float(x[image, value]),
+        valid=f"{fed[image, value]:.9g}",
+        remedy=remedy,
     )
 
 
 def _sorted(batches: list[tuple[np.ndarray, np.ndarray]], order: np.ndarray) -> np.ndarray:
-    """The images of `batches`, which are used up on the way: memory holds most images once only."""
+    """Returns the images in `order` and empties `batches`, so that memory holds most images only once."""
     pixels = np.empty([len(order), IMAGE_SIZE], np.uint8)
     places, done = np.argsort(order), 0
     while batches:
@@ -159,7 +168,7 @@ def _sorted(batches: list[tuple[np.ndarray, np.ndarray]], order: np.ndarray) -> 
 
 
 def hold_out(images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Splits so many images at random: indices of those to train on, and of fewer to choose the epoch with.
+    """Splits the indices of `images` images at random: those to train on, and the held-out `fraction`.
 
     Raises:
       UserError: too few images for two parts.
@@ -167,14 +176,14 @@ def hold_out(images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.nd
     held = max(1, round(fraction * images))
     if held >= images:
         raise UserError(
-            f"the training split has {images} image(s): expected at least 2, one to train on and one held out"
+            "the training split has too few images", value=images, valid="at least 2: one to train on, one to hold out"
         )
     order = np.random.default_rng(seed).permutation(images)
     return np.sort(order[held:]), np.sort(order[:held])
 
 
 def pixel_model(images: ImageSet) -> PixelModel:
-    """Mean and variance of every pixel over `images`."""
+    """Computes the mean and variance of every pixel over `images`."""
     mean, square = np.zeros(IMAGE_SIZE), np.zeros(IMAGE_SIZE)
     for chunk in np.array_split(images.pixels, -(-len(images) // 1000)):
         x = chunk / 255.0
@@ -184,10 +193,10 @@ def pixel_model(images: ImageSet) -> PixelModel:
 
 
 def shuffled_batches(rows: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
-    """Indices of images, [N], as the full batches of an epoch, [steps, batch_size].
+    """Arranges the indices of images, [N], as the full batches of an epoch, [steps, batch_size].
 
-    A function of seed and epoch. Plain indexing: a tf.data pipeline over an array in memory copies the array into its
-    graph, for seconds.
+    The order depends on seed and epoch only. This is plain indexing, because a tf.data pipeline over an array in memory
+    copies the array into its graph, which takes seconds.
     """
     steps = len(rows) // batch_size
     order = np.random.default_rng([seed, epoch]).permutation(len(rows))

@@ -1,6 +1,6 @@
 """SIGINT, SIGTERM and SIGHUP (a closed terminal): raised as an error, or recorded for polling.
 
-Python hands signals to the main thread only. In any other thread nothing here changes how signals are handled.
+Python runs signal handlers in the main thread only, so these functions change nothing in other threads.
 """
 
 import contextlib
@@ -13,16 +13,16 @@ from trainer.errors import InterruptError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-_came: list[int] | None = None  # signals within the current interruptible(); None outside of one
+_came: list[int] | None = None  # signals within the current interruptible(); None outside of it
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Raises InterruptError in the main thread when a signal comes within the block."""
+    """Raises InterruptError in the main thread when a signal arrives within the block."""
 
     def stop(number: int) -> None:
         if number == signal.SIGHUP and _came and _came.count(number) > 1:
-            return  # a closing terminal sends several, and the later ones would disturb the cleanup
+            return  # a closing terminal sends several; the later ones would interrupt the cleanup
         raise InterruptError(number)
 
     with _remembered(), _handled(stop):
@@ -31,14 +31,14 @@ def interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def signals_noted() -> Iterator[list[int]]:
-    """Yields a list that signals within the block are appended to; they do nothing else."""
+    """Yields a list that records the signals within the block, which have no other effect."""
     noted: list[int] = []
     with _handled(noted.append):
         yield noted
 
 
 def interrupted() -> bool:
-    """Tells whether a signal, raised or recorded, came within the current `interruptible` block."""
+    """Tells whether a signal, raised or recorded, arrived within the current `interruptible` block."""
     return bool(_came)
 
 
@@ -71,7 +71,7 @@ def _handled(react: Callable[[int], None]) -> Iterator[None]:
 
 
 def _is_ours(number: int) -> bool:
-    """Whether the signal is ours to handle: `nohup` starts a process with SIGHUP ignored, which stays so."""
+    """Tells whether to handle the signal: SIGHUP stays ignored in a process that `nohup` started."""
     return _in_main_thread() and not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN)
 
 

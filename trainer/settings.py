@@ -39,49 +39,47 @@ class TrainConfig:
 
     encoder: Encoder = setting("network of q(z0|x) and of the flow's context h", default="GaussianMLP")
     decoder: Decoder = setting("likelihood of the pixels, and the network of its parameters", default="BernoulliMLP")
-    hidden_size: int = setting("of the MLPs, and of the flow's context h", "units", default=500, ge=1)
-    channels: int = setting("of a ResNet at 16x16; twice as many at 8x8", default=48, needs=RESNET, ge=1)
-    blocks: int = setting("of a ResNet, at each of its two resolutions", default=1, needs=RESNET, ge=1)
-    latent_size: int = setting("size of z", "latents", default=500, ge=1)
+    hidden_size: int = setting("width of the MLPs and of the flow's context h", default=500, ge=1)
+    channels: int = setting("feature maps of a ResNet at 16x16; twice as many at 8x8", default=48, needs=RESNET, ge=1)
+    blocks: int = setting("residual blocks of a ResNet at each of its two resolutions", default=1, needs=RESNET, ge=1)
+    latent_size: int = setting("latents of z", default=500, ge=1)
     latent_maps: bool = setting(
         "latents and h are 8x8 feature maps of the ResNets, not dense outputs of them", default=False
     )
     iaf_steps: int = setting("steps of the flow; 0 leaves the posterior Gaussian", default=3, ge=0)
-    iaf_hidden_size: int = setting("of a step's MADE", "units", default=500, needs=FLOW, ge=1)
+    iaf_hidden_size: int = setting("width of a step's MADE", default=500, needs=FLOW, ge=1)
     iaf_layers: int = setting("hidden layers of a step's MADE", default=1, needs=FLOW, ge=1)
     iaf_location_only: bool = setting("steps move z and do not scale it", default=False, needs=FLOW)
-    gate_bias: Number = setting("at which s starts: each step first keeps sigmoid(s) of z", default=1.5, needs=GATES)
+    gate_bias: Number = setting("initial s: each step first keeps sigmoid(s) of z", default=1.5, needs=GATES)
 
     objective: Literal["elbo", "iwae"] = setting(
         "what training maximises; iwae over train_samples draws", default="elbo"
     )
-    train_samples: int = setting("draws of z per image and step", "draws", default=1, ge=1)
+    train_samples: int = setting("draws of z per image and step", default=1, ge=1)
     kl_warmup_epochs: Number = setting(
-        "over which the weight of the KL rises to 1", "epochs", default=0.0, needs=ELBO, ge=0
+        "time over which the weight of the KL rises to 1", "epochs", default=0.0, needs=ELBO, ge=0
     )
-    free_bits: Number = setting("of each latent's KL that cost nothing in training", "nats", default=0.0, ge=0)
+    free_bits: Number = setting("part of each latent's KL that costs nothing in training", "nats", default=0.0, ge=0)
 
-    batch_size: int = setting("per step, over all workers", "images", EVERYWHERE, default=128, ge=1)
-    epochs: int = setting("passes over the training images", "epochs", EVERYWHERE, default=8, ge=1)
-    learning_rate: float = setting("of Adam, at its highest", "", EVERYWHERE, default=1e-3, gt=0, lt=1)
-    schedule: Literal["constant", "cosine"] = setting("of the learning rate", default="cosine")
+    batch_size: int = setting("images per step, over all workers", "", EVERYWHERE, default=128, ge=1)
+    epochs: int = setting("passes over the training images", "", EVERYWHERE, default=8, ge=1)
+    learning_rate: float = setting("learning rate of Adam, at its highest", "", EVERYWHERE, default=1e-3, gt=0, lt=1)
+    schedule: Literal["constant", "cosine"] = setting("course of the learning rate", default="cosine")
     warmup_epochs: Number = setting(
-        "over which the learning rate rises from 0", "epochs", default=0.0, needs=COSINE, ge=0
+        "time over which the learning rate rises from 0", "epochs", default=0.0, needs=COSINE, ge=0
     )
     clip_norm: Number = setting("bound on the norm of the gradient; 0 for none", default=0.0, ge=0)
     ema_decay: float = setting(
-        "of the mean of the weights that is evaluated and exported; 0 for none", default=0.0, ge=0, lt=1
+        "decay of the mean weights that are evaluated and exported; 0 for none", default=0.0, ge=0, lt=1
     )
-    horizontal_flips: bool = setting("every other training image is mirrored", default=False)
-    seed: int = setting("of weights, order and noise", "", EVERYWHERE, default=0, ge=0, lt=2**31)
+    horizontal_flips: bool = setting("mirror every other training image", default=False)
+    seed: int = setting("seed of weights, order and noise", "", EVERYWHERE, default=0, ge=0, lt=2**31)
 
     held_out_fraction: float = setting(
-        "of the training split, which chooses the exported epoch", default=0.02, gt=0, lt=0.5
+        "part of the training split that chooses the exported epoch", default=0.02, gt=0, lt=0.5
     )
-    eval_samples: int = setting("K, of z per image behind the ELBO that decides", "draws", EVERYWHERE, default=4, ge=1)
-    importance_samples: int = setting(
-        "of the importance-weighted bound in the report; 0: none", "draws", default=0, ge=0
-    )
+    eval_samples: int = setting("draws K of z per image behind the ELBO that decides", "", EVERYWHERE, default=4, ge=1)
+    importance_samples: int = setting("draws of the importance-weighted bound in the report; 0: none", default=0, ge=0)
 
     def __post_init__(self) -> None:
         if self.iaf_steps and self.latent_size < 2:
@@ -119,22 +117,22 @@ class Execution:
     """How a training is carried out. The result does not depend on it, so none of it is part of a cache key."""
 
     strategy: str = setting(
-        f"of tf.distribute: {', '.join(STRATEGIES)}, or tpu:NAME",
+        f"tf.distribute strategy: {', '.join(STRATEGIES)}, or tpu:NAME",
         *("", RUN, "machines"),
         default="auto",
         pattern=rf"^({'|'.join(STRATEGIES)}|tpu:.+)$",
         valid=f"one of {', '.join(STRATEGIES)}, or tpu:NAME",
     )
     workers: int = setting(
-        "that train together, on a cluster pods; 1: the pipeline's own process",
-        "processes",
+        "processes that train together, on a cluster pods; 1: the pipeline's own",
+        "",
         RUN,
         "machines",
         default=1,
         ge=1,
     )
     checkpoint_minutes: Number = setting(
-        "between checkpoints, from which a stopped or killed training resumes",
+        "time between checkpoints, from which a stopped or killed training resumes",
         "minutes",
         RUN,
         "machines",

@@ -1,8 +1,7 @@
-"""Which devices and processes share a step: one `tf.distribute` strategy, by name."""
+"""The `tf.distribute` strategy: the devices and processes that share a training step."""
 
 import contextlib
 import importlib.util
-import json
 import logging
 import os
 import socket
@@ -14,23 +13,24 @@ import tensorflow as tf
 
 from trainer.errors import UserError, reason
 from trainer.settings import Execution
+from trainer.tf_config import addresses
 
 log = logging.getLogger(__name__)
 
-COLLECTIVE_BYTES = 4_000_000  # of gradients that are added up at once: a quarter faster than each for itself
-COLLECTIVE_SECONDS = 600.0  # that a worker waits for the others, which may still be reading data or compiling
-KNOCK_SECONDS = 10.0  # that a TPU gets to answer
+COLLECTIVE_BYTES = 4_000_000  # of gradients summed in one exchange: a quarter faster than one exchange each
+COLLECTIVE_SECONDS = 600.0  # a worker's wait for the others, which may still read data or compile
+KNOCK_SECONDS = 10.0  # a TPU's time to answer
 
 
 def build_strategy(name: str) -> tf.distribute.Strategy:
-    """The strategy of that name; multi_worker has to be built before TensorFlow has done any work.
+    """Builds the strategy called `name`; multi_worker must be built before TensorFlow runs any operation.
 
-    `auto` is a TPU that answers, all GPUs of this machine where there are several, and else the default device. It is
-    of one process: several get multi_worker from `trainer.workers.job`, or each would take what it finds for its own.
+    `auto` is a TPU if one answers, else all GPUs of this machine if it has several, else the default device. It is for
+    a single process: `trainer.workers.job` gives several processes multi_worker.
 
     Raises:
-      SettingError: there is no such name.
-      UserError: what it needs is not there.
+      SettingError: the name is invalid.
+      UserError: its devices, kernels or workers are missing.
     """
     Execution(strategy=name)  # raises
     if name == "auto":
@@ -46,9 +46,9 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
 
 
 def shard(strategy: tf.distribute.Strategy, array: np.ndarray, rows: np.ndarray) -> tf.Tensor:
-    """array[rows], with an equal part of the last axis of `rows` for each replica, as `strategy.run` takes it.
+    """Returns array[rows] for `strategy.run`, with an equal part of the last axis of `rows` for each replica.
 
-    A worker reads no more of `array` than its replicas need.
+    A worker reads only the rows of its own replicas.
     """
     parts = np.split(rows, strategy.num_replicas_in_sync, axis=-1)
     return strategy.experimental_distribute_values_from_function(
@@ -57,41 +57,43 @@ def shard(strategy: tf.distribute.Strategy, array: np.ndarray, rows: np.ndarray)
 
 
 def check_agreement(strategy: tf.distribute.Strategy, number: int, what: str, folder: str) -> None:
-    """Raises UserError, in every worker, unless all of them have the same `number`."""
+    """Raises UserError in every worker unless all have the same `number`."""
     if len(set(_gathered(strategy, number))) > 1:
         raise UserError(
-            f"this worker has {number} {what}, others another number: expected that every worker sees the same folder "
-            f"{folder}, on a disk that they share"
+            f"this worker has {number} {what}, another worker has a different number",
+            value=number,
+            remedy=f"Put {folder} on a disk that all workers share",
         )
 
 
 def leave_together(strategy: tf.distribute.Strategy) -> None:
-    """Returns when all workers have come here, each of which may end then.
+    """Waits for all workers, so that each may exit.
 
-    To TensorFlow an answer is sent once it waits to be written. A worker that ends meanwhile takes it along, and the
-    one that needs it fails. Nobody needs those of this last exchange, so whoever misses one may end too.
+    TensorFlow treats a queued reply as sent; a worker that exits early drops it, and the worker that needs it fails.
+    No worker needs the replies of this last exchange, so a worker that misses one may exit too.
     """
     with contextlib.suppress(tf.errors.OpError):
         _gathered(strategy, 0)
 
 
 def check_workers_share(strategy: tf.distribute.Strategy) -> None:
-    """Raises UserError if TF_CONFIG names several workers, and `strategy` leaves each of them to train for itself."""
+    """Raises UserError if TF_CONFIG names several workers and `strategy` would train separately in each of them."""
     workers = len(_workers())
     if workers > 1 and not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         raise UserError(
-            f"TF_CONFIG names {workers} workers: expected strategy multi_worker, got {type(strategy).__name__}, under "
-            "which each of them would train alone and write over what the others wrote"
+            f"the {workers} workers of TF_CONFIG would train separately and overwrite each other's files",
+            value=type(strategy).__name__,
+            valid="strategy multi_worker",
         )
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes."""
+    """Tells whether this process writes the files."""
     return strategy.extended.should_checkpoint
 
 
 def _gathered(strategy: tf.distribute.Strategy, number: int) -> np.ndarray:
-    """The `number` of every replica."""
+    """Returns the `number` of every replica."""
     numbers = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([number]))
     return strategy.gather(numbers, axis=0).numpy()
 
@@ -102,24 +104,25 @@ def _found() -> tf.distribute.Strategy:
         try:
             return _tpu(name)
         except UserError as error:
-            log.warning("%s; going on without", reason(error))
+            log.warning("%s; training without it", error.failure.sentence)
     return build_strategy("mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "default")
 
 
 def _workers() -> list[str]:
-    """Addresses of the workers that TF_CONFIG names."""
-    text = os.environ.get("TF_CONFIG") or "{}"
+    """Lists the addresses of the workers in TF_CONFIG."""
+    text = os.environ.get("TF_CONFIG", "")
     try:
-        cluster = json.loads(text).get("cluster", {})
-        return [*cluster.get("chief", []), *cluster.get("worker", [])]
-    except (ValueError, AttributeError, TypeError) as error:
-        raise UserError(f"TF_CONFIG: expected JSON with a cluster and a task, got {text!r}") from error
+        return addresses(text)
+    except ValueError as error:
+        raise UserError("TF_CONFIG is malformed", value=text, valid="JSON with a cluster and a task") from error
 
 
 def _multi_worker() -> tf.distribute.Strategy:
     if not _workers():
         raise UserError(
-            "strategy multi_worker: expected the environment variable TF_CONFIG with the addresses of the workers"
+            "strategy multi_worker has no workers",
+            value=os.environ.get("TF_CONFIG"),
+            valid="their addresses in the environment variable TF_CONFIG",
         )
     options = tf.distribute.experimental.CommunicationOptions(
         bytes_per_pack=COLLECTIVE_BYTES, timeout_seconds=COLLECTIVE_SECONDS
@@ -127,7 +130,11 @@ def _multi_worker() -> tf.distribute.Strategy:
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
-        raise UserError(f"TF_CONFIG={os.environ['TF_CONFIG']}: the workers cannot be set up: {error}") from error
+        raise UserError(
+            f"strategy multi_worker cannot be set up: {reason(error)}",
+            value=os.environ["TF_CONFIG"],
+            valid="a cluster, and a task in it, in the environment variable TF_CONFIG",
+        ) from error
 
 
 def _tpu(name: str) -> tf.distribute.Strategy:
@@ -139,15 +146,20 @@ def _tpu(name: str) -> tf.distribute.Strategy:
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except tf.errors.NotFoundError as error:
         raise UserError(
-            f"strategy tpu: this TensorFlow, {tf.__version__}, has no TPU kernels: install tensorflow-tpu in its "
-            "place on a machine with a TPU, or choose another strategy"
+            f"strategy tpu: TensorFlow {tf.__version__} has no TPU kernels",
+            value=tf.__version__,
+            remedy="Install tensorflow-tpu in its place on a machine with a TPU, or choose another strategy",
         ) from error
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
-        raise UserError(f"strategy tpu: no TPU answers to {name!r}: {error}") from error
+        raise UserError(
+            f"strategy tpu: no TPU answers at {name!r}: {reason(error)}",
+            value=name,
+            remedy="Check that the TPU is running, or choose another strategy",
+        ) from error
     return tf.distribute.TPUStrategy(resolver)
 
 
 def _knock(address: str) -> None:
-    """Raises OSError if nobody is there, whom TensorFlow would wait for without an end."""
+    """Raises OSError if nothing listens at `address`; TensorFlow would wait for it forever."""
     parts = urllib.parse.urlsplit(address)
     socket.create_connection((parts.hostname, parts.port), timeout=KNOCK_SECONDS).close()

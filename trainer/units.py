@@ -1,4 +1,4 @@
-"""What an ELBO is measured in: two numbers compare only if they say the same here."""
+"""The units of an ELBO. Two ELBOs are comparable only if their units are equal."""
 
 import json
 import os
@@ -16,14 +16,14 @@ FILE = os.path.join("assets.extra", "units.json")  # TensorFlow Serving ignores 
 class Units(NamedTuple):
     """The units of a model's ELBO."""
 
-    likelihood: str  # as the configuration names it
-    measure: str  # what its log-probability is
-    scaling: str  # of the pixels that the model sees
+    likelihood: str  # its name in the configuration
+    measure: str  # units of its log-probability
+    scaling: str  # of the model's input pixels
     samples: int  # K, draws of z per image
 
     @staticmethod
     def of(config: TrainConfig) -> "Units":
-        """The units that a model trained by `config` is measured in."""
+        """Returns the units of a model trained with `config`."""
         return Units(
             config.likelihood, LIKELIHOODS[config.likelihood].UNITS, "pixels / 255, in [0, 1]", config.eval_samples
         )
@@ -33,7 +33,7 @@ class Units(NamedTuple):
 
 
 def write_units(units: Units, model: str) -> None:
-    """Puts `units` into the SavedModel at the path `model`, with which they are copied and pushed."""
+    """Writes `units` into the SavedModel at `model`, so that a copy of the model keeps them."""
     path = os.path.join(model, FILE)
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.gfile.GFile(path, "w") as file:
@@ -41,16 +41,18 @@ def write_units(units: Units, model: str) -> None:
 
 
 def read_units(model: str) -> Units:
-    """The units of the SavedModel at the path `model`.
+    """Reads the units of the SavedModel at `model`.
 
     Raises:
-      UserError: it does not say.
+      UserError: it has none.
     """
     try:
         with tf.io.gfile.GFile(os.path.join(model, FILE)) as file:
             return Units(**json.loads(file.read()))
     except (tf.errors.OpError, ValueError, TypeError) as error:
         raise UserError(
-            f"{model} does not say in {FILE} what its ELBO is measured in: expected a model of this version. "
-            "Begin a new series with another --root"
+            f"the model states no units of its ELBO in {FILE}",
+            value=model,
+            valid="a model that this version wrote",
+            remedy="Start a new series with another --root",
         ) from error

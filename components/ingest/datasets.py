@@ -72,7 +72,7 @@ def _builder(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder | None:
             return None
         if isinstance(error, AssertionError | ValueError):  # no such version or configuration
             text = " ".join(str(error).split()).split('}": ')[-1].rstrip(".")
-            raise UserError(text, value=dataset, remedy="Choose one of these with --dataset", cause=text) from error
+            raise UserError(text, value=dataset, remedy="Choose one of these with --dataset") from error
         raise
     if pathlib.Path(builder.data_path) in _folders(dataset, data_dir):
         open_prepared(str(builder.data_path))
@@ -121,8 +121,8 @@ def _check_source(builder: tfds.core.DatasetBuilder, manual_dir: str | None, way
             with requests.get(url, stream=True, timeout=CONNECT_SECONDS) as response:
                 response.raise_for_status()
         except requests.RequestException as error:
-            what, why = f"{builder.info.full_name} cannot be downloaded", type(error).__name__
-            raise UserError(f"{what}: {why}", value=url, remedy=ways, cause=why) from error
+            sentence = f"{builder.info.full_name} cannot be downloaded: {type(error).__name__}"
+            raise UserError(sentence, value=url, remedy=ways) from error
 
 
 def _check_features(builder: tfds.core.DatasetBuilder) -> None:

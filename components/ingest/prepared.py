@@ -49,7 +49,6 @@ def open_prepared(folder: str) -> tfds.core.DatasetBuilder:
             f"{folder}/{name} is damaged: {reason(error)}",
             value=f"{folder}/{name}",
             remedy=REMEDY,
-            cause=reason(error),
         ) from error
     _check_format(builder)
     return builder

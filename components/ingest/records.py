@@ -95,7 +95,6 @@ def _damaged(shard: Shard, index: int, error: Exception, record: str = "record")
         f"{shard.path}: {record} {index}, counted from 0, is damaged: {reason(error)}",
         value={"file": shard.path, "record": index},
         remedy=REMEDY,
-        cause=reason(error),
     )
 
 

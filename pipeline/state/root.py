@@ -37,7 +37,6 @@ def open_root(config: PipelineConfig) -> Iterator[str]:
                 f"--root {config.root} cannot be written: {error.strerror}",
                 value=config.root,
                 remedy="Choose another folder",
-                cause=error.strerror or "",
             ) from error
         _check_metadata(config.metadata, config.artifacts)
         yield str(log_file)
@@ -60,11 +59,9 @@ def _check_metadata(database: str, artifacts: str) -> None:
                 f"{database} is not a database of ML Metadata ({error})",
                 value=database,
                 remedy=f"Restore a copy, or move it and {artifacts} away to start anew",
-                cause=str(error),
             ) from error
         raise UserError(
             f"{database} cannot be read and written ({error})",
             value=database,
             remedy="Give this user access, or choose another --root",
-            cause=str(error),
         ) from error

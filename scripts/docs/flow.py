@@ -54,9 +54,8 @@ NARROW = Style(width=328, chain=154, side=118, lane=10, row=70, box=50, name=11.
 def read_flow() -> Flow:
     """The flow of the pipeline with all optional nodes, without edges that follow from others."""
     from components.train.site import Site
-    from kubeflow.spec.compile import TITLES
-    from kubeflow.spec.contract import OPTIONAL
     from kubeflow.spec.file import load_cluster
+    from kubeflow.spec.nodes import OPTIONAL, TITLES
     from kubeflow.spec.parameters import run_config
     from pipeline.dag import compile_pipeline, create_pipeline
 

@@ -15,7 +15,7 @@ from trainer.evaluate import image_elbo
 from trainer.export import Servable, save
 from trainer.images import decode, noise_seed, pixel_model, preprocess, to_bytes, to_unit_interval
 from trainer.model.vae import build
-from trainer.settings import DECODERS, TrainConfig
+from trainer.settings import TrainConfig
 from trainer.units import Units, read_units
 
 COUNT, LATENTS = 9, 8
@@ -47,7 +47,7 @@ def pixels(images):
     return tf.constant(images.pixels.reshape(COUNT, 32, 32, 3))
 
 
-@pytest.fixture(scope="module", params=DECODERS)
+@pytest.fixture(scope="module", params=["BernoulliMLP", "GaussianResNet", "DiscretizedLogisticMLP"])
 def config(request, tiny_config):
     return dataclasses.replace(tiny_config, decoder=request.param, channels=2)
 
@@ -180,10 +180,10 @@ class Mirrored(tf.Module):
 
 
 def test_every_signature_of_images_applies_the_transform_graph(tiny_config, images, pixels, encoded, tmp_path):
-    model = build(tiny_config, 3072)
+    config = dataclasses.replace(tiny_config, iaf_steps=0)
+    model = build(config, 3072)
     for name, transform in (("plain", preprocess), ("mirrored", Mirrored())):
-        saved = Servable(model, pixel_model(images), tiny_config.eval_samples, transform)
-        save(saved, Units.of(tiny_config), str(tmp_path / name))
+        save(Servable(model, pixel_model(images), 1, transform), Units.of(config), str(tmp_path / name))
     plain, mirrored = (tf.saved_model.load(str(tmp_path / name)).signatures for name in ("plain", "mirrored"))
     turned = pixels[:, :, ::-1]
     turned_png = tf.io.encode_png(turned)
@@ -214,7 +214,7 @@ def test_an_example_without_an_image_is_refused(signatures, example):
         signatures["evaluate"](examples=tf.constant([example(b"not an image", "a")]))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def servable(make_vae, images):
     """A small one."""
     model = make_vae(image_size=3072, iaf_steps=0, hidden_size=2)
@@ -242,8 +242,9 @@ def test_a_model_that_cannot_be_written_leaves_what_there_was(before, servable, 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))  # of a file, as if the disk were full
     try:
-        with pytest.raises(StorageError, match=f"the model cannot be written to {tmp_path}/model: File too large"):
+        with pytest.raises(StorageError) as error:
             save(servable, Units.of(TrainConfig()), str(tmp_path / "model"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.failure.value == str(tmp_path / "model")
     assert os.listdir(tmp_path) == ["model"] * before

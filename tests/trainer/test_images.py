@@ -1,6 +1,6 @@
 """Images come through files, bytes and batches as they were."""
 
-import re
+import gzip
 
 import numpy as np
 import pytest
@@ -130,16 +130,16 @@ def bent_at(byte):
 
 
 @pytest.mark.parametrize(
-    ("transform", "place", "byte", "becomes", "back"),
+    ("transform", "place", "byte", "becomes"),
     [
-        (halved, "'second', row 1, column 1, colour 2", 100, 50 / 255, 50),
-        (mirrored, "'second', row 1, column 1, colour 2", 100, 0.0, 0),
-        (bent_at(100), "'second', row 1, column 1, colour 2", 100, 101 / 255, 101),
-        (centred, "'first', row 0, column 0, colour 0", 0, 1e-4, 0),
+        (halved, "'second', row 1, column 1, colour 2", 100, 50 / 255),
+        (mirrored, "'second', row 1, column 1, colour 2", 100, 0.0),
+        (bent_at(100), "'second', row 1, column 1, colour 2", 100, 101 / 255),
+        (centred, "'first', row 0, column 0, colour 0", 0, 1e-4),
     ],
 )
 def test_a_preprocessing_that_is_not_undone_is_refused_with_the_first_value_that_is_not(
-    transform, place, byte, becomes, back, tmp_path, png, example, write_records
+    transform, place, byte, becomes, tmp_path, png, example, write_records
 ):
     pixels = np.zeros([2, IMAGE_SIZE], np.uint8)
     pixels[1, 3 * 33 + 2] = 100
@@ -147,13 +147,9 @@ def test_a_preprocessing_that_is_not_undone_is_refused_with_the_first_value_that
     write_records(tmp_path / "a", written)
     with pytest.raises(UserError) as error:
         load_images([str(tmp_path / "a")], transform)
-    said = re.fullmatch(
-        r"the preprocessing is not invertible: in image (.*), the byte (\d+) becomes (\S+) and comes back as (\d+): "
-        r"expected (\S+) and (\d+)\. Change `preprocess` in trainer/images\.py so that to_bytes undoes it, .*",
-        str(error.value),
-    )
-    assert said[1] == place
-    assert [float(number) for number in said.groups()[1:]] == pytest.approx([byte, becomes, back, byte / 255, byte])
+    failure = error.value.failure
+    assert place in failure.sentence
+    assert [failure.value, float(failure.valid)] == pytest.approx([becomes, byte / 255])
 
 
 def test_a_rounding_of_floats_is_no_other_preprocessing(tmp_path, images, png, example, write_records):
@@ -164,19 +160,43 @@ def test_a_rounding_of_floats_is_no_other_preprocessing(tmp_path, images, png, e
 
 def test_a_preprocessing_that_makes_another_shape_is_refused(tmp_path, images, png, example, write_records):
     write_records(tmp_path / "a", [example(png(images.pixels[0]), "a")])
-    with pytest.raises(UserError, match=r"makes the shape \[1, 1024\] of 1 images: expected \[1, 3072\]"):
+    with pytest.raises(UserError) as error:
         load_images([str(tmp_path / "a")], lambda raw: {**preprocess(raw), "image": preprocess(raw)["image"][:, ::3]})
+    assert error.value.failure.value == [1, 1024]
 
 
-def test_no_file_is_the_users_error_and_names_the_pattern(tmp_path):
-    with pytest.raises(UserError, match=r"no file matches .*nothing-\*: expected gzipped TFRecord"):
-        load_images([str(tmp_path / "nothing-*")], preprocess)
+FILES = ("none-*", "plain text", "gzipped text", "folder", "empty", "no Example", "no image", "small image")
 
 
-def test_empty_files_are_the_users_error_and_are_named(tmp_path, write_records):
-    write_records(tmp_path / "empty", [])
-    with pytest.raises(UserError, match="empty hold no Example: expected at least one image"):
-        load_images([str(tmp_path / "empty")], preprocess)
+@pytest.fixture
+def write_kind(tmp_path, example, write_records):
+    """Writes what is no file of images of our size, and returns its path."""
+
+    def write(kind):
+        path = tmp_path / kind
+        small = tf.io.encode_png(np.zeros([8, 8, 3], np.uint8)).numpy()
+        {
+            "none-*": lambda: None,
+            "plain text": lambda: path.write_bytes(b"no TFRecord " * 10),
+            "gzipped text": lambda: path.write_bytes(gzip.compress(b"no TFRecord " * 10)),
+            "folder": path.mkdir,
+            "empty": lambda: write_records(path, []),
+            "no Example": lambda: write_records(path, [b"no Example"]),
+            "no image": lambda: write_records(path, [example(b"no image", "a")]),
+            "small image": lambda: write_records(path, [example(small, "a")]),
+        }[kind]()
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_files_of_something_else_are_the_users_error_and_are_named(kind, write_kind):
+    path = write_kind(kind)
+    with pytest.raises(UserError) as error:
+        load_images([path], preprocess)
+    assert error.value.failure.value == path
+    assert error.value.failure.valid
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.2, 0.45])
@@ -195,8 +215,9 @@ def test_hold_out_is_a_function_of_the_seed():
 
 
 def test_one_image_cannot_be_cut_in_two():
-    with pytest.raises(UserError, match=r"has 1 image.*expected at least 2"):
+    with pytest.raises(UserError) as error:
         hold_out(1, 0.3, 0)
+    assert error.value.failure.value == 1
 
 
 def test_the_images_of_an_index_keep_their_noise_seeds(images):

@@ -1,7 +1,6 @@
 """A strategy is found by its name, or its user is told what it lacks. More on replicas is in test_exactness.py."""
 
 import importlib.util
-import re
 import socket
 
 import numpy as np
@@ -11,7 +10,6 @@ import tensorflow as tf
 import trainer.strategy
 from trainer.errors import UserError
 from trainer.schema import SettingError
-from trainer.settings import shard_size
 from trainer.strategy import (
     build_strategy,
     check_agreement,
@@ -47,11 +45,10 @@ def stand_ins(monkeypatch):
     return put
 
 
-@pytest.mark.parametrize("name", ["", "Mirrored", "gpu", "tpu:", "default:0"])
-def test_a_name_that_is_none_is_refused_with_those_there_are(name):
-    expected = rf"^strategy: expected one of auto, default, .*, or tpu:NAME, got {re.escape(repr(name))}$"
-    with pytest.raises(SettingError, match=expected):
-        build_strategy(name)
+def test_a_name_that_is_none_is_refused():
+    with pytest.raises(SettingError) as error:
+        build_strategy("Mirrored")
+    assert error.value.setting == "strategy"
 
 
 @pytest.mark.parametrize(
@@ -100,8 +97,8 @@ def test_auto_says_in_a_line_that_a_tpu_does_not_answer_and_takes_the_next(gpus,
     monkeypatch.setenv("TPU_NAME", "grpc://127.0.0.1:1")
     assert build_strategy("auto") == kind
     (record,) = caplog.records
-    expected = r"strategy tpu: no TPU answers to 'grpc://127.0.0.1:1': .*refused; going on without"
-    assert re.fullmatch(expected, record.getMessage())
+    assert "grpc://127.0.0.1:1" in record.getMessage()
+    assert "\n" not in record.getMessage()
 
 
 def test_auto_does_without_a_library_for_tpus_where_tensorflow_has_no_kernels_for_them(monkeypatch):
@@ -116,23 +113,27 @@ def test_auto_on_this_machine_builds_a_strategy_that_writes():
 @pytest.mark.parametrize("config", ["", "{}", '{"cluster": {}}'])
 def test_workers_without_addresses_are_the_users_error(config, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config)
-    with pytest.raises(UserError, match=r"^strategy multi_worker: expected .* TF_CONFIG with the addresses"):
+    with pytest.raises(UserError) as error:
         build_strategy("multi_worker")
+    assert error.value.failure.value == config
 
 
-@pytest.mark.parametrize("config", ["no JSON", "[]", '{"cluster": 3}', '{"cluster": {"worker": 5}}'])
+@pytest.mark.parametrize(
+    "config", ["no JSON", "[]", '{"cluster": 3}', '{"cluster": {"worker": 5}}', '{"cluster": {"worker": [7]}}']
+)
 def test_a_cluster_that_is_none_is_shown(config, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config)
-    expected = rf"^TF_CONFIG: expected JSON with a cluster and a task, got {re.escape(repr(config))}$"
-    with pytest.raises(UserError, match=expected):
+    with pytest.raises(UserError) as error:
         build_strategy("multi_worker")
+    assert error.value.failure.value == config
 
 
 @pytest.mark.parametrize("config", [TWO, CHIEF])
 def test_of_several_workers_none_may_train_for_itself(config, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config)
-    with pytest.raises(UserError, match=r"^TF_CONFIG names 2 workers: expected strategy multi_worker, got \w+, under"):
+    with pytest.raises(UserError) as error:
         check_workers_share(tf.distribute.MirroredStrategy(["CPU:0"]))
+    assert error.value.failure.value == "MirroredStrategy"
     check_workers_share(tf.distribute.MultiWorkerMirroredStrategy.__new__(tf.distribute.MultiWorkerMirroredStrategy))
 
 
@@ -144,14 +145,18 @@ def test_one_worker_may_have_any_strategy(config, monkeypatch):
 
 @pytest.mark.parametrize("task", ["", ', "task": 3', ', "task": {"type": "worker", "index": 2}'])
 def test_a_worker_without_a_place_in_the_cluster_is_the_users_error(task, monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", TWO[: TWO.index(', "task"')] + task + "}")
-    with pytest.raises(UserError, match=r"^TF_CONFIG=.*: the workers cannot be set up: "):
+    config = TWO[: TWO.index(', "task"')] + task + "}"
+    monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(UserError) as error:
         build_strategy("multi_worker")
+    assert error.value.failure.value == config
+    assert error.value.failure.cause
 
 
 def test_a_tensorflow_without_tpu_kernels_says_what_to_install():
-    with pytest.raises(UserError, match=r"^strategy tpu: this TensorFlow, .*, has no TPU kernels: install tensorflow-"):
+    with pytest.raises(UserError) as error:
         build_strategy("tpu")
+    assert error.value.failure.value == tf.__version__
 
 
 def test_a_tpu_that_does_not_answer_is_not_waited_for(monkeypatch):
@@ -159,8 +164,10 @@ def test_a_tpu_that_does_not_answer_is_not_waited_for(monkeypatch):
     with socket.socket() as silent:  # its port is taken, and nobody listens
         silent.bind(("127.0.0.1", 0))
         address = f"grpc://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(UserError, match=rf"^strategy tpu: no TPU answers to '{address}': .*refused"):
+        with pytest.raises(UserError) as error:
             build_strategy(f"tpu:{address}")
+    assert error.value.failure.value == address
+    assert "refused" in error.value.failure.cause
 
 
 @pytest.mark.parametrize("error", [OSError("no such host"), ValueError("no such zone"), RuntimeError("preempted")])
@@ -169,20 +176,9 @@ def test_a_tpu_that_cannot_be_found_is_named_with_the_reason(error, monkeypatch)
         raise error
 
     monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", fail)
-    with pytest.raises(UserError, match=rf"^strategy tpu: no TPU answers to 'mine': {error}$"):
+    with pytest.raises(UserError) as raised:
         build_strategy("tpu:mine")
-
-
-@pytest.mark.parametrize("replicas", [1, 2, 3, 8])
-@pytest.mark.parametrize("batch_size", [1, 7, 8, 9, 100])
-def test_a_batch_divides_over_the_replicas_or_its_neighbours_that_do_are_named(batch_size, replicas):
-    if batch_size % replicas == 0:
-        assert shard_size(batch_size, replicas) * replicas == batch_size
-        return
-    near = [size for size in range(1, 200) if size % replicas == 0 and abs(size - batch_size) < replicas]
-    expected = rf"multiple of the {replicas} replicas, such as {' or '.join(map(str, near))}, got {batch_size}$"
-    with pytest.raises(SettingError, match=expected):
-        shard_size(batch_size, replicas)
+    assert (raised.value.failure.value, raised.value.failure.cause) == ("mine", str(error))
 
 
 def test_one_replica_has_every_row():

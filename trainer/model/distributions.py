@@ -16,7 +16,7 @@ class Gaussian(NamedTuple):
 
 
 def log_normal(sample: tf.Tensor, mean: tf.Tensor, logvar: tf.Tensor) -> tf.Tensor:
-    """Log density of each coordinate of a diagonal Gaussian.
+    """Returns the log density of each coordinate of a diagonal Gaussian.
 
         log N(v_i; m_i, s_i^2) = -1/2 [ (v_i - m_i)^2 / s_i^2 + log s_i^2 + log 2 pi ]
 
@@ -30,14 +30,14 @@ def log_normal(sample: tf.Tensor, mean: tf.Tensor, logvar: tf.Tensor) -> tf.Tens
 
 
 def log_normal_pdf(sample: tf.Tensor, mean: tf.Tensor, logvar: tf.Tensor) -> tf.Tensor:
-    """Log density of a diagonal Gaussian, [...], nats: `log_normal` summed over the last axis."""
+    """Returns the log density of a diagonal Gaussian, [...], nats: `log_normal` summed over the last axis."""
     return tf.reduce_sum(log_normal(sample, mean, logvar), axis=-1)
 
 
 def smooth_clip(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
-    """Leaves x where it is well between `low` and `high`, and is never below `low`; differentiable, finite for any x.
+    """Clips x smoothly: nearly the identity between `low` and `high`, differentiable and finite for any x.
 
-    For x far above it ends within exp(low - high) of `high`.
+    The result is never below `low`, and at most exp(low - high) above `high`.
     """
     below = high - tf.nn.softplus(high - x)
     return low + tf.nn.softplus(below - low)

@@ -10,24 +10,23 @@ import tensorflow as tf
 
 from trainer.model.networks import Dense
 
-BLOCK = 256  # columns of a masked product: fewer would spare more zeros, but each product would reach less speed
-OUTPUT_GAIN = 0.01  # a new flow all but leaves the latents apart from each other, which a decoder can learn from
+BLOCK = 256  # columns of a masked product: narrower blocks store fewer zeros, but multiply more slowly
+OUTPUT_GAIN = 0.01  # a new flow hardly mixes the latents, so a decoder can learn from them
 
 
 class FlowResult(NamedTuple):
-    """A flow's value and log-determinant, which only mean something together."""
+    """A flow's value and log-determinant."""
 
     z: tf.Tensor  # [..., L]
-    log_gates: tf.Tensor  # [..., L], nats: log d z_i / d (what z_i came from); their sum is log |det dz_out / dz_in|
+    log_gates: tf.Tensor  # [..., L], nats: log of each diagonal entry of dz_out / dz_in; their sum is its log |det|
 
 
 class MaskedDense(tf.Module):
     """y = x (W * mask) + b, where mask lets input i reach output j iff degree_in[i] <= degree_out[j].
 
-    Each of the degrees rises or falls, so what W * mask has of other than zeros lies on one side of a staircase. W is
-    kept in blocks of columns, each of the rows that any of its columns sees: the others are neither stored nor
-    multiplied. The masks within the blocks are made from the degrees in the graph, where they cost no memory in a saved
-    model. W is drawn as in `Dense`, times `gain`.
+    The degrees are monotone, so the entries of W * mask that are not zero lie on one side of a staircase. W is stored
+    in blocks of columns; a block has only the rows that one of its columns sees. The graph computes each block's mask
+    from the degrees, so a saved model stores no masks. W is drawn as in `Dense`, times `gain`.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class MaskedDense(tf.Module):
         self.b = tf.Variable(tf.fill([outputs], tf.constant(bias, dtype)), name="b")
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """x: [..., inputs]; returns [..., outputs]."""
+        """Maps x [..., inputs] to [..., outputs]."""
         y = []
         for w, (rows, degree_in, degree_out) in zip(self.w, self._blocks, strict=True):
             mask = tf.constant(degree_in)[:, None] <= tf.constant(degree_out)[None, :]
@@ -62,19 +61,19 @@ class MaskedDense(tf.Module):
 
 
 class MADE(tf.Module):
-    """Masked autoregressive network: an output sees the latents that come before its own, and all of the context.
+    """Masked autoregressive network: each output sees the latents before its own, and the whole context.
 
         u1 = elu(z (W1 * M1) + h C + b1),   u = elu(u (W * M) + b),   y_k = u (Vk * S) + ck
 
-    The M and S are the masks of Germain et al. (2015, arXiv 1502.03509), S strict.
+    M1, M and S are the masks of Germain et al. (2015, arXiv 1502.03509); S is strict.
 
     Args:
-      order: the place of each of the L latents among them, 1 .. L or L .. 1, L at least 2.
-      hidden: units of a hidden layer; degrees 0 .. L-1 are spread evenly over them;
-        a unit of degree d sees the first d latents, so those of degree 0 bring the context to every output.
+      order: position of each of the L latents, 1 .. L or L .. 1, L at least 2.
+      hidden: units of a hidden layer. Degrees 0 .. L-1 are spread evenly over them. A unit of degree d sees the
+        first d latents; the units of degree 0 pass the context to every output.
       layers: number of hidden layers, at least 1.
       context: size of h, which is not masked.
-      biases: what each output starts near; as many outputs as there are biases.
+      biases: initial bias of each output; their number is the number of outputs.
     """
 
     def __init__(
@@ -95,7 +94,7 @@ class MADE(tf.Module):
         self.outputs = [MaskedDense(degree, order - 1, rng, dtype, bias, OUTPUT_GAIN) for bias in biases]
 
     def __call__(self, z: tf.Tensor, h: tf.Tensor) -> list[tf.Tensor]:
-        """z: [..., L], h: [..., context]; returns a [..., L] for each output."""
+        """Maps z [..., L] and h [..., context] to one [..., L] per output."""
         u = tf.nn.elu(self.first(z) + self.context(h))
         for layer in self.deeper:
             u = tf.nn.elu(layer(u))
@@ -118,14 +117,14 @@ class IAFStep(tf.Module):
         self.made = made
 
     def __call__(self, z: tf.Tensor, h: tf.Tensor) -> FlowResult:
-        """z: [..., L], h: [..., context]."""
+        """Transforms z [..., L], given h [..., context]."""
         m, s = self.made(z, h)
         gate = tf.sigmoid(s)
         return FlowResult(gate * z + (1.0 - gate) * m, tf.math.log_sigmoid(s))
 
 
 class LocationStep(tf.Module):
-    """The step that only moves: z' = z + m, m = MADE(z, h), log det = 0 (section 4, "location-only").
+    """A step that only shifts z: z' = z + m, m = MADE(z, h), log det = 0 (section 4, "location-only").
 
     Args:
       made: a network with the one output m.
@@ -136,6 +135,6 @@ class LocationStep(tf.Module):
         self.made = made
 
     def __call__(self, z: tf.Tensor, h: tf.Tensor) -> FlowResult:
-        """z: [..., L], h: [..., context]."""
+        """Transforms z [..., L], given h [..., context]."""
         (m,) = self.made(z, h)
         return FlowResult(z + m, tf.zeros_like(z))

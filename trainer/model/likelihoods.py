@@ -1,16 +1,16 @@
 """Likelihoods p(x|z) of pixels, each with its ceiling and its units.
 
-Every one has the same interface:
+They share one interface:
 
     NETWORK_OUTPUTS          parameters per pixel
-    UNITS                    what its log_prob is measured in
+    UNITS                    the units of log_prob
     IS_PROBABILITY           whether exp(log_prob) is the probability of an 8-bit image, so that bits/dim exist
-    from_network(*outputs)   the distribution, from that many unbounded arrays [..., D]
+    from_network(*outputs)   the distribution, from NETWORK_OUTPUTS unbounded arrays [..., D]
     log_prob(x)              [...], nats, for x [..., D] in [0, 1]
     mean()                   [..., D] in [0, 1]
     sample(seed)             a draw, [..., D], a function of the seed [2]
-    ceiling(x)               the largest log_prob(x) that its parameters can reach, [...], nats
-    independent(pixels)      its member that ignores the image's structure and has the pixels' moments
+    ceiling(x)               the largest log_prob(x) over all parameters, [...], nats
+    independent(pixels)      the member with independent pixels that have the moments `pixels`
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ MIN_LOGVAR = -2.0 * math.log(LEVELS - 1)
 
 
 class PixelModel(NamedTuple):
-    """What is known of the pixels before any model is: their moments over the training images."""
+    """The moments of each pixel over the training images."""
 
     mean: tf.Tensor  # [D], in [0, 1]
     variance: tf.Tensor  # [D]
@@ -37,8 +37,8 @@ class PixelModel(NamedTuple):
 class Bernoulli:
     """p(x) = prod_i p_i^x_i (1 - p_i)^(1 - x_i) with p = sigmoid(logits).
 
-    On grey values in [0, 1] this is the usual cross entropy and not a density: its values have no
-    meaning in bits per dimension (Loaiza-Ganem and Cunningham, 2019, arXiv 1907.06845).
+    On grey values in [0, 1] this is the usual cross entropy, not a density, so its values cannot be converted to
+    bits per dimension (Loaiza-Ganem and Cunningham, 2019, arXiv 1907.06845).
     """
 
     logits: tf.Tensor  # [..., D]
@@ -49,40 +49,40 @@ class Bernoulli:
 
     @staticmethod
     def from_network(logits: tf.Tensor) -> "Bernoulli":
-        """The network's output is the logits: a sigmoid stands only where somebody looks at an image."""
+        """Takes the network's output as logits, without a sigmoid."""
         return Bernoulli(logits)
 
     def log_prob(self, x: tf.Tensor) -> tf.Tensor:
-        """x: [..., D] in [0, 1]; returns [...], nats."""
+        """Returns log p(x), [...], nats, for x [..., D] in [0, 1]."""
         return tf.reduce_sum(x * self.logits - tf.nn.softplus(self.logits), axis=-1)
 
     def mean(self) -> tf.Tensor:
-        """[..., D], in [0, 1]."""
+        """Returns the mean image, [..., D] in [0, 1]."""
         return tf.sigmoid(self.logits)
 
     def sample(self, seed: tf.Tensor) -> tf.Tensor:
-        """Black and white pixels, [..., D]."""
+        """Draws black and white pixels, [..., D]."""
         uniform = tf.random.stateless_uniform(tf.shape(self.logits), seed, dtype=self.logits.dtype)
         return tf.cast(uniform < self.mean(), self.logits.dtype)
 
     @staticmethod
     def ceiling(x: tf.Tensor) -> tf.Tensor:
-        """Reached at p = x: minus the summed entropy of the pixels; [...], nats."""
+        """Returns log_prob at p = x, minus the summed entropy of the pixels; [...], nats."""
         return tf.reduce_sum(tf.math.xlogy(x, x) + tf.math.xlog1py(1.0 - x, -x), axis=-1)
 
     @staticmethod
     def independent(pixels: PixelModel) -> "Bernoulli":
-        """Each pixel at its training mean."""
-        mean = tf.clip_by_value(pixels.mean, 1e-3, 1.0 - 1e-3)  # a pixel that never varied stays finite
+        """Sets each pixel to its training mean."""
+        mean = tf.clip_by_value(pixels.mean, 1e-3, 1.0 - 1e-3)  # finite logits for a pixel that never varies
         return Bernoulli(tf.math.log(mean) - tf.math.log1p(-mean))
 
 
 @dataclasses.dataclass(frozen=True)
 class GaussianPixels:
-    """Diagonal Gaussian whose variance has the floor (1/255)^2, and the ceiling 1.
+    """Diagonal Gaussian with a variance between (1/255)^2 and 1.
 
-    Without a floor the density of a constant pixel is unbounded and so is the ELBO. One grey level is the
-    narrowest that means something in an 8-bit image; a variance above 1 means nothing for pixels in [0, 1].
+    Without a floor, the density of a constant pixel is unbounded, and so is the ELBO. A standard deviation below one
+    grey level has no meaning in an 8-bit image; a variance above 1 has none for pixels in [0, 1].
     """
 
     loc: tf.Tensor  # [..., D]
@@ -94,30 +94,30 @@ class GaussianPixels:
 
     @staticmethod
     def from_network(loc: tf.Tensor, logvar: tf.Tensor) -> "GaussianPixels":
-        """The log-variance is brought smoothly into its range."""
+        """Clips the log-variance smoothly to its range."""
         return GaussianPixels(loc, smooth_clip(logvar, MIN_LOGVAR, 0.0))
 
     def log_prob(self, x: tf.Tensor) -> tf.Tensor:
-        """x: [..., D]; returns [...], nats."""
+        """Returns log p(x), [...], nats, for x [..., D]."""
         return log_normal_pdf(x, self.loc, self.logvar)
 
     def mean(self) -> tf.Tensor:
-        """[..., D], clipped to the range of a pixel, [0, 1]."""
+        """Returns the mean image, [..., D], clipped to [0, 1]."""
         return tf.clip_by_value(self.loc, 0.0, 1.0)
 
     def sample(self, seed: tf.Tensor) -> tf.Tensor:
-        """Real numbers, [..., D], not clipped to [0, 1]."""
+        """Draws real numbers, [..., D], not clipped to [0, 1]."""
         normal = tf.random.stateless_normal(tf.shape(self.loc), seed, dtype=self.loc.dtype)
         return self.loc + tf.exp(0.5 * self.logvar) * normal
 
     @staticmethod
     def ceiling(x: tf.Tensor) -> tf.Tensor:
-        """Reached at loc = x and the floor of the variance; [...], nats."""
+        """Returns log_prob at loc = x and the smallest variance; [...], nats."""
         return log_normal_pdf(x, x, tf.fill(tf.shape(x), tf.constant(MIN_LOGVAR, x.dtype)))
 
     @staticmethod
     def independent(pixels: PixelModel) -> "GaussianPixels":
-        """Each pixel at its training moments."""
+        """Sets each pixel to its training moments."""
         return GaussianPixels(pixels.mean, tf.math.log(tf.maximum(pixels.variance, math.exp(MIN_LOGVAR))))
 
 
@@ -127,7 +127,7 @@ class DiscretizedLogistic:
 
         p(x) = sigmoid((x + h - loc) / scale) - sigmoid((x - h - loc) / scale),   h = 1/510
 
-    The lowest level takes all of the tail below it and the highest all above, so the 256 sum to one. With
+    The lowest level takes the whole tail below it and the highest the whole tail above, so the 256 sum to one. With
     a, b the two arguments, log p = log sigmoid(a) + log sigmoid(-b) + log(1 - exp(b - a)), without cancellation.
     """
 
@@ -141,11 +141,11 @@ class DiscretizedLogistic:
 
     @staticmethod
     def from_network(loc: tf.Tensor, log_scale: tf.Tensor) -> "DiscretizedLogistic":
-        """Outputs near 0 mean a location near mid-grey and a scale of e^-2, about that of natural pixels."""
+        """Maps outputs of 0 to mid-grey with a scale of about e^-2, which is typical of natural images."""
         return DiscretizedLogistic(0.5 + loc, smooth_clip(log_scale - 2.0, DiscretizedLogistic.MIN_LOG_SCALE, 0.0))
 
     def log_prob(self, x: tf.Tensor) -> tf.Tensor:
-        """x: [..., D] in [0, 1], whole multiples of 1/255; returns [...], nats."""
+        """Returns log p(x), [...], nats, for x [..., D] in [0, 1], multiples of 1/255."""
         half, width = 0.5 / (LEVELS - 1), 1.0 / (LEVELS - 1)
         inverse_scale = tf.exp(-self.log_scale)
         upper = (x - self.loc + half) * inverse_scale
@@ -156,16 +156,17 @@ class DiscretizedLogistic:
         return tf.reduce_sum(levels, axis=-1)
 
     def mean(self) -> tf.Tensor:
-        """[..., D]: that of the logistic clipped to [0, 1], within half a level of the levels' own.
+        """Returns the mean of the logistic clipped to [0, 1], [..., D].
 
-        With softplus(x) = max(x, 0) + softplus(-|x|) the large terms cancel before they are computed.
+        It differs from the mean of the levels by at most half a level. With softplus(x) = max(x, 0) + softplus(-|x|)
+        the large terms cancel before they are computed.
         """
         scale = tf.exp(self.log_scale)
         tails = tf.nn.softplus(-tf.abs(self.loc) / scale) - tf.nn.softplus(-tf.abs(self.loc - 1.0) / scale)
         return tf.clip_by_value(tf.clip_by_value(self.loc, 0.0, 1.0) + scale * tails, 0.0, 1.0)
 
     def sample(self, seed: tf.Tensor) -> tf.Tensor:
-        """One of the 256 levels for each pixel, [..., D]."""
+        """Draws one of the 256 levels for each pixel, [..., D]."""
         tiny = 1e-6
         uniform = tf.random.stateless_uniform(tf.shape(self.loc), seed, tiny, 1.0 - tiny, dtype=self.loc.dtype)
         value = self.loc + tf.exp(self.log_scale) * (tf.math.log(uniform) - tf.math.log1p(-uniform))
@@ -173,12 +174,12 @@ class DiscretizedLogistic:
 
     @staticmethod
     def ceiling(x: tf.Tensor) -> tf.Tensor:
-        """A probability is at most 1; [...], nats."""
+        """Returns 0, [...], nats: a probability is at most 1."""
         return tf.zeros_like(x[..., 0])
 
     @staticmethod
     def independent(pixels: PixelModel) -> "DiscretizedLogistic":
-        """Each pixel at its training moments; a logistic's variance is (pi scale)^2 / 3."""
+        """Sets each pixel to its training moments; the variance of a logistic is (pi scale)^2 / 3."""
         log_scale = 0.5 * tf.math.log(3.0 * pixels.variance / math.pi**2 + 1e-12)
         return DiscretizedLogistic(pixels.mean, tf.clip_by_value(log_scale, DiscretizedLogistic.MIN_LOG_SCALE, 0.0))
 
@@ -193,16 +194,17 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
 
 
 def bits_per_dim(likelihood: type[Likelihood], nats: float, size: int) -> float:
-    """A bound of `nats` per image of `size` pixels, in bits per pixel and colour.
+    """Converts a bound of `nats` per image with `size` values to bits per value.
 
         bits/dim = -nats / (size log 2)
 
     Raises:
-      UserError: the likelihood is no probability of the pixels.
+      UserError: exp(log_prob) of the likelihood is not a probability of the pixels.
     """
     if not likelihood.IS_PROBABILITY:
         raise UserError(
-            f"bits/dim: expected a probability of 8-bit pixels, as DiscretizedLogistic is, got {likelihood.__name__} "
-            f"({likelihood.UNITS}), whose values cannot be converted"
+            f"{likelihood.__name__} has no bits/dim",
+            value=likelihood.UNITS,
+            valid="a probability of 8-bit pixels, as of DiscretizedLogistic",
         )
     return -nats / (size * math.log(2.0))

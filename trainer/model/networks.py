@@ -1,7 +1,7 @@
 """The fully connected networks of the VAE (Kingma and Welling, 2014, arXiv 1312.6114, appendix C).
 
-A network takes an array [..., inputs] and returns a list of arrays, one for each of its `outputs`: the encoder's
-are loc and logvar of q(z0|x) and the context h, the decoder's are the parameters of p(x|z).
+A network maps an array [..., inputs] to a list of arrays, one for each of its `outputs`: for the encoder these are loc
+and logvar of q(z0|x) and the context h, for the decoder the parameters of p(x|z).
 """
 
 import math
@@ -14,10 +14,10 @@ Network = Callable[[tf.Tensor], list[tf.Tensor]]
 
 
 class Dense(tf.Module):
-    """y = x W + b, with W drawn uniformly as Glorot and Bengio (2010) do and b = 0.
+    """y = x W + b, with a uniform initial W (Glorot and Bengio, 2010) and b = 0.
 
-    W is kept with its longer side last: XLA's products on a CPU are faster along long rows, see
-    docs/explanation/performance.md.
+    W is stored with its longer side last, because XLA multiplies faster along long rows on a CPU
+    (docs/explanation/performance.md).
 
     Args:
       inputs, outputs: sizes of the last axis.
@@ -33,19 +33,19 @@ class Dense(tf.Module):
         self.b = tf.Variable(tf.zeros([outputs], dtype), name="b")
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """x: [..., inputs]; returns [..., outputs]."""
+        """Maps x [..., inputs] to [..., outputs]."""
         if not self._transposed:
             return tf.matmul(x, self.w) + self.b
         rows = tf.reshape(x, [-1, x.shape[-1]])
-        # not matmul(x, w, transpose_b=True): the same to XLA, but slow without it, as evaluation and serving are
+        # matmul(x, w, transpose_b=True) is slow without XLA, which evaluation and serving do not use
         y = tf.transpose(tf.matmul(self.w, rows, transpose_b=True))
         return tf.reshape(y, tf.concat([tf.shape(x)[:-1], tf.shape(self.b)], axis=0)) + self.b
 
 
 class MLP(tf.Module):
-    """One tanh layer and linear outputs of it: y_k = W_k tanh(W x + b) + b_k.
+    """One tanh layer with linear outputs: y_k = W_k tanh(W x + b) + b_k.
 
-    With outputs loc, logvar and h it is the encoder GaussianMLP, with logits the decoder BernoulliMLP.
+    With the outputs loc, logvar and h it is the encoder GaussianMLP; with logits it is the decoder BernoulliMLP.
 
     Args:
       inputs, hidden: sizes of the input and of the hidden layer.
@@ -65,6 +65,6 @@ class MLP(tf.Module):
         self.heads = [Dense(hidden, size, rng, dtype) for size in outputs]
 
     def __call__(self, x: tf.Tensor) -> list[tf.Tensor]:
-        """x: [..., inputs]; returns a [..., size] for each of `outputs`."""
+        """Maps x [..., inputs] to one [..., size] per output."""
         features = tf.tanh(self.hidden(x))
         return [head(features) for head in self.heads]

@@ -1,4 +1,4 @@
-"""The evidence lower bound: what is reported and what decides."""
+"""The evidence lower bound (ELBO), which is reported and which the gate compares."""
 
 import math
 from typing import NamedTuple
@@ -18,14 +18,14 @@ class ELBO(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """One draw of z with all that bounds and training objectives are made of."""
+    """One draw of z and the terms of its bound."""
 
     z: tf.Tensor  # [..., B, L]
     reconstruction: tf.Tensor  # [..., B], nats: log p(x|z)
-    kl: tf.Tensor  # [..., B, L], nats: each latent's share of log q(z|x) - log p(z), which is their sum
+    kl: tf.Tensor  # [..., B, L], nats: each latent's share; they sum to log q(z|x) - log p(z)
 
     def elbo(self) -> ELBO:
-        """The draw's log-weight log p(x, z) / q(z|x) and its two parts."""
+        """Returns the draw's log weight, log p(x, z) / q(z|x), and its two parts."""
         kl = tf.reduce_sum(self.kl, axis=-1)
         return ELBO(self.reconstruction - kl, self.reconstruction, kl)
 
@@ -38,7 +38,7 @@ def draw(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> Draw:
 
 
 def single_sample_elbo(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> ELBO:
-    """One draw's estimate of the bound (Kingma and Welling, 2014, arXiv 1312.6114, equation 7).
+    """Estimates the bound from one draw (Kingma and Welling, 2014, arXiv 1312.6114, equation 7).
 
         ELBO = log p(x|z) - [log q(z|x) - log p(z)],   z ~ q(z|x)
 
@@ -50,7 +50,7 @@ def single_sample_elbo(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> ELBO:
 
 
 def elbo(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> ELBO:
-    """The mean of K draws' estimates, [B]: the same bound as one draw's, with less noise.
+    """Averages the estimates of K draws, [B], which reduces the noise and leaves the bound.
 
     Args:
       x: [B, D], pixels in [0, 1].
@@ -60,9 +60,11 @@ def elbo(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> ELBO:
 
 
 def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:
-    """The bound of Burda et al. (2016, arXiv 1509.00519, equation 8), [B], nats: between the ELBO and log p(x).
+    """Returns the bound of Burda et al. (2016, arXiv 1509.00519, equation 8), [B], nats.
 
         IWAE-K = log 1/K sum_k p(x, z_k) / q(z_k|x)
+
+    It lies between the ELBO and log p(x).
 
     Args:
       log_weights: [K, B], the single-sample ELBOs of K draws.

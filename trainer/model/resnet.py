@@ -1,7 +1,7 @@
 """Residual convolutional networks for 32x32 images: strided, pre-activated with ELU, without normalisation.
 
-Blocks as in He et al. (2016, arXiv 1603.05027); 32x32 pixels go to 16x16 with C channels and to 8x8 with 2 C,
-as in the encoder of Kingma et al. (2016, arXiv 1606.04934, appendix C.4), and back the same way.
+The blocks are those of He et al. (2016, arXiv 1603.05027). The encoder maps 32x32 pixels to 16x16 with C channels,
+then to 8x8 with 2 C (Kingma et al., 2016, arXiv 1606.04934, appendix C.4); the decoder reverses this.
 """
 
 import math
@@ -19,11 +19,13 @@ Layer = Callable[[tf.Tensor], tf.Tensor]  # feature maps to feature maps
 
 
 class Conv(tf.Module):
-    """Convolution with padding, [N, H, W, inputs] to [N, H / stride, W / stride, outputs]; He et al. (2015) weights.
+    """Padded convolution from [N, H, W, inputs] to [N, H / stride, W / stride, outputs].
+
+    The initial weights are those of He et al. (2015), times `gain`.
 
     Args:
       side: of the kernel.
-      gain: factor on the initial weights; 0 makes the layer's first output zero.
+      gain: factor on the initial weights; with 0 the initial output is zero.
     """
 
     def __init__(
@@ -43,24 +45,24 @@ class Conv(tf.Module):
         self._stride = stride
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """x: [N, H, W, inputs]."""
+        """Convolves x [N, H, W, inputs]."""
         return tf.nn.conv2d(x, self.w, self._stride, "SAME") + self.b
 
 
 class Upsample(tf.Module):
-    """Twice the side: a convolution to four times the channels, laid out in space (Shi et al., 2016, 1609.05158)."""
+    """Upsampling by 2: a convolution to four times the channels, then depth to space (Shi et al., 2016, 1609.05158)."""
 
     def __init__(self, inputs: int, outputs: int, rng: np.random.Generator, dtype: tf.DType = tf.float32) -> None:
         super().__init__()
         self.conv = Conv(inputs, 4 * outputs, 3, 1, rng, dtype)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """x: [N, H, W, inputs]; returns [N, 2 H, 2 W, outputs]."""
+        """Maps x [N, H, W, inputs] to [N, 2 H, 2 W, outputs]."""
         return tf.nn.depth_to_space(self.conv(x), 2)
 
 
 class ResidualBlock(tf.Module):
-    """y = x + conv(elu(conv(elu(x)))), the identity at first."""
+    """y = x + conv(elu(conv(elu(x)))), initially the identity."""
 
     def __init__(self, channels: int, rng: np.random.Generator, dtype: tf.DType = tf.float32) -> None:
         super().__init__()
@@ -68,15 +70,15 @@ class ResidualBlock(tf.Module):
         self.second = Conv(channels, channels, 3, 1, rng, dtype, gain=0.0)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """x: [N, H, W, channels]; returns the same shape."""
+        """Maps x [N, H, W, channels] to the same shape."""
         return x + self.second(tf.nn.elu(self.first(tf.nn.elu(x))))
 
 
 class Flat(tf.Module):
-    """A layer of feature maps between flat arrays: it hides that latents are maps from all who need no maps.
+    """A convolution between flat arrays, so that other modules need not know that latents are feature maps.
 
     Args:
-      conv: the layer.
+      conv: the convolution.
       channels: of its input.
     """
 
@@ -86,13 +88,13 @@ class Flat(tf.Module):
         self._channels = channels
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """x: [..., LOW * LOW * channels]; returns [N, LOW * LOW * outputs], leading axes made one."""
+        """Maps x [..., LOW * LOW * channels] to [N, LOW * LOW * outputs], with the leading axes merged."""
         maps = self.conv(tf.reshape(x, [-1, LOW, LOW, self._channels]))
         return tf.reshape(maps, [-1, LOW * LOW * maps.shape[-1]])
 
 
 def dense_or_maps(inputs: int, outputs: int, maps: bool, rng: np.random.Generator, dtype: tf.DType) -> Dense | Flat:
-    """A layer between flat arrays of `inputs` and `outputs`: dense, or as 8x8 feature maps a 3x3 convolution."""
+    """Returns a layer from `inputs` to `outputs` flat values: dense, or a 3x3 convolution of 8x8 feature maps."""
     if not maps:
         return Dense(inputs, outputs, rng, dtype)
     cells = LOW * LOW
@@ -100,13 +102,13 @@ def dense_or_maps(inputs: int, outputs: int, maps: bool, rng: np.random.Generato
 
 
 class ResNetEncoder(tf.Module):
-    """Images to linear outputs of the last feature map.
+    """A network from images to linear outputs of its last feature map.
 
     Args:
       channels: C, at 16x16; twice as many at 8x8.
       blocks: residual blocks at each of the two resolutions.
-      maps: whether an output is 8x8 feature maps, flattened, each cell a function of its part of the image.
-      outputs: size of each output; multiples of 64 if they are maps.
+      maps: whether each output is flattened 8x8 feature maps, whose cells depend on their part of the image only.
+      outputs: size of each output, a multiple of 64 with maps.
     """
 
     def __init__(
@@ -129,7 +131,7 @@ class ResNetEncoder(tf.Module):
         self.heads = [dense_or_maps(self._features, size, maps, rng, dtype) for size in outputs]
 
     def __call__(self, x: tf.Tensor) -> list[tf.Tensor]:
-        """x: [B, 3072] in [0, 1]; returns a [B, size] for each of `outputs`."""
+        """Maps x [B, 3072] in [0, 1] to one [B, size] per output."""
         features = tf.reshape(2.0 * x - 1.0, [-1, SIDE, SIDE, COLOURS])
         for layer in self.layers:
             features = layer(features)
@@ -138,11 +140,11 @@ class ResNetEncoder(tf.Module):
 
 
 class ResNetDecoder(tf.Module):
-    """Latents to arrays of the shape of the image.
+    """A network from latents to arrays of the image's shape.
 
     Args:
       inputs: latents, L.
-      channels, blocks, maps: as the encoder's, in reverse order.
+      channels, blocks, maps: those of the encoder, in reverse order.
       outputs: number of arrays.
     """
 
@@ -167,7 +169,7 @@ class ResNetDecoder(tf.Module):
         self.last = Upsample(channels, COLOURS * outputs, rng, dtype)
 
     def __call__(self, z: tf.Tensor) -> list[tf.Tensor]:
-        """z: [..., L]; returns `outputs` arrays [..., 3072]."""
+        """Maps z [..., L] to `outputs` arrays [..., 3072]."""
         features = tf.reshape(self.first(z), [-1, LOW, LOW, 2 * self._channels])
         for layer in self.layers:
             features = layer(features)

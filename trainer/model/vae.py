@@ -15,11 +15,11 @@ from trainer.settings import TrainConfig
 
 FlowStep = Callable[[tf.Tensor, tf.Tensor], FlowResult]  # (z, h) -> z and its log-determinant
 
-LOGVAR_BOUND = 12.0  # of q(z0|x), both ways: standard deviations from 1/400 to 400
+LOGVAR_BOUND = 12.0  # on |log variance| of q(z0|x): standard deviations from 1/400 to 400
 
 
 class Encoding(NamedTuple):
-    """What the encoder says of an image."""
+    """The encoder's outputs for a batch of images."""
 
     q0: Gaussian  # q(z0|x), [B, L]: the posterior before the flow
     h: tf.Tensor | None  # [B, H]: context of every IAF step; None without a flow
@@ -29,18 +29,18 @@ class Posterior(NamedTuple):
     """A draw from q(z|x)."""
 
     z: tf.Tensor  # [..., B, L]
-    log_q: tf.Tensor  # [..., B, L], nats: each latent's share of log q(z|x), which is their sum
+    log_q: tf.Tensor  # [..., B, L], nats: each latent's share; they sum to log q(z|x)
 
 
 class VAE(tf.Module):
-    """p(x|z) p(z) with z ~ N(0, I), and q(z|x) a Gaussian pushed through the steps of a flow.
+    """p(x|z) p(z) with z ~ N(0, I), and q(z|x), a Gaussian pushed through the steps of a flow.
 
     Args:
-      latent_size: latents, L.
-      encoder: [B, D] to loc and logvar [B, L] of q(z0|x), and with a flow to its context h [B, H].
-      decoder: [..., L] to the parameters of the likelihood, [..., D] each.
+      latent_size: number of latents, L.
+      encoder: maps [B, D] to loc and logvar [B, L] of q(z0|x) and, with a flow, to its context h [B, H].
+      decoder: maps [..., L] to the parameters of the likelihood, [..., D] each.
       likelihood: the family of p(x|z).
-      iaf: the steps of the flow, in the order in which z passes them; none leave the posterior Gaussian.
+      iaf: the steps of the flow in order; without steps the posterior is Gaussian.
     """
 
     def __init__(
@@ -59,23 +59,23 @@ class VAE(tf.Module):
         self.iaf = list(iaf)
 
     def encode(self, x: tf.Tensor) -> Encoding:
-        """x: [B, D], pixels in [0, 1]."""
+        """Computes q(z0|x) and the context h for x [B, D], pixels in [0, 1]."""
         loc, logvar, *context = self.encoder(x)
         q0 = Gaussian(loc, smooth_clip(logvar, -LOGVAR_BOUND, LOGVAR_BOUND))
         return Encoding(q0, context[0] if context else None)
 
     def reparameterize(self, q0: Gaussian, eps: tf.Tensor) -> tf.Tensor:
-        """z0 = mu + sigma eps, [..., B, L], for standard normal eps of that shape."""
+        """Returns z0 = mu + sigma eps, [..., B, L], for standard normal eps [..., B, L]."""
         return q0.loc + tf.exp(0.5 * q0.logvar) * eps
 
     def infer(self, x: tf.Tensor, eps: tf.Tensor) -> Posterior:
-        """A draw from q(z|x) for each row of noise.
+        """Draws from q(z|x), once for each row of noise.
 
             log q(zT|x) = log N(z0; mu, sigma^2) - sum_t log det_t
 
         Args:
           x: [B, D], pixels in [0, 1].
-          eps: [..., B, L], standard normal; axes before B are several draws for the same images.
+          eps: [..., B, L], standard normal; axes before B are further draws for the same images.
         """
         q0, h = self.encode(x)
         z = self.reparameterize(q0, eps)
@@ -86,16 +86,16 @@ class VAE(tf.Module):
         return Posterior(z, log_q)
 
     def decode(self, z: tf.Tensor) -> Likelihood:
-        """p(x|z) for z [..., L]."""
+        """Returns p(x|z) for z [..., L]."""
         return self.likelihood.from_network(*self.decoder(z))
 
     def sample(self, eps: tf.Tensor) -> tf.Tensor:
-        """Mean images, [N, D], of draws eps [N, L] from the prior. The flow belongs to q(z|x) and has no part."""
+        """Returns mean images, [N, D], of draws eps [N, L] from the prior; the flow belongs to q(z|x) only."""
         return self.decode(eps).mean()
 
 
 def build(config: TrainConfig, image_size: int, dtype: tf.DType = tf.float32) -> VAE:
-    """The VAE that `config` describes, with weights drawn from its seed."""
+    """Builds the VAE that `config` describes, with weights drawn from its seed."""
     rng = np.random.default_rng(config.seed)
     latents, hidden = config.latent_size, config.hidden_size
     encoder_outputs = [latents, latents, hidden] if config.iaf_steps else [latents, latents]
@@ -106,8 +106,7 @@ def build(config: TrainConfig, image_size: int, dtype: tf.DType = tf.float32) ->
         encoder=_encoder(config, image_size, encoder_outputs, rng, dtype),
         decoder=_decoder(config, image_size, likelihood.NETWORK_OUTPUTS, rng, dtype),
         likelihood=likelihood,
-        # what a step calls last, the next calls first: reversing the latents between them would be the same model, but
-        # keeps XLA from computing in vectors
+        # every other step reverses its order; reversing z between the steps instead would keep XLA from vectorising
         iaf=[_step(config, order[::-1] if k % 2 else order, rng, dtype) for k in range(config.iaf_steps)],
     )
 

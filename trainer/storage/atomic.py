@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and are replaced without a moment in which both could be lost."""
+"""Atomic writes of files and folders: a path holds the old version or the new one at any moment."""
 
 import contextlib
 import logging
@@ -8,24 +8,24 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from trainer.errors import ReportedError, StorageError, reason
+from trainer.errors import StorageError, UnreadableError, reason
 from trainer.storage.durable import sync, sync_folder
 from trainer.storage.temporary import REPLACED, UNFINISHED, Temporary, parse, temporary
 
 log = logging.getLogger(__name__)
 
-OLD_SECONDS = 24 * 3600.0  # after which nobody is still writing; a process of another host cannot be asked
+OLD_SECONDS = 24 * 3600.0  # age at which a temporary file of another host counts as abandoned
 
 
 @contextlib.contextmanager
 def whole(what: str, path: str) -> Iterator[str]:
-    """Yields a name beside `path` for a new file or folder, which becomes `path` at the end of the block.
+    """Yields a name beside `path` for a new file or folder, which replaces `path` at the end of the block.
 
-    If the block fails, nothing of it is left and `path` is untouched. A process killed at any moment leaves the old
-    version or the new one, at `path` or where `recover` finds it. On a local disk both survive a loss of power.
+    If the block fails, the new version is removed and `path` is untouched. A process killed at any moment leaves the
+    old or the new version, at `path` or where `recover` finds it. On a local disk both survive a power loss.
 
     Raises:
-      StorageError: `what`, as its message calls it, cannot be written.
+      StorageError: `what`, its name in the message, cannot be written.
     """
     with storing(what, path), temporary(path, UNFINISHED) as unfinished:
         try:
@@ -42,9 +42,9 @@ def whole(what: str, path: str) -> Iterator[str]:
 
 
 def recover(path: str) -> None:
-    """Renames the old version back to `path` where a process was killed after it had moved it out of the way.
+    """Renames the old version back to `path` if a process was killed between the two renames of a replacement.
 
-    Several processes may try at once. One that is still replacing it, on this host, is left to its work.
+    Several processes may call it at once. A replacement that another process on this host is making is left alone.
     """
     if tf.io.gfile.exists(path):
         return
@@ -56,15 +56,15 @@ def recover(path: str) -> None:
 
 
 def recover_all(folder: str) -> None:
-    """Calls `recover` for everything in `folder`."""
+    """Recovers everything in `folder`."""
     for base in sorted({found.base for found in parse(tf.io.gfile.listdir(folder)) if found.kind == REPLACED}):
         recover(os.path.join(folder, base))
 
 
 def discard(path: str) -> None:
-    """Removes what nobody needs any more. If that fails it is a warning: no work is lost for it."""
+    """Removes a file or folder that is no longer needed; logs a warning if that fails."""
     try:
-        with contextlib.suppress(tf.errors.NotFoundError):  # somebody else removes it too
+        with contextlib.suppress(tf.errors.NotFoundError):  # another process removes it at the same time
             remove(path)
     except (OSError, tf.errors.OpError) as error:
         log.warning("%s is no longer needed and cannot be removed: %s. Remove it by hand", path, reason(error))
@@ -72,18 +72,16 @@ def discard(path: str) -> None:
 
 @contextlib.contextmanager
 def reading(what: str, path: str) -> Iterator[None]:
-    """Raises ReportedError, of `what` and `path`, in place of errors of the file system."""
+    """Turns errors of the file system into an UnreadableError about `what` at `path`."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        raise ReportedError(
-            f"{what} {path} cannot be read: {reason(error)}. Nothing was changed; make it readable, and run again"
-        ) from error
+        raise UnreadableError(what, path, error) from error
 
 
 @contextlib.contextmanager
 def storing(what: str, path: str) -> Iterator[None]:
-    """Raises StorageError, of `what` and `path`, in place of errors of the file system."""
+    """Turns errors of the file system into a StorageError about `what` at `path`."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
@@ -91,7 +89,7 @@ def storing(what: str, path: str) -> Iterator[None]:
 
 
 def remove(path: str) -> None:
-    """Removes a file or a folder, if it is there."""
+    """Removes a file or a folder if it exists."""
     if tf.io.gfile.isdir(path):
         tf.io.gfile.rmtree(path)
     elif tf.io.gfile.exists(path):
@@ -99,7 +97,7 @@ def remove(path: str) -> None:
 
 
 def _replace(new: str, path: str) -> None:
-    """Renames `new` to `path`. A folder that is not empty cannot be replaced at once, so it moves away first."""
+    """Renames `new` to `path`; an existing folder is renamed first, because it cannot be replaced in one step."""
     if not tf.io.gfile.isdir(path) and not (tf.io.gfile.exists(path) and tf.io.gfile.isdir(new)):
         tf.io.gfile.rename(new, path, overwrite=True)
         sync_folder(_folder(path))
@@ -110,7 +108,7 @@ def _replace(new: str, path: str) -> None:
             tf.io.gfile.rename(new, path)
         except BaseException:
             if tf.io.gfile.exists(old) and not tf.io.gfile.exists(path):
-                with contextlib.suppress(OSError, tf.errors.OpError):  # then the next call brings it back
+                with contextlib.suppress(OSError, tf.errors.OpError):  # the next call recovers it
                     tf.io.gfile.rename(old, path)
             raise
         sync_folder(_folder(path))
@@ -118,10 +116,10 @@ def _replace(new: str, path: str) -> None:
 
 
 def _discard_leftovers(folder: str) -> None:
-    """Removes what killed processes left in `folder`: unfinished versions, and replaced ones."""
+    """Removes the unfinished and replaced versions that killed processes left in `folder`."""
     left = [found for found in parse(tf.io.gfile.listdir(folder)) if _is_abandoned(folder, found)]
     if left:
-        sync_folder(folder)  # a new version has its name for good before the old one goes
+        sync_folder(folder)  # makes the name of the new version durable before the old one is removed
     for found in left:
         discard(os.path.join(folder, found.name))
 
@@ -129,13 +127,13 @@ def _discard_leftovers(folder: str) -> None:
 def _is_abandoned(folder: str, found: Temporary) -> bool:
     if _in_use(folder, found):
         return False
-    if found.kind == REPLACED:  # to be brought back, unless there is a new version
+    if found.kind == REPLACED:  # `recover` needs it if there is no new version
         return tf.io.gfile.exists(os.path.join(folder, found.base))
     return found.is_here or _is_old(os.path.join(folder, found.name))
 
 
 def _replaced(path: str) -> list[Temporary]:
-    """The versions that were moved out of the way of a new `path`, the newest first."""
+    """Lists the replaced versions of `path`, the newest first."""
     folder, base = _folder(path), os.path.basename(path.rstrip("/"))
     names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
     found = [one for one in parse(names) if (one.base, one.kind) == (base, REPLACED)]
@@ -143,7 +141,7 @@ def _replaced(path: str) -> list[Temporary]:
 
 
 def _in_use(folder: str, found: Temporary) -> bool:
-    """Whether a living process of this host made that name, and not so long ago that its number is another's by now."""
+    """Tells whether a living process of this host uses the name; an old name may belong to an earlier process."""
     return found.is_alive and (found.pid == os.getpid() or not _is_old(os.path.join(folder, found.name)))
 
 
@@ -152,7 +150,7 @@ def _is_old(path: str) -> bool:
 
 
 def _changed(path: str) -> float:
-    """When the file or folder last changed, in seconds since 1970; never, if it is gone."""
+    """Returns the time of the last change in seconds since 1970, 0 if the path is gone."""
     try:
         return tf.io.gfile.stat(path).mtime_nsec / 1e9
     except tf.errors.NotFoundError:

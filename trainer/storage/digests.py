@@ -1,6 +1,6 @@
-"""Digests of a folder's files, kept beside the folder, so that damage is found before it is used.
+"""Digests of a folder's files, stored beside the folder, that reveal damage before the files are used.
 
-Imports no TensorFlow: a whole state directory is verified in seconds.
+Imports no TensorFlow, so that a whole state directory is verified in seconds.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ THREADS = 4  # hashlib releases Python's lock
 
 
 class FileDigest(NamedTuple):
-    """What is recorded of a file."""
+    """The record of a file."""
 
     size: int  # bytes
     sha256: str
@@ -29,16 +29,19 @@ Digests = dict[str, FileDigest]  # path below the folder -> digest
 
 
 class DamageError(ReportedError):
-    """A folder is not what its digests say. The message names the file and what is wrong with it."""
+    """A folder that does not match its digests; the value is the path of the file."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path} {what}", value=path)
 
 
 def digest_file(folder: str) -> str:
-    """Path of the file that holds the digests of `folder`."""
+    """Returns the path of the file that holds the digests of `folder`."""
     return folder.rstrip("/") + SUFFIX
 
 
 def write_digests(folder: str) -> Digests:
-    """Flushes every file below `folder` to its disk, then records the digests of all of them.
+    """Flushes every file below `folder` to disk, then records their digests.
 
     Raises:
       OSError: a file cannot be read, or the record cannot be written.
@@ -51,7 +54,7 @@ def write_digests(folder: str) -> Digests:
 
 
 def record_digests(folder: str, digests: Digests) -> None:
-    """Writes `digests` beside `folder`, which need not be there yet.
+    """Writes `digests` beside `folder`, which need not exist yet.
 
     Raises:
       OSError: the record cannot be written.
@@ -61,30 +64,30 @@ def record_digests(folder: str, digests: Digests) -> None:
 
 
 def read_digests(folder: str) -> Digests:
-    """The digests that are recorded of `folder`.
+    """Reads the recorded digests of `folder`.
 
     Raises:
-      DamageError: there is no such record, or it is damaged.
-      OSError: the record cannot be read for now.
+      DamageError: the record is missing or damaged.
+      OSError: the record cannot be read at present.
     """
     path = digest_file(folder)
     try:
         with open(path, "rb") as file:
             return {name: FileDigest(**digest) for name, digest in json.loads(file.read()).items()}
     except FileNotFoundError as error:
-        raise DamageError(f"{path} is missing") from error
+        raise DamageError(path, "is missing") from error
     except IsADirectoryError as error:
-        raise DamageError(f"{path} is a folder") from error
+        raise DamageError(path, "is a folder") from error
     except (ValueError, TypeError, AttributeError) as error:
-        raise DamageError(f"{path} is damaged") from error
+        raise DamageError(path, "is damaged") from error
 
 
 def verify_digests(folder: str) -> Digests:
-    """Reads every file below `folder` and returns the digests, which are those recorded.
+    """Compares every file below `folder` with the recorded digests, and returns them.
 
     Raises:
       DamageError: a file is missing, differs, or was added; or see `read_digests`.
-      OSError: a file cannot be read for now.
+      OSError: a file cannot be read at present.
     """
     recorded = read_digests(folder)
     check_digests(folder, recorded)
@@ -92,29 +95,29 @@ def verify_digests(folder: str) -> Digests:
 
 
 def check_digests(folder: str, expected: Digests) -> None:
-    """Reads every file below `folder` and compares.
+    """Compares every file below `folder` with the digests `expected`.
 
     Raises:
       DamageError: a file is missing, differs, or was added.
-      OSError: a file cannot be read for now.
+      OSError: a file cannot be read at present.
     """
     if not os.path.isdir(folder):
-        raise DamageError(f"{folder} is missing")
+        raise DamageError(folder, "is missing")
     found = compute_digests(folder)
     for name in sorted({*expected, *found}):
         path = os.path.join(folder, name)
         if name not in found:
-            raise DamageError(f"{path} is missing")
+            raise DamageError(path, "is missing")
         if name not in expected:
-            raise DamageError(f"{path} was added later")
+            raise DamageError(path, "was added later")
         if found[name].size != expected[name].size:
-            raise DamageError(f"{path} has {found[name].size} bytes instead of {expected[name].size}")
+            raise DamageError(path, f"has {found[name].size} bytes instead of {expected[name].size}")
         if found[name].sha256 != expected[name].sha256:
-            raise DamageError(f"{path} has other bytes than when it was written")
+            raise DamageError(path, "has changed since it was written")
 
 
 def compute_digests(folder: str, durable: bool = False) -> Digests:
-    """The digests of the files below `folder` as they are now; `durable` also flushes each file to its disk.
+    """Computes the digests of the files below `folder`; with `durable` it also flushes each file to disk.
 
     Raises:
       OSError: a file cannot be read.
@@ -134,19 +137,19 @@ def digest_files(folder: str, names: list[str], durable: bool = False) -> Digest
 
 
 def identity(digests: Digests) -> str:
-    """A name for the content of a folder: equal names, equal files."""
+    """Returns a digest of a folder's content; equal digests mean equal files."""
     content = json.dumps({name: digest._asdict() for name, digest in sorted(digests.items())})
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def below(digests: Digests, folder: str) -> Digests:
-    """The part of `digests` in the sub-folder `folder`, by paths below it."""
+    """Returns the part of `digests` in the sub-folder `folder`, by paths below it."""
     prefix = folder.rstrip("/") + "/"
     return {name.removeprefix(prefix): digest for name, digest in digests.items() if name.startswith(prefix)}
 
 
 def _names(folder: str) -> Iterator[str]:
-    """Paths of the files below `folder`. Hidden files are left out: NFS makes some, and no reader looks at them."""
+    """Yields the paths of the files below `folder`, except hidden files, which NFS creates and no reader opens."""
     for path, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
@@ -155,7 +158,7 @@ def _names(folder: str) -> Iterator[str]:
 
 
 def _raise(error: OSError) -> None:
-    """A folder that cannot be read for now is no missing one."""
+    """Raises `error`: os.walk would take an unreadable folder for an empty one."""
     raise error
 
 

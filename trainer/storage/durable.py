@@ -1,4 +1,4 @@
-"""Makes files survive a loss of power. Imports no TensorFlow."""
+"""Writes that survive a power loss. Imports no TensorFlow."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ from trainer.storage.temporary import UNFINISHED, temporary
 
 
 def sync(path: str) -> None:
-    """Flushes a file, or every file and folder below a folder, to its disk."""
+    """Flushes a file, or every file and folder below a folder, to disk."""
     if os.path.isfile(path):
         with open(path, "rb") as file:
             os.fsync(file.fileno())
@@ -18,7 +18,7 @@ def sync(path: str) -> None:
 
 
 def sync_folder(path: str) -> None:
-    """Flushes the names in a folder. A new or renamed file is durable only after that."""
+    """Flushes the names in a folder, without which a new or renamed file is not durable."""
     if not os.path.isdir(path):
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -30,7 +30,7 @@ def sync_folder(path: str) -> None:
 
 
 def write_durably(path: str, content: bytes) -> None:
-    """Writes a file that is either the old one or the whole new one, also after a loss of power.
+    """Replaces a file atomically, also across a power loss.
 
     Raises:
       OSError: it cannot be written; the old file is untouched.

@@ -1,29 +1,29 @@
-"""Names of folders that a user gives: which of them work everywhere, and what they mean."""
+"""Checks of the folder names that a user gives."""
 
 import os
 import unicodedata
 
 from trainer.schema import SettingError
 
-PATTERN = "*?[\\"  # TensorFlow, TFX and Beam take names with these for patterns of names
+PATTERN = "*?[\\"  # TensorFlow, TFX and Beam treat names with these characters as patterns
 
 
 def checked_folder(setting: str, name: str) -> str:
-    """The absolute path of the folder `name`, of which a leading ~ is expanded as shells do.
+    """Returns the absolute path of the folder `name`, with a leading ~ expanded.
 
     Raises:
-      SettingError: no folder of this name can be used; `setting` is what gives it.
+      SettingError: the name, a value of `setting`, cannot be used.
     """
     if expected := name_fault(name):
         raise SettingError(setting, expected, name)
     path = os.path.abspath(os.path.expanduser(name))
-    if expected := name_fault(path):  # of the working directory
+    if expected := name_fault(path):  # the working directory has an unusable name
         raise SettingError(setting, expected, path)
     return path
 
 
 def name_fault(name: str) -> str | None:
-    """What is expected of a folder's name if `name` is not that, else None."""
+    """Returns what is expected of a folder's name if `name` is unusable, else None."""
     if not name.strip():
         return "the name of a folder"
     if not _is_utf8(name):
@@ -31,12 +31,12 @@ def name_fault(name: str) -> str | None:
     if any(unicodedata.category(character) == "Cc" for character in name):
         return "a folder without control characters in its name"
     if any(character in name for character in PATTERN):
-        return f"a folder without {' '.join(PATTERN)} in its name, which are taken for a pattern"
+        return f"a folder without {' '.join(PATTERN)} in its name, which make it a pattern"
     return None
 
 
 def _is_utf8(name: str) -> bool:
-    """Whether `name` is the same to TensorFlow, which takes UTF-8, as to Python, which takes the locale's encoding."""
+    """Tells whether TensorFlow, which uses UTF-8, and Python, which uses the locale, encode `name` alike."""
     try:
         return name.encode() == os.fsencode(name)
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Locks between processes, on files. Imports no TensorFlow, so that a command line can look before there is work."""
+"""File locks between processes. Imports no TensorFlow, so that a command line can check a lock early."""
 
 import contextlib
 import fcntl
@@ -12,48 +12,52 @@ from trainer.errors import ReportedError, reason
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.2  # between tries to get a lock; a signal ends the wait
-SILENT_SECONDS = 1.0  # of waiting, before a line says so
+POLL_SECONDS = 0.2  # between attempts to get a lock; a signal ends the wait
+SILENT_SECONDS = 1.0  # of waiting before the log says so
 
 
 class BusyError(ReportedError):
-    """Another process is at work in a folder. A scheduler may try again: the other one may end, well or not."""
+    """A folder that another process uses; a scheduler may try again."""
 
 
 @contextlib.contextmanager
 def alone(folder: str, work: str, option: str) -> Iterator[None]:
-    """Locks `folder` against other processes that call this. A disk without locks is used with a warning.
+    """Locks `folder` against other processes that call this; warns if the disk has no locks.
 
     Args:
-      folder: where the file `lock` is, or is made.
-      work: what is done there, for the message.
-      option: of the command line, which chooses another folder.
+      folder: contains the file `lock`, which is created.
+      work: what this process does in the folder, for the message.
+      option: option of the command line that selects the folder.
 
     Raises:
-      BusyError: another process is at work there.
-      OSError: the file cannot be made.
+      BusyError: another process has the lock.
+      OSError: the file cannot be created.
     """
     with open(os.path.join(folder, "lock"), "a") as lock:
         if not _lock(lock, folder, work):
-            raise BusyError(f"another {work} is at work in {folder}: wait for its end, or choose another {option}")
+            raise BusyError(
+                f"another {work} is running in {folder}",
+                value=folder,
+                remedy=f"Wait until it ends, or choose another {option}",
+            )
         yield
 
 
 @contextlib.contextmanager
 def locked(path: str, work: str) -> Iterator[None]:
-    """Locks the file `path`, which is made, and waits for as long as another process has it locked.
+    """Locks the file `path`, which it creates, and waits while another process has the lock.
 
-    The lock ends with the block or with its process, however that dies, and holds on NFS too. A disk without locks is
-    used with a warning.
+    The lock ends with the block or with the process, and works on NFS too. If the disk has no locks, the log has a
+    warning and the block runs.
 
     Args:
-      path: of the file, which is nothing but a lock.
-      work: what is done under the lock, for the log.
+      path: of a file that serves only as the lock.
+      work: what this process does under the lock, for the log.
 
     Raises:
-      OSError: the file cannot be made.
+      OSError: the file cannot be created.
     """
-    with open(path, "a") as lock:  # for writing: NFS makes it a lock of the file's bytes
+    with open(path, "a") as lock:  # open for writing, which NFS requires of an exclusive lock
         start, said = time.monotonic(), False
         while not _lock(lock, path, work):
             if not said and time.monotonic() - start >= SILENT_SECONDS:
@@ -64,11 +68,11 @@ def locked(path: str, work: str) -> Iterator[None]:
 
 
 def _lock(file: TextIO, place: str, work: str) -> bool:
-    """Locks `file` until it is closed; False if another process has it locked."""
+    """Locks `file` until it is closed; returns False if another process has the lock."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
-        log.warning("%s cannot be locked (%s): let no other %s use it", place, reason(error), work)
+        log.warning("%s cannot be locked (%s); make sure that no other %s uses it", place, reason(error), work)
     return True

@@ -1,10 +1,10 @@
-"""Damage to stored folders: found by their digests, and quarantined under a new name."""
+"""Verification of stored folders, and the quarantine of damaged ones."""
 
 import json
 import os
 import time
 
-from trainer.errors import ReportedError, reason
+from trainer.errors import ReportedError, UnreadableError, reason
 from trainer.storage.digests import DamageError, digest_file, verify_digests
 from trainer.storage.durable import sync_folder, write_durably
 
@@ -12,10 +12,10 @@ DAMAGED = ".damaged-"  # in the name of a quarantined folder, before the time
 
 
 def damage(folder: str) -> str | None:
-    """Describes the damage to the files below `folder`; None if they are as recorded.
+    """Describes the damage to the files below `folder`, None if they match their digests.
 
     Raises:
-      ReportedError: they cannot be read, perhaps only for now.
+      UnreadableError: they cannot be read at present.
     """
     try:
         verify_digests(folder)
@@ -23,18 +23,11 @@ def damage(folder: str) -> str | None:
     except DamageError as error:
         return str(error)
     except OSError as error:
-        raise ReportedError(
-            f"{folder} cannot be read: {reason(error)}",
-            value=folder,
-            remedy="Make it readable and start again; nothing was changed",
-            cause=reason(error),
-        ) from error
+        raise UnreadableError("the folder", folder, error) from error
 
 
 def quarantine_folder(folder: str, fault: str) -> str:
-    """Renames `folder` and its digests to a name with the time, and returns the name.
-
-    A file beside it, of that name and `.json`, records the time, the `fault` and the old name.
+    """Renames the damaged `folder` and its digests, writes the `fault` beside it, and returns the new name.
 
     Raises:
       ReportedError: it cannot be renamed.
@@ -54,7 +47,6 @@ def quarantine_folder(folder: str, fault: str) -> str:
         raise ReportedError(
             f"{folder} is damaged ({fault}) and cannot be renamed: {reason(error)}",
             value=folder,
-            remedy="Make its parent folder writable and start again",
-            cause=reason(error),
+            remedy="Make its parent folder writable, and start again",
         ) from error
     return moved

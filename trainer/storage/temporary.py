@@ -1,6 +1,6 @@
-"""Names beside a path for what is not at the path yet, or no longer. Imports no TensorFlow.
+"""Temporary names beside a path, for a version that is not yet or no longer at the path. Imports no TensorFlow.
 
-A name says which process made it, so that a later process can tell what a killed one left behind.
+A name states the process that uses it, so that a later process recognises the leftovers of a killed one.
 """
 
 import contextlib
@@ -11,18 +11,18 @@ import socket
 from collections.abc import Iterator
 from typing import NamedTuple
 
-UNFINISHED, REPLACED = "unfinished", "replaced"  # a version that is being written; one that a new version replaces
+UNFINISHED, REPLACED = "unfinished", "replaced"  # kinds: a version being written; an old version being replaced
 NAME = re.compile(rf"(?P<kind>{UNFINISHED}|{REPLACED})\.(?P<base>.+)\.(?P<host>[^.]+)\.(?P<pid>\d+)\.\d+")
 
 _numbers = itertools.count()
-_used: set[str] = set()  # names that this process is using
+_used: set[str] = set()  # names that this process uses now
 
 
 class Temporary(NamedTuple):
-    """What a temporary name says."""
+    """The parts of a temporary name."""
 
     name: str
-    base: str  # the name of the path that it belongs to
+    base: str  # name of the path that it belongs to
     kind: str  # UNFINISHED or REPLACED
     host: str
     pid: int
@@ -34,10 +34,10 @@ class Temporary(NamedTuple):
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process that made it is known to live: one of this host."""
+        """Whether a living process of this host made it."""
         if not self.is_here:
             return False
-        if self.pid == os.getpid():  # or an earlier process of the same number, as each container's first is
+        if self.pid == os.getpid():  # possibly of an earlier process with this number, as in containers
             return self.name in _used
         try:
             os.kill(self.pid, 0)
@@ -50,9 +50,9 @@ class Temporary(NamedTuple):
 
 @contextlib.contextmanager
 def temporary(path: str, kind: str) -> Iterator[str]:
-    """Yields a path beside `path` that no other process uses, nor another caller in this one."""
+    """Yields a path beside `path` that no other caller uses, in this process or another."""
     folder, base = os.path.split(path.rstrip("/"))
-    name = f"{kind}.{base}.{_host()}.{os.getpid()}.{next(_numbers)}"  # `base*` finds none of them
+    name = f"{kind}.{base}.{_host()}.{os.getpid()}.{next(_numbers)}"  # the pattern `base*` does not match it
     _used.add(name)
     try:
         yield os.path.join(folder, name)
@@ -61,7 +61,7 @@ def temporary(path: str, kind: str) -> Iterator[str]:
 
 
 def parse(names: list[str]) -> list[Temporary]:
-    """The temporary ones of `names`, without their folder."""
+    """Parses the temporary names among `names`, which have no folder."""
     found = (NAME.fullmatch(name.rstrip("/")) for name in names)
     return [Temporary(m[0], m["base"], m["kind"], m["host"], int(m["pid"])) for m in found if m]
 

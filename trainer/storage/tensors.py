@@ -1,6 +1,6 @@
-"""A tf.train.Checkpoint as a folder with digests, which are verified before TensorFlow reads a byte of it.
+"""A tf.train.Checkpoint as a folder with digests, which are verified before TensorFlow reads it.
 
-TensorFlow's own checksums leave gaps, and its reader takes every error of the system for damage.
+TensorFlow's own checksums do not cover every byte, and its reader reports any error of the system as damage.
 """
 
 import os
@@ -10,14 +10,14 @@ import tensorflow as tf
 from trainer.storage.atomic import whole
 from trainer.storage.digests import DamageError, verify_digests, write_digests
 
-DATA, PREFIX = "data", "state"  # the folder in the folder, with its digests beside it; how its files begin
+DATA, PREFIX = "data", "state"  # sub-folder, with its digests beside it, and prefix of its files
 
 
 def write_tensors(what: str, path: str, state: tf.train.Checkpoint) -> None:
-    """Writes the variables of `state` to the folder `path`, whole or not at all.
+    """Writes the variables of `state` atomically to the folder `path`.
 
     Raises:
-      StorageError: `what`, as its message calls it, cannot be written.
+      StorageError: `what`, its name in the message, cannot be written.
     """
     with whole(what, path) as unfinished:
         data = os.path.join(unfinished, DATA)
@@ -26,15 +26,15 @@ def write_tensors(what: str, path: str, state: tf.train.Checkpoint) -> None:
 
 
 def verified_tensors(path: str) -> str:
-    """The prefix by which TensorFlow reads the folder `path`, every byte of which is as it was written.
+    """Verifies every byte of the folder `path`, and returns the prefix from which TensorFlow reads it.
 
     Raises:
-      DamageError: it is not.
-      OSError: the system does not let it be read, which may pass.
+      DamageError: it is missing or has changed.
+      OSError: it cannot be read at present.
     """
     try:
         os.listdir(path)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DamageError(f"{path} is missing, or no folder") from error
+        raise DamageError(path, "is missing or not a folder") from error
     verify_digests(os.path.join(path, DATA))
     return os.path.join(path, DATA, PREFIX)

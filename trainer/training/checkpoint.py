@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a training run, each written whole or not at all."""
+"""Checkpoints of the whole state of a training run, written atomically."""
 
 import json
 import logging
@@ -18,17 +18,17 @@ from trainer.storage.tensors import verified_tensors, write_tensors
 log = logging.getLogger(__name__)
 
 KEPT = 3  # newest checkpoints
-PROGRESS = "progress/.ATTRIBUTES/VARIABLE_VALUE"  # what a checkpoint says of itself
+PROGRESS = "progress/.ATTRIBUTES/VARIABLE_VALUE"  # name of the variable that holds the run and its progress
 
 
 class Checkpoints:
-    """The checkpoints of one run, `step-<number>` in a folder that every worker sees.
+    """The checkpoints of one run, `step-<number>` in a folder that all workers share.
 
     Args:
-      folder: made with the first checkpoint.
-      run: what is trained, on what, in JSON types; a checkpoint of another run is refused.
-      writes: whether this process writes and sets aside; one of all workers does.
-      **state: what is saved beside the progress, each with its variables.
+      folder: created with the first checkpoint.
+      run: JSON types that identify the run: settings and data; a checkpoint of another run is refused.
+      writes: whether this process writes and quarantines checkpoints; exactly one worker does.
+      **state: modules whose variables are saved beside the progress.
     """
 
     def __init__(self, folder: str, run: dict[str, Any], writes: bool, **state: tf.Module) -> None:
@@ -38,14 +38,14 @@ class Checkpoints:
         self._state = tf.train.Checkpoint(progress=self._progress, **state)
 
     def newest(self, before: float = math.inf) -> str | None:
-        """Path of the newest checkpoint, of those after fewer than `before` steps."""
+        """Returns the path of the newest checkpoint with fewer than `before` steps."""
         return next((path for path in self._paths() if _step(path) < before), None)
 
     def save(self, step: int, progress: dict[str, Any]) -> None:
-        """Writes the state after `step` steps, with `progress` in JSON types, then removes the oldest.
+        """Writes the state after `step` steps, with `progress` in JSON types, then removes the oldest checkpoint.
 
         Raises:
-          StorageError: it cannot be written; what there was is untouched.
+          StorageError: it cannot be written; the existing checkpoints are untouched.
         """
         if not self._writes:
             return
@@ -56,79 +56,73 @@ class Checkpoints:
             discard(old)
 
     def restore(self) -> dict[str, Any] | None:
-        """Brings the state back from the newest checkpoint that can be read, and returns its progress.
+        """Restores the state from the newest undamaged checkpoint and returns its progress, None if there is none.
 
-        One that is damaged is set aside, with a warning, and the one before it is taken. None: there is none.
+        A damaged checkpoint is quarantined with a warning, and the previous one is used.
 
         Raises:
-          UserError: it is of another run, or of other code.
-          ReportedError: the system does not let it be read, which may pass.
-          StorageError: it cannot be set aside.
+          UserError: the checkpoint belongs to another run or another version of the code.
+          UnreadableError: the system cannot read it at present.
+          StorageError: a damaged one cannot be renamed.
         """
         for path in self._paths():
             try:
                 content = _read(path)
             except DamageError as error:
-                self._set_aside(path, error)
+                self._quarantine(path, error)
                 continue
             self._check_run(content["run"], path)
-            self._take(path)
+            self._restore_state(path)
             return content["progress"]
         return None
 
     def _paths(self) -> list[str]:
-        """The newest first."""
+        """Lists the checkpoints, the newest first."""
         if not tf.io.gfile.isdir(self.folder):
             return []
-        with reading("the folder of the checkpoints", self.folder):
+        with reading("the checkpoint folder", self.folder):
             recover_all(self.folder)
             names = [name.rstrip("/") for name in tf.io.gfile.listdir(self.folder)]
         paths = (os.path.join(self.folder, name) for name in names if re.fullmatch(r"step-\d{9,}", name))
         return sorted(paths, key=_step, reverse=True)
 
-    def _take(self, path: str) -> None:
+    def _restore_state(self, path: str) -> None:
         try:
             with reading("the checkpoint", path):
                 self._state.read(verified_tensors(path)).assert_consumed()
         except (AssertionError, ValueError) as error:
             raise UserError(
-                f"the checkpoint {path} has other variables than this version of the program: {reason(error)}. Go on "
-                f"with the version that wrote it, or remove {self.folder} to start anew"
+                f"the checkpoint {path} does not match the variables of this version: {reason(error)}",
+                value=path,
+                remedy=f"Resume with the version that wrote it, or remove {self.folder} to start from scratch",
             ) from error
 
-    def _set_aside(self, path: str, error: DamageError) -> None:
-        aside = os.path.join(self.folder, f"unreadable-{os.path.basename(path)}")
+    def _quarantine(self, path: str, error: DamageError) -> None:
+        moved = os.path.join(self.folder, f"unreadable-{os.path.basename(path)}")
         if self._writes:
-            discard(aside)
-            with storing("the damaged checkpoint", aside), temporary(aside, REPLACED) as other:
-                aside = other if tf.io.gfile.exists(aside) else aside
-                tf.io.gfile.rename(path, aside)
-        log.warning(
-            "the checkpoint %s is damaged (%s): it is set aside as %s, and the one before it is taken",
-            path,
-            error,
-            aside,
-        )
+            discard(moved)
+            with storing("the damaged checkpoint", moved), temporary(moved, REPLACED) as other:
+                moved = other if tf.io.gfile.exists(moved) else moved
+                tf.io.gfile.rename(path, moved)
+        log.warning("%s is damaged (%s) and was moved to %s; using the previous checkpoint", path, error, moved)
 
     def _check_run(self, other: dict[str, Any], path: str) -> None:
-        differences = [
-            f"{name} is {other.get(name)!r} there and {self._run.get(name)!r} here"
-            for name in sorted({*self._run, *other})
-            if self._run.get(name) != other.get(name)
-        ]
-        if differences:
+        differ = [name for name in sorted({*self._run, *other}) if self._run.get(name) != other.get(name)]
+        if differ:
             raise UserError(
-                f"the checkpoint {path} is of another run: {'; '.join(differences)}. Go on with what it was made with, "
-                f"or remove {self.folder} to start anew"
+                f"the checkpoint {path} belongs to another run",
+                value={name: other.get(name) for name in differ},
+                valid=str({name: self._run.get(name) for name in differ}),
+                remedy=f"Resume with the checkpoint's settings and data, or remove {self.folder} to start from scratch",
             )
 
 
 def _read(path: str) -> dict[str, Any]:
-    """What the checkpoint says of itself, once every byte of it was compared with its digests.
+    """Verifies every byte of a checkpoint and returns its run and progress.
 
     Raises:
-      DamageError: a byte is another one, or it was never written by this program.
-      ReportedError: the system does not let it be read, which may pass.
+      DamageError: a byte has changed, or another program wrote the folder.
+      UnreadableError: the system cannot read it at present.
     """
     with reading("the checkpoint", path):
         prefix = verified_tensors(path)
@@ -136,7 +130,7 @@ def _read(path: str) -> dict[str, Any]:
         content = json.loads(tf.train.load_checkpoint(prefix).get_tensor(PROGRESS))
         return {name: content[name] for name in ("run", "progress")}
     except (ValueError, TypeError, LookupError, tf.errors.OpError) as error:
-        raise DamageError(reason(error)) from error
+        raise DamageError(path, f"has no valid progress: {reason(error)}") from error
 
 
 def _step(path: str) -> int:

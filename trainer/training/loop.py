@@ -1,10 +1,11 @@
-"""The training loop: one for every strategy, which can stop and go on."""
+"""The training loop for every strategy, which can stop and resume."""
 
 import logging
 import math
 import os
 import signal
 import time
+from typing import NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,7 @@ from trainer.images import IMAGE_SIZE, ImageSet, hold_out, shuffled_batches
 from trainer.interrupt import signals_noted
 from trainer.model.likelihoods import bits_per_dim
 from trainer.model.vae import VAE, build
+from trainer.schema import SettingError
 from trainer.settings import Execution, TrainConfig
 from trainer.strategy import check_agreement, is_chief, leave_together
 from trainer.training.checkpoint import Checkpoints
@@ -25,10 +27,9 @@ from trainer.training.warm_start import load_weights, weights_identity
 
 log = logging.getLogger(__name__)
 
-# Between looks at the clock, at signals and at the numbers. A stop, which comes at the end of the next call, is soon.
-STEPS_PER_CALL, IMAGES_PER_CALL = 16, 4096
-PROGRESS_SECONDS = 30.0
-EXPLODED = -100.0 * IMAGE_SIZE  # nats per image; an untrained model has some thousands
+STEPS_PER_CALL, IMAGES_PER_CALL = 16, 4096  # limits of one call; signals, clock and losses are checked between calls
+PROGRESS_SECONDS = 30.0  # between progress lines within an epoch
+EXPLODED = -100.0 * IMAGE_SIZE  # nats per image; an untrained model reaches some thousands below 0
 
 
 def train_and_evaluate(
@@ -41,36 +42,36 @@ def train_and_evaluate(
     checkpoints: str | None = None,
     checkpoint_minutes: float = Execution.checkpoint_minutes,
 ) -> TrainResult:
-    """Trains on `train`, logs every epoch, and returns the best one by a held-out part of `train`.
+    """Trains on `train`, logs every epoch, and returns the epoch with the best ELBO on a held-out part of `train`.
 
-    Starts from the weights of `base_model`, a SavedModel's folder, or from random ones.
-    Writes TensorBoard scalars to `workdir` and, at the end, `history.json`. Goes on from the newest of `checkpoints`,
-    a folder that is `workdir`/checkpoints unless it is given; whoever has the result may remove it.
+    It starts from the weights of the SavedModel at `base_model`, or from random ones, and resumes from the newest
+    checkpoint in the folder `checkpoints` (default: `workdir`/checkpoints), which the caller may remove afterwards. It
+    writes TensorBoard scalars to `workdir` and, at the end, `history.json`.
 
     Raises:
       UserError: fewer images than a batch, a batch that does not divide over the replicas, an ELBO that is not
         finite or has exploded, a `base_model` whose weights do not fit, or checkpoints of another run.
       StorageError: a checkpoint cannot be written.
-      InterruptError: SIGINT or SIGTERM came, here or to another worker; there is a checkpoint.
+      InterruptError: this worker or another received SIGINT, SIGTERM or SIGHUP; a checkpoint is saved.
     """
     strategy = strategy or tf.distribute.get_strategy()
     checkpoints = checkpoints or os.path.join(workdir, "checkpoints")
     run = _Run(config, train, test, base_model, strategy, checkpoints, checkpoint_minutes * 60.0)
     with Writer(workdir, writes=is_chief(strategy)) as writer:
         epochs = run.train(writer)
-    result = _look_at(run.model, config, epochs, test, strategy)
+    result = _evaluate(run.model, config, epochs, test, strategy)
     if is_chief(strategy):
         write_history(config, result, workdir)
     return result
 
 
 def steps_per_call(batch_size: int) -> int:
-    """How many steps are taken at once; the same in all workers, as the batch is that of all."""
+    """Returns the number of steps of one call, from the size of the global batch."""
     return max(1, min(STEPS_PER_CALL, IMAGES_PER_CALL // batch_size))
 
 
 class _Run:
-    """A run under way: its model, its optimizer, its best weights and how far it has come."""
+    """A run in progress: its model, optimizer, best weights and progress."""
 
     def __init__(
         self,
@@ -87,10 +88,8 @@ class _Run:
         self._strategy = strategy
         self._steps = len(self._rows) // config.batch_size  # of an epoch
         if not self._steps:
-            raise UserError(
-                f"batch_size: expected at most the {len(self._rows)} images there are to train on, "
-                f"got {config.batch_size}"
-            )
+            expected = f"at most {len(self._rows)}, the number of training images"
+            raise SettingError("batch_size", expected, config.batch_size)
         with strategy.scope():
             self.model = build(config, IMAGE_SIZE)
             if base_model:
@@ -110,25 +109,25 @@ class _Run:
         self._save_seconds, self._saved = save_seconds, time.monotonic()
 
     def train(self, writer: Writer) -> tuple[Epoch, ...]:
-        """Trains to the last epoch, and leaves the model with the weights of the one that is best on `held_out`."""
+        """Trains to the last epoch and sets the model to the weights of the best epoch on the held-out images."""
         self._introduce()
         writer.begin(self._progress.epochs)
         with signals_noted() as signals:
             while len(self._progress.epochs) < self._config.epochs and self._train_epoch(signals):
                 epoch = self._end_epoch()
                 writer.report(epoch, self._config.epochs)
-            self._save()  # the last epoch's, or that of a stop
+            self._save()  # after the last epoch, or for a stop
         stopped = len(self._progress.epochs) < self._config.epochs  # all workers, at the same step
         if stopped:
             leave_together(self._strategy)
         if stopped or signals:
-            log.info("stopped after step %d; started again, it goes on from there", self._progress.steps)
+            log.info("stopped after step %d; the next start resumes there", self._progress.steps)
             raise InterruptError(signals[0] if signals else signal.SIGTERM)
         self._best.restore()
         return self._progress.epochs
 
     def _train_epoch(self, signals: list[int]) -> bool:
-        """What is left of an epoch; False if it was told to stop on the way."""
+        """Trains the rest of an epoch; returns False if any worker asks to stop before its end."""
         config, number = self._config, len(self._progress.epochs) + 1
         at_once = steps_per_call(config.batch_size)
         rows = shuffled_batches(self._rows, config.batch_size, config.seed, number)
@@ -150,7 +149,7 @@ class _Run:
         return True
 
     def _end_epoch(self) -> Epoch:
-        """Evaluates, and remembers the weights if they are the best so far."""
+        """Evaluates the epoch and copies its weights if they are the best so far."""
         progress = self._progress
         with self._optimizer.averaged():
             epoch = Epoch(
@@ -161,8 +160,9 @@ class _Run:
                 images_per_second=self._steps * self._config.batch_size / progress.seconds,
                 seconds=progress.seconds,
             )
-            if not _good(np.array([epoch.held_out.elbo])):
-                self._come_apart(progress.steps - 1, _bad(epoch.held_out.elbo), progress.steps)
+            if not _is_good(np.array(epoch.held_out.elbo)):
+                expected = f"a held-out ELBO above {EXPLODED:g} nats per image"
+                self._diverged(progress.steps - 1, progress.steps, epoch.held_out.elbo, expected)
             self._progress = Progress(progress.steps, epochs=(*progress.epochs, epoch))
             if self._progress.best is epoch:
                 self._best.take()
@@ -171,25 +171,28 @@ class _Run:
     def _save(self) -> None:
         steps = self._progress.steps
         if not all(np.all(np.isfinite(v.numpy())) for v in (*self.model.variables, *self._optimizer.variables)):
-            self._come_apart(steps - 1, "a weight, or a moment of it in Adam, is not finite", steps)
+            self._diverged(steps - 1, steps, "a number that is not finite", "finite weights and Adam moments")
         if self._progress != self._on_disk:
             self._checkpoints.save(steps, self._progress.to_dict())
         self._on_disk, self._saved = self._progress, time.monotonic()
 
     def _check(self, elbo: np.ndarray, first: int) -> None:
-        bad = np.flatnonzero(~_good(elbo))
+        bad = np.flatnonzero(~_is_good(elbo))
         if len(bad):
             step = first + int(bad[0])
-            self._come_apart(step, _bad(elbo[bad[0]]), step)
+            self._diverged(step, step, float(elbo[bad[0]]), f"an ELBO above {EXPLODED:g} nats per image")
 
-    def _come_apart(self, step: int, what: str, updates: int) -> None:
-        """Ends the run: `what`, seen at step number `step`, comes of the weights after so many `updates`."""
-        newest = self._checkpoints.newest(before=updates)
+    def _diverged(self, step: int, updates: int, value: object, valid: str) -> NoReturn:
+        """Ends the run, because the weights after `updates` steps gave `value` in step number `step`."""
+        rate, clip_norm = self._config.learning_rate, self._config.clip_norm
+        folder, newest = self._checkpoints.folder, self._checkpoints.newest(before=updates)
         raise UserError(
-            f"at step {step + 1} (epoch {step // self._steps + 1}) {what}: lower the learning rate (it was "
-            f"{self._config.learning_rate:g}) or set clip_norm (it was {self._config.clip_norm:g}), and run again; "
-            f"`python -m trainer` needs another --output for that, or {self._checkpoints.folder} removed. No model was "
-            f"written; the last good checkpoint is {newest or 'none'}"
+            f"training diverged at step {step + 1} (epoch {step // self._steps + 1})",
+            value=value,
+            valid=valid,
+            remedy=f"Lower learning_rate ({rate:g}) or set clip_norm ({clip_norm:g}), and start again; `python -m "
+            f"trainer` then needs another --output, or {folder} removed. No model was written; the last good "
+            f"checkpoint is {newest or 'none'}",
         )
 
     def _introduce(self) -> None:
@@ -202,7 +205,7 @@ class _Run:
         )
         if self._progress.steps:
             log.info(
-                "going on after step %d of %d, from %s",
+                "resuming after step %d of %d from %s",
                 self._progress.steps,
                 self._steps * self._config.epochs,
                 self._checkpoints.newest(),
@@ -218,28 +221,24 @@ class _Copy(tf.Module):
         self.copies = [tf.Variable(v.read_value(), trainable=False) for v in self._variables]
 
     def take(self) -> None:
-        """Copies the model's weights as they are now."""
+        """Copies the model's current weights."""
         for copy, variable in zip(self.copies, self._variables, strict=True):
             copy.assign(variable.read_value())
 
     def restore(self) -> None:
-        """Gives the model the weights back."""
+        """Assigns the copy to the model."""
         for copy, variable in zip(self.copies, self._variables, strict=True):
             variable.assign(copy.read_value())
 
 
-def _bad(elbo: float) -> str:
-    return f"the ELBO is {elbo:g} nats per image, expected a number above {EXPLODED:g}"
-
-
-def _good(elbo: np.ndarray) -> np.ndarray:
+def _is_good(elbo: np.ndarray) -> np.ndarray:
     return np.isfinite(elbo) & (elbo > EXPLODED)
 
 
-def _look_at(
+def _evaluate(
     model: VAE, config: TrainConfig, epochs: tuple[Epoch, ...], test: ImageSet, strategy: tf.distribute.Strategy
 ) -> TrainResult:
-    """Evaluates the trained model as the gate will, and more closely if the configuration asks for it."""
+    """Evaluates the trained model like the gate, with the importance-weighted bound if `config` asks for it."""
     mean = Evaluator(model, config.eval_samples, strategy)(test)
     likelihood, best_epoch = model.likelihood, Progress(epochs=epochs).best.epoch
     bits = f", {bits_per_dim(likelihood, mean.elbo, IMAGE_SIZE):.3f} bits/dim" if likelihood.IS_PROBABILITY else ""

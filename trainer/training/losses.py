@@ -1,4 +1,4 @@
-"""What training minimises; the ELBO that is reported and that decides is another thing, in objective.py."""
+"""The losses that training minimises. The ELBO that is reported and compared is in trainer/model/objective.py."""
 
 from collections.abc import Callable
 
@@ -7,16 +7,17 @@ import tensorflow as tf
 from trainer.model.objective import Draw, importance_weighted_bound
 from trainer.settings import TrainConfig
 
-# (draws [K, B, ...], number of the step) -> loss, nats per image
+# (draws [K, B, ...], step number) -> loss, nats per image
 Loss = Callable[[Draw, tf.Tensor], tf.Tensor]
 
 
 def relaxed_elbo(draw: Draw, kl_weight: tf.Tensor, free_bits: float) -> tf.Tensor:
-    """Minus the ELBO with a weight on its KL and a part of it free, a scalar in nats per image.
+    """Computes the negative ELBO with a weighted and partly free KL, a scalar in nats per image.
 
     Each latent's share of the KL, averaged over the batch, costs nothing below `free_bits` nats (Kingma et al., 2016,
-    arXiv 1606.04934, appendix C.8), so no latent gains by telling nothing; a weight that rises from 0 to 1
-    does the same for a while (Bowman et al., 2016, arXiv 1511.06349). With weight 1 and nothing free it is -ELBO.
+    arXiv 1606.04934, appendix C.8), so a latent gains nothing by carrying no information. A weight that rises from 0
+    to 1 has the same effect early in training (Bowman et al., 2016, arXiv 1511.06349). With weight 1 and no free bits
+    the loss is -ELBO.
 
         loss = -E[log p(x|z)] + kl_weight sum_i max(free_bits, E[KL_i])
 
@@ -32,7 +33,7 @@ def relaxed_elbo(draw: Draw, kl_weight: tf.Tensor, free_bits: float) -> tf.Tenso
 
 
 def importance_weighted_loss(draw: Draw) -> tf.Tensor:
-    """Minus the mean importance-weighted bound of the draws [K, B]: a scalar in nats per image.
+    """Computes the negative mean importance-weighted bound of draws [K, B], a scalar in nats per image.
 
     loss = -E[IWAE-K]
     """
@@ -40,7 +41,7 @@ def importance_weighted_loss(draw: Draw) -> tf.Tensor:
 
 
 def build_loss(config: TrainConfig, steps_per_epoch: int) -> Loss:
-    """The loss that `config` asks for."""
+    """Builds the loss that `config` describes."""
     if config.objective == "iwae":
         return lambda draw, _: importance_weighted_loss(draw)
     warmup = max(config.kl_warmup_epochs * steps_per_epoch, 1.0)

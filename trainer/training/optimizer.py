@@ -1,32 +1,31 @@
-"""Adam with a schedule, a bound on the gradient's norm and a running mean of the weights."""
+"""Adam with a learning-rate schedule, gradient clipping and a running mean of the weights."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
-import keras  # not tf.keras, which TensorFlow Transform's import can turn into Keras 2
+import keras  # not tf.keras, which importing TensorFlow Transform can switch to Keras 2
 import tensorflow as tf
 
 from trainer.settings import TrainConfig
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7  # Keras's defaults
 
-Schedule = Callable[[tf.Tensor], tf.Tensor | float]  # number of the step, from 0, to the learning rate
+Schedule = Callable[[tf.Tensor], tf.Tensor | float]  # step number, from 0, to learning rate
 
 
 class Adam(tf.Module):
-    """Adam (Kingma and Ba, 2015, arXiv 1412.6980, section 2), and optionally a running mean of the weights.
+    """Adam (Kingma and Ba, 2015, arXiv 1412.6980, section 2), optionally with a running mean of the weights.
 
         m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2
         w <- w - rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)
         a <- d a + (1 - d) w, and a <- w in the first step
 
-    The update is TensorFlow's own kernel, which reads and writes a part of all four arrays while it is in the cache:
-    what bounds it is memory, and XLA makes three passes of it. It can be run on a replica, which Keras's Adam leaves
-    for each variable; the tests hold this one against it.
+    The update is TensorFlow's kernel. It is bound by memory and makes one pass over the four arrays, where XLA makes
+    three. Unlike Keras's Adam, against which it is tested, it runs inside a replica.
 
     Args:
-      variables: the weights; copies for m, v and a are made under the strategy of the scope.
-      learning_rate: from the number of the step, counted from 0.
+      variables: the weights; m, v and a are created under the strategy in scope.
+      learning_rate: maps the step number, counted from 0, to the learning rate.
       clip_norm: bound on the norm of all gradients together; 0 for none.
       average_decay: d; 0 for no running mean.
     """
@@ -46,7 +45,7 @@ class Adam(tf.Module):
         self.average = [tf.Variable(v.read_value(), trainable=False) for v in variables if average_decay]
 
     def update(self, gradients: Sequence[tf.Tensor], number: tf.Tensor) -> None:
-        """Step `number`, counted from 0, along `gradients`, which are those of the whole batch."""
+        """Takes step `number`, counted from 0, with the gradients of the whole batch."""
         if self._clip_norm:
             gradients = self._clipped(gradients)
         t = tf.cast(number + 1, tf.float32)
@@ -79,7 +78,7 @@ class Adam(tf.Module):
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
-        """The weights at their running mean, if there is one, and back at what they were afterwards."""
+        """Sets the weights to their running mean, if there is one, for the length of the block."""
         trained = [tf.identity(w) for w, _ in zip(self._variables, self.average, strict=False)]
         _assign(self._variables, self.average)
         try:
@@ -94,12 +93,12 @@ def _assign(variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> No
 
 
 def build_optimizer(config: TrainConfig, variables: Sequence[tf.Variable], steps_per_epoch: int) -> Adam:
-    """The optimizer that `config` asks for, over all its epochs."""
+    """Builds the optimizer that `config` describes."""
     return Adam(variables, build_schedule(config, steps_per_epoch), config.clip_norm, config.ema_decay)
 
 
 def build_schedule(config: TrainConfig, steps_per_epoch: int) -> Schedule:
-    """The learning rate that `config` asks for."""
+    """Builds the learning-rate schedule that `config` describes, over all its epochs."""
     if config.schedule == "constant":
         return lambda _: config.learning_rate
     steps = config.epochs * steps_per_epoch

@@ -1,6 +1,5 @@
-"""What is known of a training run, on the way and at its end."""
+"""The record of a training run: progress, result, TensorBoard scalars and history."""
 
-import dataclasses
 import json
 import logging
 import os
@@ -18,21 +17,21 @@ from trainer.storage.durable import sync
 log = logging.getLogger(__name__)
 
 HISTORY = "history.json"
-EVENTS = "events.out.tfevents."  # how TensorFlow begins the names of files with scalars
+EVENTS = "events.out.tfevents."  # prefix of TensorFlow's files of scalars
 
 
 class Epoch(NamedTuple):
-    """What is known after an epoch; ELBOs in nats per image."""
+    """The results of an epoch; ELBOs in nats per image."""
 
     epoch: int  # from 1
-    train_elbo: float  # mean over the epoch's batches, while the weights were changing
-    held_out: MeanELBO  # chooses the epoch that is exported
-    test: MeanELBO  # reported, never used
+    train_elbo: float  # mean over the epoch's batches, each before its update
+    held_out: MeanELBO  # selects the epoch that is exported
+    test: MeanELBO  # reported, never used for a decision
     images_per_second: float  # of training, evaluation excluded
     seconds: float  # of training, evaluation excluded
 
     def to_dict(self) -> dict[str, Any]:
-        """In JSON types; `from_dict` takes them back."""
+        """Returns the fields as JSON types."""
         return {**self._asdict(), "held_out": self.held_out._asdict(), "test": self.test._asdict()}
 
     @classmethod
@@ -42,18 +41,18 @@ class Epoch(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a run has come: with its weights and its configuration, all that its rest depends on.
+    """The progress of a run. With the weights and the configuration, it determines the rest of the run.
 
-    Order and noise of the images are functions of the seed and of these numbers.
+    The order and noise of the images are functions of the seed and of these numbers.
     """
 
-    steps: int = 0  # done, of all epochs
+    steps: int = 0  # finished steps of all epochs
     elbo: float = 0.0  # sum over the steps of the unfinished epoch, nats per image
     seconds: float = 0.0  # of training in the unfinished epoch
     epochs: tuple[Epoch, ...] = ()
 
     def after(self, elbo: np.ndarray, seconds: float) -> "Progress":
-        """The progress after steps of these ELBOs, [S], nats per image, which took that long."""
+        """Returns the progress after further steps with these ELBOs, [S], nats per image, that took `seconds`."""
         steps, total = self.steps + len(elbo), self.elbo + float(np.sum(elbo, dtype=np.float64))
         return self._replace(steps=steps, elbo=total, seconds=self.seconds + seconds)
 
@@ -63,7 +62,7 @@ class Progress(NamedTuple):
         return max(self.epochs, key=lambda epoch: epoch.held_out.elbo)
 
     def to_dict(self) -> dict[str, Any]:
-        """In JSON types; `from_dict` takes them back."""
+        """Returns the fields as JSON types."""
         return {**self._asdict(), "epochs": [epoch.to_dict() for epoch in self.epochs]}
 
     @classmethod
@@ -73,9 +72,9 @@ class Progress(NamedTuple):
 
 
 class TrainResult(NamedTuple):
-    """A trained model and how it came to be."""
+    """A trained model with its training record."""
 
-    model: VAE  # with the weights of the epoch whose held-out ELBO was best, averaged if config.ema_decay
+    model: VAE  # with the weights of the epoch with the best held-out ELBO, averaged if config.ema_decay
     epochs: tuple[Epoch, ...]
     best_epoch: int
     test: MeanELBO  # of `model`, with config.eval_samples draws per image
@@ -83,9 +82,9 @@ class TrainResult(NamedTuple):
 
 
 class Writer:
-    """Tells of epochs: TensorBoard scalars in a folder, if this process `writes`, and lines of the log.
+    """Reports epochs in the log and, if this process `writes`, as TensorBoard scalars in a folder.
 
-    A context manager, which closes the file.
+    It is a context manager that closes the file.
 
     Raises:
       StorageError: the scalars cannot be written.
@@ -105,7 +104,7 @@ class Writer:
             self._events.close()
 
     def begin(self, epochs: tuple[Epoch, ...]) -> None:
-        """Writes the scalars of the epochs so far, then removes the files of earlier starts, which have them too."""
+        """Writes the scalars of the finished epochs, then removes the files of earlier starts, which repeat them."""
         for epoch in epochs:
             self.write(epoch)
         if self._earlier:
@@ -137,13 +136,13 @@ class Writer:
 
 
 def scalar_files(workdir: str) -> list[str]:
-    """Names of the files of TensorBoard scalars in a folder, if it is there."""
+    """Lists the files of TensorBoard scalars in a folder, none if the folder does not exist."""
     names = tf.io.gfile.listdir(workdir) if tf.io.gfile.isdir(workdir) else []
     return [name for name in names if name.startswith(EVENTS)]
 
 
 def replace_scalars(workdir: str, earlier: list[str]) -> None:
-    """Removes these files of scalars once the others in the folder are on the disk.
+    """Removes the files `earlier` once the other files of scalars in the folder are flushed to disk.
 
     Raises:
       StorageError: the others cannot be written.
@@ -162,7 +161,7 @@ def write_history(config: TrainConfig, result: TrainResult, workdir: str) -> Non
       StorageError: it cannot be written.
     """
     history = {
-        "config": dataclasses.asdict(config),
+        "config": config.to_dict(),
         "best_epoch": result.best_epoch,
         "test": result.test._asdict(),
         "quality": result.quality and result.quality._asdict(),

@@ -1,4 +1,4 @@
-"""The training step, on every replica of a strategy."""
+"""The training step on all replicas of a strategy."""
 
 from typing import NamedTuple
 
@@ -16,20 +16,20 @@ from trainer.training.optimizer import Adam
 
 
 class StepsResult(NamedTuple):
-    """What a few steps in one call came to."""
+    """The result of the steps of one call."""
 
-    elbo: np.ndarray  # [S], nats per image: of each step's whole batch, before its update
-    stop: bool  # whether any worker asked to stop
+    elbo: np.ndarray  # [S], nats per image: each step's mean over the global batch, before its update
+    stop: bool  # whether any worker asks to stop
 
 
 class TrainStep:
-    """Steps of a model and its optimizer under `strategy`, which both were made under.
+    """Training steps of a model and its optimizer, both created under `strategy`.
 
-    Each replica computes the gradients of its share of the batch, adds up those of all, and updates its copy of the
-    weights. Noise is drawn for the whole batch and cut, so that it is the same for any number of replicas.
+    Each replica computes the gradients of its share of the batch, sums them over all replicas, and updates its copy of
+    the weights. Noise is drawn for the global batch and then split, so it does not depend on the number of replicas.
 
     Raises:
-      SettingError: the batch does not divide over the replicas, or the loss does not.
+      SettingError: the batch does not divide over the replicas, or the loss needs a single replica.
     """
 
     def __init__(
@@ -47,29 +47,29 @@ class TrainStep:
         if config.free_bits and self._replicas > 1:
             raise SettingError(
                 "free_bits",
-                "0 with several replicas, none of which knows the KL of the batch (--strategy default has one)",
+                f"0 with {self._replicas} replicas, because the KL is averaged over the whole batch",
                 config.free_bits,
+                remedy="Use --strategy default, which has one replica",
             )
-        # XLA fuses the many passes over activations. Noise and flips are drawn before it, and the weights are updated
-        # behind it, where TensorFlow's own kernels are faster.
+        # XLA fuses passes over activations, but TensorFlow's kernels draw noise, flip and update weights faster.
         self._gradients = tf.function(self._shard_gradients, jit_compile=True)
         self._steps = tf.function(self._several)
 
     def __call__(self, pixels: np.ndarray, rows: np.ndarray, first: int, stop: bool = False) -> StepsResult:
-        """Takes S steps, on the images pixels[rows[i]] in the i-th.
+        """Takes S steps; step i trains on the images pixels[rows[i]].
 
         Args:
           pixels: [N, 3072] uint8.
           rows: [S, batch_size], indices of images.
           first: number of the first step, counted from 0.
-          stop: whether this worker asks all to stop.
+          stop: whether this worker asks all workers to stop.
         """
         shards = shard(self._strategy, pixels, rows)
         elbo, stops = self._steps(shards, tf.constant(first), tf.constant(float(stop)))
         return StepsResult(elbo.numpy(), bool(stops > 0.0))
 
     def _several(self, shards: tf.Tensor, first: tf.Tensor, stop: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """A loop in the graph: no Python between the steps."""
+        """Loops over the steps in the graph, without Python between them."""
         steps = tf.shape(self._strategy.experimental_local_results(shards)[0])[0]
         elbos, stops = tf.TensorArray(tf.float32, steps), tf.zeros([])
         for i in tf.range(steps):
@@ -87,7 +87,8 @@ class TrainStep:
         eps = tf.random.stateless_normal(noise_shape, [config.seed, number])
         pixels = shards[i]
         if config.horizontal_flips:
-            which = tf.random.stateless_uniform([config.batch_size], [config.seed, -1 - number]) < 0.5  # no seed of eps
+            flip_seed = [config.seed, -1 - number]  # negative, so it differs from every seed of eps
+            which = tf.random.stateless_uniform([config.batch_size], flip_seed) < 0.5
             pixels = mirror(pixels, tf.slice(which, [start], [self._shard]))
         gradients, elbo = self._gradients(pixels, tf.slice(eps, [0, start, 0], [-1, self._shard, -1]), number)
         *gradients, elbo, stops = context.all_reduce("SUM", [*gradients, elbo, tf.identity(stop)])
@@ -97,9 +98,9 @@ class TrainStep:
     def _shard_gradients(
         self, pixels: tf.Tensor, eps: tf.Tensor, number: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """This replica's terms of the gradients and of the mean ELBO of the batch.
+        """Computes this replica's terms of the batch's gradients and mean ELBO.
 
-        Both are divided by the replicas: a mean over a share is that many times its part of the mean over all.
+        Both are divided by the number of replicas, so that their sums are means over the global batch.
         """
         x = to_unit_interval(pixels)
         with tf.GradientTape() as tape:

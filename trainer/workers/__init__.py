@@ -1,1 +1,1 @@
-"""Training in several processes: launching them, their job and their tf.distribute strategy."""
+"""Training in several processes: the job, its launcher and its workers."""

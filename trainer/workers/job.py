@@ -1,4 +1,4 @@
-"""A training run as it is handed to whoever runs it: this process, or workers that share a folder with it."""
+"""A training job, run by this process or by workers that share a folder with it."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.errors import ReportedError, UserError
+from trainer.errors import ReportedError, UserError, reason
 from trainer.images import IMAGE_SIZE, ImageSet
 from trainer.model.vae import VAE, build
 from trainer.settings import Execution, TrainConfig, check_workers
@@ -24,22 +24,22 @@ from trainer.workers.launch import Launch
 
 log = logging.getLogger(__name__)
 
-GIVEN, WEIGHTS = "given", "weights"  # in the folder of the workers: what they get, and what the chief leaves
+GIVEN, WEIGHTS = "given", "weights"  # in the workers' folder: their input, and the chief's result
 JOB = os.path.join(GIVEN, "job.json")
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """All of a training run but its images."""
+    """A training run without its images."""
 
     config: TrainConfig
-    workdir: str  # TensorBoard scalars and history.json
-    state: str  # folder of the checkpoints; a job that goes on where another one stopped has the same
+    workdir: str  # folder of TensorBoard scalars and history.json
+    state: str  # folder of the checkpoints; a job that resumes another one has the same
     base_model: str | None = None  # SavedModel to start from
     execution: Execution = dataclasses.field(default_factory=Execution)
 
     def to_dict(self) -> dict[str, Any]:
-        """In JSON types; `from_dict` takes them back."""
+        """Returns the fields as JSON types."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -50,20 +50,19 @@ class Job:
 
 
 def run_job(job: Job, train: ImageSet, test: ImageSet, launch: Launch, apart: bool = False) -> VAE:
-    """Trains here, or on workers that `launch` starts if they are several or `apart`; returns the model.
+    """Trains in this process, or on workers that `launch` starts if there are several or `apart`; returns the model.
 
-    TF_CONFIG is for workers alone: it may be left over from whoever started this process, which has made TensorFlow
-    work before, so that it can be none of them.
+    This process ignores TF_CONFIG, which only workers use and which may come from its parent.
 
     Raises:
-      ReportedError: see `train_and_evaluate` and `launch`; what the workers left is damaged; a StorageError also for
-        the job or the record.
+      ReportedError: see `train_and_evaluate` and `launch`; or the workers' result is damaged.
+      StorageError: the job or the record cannot be written.
     """
     execution, workers = job.execution, job.execution.workers
     check_workers(execution, job.config)
     if workers == 1 and not apart:
         return _run(job, train, test, build_strategy(execution.strategy))
-    record = os.path.join(job.state, "record")  # a place that does not change when the same job is handed out again
+    record = os.path.join(job.state, "record")  # the same for every attempt at the job, unlike job.workdir
     if workers > 1:
         execution = dataclasses.replace(execution, strategy="multi_worker")
     folder = _write(dataclasses.replace(job, workdir=record, execution=execution), train, test)
@@ -76,16 +75,16 @@ def run_job(job: Job, train: ImageSet, test: ImageSet, launch: Launch, apart: bo
 
 
 def run_worker(folder: str) -> None:
-    """A worker's share of the job in `folder`; the chief leaves the weights there.
+    """Does one worker's share of the job in `folder`, where the chief writes the weights.
 
     Raises:
-      UserError: the folder is not there, the strategy is not one of several workers where TF_CONFIG names them, or see
+      UserError: the folder is missing, or the strategy would train separately in each of several workers; or see
         `train_and_evaluate`.
       ReportedError: the job or its images are damaged.
       StorageError: the weights cannot be written.
     """
     job = _given(folder)
-    strategy = build_strategy(job.execution.strategy)  # before TensorFlow does anything else
+    strategy = build_strategy(job.execution.strategy)  # before any other TensorFlow operation
     check_workers_share(strategy)
     model = _run(job, _mapped(folder, "train"), _mapped(folder, "test"), strategy)
     if is_chief(strategy):
@@ -96,7 +95,7 @@ def run_worker(folder: str) -> None:
 
 
 def _given(folder: str) -> Job:
-    """The job in `folder`, once it and its images were compared with their digests."""
+    """Reads the job in `folder`, after comparing it and its images with their digests."""
     try:
         os.stat(os.path.join(folder, GIVEN))
         verify_digests(os.path.join(folder, GIVEN))
@@ -104,27 +103,28 @@ def _given(folder: str) -> Job:
             return Job.from_dict(json.load(file)["job"])
     except OSError as error:
         raise UserError(
-            f"{folder}: expected the job of the workers, got {error.strerror}: every worker has to see the same "
-            "folder, on a disk that they share"
+            f"the job in {folder} cannot be read: {reason(error)}",
+            value=folder,
+            remedy="Put the folder on a disk that all workers share",
         ) from error
     except DamageError as error:
         raise ReportedError(
-            f"the job of the workers is damaged: {error}. Start the training again: it writes the job anew, and "
-            "resumes from the last checkpoint"
+            f"the workers' job is damaged: {error}",
+            value=error.failure.value,
+            remedy="Start the training again: it writes the job again and resumes from the last checkpoint",
         ) from error
 
 
 def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
-    """The folder, beside the checkpoints, that is all that workers get: the job, and its images to map into memory.
+    """Writes the folder that workers get, beside the checkpoints: the job, and its images for mapping into memory.
 
-    If the same job, of the same images, is there and undamaged, it stays: workers that outlived their launcher may be
-    running it.
+    An undamaged folder with the same job and images stays, because workers of a dead launcher may still be using it.
     """
     folder = os.path.join(job.state, "job")
     content = {"job": job.to_dict(), "images": [train.digest(), test.digest()]}
     if _is_written(folder, content):
         return folder
-    with whole("the job of the workers", folder) as unfinished:
+    with whole("the workers' job", folder) as unfinished:
         given = os.path.join(unfinished, GIVEN)
         os.makedirs(given)
         for name, images in (("train", train), ("test", test)):
@@ -140,35 +140,36 @@ def _is_written(folder: str, content: dict[str, Any]) -> bool:
     if not os.path.isdir(folder):
         return False
     try:
-        with reading("the job of the workers", folder):
+        with reading("the workers' job", folder):
             verify_digests(os.path.join(folder, GIVEN))
             with open(os.path.join(folder, JOB)) as file:
                 return json.load(file) == content
     except DamageError as error:
-        log.warning("the job of the workers is damaged (%s): it is written anew", error)
+        log.warning("the workers' job is damaged (%s); writing it again", error)
         return False
 
 
 def _verified_weights(folder: str, record: str) -> str:
-    """The prefix of the weights that the chief left, once they and the record were compared with their digests.
+    """Verifies the chief's weights and record, and returns the prefix of the weights.
 
-    Damaged ones are removed, so that the next start does not take their presence for the end of the work.
+    Damaged weights are removed, because their presence tells the next start that the training is finished.
     """
     weights = os.path.join(folder, WEIGHTS)
     try:
-        with reading("the result of the workers in", os.path.dirname(folder)):
+        with reading("the workers' result in", os.path.dirname(folder)):
             verify_digests(record)
             return verified_tensors(weights)
     except DamageError as error:
         discard(weights)
         raise ReportedError(
-            f"what the workers left is damaged: {error}. Start the training again: it resumes from the "
-            "last checkpoint, and writes that anew"
+            f"the workers' result is damaged: {error}",
+            value=error.failure.value,
+            remedy="Start the training again: it resumes from the last checkpoint and writes the result again",
         ) from error
 
 
 def _take_record(record: str, workdir: str) -> None:
-    """Copies the workers' record to `workdir`, in place of the scalars of an earlier start."""
+    """Copies the workers' record to `workdir`, and removes the scalars of earlier starts."""
     with storing("the record of the training", workdir):
         earlier = set(scalar_files(workdir)) - set(os.listdir(record))
     for name in os.listdir(record):

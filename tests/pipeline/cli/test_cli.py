@@ -108,7 +108,7 @@ def test_a_mistyped_setting_gets_the_nearest_name(capsys):
     [
         ("", "the name of a folder, got ''"),
         (" ", "the name of a folder, got ' '"),
-        ("st*r", "a folder without * ? [ \\ in its name, which are taken for a pattern, got 'st*r'"),
+        ("st*r", "a folder without * ? [ \\ in its name, which make it a pattern, got 'st*r'"),
         ("what?", "a folder without * ? [ \\ in its name"),
         ("br[1]", "a folder without * ? [ \\ in its name"),
         ("back\\slash", "a folder without * ? [ \\ in its name"),

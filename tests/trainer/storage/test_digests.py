@@ -40,24 +40,25 @@ def test_what_was_not_touched_verifies_also_under_another_name(folder):
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "name"),
     [
-        (lambda path: flip(path / "info"), "info has other bytes"),
-        (lambda path: flip(path / "Split-train/data"), "Split-train/data has other bytes"),
-        (lambda path: os.truncate(path / "Split-train/data", 5), "data has 5 bytes instead of 2560"),
-        (lambda path: (path / "info").unlink(), "info is missing"),
-        (lambda path: (path / "Split-train/more").touch(), "more was added later"),
-        (lambda path: os.truncate(digest_file(str(path)), 30), "digests.json is damaged"),
-        (lambda path: os.remove(digest_file(str(path))), "digests.json is missing"),
-        (lambda path: pathlib.Path(digest_file(str(path))).write_text("[]"), "digests.json is damaged"),
-        (lambda path: path.rename(path.with_name("gone")), "artifact is missing"),
+        (lambda path: flip(path / "info"), "artifact/info"),
+        (lambda path: flip(path / "Split-train/data"), "artifact/Split-train/data"),
+        (lambda path: os.truncate(path / "Split-train/data", 5), "artifact/Split-train/data"),
+        (lambda path: (path / "info").unlink(), "artifact/info"),
+        (lambda path: (path / "Split-train/more").touch(), "artifact/Split-train/more"),
+        (lambda path: os.truncate(digest_file(str(path)), 30), "artifact.digests.json"),
+        (lambda path: os.remove(digest_file(str(path))), "artifact.digests.json"),
+        (lambda path: pathlib.Path(digest_file(str(path))).write_text("[]"), "artifact.digests.json"),
+        (lambda path: path.rename(path.with_name("gone")), "artifact"),
     ],
 )
-def test_damage_names_the_file(folder, damage, said):
+def test_damage_names_the_file(folder, damage, name, tmp_path):
     write_digests(str(folder))
     damage(folder)
-    with pytest.raises(DamageError, match=said):
+    with pytest.raises(DamageError) as error:
         verify_digests(str(folder))
+    assert error.value.failure.value == str(tmp_path / name)
 
 
 def test_hidden_files_do_not_count(folder):

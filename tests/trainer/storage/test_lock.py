@@ -2,12 +2,10 @@
 
 import errno
 import fcntl
-import os
 import signal
 import subprocess
 import sys
-import threading
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,7 +19,7 @@ def test_whoever_is_alone_in_a_folder_keeps_others_out_until_the_end(tmp_path):
     folder = str(tmp_path)
     with alone(folder, "training", "--output"), pytest.raises(BusyError) as error, alone(folder, "run", "--root"):
         pass
-    assert str(error.value) == f"another run is at work in {folder}: wait for its end, or choose another --root"
+    assert error.value.failure.value == folder
     assert error.value.exit_code == 1, "a scheduler may try again: the other one may end"
     with alone(folder, "training", "--output"):
         pass
@@ -36,7 +34,7 @@ def test_a_disk_without_locks_is_used_with_a_warning(number, tmp_path, monkeypat
     with alone(str(tmp_path), "run", "--root"):
         pass
     (record,) = caplog.records
-    assert record.getMessage() == f"{tmp_path} cannot be locked (No locks available): let no other run use it"
+    assert record.args == (str(tmp_path), "No locks available", "run")
 
 
 def test_a_folder_that_cannot_be_written_is_the_callers_to_explain(tmp_path):
@@ -63,24 +61,37 @@ def holder(tmp_path):
         process.kill()
 
 
-def test_a_lock_that_another_process_has_is_waited_for_until_it_dies(holder, caplog, monkeypatch):
+@pytest.fixture
+def at_the_third_try(monkeypatch):
+    """Does something at the third try to get a lock, by a clock that each of them moves on by a second."""
+    tries = []
+
+    def start(action):
+        def sleep(_):
+            tries.append(0)
+            if len(tries) == 3:
+                action()
+
+        monkeypatch.setattr(lock, "time", SimpleNamespace(monotonic=lambda: len(tries), sleep=sleep))
+
+    return start
+
+
+def test_a_lock_that_another_process_has_is_waited_for_until_it_dies(holder, caplog, at_the_third_try):
     process, path = holder
-    monkeypatch.setattr(lock, "SILENT_SECONDS", 0.1)
     caplog.set_level("INFO")
-    threading.Timer(0.5, process.kill).start()
+    at_the_third_try(lambda: (process.kill(), process.wait()))
     with locked(path, "push"):
-        process.wait(20.0)  # it is gone, or about to be
+        assert process.returncode == -signal.SIGKILL
     (record,) = caplog.records
-    assert record.getMessage() == f"waiting for another push, which holds {path}"
+    assert record.args == ("push", path)
 
 
-def test_a_signal_ends_the_wait_for_a_lock(holder):
+def test_a_signal_ends_the_wait_for_a_lock(holder, at_the_third_try):
     _, path = holder
-    threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGTERM]).start()
-    start = time.monotonic()
+    at_the_third_try(lambda: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(InterruptError), interruptible(), locked(path, "push"):
         pass
-    assert time.monotonic() - start < 20.0
 
 
 def test_a_lock_that_nobody_has_is_got_at_once_and_given_back(tmp_path, caplog):
@@ -99,4 +110,4 @@ def test_without_locks_nobody_is_waited_for(tmp_path, monkeypatch, caplog):
     with locked(str(tmp_path / "lock"), "push"):
         pass
     (record,) = caplog.records
-    assert record.getMessage() == f"{tmp_path}/lock cannot be locked (No locks available): let no other push use it"
+    assert record.args == (f"{tmp_path}/lock", "No locks available", "push")

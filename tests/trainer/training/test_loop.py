@@ -18,6 +18,7 @@ from trainer.images import hold_out, pixel_model, to_unit_interval
 from trainer.model.likelihoods import Bernoulli, DiscretizedLogistic, GaussianPixels
 from trainer.model.objective import single_sample_elbo
 from trainer.model.vae import build
+from trainer.schema import SettingError
 from trainer.settings import TrainConfig
 from trainer.storage.atomic import remove
 from trainer.training.checkpoint import Checkpoints
@@ -78,14 +79,10 @@ def independent_pixels(family, train, unseen):
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_weights_to_the_bit(run, trained, weights_of):
-    for weights, again in zip(weights_of(trained[0].model), weights_of(run()[0].model), strict=True):
+def test_the_same_seed_gives_the_same_weights_to_the_bit_and_another_others(run, weights_of):
+    trained = (weights_of(run(epochs=1, iaf_steps=1, seed=seed)[0].model) for seed in (0, 0, 1))
+    for weights, again, others in zip(*trained, strict=True):
         np.testing.assert_array_equal(weights, again)
-
-
-def test_another_seed_gives_other_weights(run, trained, weights_of):
-    other = run(seed=1)[0]
-    for weights, others in zip(weights_of(trained[0].model), weights_of(other.model), strict=True):
         assert not np.array_equal(weights, others)
 
 
@@ -253,29 +250,11 @@ def test_importance_samples_give_a_closer_look(quick, tmp_path, unseen, caplog):
     assert "bits/dim" not in caplog.text, "a cross entropy has no bits"
 
 
-def test_no_held_out_image_is_trained_on(quick, train, unseen, monkeypatch):
-    script, trained_on = Script(unseen, [-1.0], [-1.0]), []
-    batches = trainer.training.loop.shuffled_batches
-    monkeypatch.setattr(trainer.training.loop, "Evaluator", script)
-    monkeypatch.setattr(
-        trainer.training.loop, "shuffled_batches", lambda rows, *rest: trained_on.append(rows) or batches(rows, *rest)
-    )
-    quick()
-    shown, held_out = set(train.noise_seeds[trained_on[0]]), set(script.held_out[0].noise_seeds)
-    assert not shown & held_out
-    assert shown | held_out == set(train.noise_seeds)
-
-
 def test_a_batch_larger_than_the_data_is_the_users_error(quick):
-    with pytest.raises(
-        UserError, match=r"^batch_size: expected at most the 270 images there are to train on, got 271$"
-    ):
+    with pytest.raises(SettingError) as error:
         quick(batch_size=271)
-
-
-def test_a_batch_of_all_the_data_is_taken(quick, unseen, monkeypatch):
-    monkeypatch.setattr(trainer.training.loop, "Evaluator", Script(unseen, [-1.0], [-1.0]))
-    assert len(quick(batch_size=270).epochs) == 1
+    assert (error.value.setting, error.value.failure.value) == ("batch_size", 271)
+    assert "270" in error.value.failure.valid
 
 
 @pytest.fixture
@@ -285,9 +264,28 @@ def told(monkeypatch, unseen):
     def tell(elbos, held_out):
         say = lambda *_: lambda pixels, rows, first, stop: StepsResult(elbos[first : first + len(rows)], stop)  # noqa: E731
         monkeypatch.setattr(trainer.training.loop, "TrainStep", say)
-        monkeypatch.setattr(trainer.training.loop, "Evaluator", Script(unseen, held_out, held_out))
+        script = Script(unseen, held_out, held_out)
+        monkeypatch.setattr(trainer.training.loop, "Evaluator", script)
+        return script
 
     return tell
+
+
+def test_a_batch_of_all_the_data_is_taken(quick, told):
+    told(np.arange(1.0), [-1.0])
+    assert len(quick(batch_size=270).epochs) == 1
+
+
+def test_no_held_out_image_is_trained_on(quick, told, train, monkeypatch):
+    script, trained_on = told(np.arange(27.0), [-1.0]), []
+    batches = trainer.training.loop.shuffled_batches
+    monkeypatch.setattr(
+        trainer.training.loop, "shuffled_batches", lambda rows, *rest: trained_on.append(rows) or batches(rows, *rest)
+    )
+    quick(batch_size=30)
+    shown, held_out = set(train.noise_seeds[trained_on[0]]), set(script.held_out[0].noise_seeds)
+    assert not shown & held_out
+    assert shown | held_out == set(train.noise_seeds)
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 16])
@@ -345,20 +343,23 @@ def test_a_checkpoint_comes_when_the_minutes_since_the_last_are_over_and_at_the_
 @pytest.mark.parametrize(
     ("step", "epoch", "elbo"), [(1, 1, math.nan), (9, 1, -math.inf), (10, 2, math.inf), (27, 3, -1e6)]
 )
-def test_the_first_elbo_that_cannot_be_ends_the_run_and_is_named(step, epoch, elbo, quick, told, tmp_path):
+def test_the_first_invalid_elbo_ends_the_run_and_is_named(step, epoch, elbo, quick, told, tmp_path):
     elbos = np.full(27, -2000.0)
     elbos[step - 1 :] = elbo
     told(elbos, [-1.0] * 3)
-    expected = rf"^at step {step} \(epoch {epoch}\) the ELBO is {elbo:g} nats per image, .* lower the learning rate"
-    with pytest.raises(UserError, match=expected.replace("+", r"\+")):
+    with pytest.raises(UserError) as error:
         quick(batch_size=30, epochs=3)
+    assert f"step {step} (epoch {epoch})" in error.value.failure.sentence
+    np.testing.assert_equal(error.value.failure.value, elbo)
     assert not (tmp_path / "history.json").exists()
 
 
 def test_a_held_out_elbo_that_is_not_finite_ends_the_run_too(quick, told, tmp_path):
     told(np.full(27, -2000.0), [-1.0, math.nan, -1.0])
-    with pytest.raises(UserError, match=r"^at step 18 \(epoch 2\) the ELBO is nan .* No model was written"):
+    with pytest.raises(UserError) as error:
         quick(batch_size=30, epochs=3)
+    assert "step 18 (epoch 2)" in error.value.failure.sentence
+    assert math.isnan(error.value.failure.value)
     assert not (tmp_path / "history.json").exists()
 
 
@@ -369,5 +370,19 @@ def test_weights_that_are_not_finite_are_seen_in_the_first_step(quick, monkeypat
         return model
 
     monkeypatch.setattr(trainer.training.loop, "build", build_broken)
-    with pytest.raises(UserError, match=r"^at step 1 \(epoch 1\) the ELBO is nan"):
+    with pytest.raises(UserError) as error:
         quick()
+    assert "step 1 (epoch 1)" in error.value.failure.sentence
+    assert math.isnan(error.value.failure.value)
+
+
+def test_every_worker_compares_its_newest_checkpoint_with_the_others(quick, told, tmp_path, monkeypatch):
+    seen = []
+    told(np.arange(27.0), [-1.0] * 3)
+    monkeypatch.setattr(
+        trainer.training.loop,
+        "check_agreement",
+        lambda strategy, *arguments: seen.append(arguments),
+    )
+    quick(batch_size=30, epochs=3)
+    assert seen == [(0, "steps in its newest checkpoint", str(tmp_path / "checkpoints"))]

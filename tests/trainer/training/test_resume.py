@@ -1,4 +1,4 @@
-"""A run that was killed or stopped, wherever, and started again ends to the bit as one that nobody disturbed."""
+"""A run that is killed or stopped, anywhere, and started again ends to the bit like one that is left alone."""
 
 import fcntl
 import json
@@ -6,7 +6,6 @@ import math
 import os
 import pathlib
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -16,16 +15,19 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import trainer.training.loop
-from trainer.errors import InterruptError, UserError
+import trainer.__main__
+import trainer.workers.job
+from trainer.errors import InterruptError
 from trainer.evaluate import Evaluator
-from trainer.settings import TrainConfig
+from trainer.failure import FILE, Kind, left
+from trainer.settings import Execution, TrainConfig
 from trainer.training.checkpoint import Checkpoints
 from trainer.training.loop import train_and_evaluate
 from trainer.training.record import Progress
 from trainer.training.step import TrainStep
+from trainer.workers import launch
 from trainer.workers.job import Job, run_job
-from trainer.workers.launch import WorkerError, launch, launch_local
+from trainer.workers.launch import WorkerError, launch_local
 
 CONFIG = TrainConfig(
     hidden_size=8,
@@ -44,8 +46,8 @@ CONFIG = TrainConfig(
 IMAGES = 302  # to train on, and hold out: 37 steps an epoch, as calls of 16, 16 and 5
 CALLS = [0, 16, 32, 37, 53, 69, 74, 90, 106, 111]  # first steps of the calls, and the end
 
-# What a process begins with that a signal comes to: to worker `who`, with the call of step `latest`, or already some
-# seconds after that of step `earliest`. Every process holds a lock while it lives.
+# The start of a process that gets a signal: worker `who`, at the call of step `latest`, or some seconds after the call
+# of step `earliest` if that is sooner. Every process holds a lock while it lives.
 DISTURBED = """
 import fcntl, json, math, os, signal, sys, threading
 import trainer.training.loop
@@ -75,7 +77,7 @@ NOBODY = [-1, 0, 0, 0, 0]
 
 
 def killed(earliest, latest):
-    """SIGKILL at a random moment between two steps, be it in one, in an evaluation or while a checkpoint is written."""
+    """SIGKILL at a random moment after a step, in an evaluation or while a checkpoint is written too."""
     return signal.SIGKILL, earliest, random.uniform(0.01, 0.4), latest
 
 
@@ -85,9 +87,10 @@ def stopped(step):
 
 
 TRAIN = """
-import functools, runpy
+import runpy
 import trainer.workers.job
-trainer.workers.job.Job = functools.partial(trainer.workers.job.Job, checkpoint_minutes=0.0)
+train = trainer.workers.job.train_and_evaluate
+trainer.workers.job.train_and_evaluate = lambda *arguments: train(*arguments[:-1], 0.0)  # a checkpoint after every call
 runpy.run_module("trainer", run_name="__main__")
 """
 
@@ -123,7 +126,7 @@ def assert_same(one, other):
 
 
 def history(folder):
-    """What there is of it but the time that it took."""
+    """The history without times."""
     content = json.loads((folder / "history.json").read_text())
     for epoch in content["epochs"]:
         del epoch["seconds"], epoch["images_per_second"]
@@ -131,7 +134,7 @@ def history(folder):
 
 
 def assert_shown_once(folder):
-    """TensorBoard shows every epoch, and none of them twice."""
+    """TensorBoard shows every epoch once."""
     events = EventAccumulator(str(folder)).Reload().Tensors("test/elbo")
     assert [event.step for event in events] == [1, 2, 3]
 
@@ -199,32 +202,33 @@ def test_a_run_that_dies_anywhere_ends_as_one_that_does_not(data, tmp_path, monk
 
 
 @pytest.fixture
-def command(tmp_path, data, png, example, write_records):
-    """`python -m trainer` on files, with a checkpoint after every call."""
+def arguments(tmp_path, data, png, example, write_records):
+    """Arguments of `python -m trainer` with that output."""
     for split, images in zip(("train", "test"), data, strict=True):
         records = [example(png(image), f"{split}_{i}") for i, image in enumerate(images.pixels)]
         write_records(tmp_path / f"{split}.gz", records)
     (tmp_path / "config.json").write_text(json.dumps(CONFIG.to_dict()))
     options = {"train": "train.gz", "test": "test.gz", "config": "config.json"}
-    paths = [word for name, file in options.items() for word in (f"--{name}", str(tmp_path / file))]
-    return lambda output: [sys.executable, "-c", DISTURBED + TRAIN, *paths, "--output", str(tmp_path / output)]
+    return lambda output: [
+        word for name, file in {**options, "output": output}.items() for word in (f"--{name}", str(tmp_path / file))
+    ]
 
 
 @pytest.fixture
-def begin(command, locks):
-    """Starts it in a process of its own."""
+def disturb(arguments, locks):
+    """Runs it in a process of its own that gets a signal; returns the exit code and what it said."""
 
-    def start(output, *coming):
-        return subprocess.Popen(
-            command(output),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+    def run(output, *coming):
+        done = subprocess.run(
+            [sys.executable, "-c", DISTURBED + TRAIN, *arguments(output)],
+            capture_output=True,
             text=True,
             cwd=pathlib.Path(trainer.__file__).parents[1],
-            env=os.environ | {"LOCKS": str(locks), "DISTURB": json.dumps([0, *coming] if coming else NOBODY)},
+            env=os.environ | {"LOCKS": str(locks), "DISTURB": json.dumps([0, *coming])},
         )
+        return done.returncode, done.stdout
 
-    return start
+    return run
 
 
 def saved(model):
@@ -235,95 +239,56 @@ def saved(model):
 
 
 @pytest.mark.slow
-def test_a_killed_and_stopped_process_ends_as_one_that_is_left_alone(begin, tmp_path):
-    undisturbed = begin("undisturbed")
+def test_a_killed_and_stopped_process_ends_as_one_that_is_left_alone(disturb, arguments, tmp_path):
     output = tmp_path / "disturbed"
     checkpoints = output / "checkpoints"
-    process = begin("disturbed", *killed(1, 53))
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    assert disturb("disturbed", *killed(1, 53))[0] == -signal.SIGKILL
 
     found = steps(checkpoints)
-    process = begin("disturbed", *stopped(found[-1]))
-    said, complaint = process.communicate()
-    assert process.returncode == 128 + signal.SIGTERM
-    assert complaint.splitlines()[-1] == "trainer: interrupted by SIGTERM"
-    end = CALLS[CALLS.index(found[-1]) + 2]  # the signal came in the first call, all hear of it in the next
-    assert f"going on after step {found[-1]} of 111, from {checkpoints}/step-{found[-1]:09d}\n" in said
-    assert said.splitlines()[-1] == f"stopped after step {end}; started again, it goes on from there"
+    code, said = disturb("disturbed", *stopped(found[-1]))
+    assert code == 128 + signal.SIGTERM
+    assert f"after step {found[-1]} of 111 from {checkpoints}/step-{found[-1]:09d}\n" in said
+    end = CALLS[CALLS.index(found[-1]) + 2]  # the signal arrives in the first call, all hear of it in the next
     assert steps(checkpoints)[-1] == end
+    assert left(str(output / FILE)).kind == Kind.STOPPED
     assert not (output / "model").exists()
     assert not (output / "history.json").exists()
 
-    said, complaint = begin("disturbed").communicate()
-    assert f"going on after step {end} of 111" in said
-    undisturbed.communicate()
+    assert [trainer.__main__.main(arguments(name)) for name in ("disturbed", "undisturbed")] == [0, 0]
     assert history(output) == history(tmp_path / "undisturbed")
     assert_same(saved(output / "model"), saved(tmp_path / "undisturbed" / "model"))
-    assert not checkpoints.exists(), "what a finished run needs no more"
+    assert not checkpoints.exists(), "a finished run needs it no more"
+    assert not (output / FILE).exists()
     assert_shown_once(output)
 
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory):
-    """A job in a folder of its own, with a checkpoint after every call."""
+    """A job of two workers in a folder of its own, with a checkpoint after every call."""
 
     def make():
         folder = str(tmp_path_factory.mktemp("job"))
-        return Job(CONFIG, folder, os.path.join(folder, "state"), checkpoint_minutes=0.0)
+        execution = Execution(workers=2, checkpoint_minutes=0.0)
+        return Job(CONFIG, folder, os.path.join(folder, "state"), execution=execution)
 
     return make
 
 
-@pytest.fixture(scope="module")
-def undisturbed(job, data):
-    """A run of two workers that all goes well with: its job and its model."""
-    done = job()
-    return done, run_job(done, *data, 2, launch_local)
-
-
 @pytest.fixture
 def run_disturbed(locks, data, monkeypatch):
-    """Runs a job on two workers, one of which a signal comes to."""
+    """Runs a job on two workers, one of which gets a signal."""
 
     def start(job, worker, *coming, prelude=DISTURBED):
         monkeypatch.setenv("LOCKS", str(locks))
         monkeypatch.setenv("DISTURB", json.dumps([worker, *coming]))
+        monkeypatch.setattr(launch, "STOP_SECONDS", 0.5)
 
         def launch_disturbed(folder, workers):
-            launch([sys.executable, "-c", prelude + WORK, folder], folder, workers)
+            launch.launch([sys.executable, "-c", prelude + WORK, folder], folder, workers)
 
-        return run_job(job, *data, 2, launch_disturbed)
+        return run_job(job, *data, launch_disturbed)
 
     return start
-
-
-def log_of(job, worker):
-    return pathlib.Path(job.state, "job", f"worker-{worker}.log").read_text()
-
-
-@pytest.mark.slow
-def test_workers_that_are_killed_and_stopped_end_as_ones_that_are_left_alone(undisturbed, run_disturbed, job, data):
-    job = job()
-    folder = pathlib.Path(job.state)
-    for worker, calls in ((0, (16, 32)), (1, (32, 53))):
-        with pytest.raises(WorkerError, match=f"worker {worker} of 2 was killed by SIGKILL"):
-            run_disturbed(job, worker, *killed(*calls))
-    found = steps(folder)
-
-    with pytest.raises(InterruptError) as error:
-        run_disturbed(job, 1, *stopped(found[-1]))
-    assert error.value.exit_code == 128 + signal.SIGTERM
-    end = CALLS[CALLS.index(found[-1]) + 2]
-    for worker in range(2):
-        assert f"going on after step {found[-1]} of 111" in log_of(job, worker)
-        assert f"stopped after step {end}; started again, it goes on from there" in log_of(job, worker)
-    assert steps(folder)[-1] == end
-
-    model = run_job(job, *data, 2, launch_local)
-    assert_same(weights(model), weights(undisturbed[1]))
-    assert history(pathlib.Path(job.workdir)) == history(pathlib.Path(undisturbed[0].workdir))
-    assert_shown_once(job.workdir)
 
 
 # The chief takes its time to save, and worker 1 notes what there is when it ends.
@@ -345,26 +310,31 @@ os._exit = note_and_end
 
 
 @pytest.mark.slow
-def test_no_worker_ends_before_all_have_come_through_and_the_chief_has_saved(run_disturbed, job):
-    """Else it takes along the last answers that the chief needs, where they are not written yet."""
-    job = job()
-    seen = pathlib.Path(job.state, "job", "seen")
-    with pytest.raises(InterruptError):
-        run_disturbed(job, 1, *stopped(16), prelude=DISTURBED + LATE)
-    assert "step-000000037" in json.loads(seen.read_text())
-    run_disturbed(job, *NOBODY, prelude=DISTURBED + LATE)
-    assert "weights" in json.loads(seen.read_text())
+def test_workers_that_are_killed_and_stopped_end_as_ones_that_are_left_alone(run_disturbed, job, data):
+    """And none ends before all have come through and the chief has saved.
 
+    Else it would take along the last answers that the chief needs, where they are not written yet.
+    """
+    disturbed, undisturbed = job(), job()
+    folder = pathlib.Path(disturbed.state)
+    for worker, calls in ((0, (16, 32)), (1, (32, 53))):
+        with pytest.raises(WorkerError) as error:
+            run_disturbed(disturbed, worker, *killed(*calls))
+        assert f"worker {worker} of 2 was killed by SIGKILL" in error.value.failure.sentence
+    found = steps(folder)
 
-@pytest.mark.slow
-def test_workers_that_see_different_folders_are_told_so(undisturbed, run_disturbed):
-    job, _ = undisturbed
-    elsewhere = """
-import dataclasses, trainer.workers.job
-job_of = trainer.workers.job.Job.from_dict
-if index == 1:
-    trainer.workers.job.Job.from_dict = lambda values: dataclasses.replace(job_of(values), state="elsewhere")
-"""
-    with pytest.raises(UserError, match="expected that every worker sees the same folder") as error:
-        run_disturbed(job, *NOBODY, prelude=DISTURBED + elsewhere)
-    assert re.search(r"this worker has (111|0) steps in its newest checkpoint, others another number", str(error.value))
+    with pytest.raises(InterruptError) as error:
+        run_disturbed(disturbed, 1, *stopped(found[-1]), prelude=DISTURBED + LATE)
+    assert error.value.exit_code == 128 + signal.SIGTERM
+    end = CALLS[CALLS.index(found[-1]) + 2]
+    for worker in range(2):
+        said = (folder / f"job/worker-{worker}.log").read_text()
+        assert f"after step {found[-1]} of 111 from {folder}/step-{found[-1]:09d}\n" in said
+    assert steps(folder)[-1] == end
+    assert f"step-{end:09d}" in json.loads((folder / "job/seen").read_text())
+
+    model = run_disturbed(disturbed, *NOBODY, prelude=DISTURBED + LATE)
+    assert "weights" in json.loads((folder / "job/seen").read_text())
+    assert_same(weights(model), weights(run_job(undisturbed, *data, launch_local)))
+    assert history(pathlib.Path(disturbed.workdir)) == history(pathlib.Path(undisturbed.workdir))
+    assert_shown_once(disturbed.workdir)

@@ -1,13 +1,12 @@
 """One device, two replicas of one process and two processes take the same steps.
 
 Noise, mirroring and batch are the same; only the order of sums differs: each replica sums over its share first, and XLA
-forms other loops for half a batch. So numbers are not the same to the bit, but to a few roundings of float32, each of
-6e-8. After eight steps ELBOs were seen to differ by 2e-7 of themselves, and are held to 3e-6. A weight feels more of
-it, for Adam divides a gradient by its size, and makes of a last bit beside a gradient near zero a share of the learning
-rate: weights were seen to differ by 6e-6, where a step goes up to 1e-3 or 1e-2, and are held to 5e-5. An evaluation of
-the same weights was the same to the bit on one processor and differed by 1e-8 of itself on another, a fraction of one
-rounding; it is held to 1e-7 and 1e-4 nats, where an image too many moves it by nats. Two replicas sum in one order,
-whether in one process or in two, and the weights of two workers are the same to the bit.
+forms other loops for half a batch. Numbers therefore agree to a few roundings of float32 (6e-8 each), not to the bit.
+After eight steps ELBOs differed by 2e-7 of their size; the limit is 3e-6. Adam divides a gradient by its size and turns
+the last bit of a gradient near zero into a part of the learning rate, so weights differed by 6e-6, where a step is up
+to 1e-3 or 1e-2; the limit is 5e-5. Evaluations of the same weights agreed to the bit on one processor and to 1e-8 on
+another; the limits are 1e-7 and 1e-4 nats, while one image too many changes them by nats. Two replicas sum in the same
+order in one process and in two, so the weights of two workers are the same to the bit.
 """
 
 import json
@@ -21,10 +20,12 @@ import tensorflow as tf
 
 import replicas
 from trainer.evaluate import image_elbo
+from trainer.failure import Failure
 from trainer.images import to_unit_interval
 from trainer.model.vae import build
+from trainer.settings import Execution
 from trainer.workers.job import Job, run_job
-from trainer.workers.launch import launch
+from trainer.workers.launch import launch, launch_local
 
 STEPS_RTOL, WEIGHTS_ATOL = 3e-6, 5e-5
 EVALUATION = {"rtol": 1e-7, "atol": 1e-4}
@@ -49,7 +50,7 @@ def alone():
 @pytest.fixture(scope="module")
 def job_alone(folder):
     """The model of the job that one process did."""
-    return run_job(Job(JOB, str(folder / "alone"), str(folder / "state-alone")), *replicas.SETS, 1, launch)
+    return run_job(Job(JOB, str(folder / "alone"), str(folder / "state-alone")), *replicas.SETS, launch_local)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,8 @@ def job_of_two(folder, path_to_code):
     def launch_measured(job, workers):
         launch([sys.executable, replicas.__file__, "worker", job], job, workers)
 
-    return run_job(Job(JOB, str(folder / "work"), str(folder / "state")), *replicas.SETS, 2, launch_measured)
+    job = Job(JOB, str(folder / "work"), str(folder / "state"), execution=Execution(workers=2))
+    return run_job(job, *replicas.SETS, launch_measured)
 
 
 @pytest.fixture(scope="module")
@@ -151,15 +153,13 @@ def test_workers_that_differ_are_told_so_and_those_that_agree_are_not(found):
     for i in range(2):
         agreed, differed = found[f"worker {i}"]["complaints"]
         assert not agreed
-        assert differed.startswith(f"this worker has {7 + i} steps, others another number: expected that every worker")
+        assert Failure.from_json(str(differed)).value == 7 + i
 
 
 def test_replicas_of_other_numbers_differ_even_if_this_one_has_their_mean(found):
-    assert found["mirrored"]["complaints"][2].startswith("this worker has 2 steps, others another number")
+    assert Failure.from_json(str(found["mirrored"]["complaints"][2])).value == 2
 
 
 def test_what_does_not_divide_over_the_replicas_is_refused(found):
-    free_bits, batch = found["mirrored"]["complaints"][:2]
-    assert free_bits.startswith("free_bits: expected 0 with several replicas")
-    assert "--strategy default" in free_bits
-    assert batch == "batch_size: expected a multiple of the 2 replicas, such as 6 or 8, got 7"
+    complaints = [Failure.from_json(str(text)) for text in found["mirrored"]["complaints"][:2]]
+    assert [(failure.sentence, failure.value) for failure in complaints] == [("free_bits", 0.1), ("batch_size", 7)]

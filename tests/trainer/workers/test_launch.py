@@ -1,4 +1,4 @@
-"""Laws of the launcher, with real processes: whatever ends how, the right one is named and nobody is left."""
+"""Laws of the launcher, with real processes: however workers end, the right one is named and none is left running."""
 
 import fcntl
 import json
@@ -17,14 +17,16 @@ import tracemalloc
 
 import pytest
 
-from trainer.errors import InterruptError, StorageError, UserError
+from trainer.errors import InterruptError, ReportedError, StorageError, UserError
+from trainer.failure import Failure, Kind, leave
 from trainer.interrupt import SIGNALS
 from trainer.workers import launch
 from trainer.workers.launch import WorkerError
+from trainer.workers.ports import reserved_ports
 
 LIMIT = 60  # seconds; never reached unless something is broken
 
-# What the scripts below begin with. A worker holds a lock as long as it lives, dead by whatever cause it does not.
+# The start of the scripts below. A worker holds a lock while it lives, however it ends.
 PRELUDE = f"""
 import fcntl, json, os, pathlib, signal, sys, time
 
@@ -50,6 +52,10 @@ def wait_for(name):
 def wait_for_the_end_of(other):
     wait_for(f"ready-{{other}}")
     fcntl.flock(open(folder / f"lock-{{other}}"), fcntl.LOCK_EX)
+
+def leave(kind, sentence, **fields):
+    from trainer.failure import Failure, Kind, leave
+    leave(Failure(Kind[kind], sentence, **fields), os.environ["TRAINER_ERROR_FILE"])
 
 lock = open(folder / f"lock-{{index}}", "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -83,7 +89,8 @@ def run_elsewhere(folder):
     processes = []
 
     def start(script):
-        code = "import sys; from trainer import launch as l; l.STOP_SECONDS = 0; l.launch(sys.argv[2:], sys.argv[1], 2)"
+        code = "import sys; from trainer.workers import launch as l; l.STOP_SECONDS = 0; "
+        code += "l.launch(sys.argv[2:], sys.argv[1], 2)"
         command = [sys.executable, "-c", PRELUDE + script, str(folder)]
         processes.append(
             subprocess.Popen(
@@ -172,14 +179,15 @@ def test_a_machine_without_a_port_says_so():
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
     try:
-        with pytest.raises(WorkerError, match=r"^no ports for 2 workers: .*Too many open files"), launch._ports(2):
+        with pytest.raises(ReportedError) as error, reserved_ports(2):
             pass
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert error.value.failure.cause == "Too many open files"
 
 
 def test_ports_are_unlike():
-    with launch._ports(200) as ports:
+    with reserved_ports(200) as ports:
         assert len(set(ports)) == 200
     with socket.socket() as free:
         free.bind(("127.0.0.1", ports[0]))
@@ -228,27 +236,35 @@ if index == {bad}:
 print("a healthy one")
 wait_for("never")
 """)
-    first, *tail = str(error.value).splitlines()
-    assert first == f"worker {bad} of 2 ended with exit code 1; its log is {folder}/worker-{bad}.log, and ends:"
+    failure = error.value.failure
+    assert (failure.kind, failure.value) == (Kind.INFRASTRUCTURE, 1)
+    first, *tail = failure.sentence.splitlines()
+    assert f"worker {bad} of 2" in first
+    assert str(folder / f"worker-{bad}.log") in first
     assert tail == [f"line {line}" for line in range(2990, 3000)]
 
 
+KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
 def test_one_that_the_system_kills_is_named_with_the_signal(run):
-    with pytest.raises(WorkerError, match="worker 1 of 3 was killed by SIGKILL"):
-        run("os.kill(os.getpid(), signal.SIGKILL) if index == 1 else wait_for('never')", workers=3)
+    with pytest.raises(WorkerError) as error:
+        run(f"{KILLED} if index == 1 else wait_for('never')", workers=3)
+    assert error.value.failure.value == -signal.SIGKILL
+    assert "worker 1 of 3 was killed by SIGKILL" in error.value.failure.sentence
 
 
 @pytest.mark.parametrize(
-    ("end", "error", "message"),
+    ("end", "error", "value"),
     [
-        ("os.kill(os.getpid(), signal.SIGKILL)", WorkerError, "worker 1 of 3 was killed by SIGKILL"),
-        ("sys.stderr.write('trainer: no images\\n'); sys.exit(2)", UserError, "no images"),
-        ("sys.exit(143)", InterruptError, "interrupted by SIGTERM"),
-        ("sys.exit(129)", InterruptError, "interrupted by SIGHUP"),
-        ("sys.exit(1)", WorkerError, "worker 0 of 3 ended with exit code 1"),
+        (KILLED, WorkerError, -signal.SIGKILL),
+        ("leave('BAD_INPUT', 'images', value='none'); sys.exit(2)", UserError, "none"),
+        ("sys.exit(143)", InterruptError, "SIGTERM"),
+        ("sys.exit(129)", InterruptError, "SIGHUP"),
+        ("sys.exit(7)", WorkerError, 1),
     ],
 )
-def test_of_several_at_once_the_one_that_cannot_be_a_consequence_is_named(run, monkeypatch, end, error, message):
+def test_of_several_at_once_the_one_that_cannot_be_a_consequence_is_named(run, monkeypatch, end, error, value):
     first_failure = launch._first_failure
 
     def look_late(group, signals):
@@ -257,47 +273,78 @@ def test_of_several_at_once_the_one_that_cannot_be_a_consequence_is_named(run, m
         return first_failure(group, signals)
 
     monkeypatch.setattr(launch, "_first_failure", look_late)
-    with pytest.raises(error, match=message):
+    with pytest.raises(error) as raised:
         run(f"if index == 1: {end}\nsys.exit(0 if index == 2 else 1)", workers=3)
+    assert raised.value.failure.value == value
+
+
+@pytest.mark.parametrize(
+    ("code", "blamed"),
+    [(None, 0), (0, 0), (1, 1), (3, 1), (2, 2), (129, 2), (130, 2), (143, 2), (-9, 3), (-15, 3), (137, 3), (139, 3)],
+)
+def test_a_kill_is_to_blame_before_a_deliberate_end_and_that_before_an_error(code, blamed):
+    assert launch.blame(code) == blamed
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (1, "ended with exit code 1"),
+        (-9, "was killed by SIGKILL"),
+        (137, "was killed by SIGKILL"),
+        (-63, "was killed by signal 63"),
+    ],
+)
+def test_how_a_process_ended_is_said_with_the_name_of_the_signal(code, said):
+    assert launch.ending(code) == said
 
 
 @pytest.mark.parametrize("bad", [0, 1])
-def test_a_users_mistake_is_told_in_the_workers_words(run, bad):
+def test_a_users_mistake_is_that_of_the_launcher(run, bad):
     with pytest.raises(UserError) as error:
         run(f"""
 if index == {bad}:
-    print("trainer: not the last line", file=sys.stderr)
-    print("trainer: batch_size: expected at most 8, got 9", file=sys.stderr)
-    print("a native library says good-bye", file=sys.stderr)
+    leave("BAD_INPUT", "batch_size", value=9, valid="at most 8", remedy="Use fewer", cause="the data")
     sys.exit(2)
 wait_for("never")
 """)
-    assert str(error.value) == "batch_size: expected at most 8, got 9"
+    assert error.value.failure == Failure(Kind.BAD_INPUT, "batch_size", 9, "at most 8", "Use fewer", "the data")
 
 
-def test_what_a_worker_could_not_do_is_told_in_its_words_too_with_its_name(run):
+def test_a_failure_that_a_worker_foresaw_is_told_with_its_name(run):
     with pytest.raises(WorkerError) as error:
         run("""
 if index == 0:
-    print("trainer: the checkpoint cannot be written to /full: No space left on device", file=sys.stderr)
+    leave("INFRASTRUCTURE", "the disk is full", value="/full", remedy="Free some", cause="No space left on device")
     sys.exit(1)
 wait_for("never")
 """)
-    assert str(error.value) == "worker 0 of 2: the checkpoint cannot be written to /full: No space left on device"
+    expected = Failure(
+        Kind.INFRASTRUCTURE,
+        "worker 0 of 2: the disk is full",
+        value="/full",
+        remedy="Free some",
+        cause="No space left on device",
+    )
+    assert error.value.failure == expected
     assert error.value.exit_code == 1
 
 
-def test_words_before_a_death_are_not_taken_for_its_cause(run):
-    with pytest.raises(WorkerError, match="worker 0 of 1 was killed by SIGKILL; its log is "):
-        run("print('trainer: all is well', file=sys.stderr, flush=True); os.kill(os.getpid(), signal.SIGKILL)", 1)
+def test_a_bug_in_a_worker_is_told_with_the_end_of_its_log(run):
+    with pytest.raises(WorkerError) as error:
+        run("leave('BUG', 'KeyError: 3'); print('Traceback', file=sys.stderr); sys.exit(1)", workers=1)
+    failure = error.value.failure
+    assert (failure.value, failure.cause) == (1, "KeyError: 3")
+    assert failure.sentence.splitlines()[1:] == ["Traceback"]
 
 
-def test_the_log_of_an_earlier_run_stays_and_says_nothing_about_this_one(run, folder):
-    (folder / "worker-0.log").write_text("trainer: an old mistake\n")
+def test_the_log_and_the_failure_of_an_earlier_run_say_nothing_about_this_one(run, folder):
+    (folder / "worker-0.log").write_text("an old line\n")
+    leave(Failure(Kind.BAD_INPUT, "an old mistake"), str(folder / "worker-0.error.json"))
     with pytest.raises(WorkerError) as error:
         run("print('a new line'); sys.exit(2)", workers=1)
-    assert str(error.value).splitlines()[1:] == ["a new line"]
-    assert log_of(folder, 0) == "trainer: an old mistake\na new line\n"
+    assert error.value.failure.sentence.splitlines()[1:] == ["a new line"]
+    assert log_of(folder, 0) == "an old line\na new line\n"
 
 
 def test_after_a_failure_the_others_may_clear_up(run, folder):
@@ -315,7 +362,7 @@ wait_for("never")
 
 def test_one_that_is_deaf_to_sigterm_is_killed(run, monkeypatch):
     monkeypatch.setattr(launch, "STOP_SECONDS", 0.2)
-    with pytest.raises(WorkerError, match="worker 0 of 2"):
+    with pytest.raises(WorkerError):
         run("""
 if index == 0:
     wait_for("deaf")
@@ -377,7 +424,8 @@ wait_for("never")
     os.killpg(launcher.pid, number)
     (folder / "second signal sent").touch()
     _, errors = launcher.communicate(timeout=LIMIT)
-    assert f"InterruptError: interrupted by {number.name}" in errors
+    assert errors.splitlines()[-1].startswith("trainer.errors.InterruptError: ")
+    assert number.name in errors.splitlines()[-1]
     assert (folder / "saved-0").exists()
     assert (folder / "saved-1").exists()
     assert not (folder / "heard SIGINT").exists()
@@ -395,13 +443,13 @@ def test_an_interrupt_kills_who_does_not_stop_and_leaves_the_callers_handlers(ru
     before = [signal.getsignal(number) for number in SIGNALS]
     thread = threading.Thread(target=interrupt)
     thread.start()
-    with pytest.raises(InterruptError, match="SIGTERM"):
+    with pytest.raises(InterruptError):
         run('signal.signal(signal.SIGTERM, signal.SIG_IGN); say(f"deaf-{index}"); wait_for("never")')
     thread.join()
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-@pytest.mark.parametrize("code", ["sys.exit(0)", "sys.exit(3)"])
+@pytest.mark.parametrize("code", [0, 3])
 def test_a_launcher_in_another_thread_waits_for_its_workers_whom_the_kernel_lets_live(run, folder, code):
     """The kernel's signal to a worker is that of the end of the thread that started it."""
     ends = []
@@ -414,17 +462,16 @@ follow_parent()
 time.sleep(0.3)
 say(f"lived-{{index}}")
 wait_for(f"lived-{{1 - index}}")
-{code}
+sys.exit({code})
 """)
-            ends.append("all well")
+            ends.append(0)
         except WorkerError as error:
-            ends.append(str(error).splitlines()[0])
+            ends.append(error.failure.value)
 
     thread = threading.Thread(target=launch_there)
     thread.start()
     thread.join()
-    (end,) = ends
-    assert end == "all well" if code == "sys.exit(0)" else "ended with exit code 3" in end
+    assert ends == [code]
     assert (folder / "lived-0").exists()
     assert (folder / "lived-1").exists()
 
@@ -519,7 +566,7 @@ def test_output_without_end_neither_blocks_nor_fills_the_memory(run, folder, cap
     try:
         with pytest.raises(WorkerError) as error:
             run(r"""
-for _ in range(100):
+for _ in range(40):
     os.write(2, b"e" * 99999 + b"\n")
     os.write(1, b"o" * 70000)
     os.write(1, b"\nline" * 6000)
@@ -531,9 +578,9 @@ if index == 0:
     finally:
         tracemalloc.stop()
     sizes = [(folder / f"worker-{index}.log").stat().st_size for index in range(2)]
-    assert sizes == [100 * (100_000 + 70_000 + 5 * 6000)] * 2
+    assert sizes == [40 * (100_000 + 70_000 + 5 * 6000)] * 2
     assert peak < 4e6
-    assert len(str(error.value)) < 2 * launch.TAIL_BYTES
+    assert len(error.value.failure.sentence) < 2 * launch.TAIL_BYTES
 
 
 def test_a_line_without_end_does_not_fill_the_memory(run, folder, listen):
@@ -550,28 +597,22 @@ def test_a_line_without_end_does_not_fill_the_memory(run, folder, listen):
     assert peak < 4e6
 
 
-@pytest.mark.parametrize("workers", [0, -1])
-def test_fewer_than_one_worker_is_a_users_mistake(run, workers):
-    with pytest.raises(UserError, match=f"workers: expected at least 1, got {workers}"):
-        run("", workers=workers)
-
-
 def test_a_chiefs_log_that_cannot_be_written_is_one_message_and_leaves_nobody(run, folder):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
-        with pytest.raises(StorageError, match=f"^what the chief says cannot be written to {folder}/worker-0.log: "):
+        with pytest.raises(StorageError) as error:
             run("print('x' * 200, flush=True) if index == 0 else None; wait_for('never')")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.failure.value == f"{folder}/worker-0.log"
 
 
 def test_a_worker_that_cannot_be_started_is_one_message(folder):
     with pytest.raises(WorkerError) as error:
         launch.launch([str(folder / "python")], str(folder), 2)
-    assert str(error.value).startswith("worker 0 of 2 cannot be started: ")
-    assert str(folder / "python") in str(error.value)
-    assert "\n" not in str(error.value)
+    assert str(folder / "python") in error.value.failure.sentence
+    assert "\n" not in error.value.failure.sentence
 
 
 def test_a_worker_that_cannot_be_started_leaves_no_other(run, folder, monkeypatch):
@@ -585,8 +626,9 @@ def test_a_worker_that_cannot_be_started_leaves_no_other(run, folder, monkeypatc
         return process
 
     monkeypatch.setattr(subprocess, "Popen", first_only)
-    with pytest.raises(WorkerError, match="worker 1 of 2 cannot be started: no more processes"):
+    with pytest.raises(WorkerError) as error:
         run('wait_for("never")')
+    assert error.value.failure.cause == "no more processes"
 
 
 def test_the_command_is_the_trainers_worker_on_the_job(monkeypatch):

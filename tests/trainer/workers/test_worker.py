@@ -1,3 +1,5 @@
+"""A worker ends with a code and a file that say why, imports only what it should, and reaches its peers."""
+
 import json
 import signal
 import socket
@@ -7,30 +9,62 @@ import threading
 
 import pytest
 
-from trainer.settings import TrainConfig
-from trainer.workers import launch, worker
+from trainer.errors import InterruptError, UserError
+from trainer.failure import Kind, left
+from trainer.settings import Execution, TrainConfig
+from trainer.workers import job, launch, worker
 from trainer.workers.job import Job, run_job
 
 TINY = TrainConfig(hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=1, eval_samples=1)
 
 
 @pytest.fixture
-def train(tmp_path, make_images):
-    """Trains on two workers, and returns the model."""
-    images = make_images(48), make_images(10, seed=1)
-    job = Job(TINY, str(tmp_path / "work"), str(tmp_path / "state"))
-    return lambda: run_job(job, *images, 2, launch.launch_local)
+def error_file(tmp_path, monkeypatch):
+    """Where a worker leaves its failure."""
+    monkeypatch.setenv(launch.ERROR_FILE, str(tmp_path / "error.json"))
+    return str(tmp_path / "error.json")
 
 
 @pytest.mark.parametrize("arguments", [[], ["one", "two"]])
-def test_a_worker_without_its_one_folder_ends_with_2_and_says_why(arguments, capsys):
+def test_a_worker_without_its_one_folder_ends_with_2_and_says_why(arguments, error_file, capsys):
     assert worker.main(arguments) == 2
-    assert f"expected one argument, the folder of the workers' job, got {len(arguments)}" in capsys.readouterr().err
+    assert left(error_file).value == len(arguments)
+    assert capsys.readouterr().err == f"trainer: {left(error_file)}\n"
 
 
-def test_a_worker_whose_folder_is_not_there_ends_with_2_and_says_why(tmp_path, capsys):
+def test_a_worker_whose_folder_is_not_there_ends_with_2_and_says_why(tmp_path, error_file):
     assert worker.main([str(tmp_path / "nowhere")]) == 2
-    assert "every worker has to see the same folder" in capsys.readouterr().err
+    assert left(error_file).value == str(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "kind", "said"),
+    [
+        (UserError("no", value=3), 2, Kind.BAD_INPUT, "trainer: no\n"),
+        (InterruptError(signal.SIGTERM), 143, Kind.STOPPED, "trainer: interrupted by SIGTERM\n"),
+        (KeyError("a"), 1, Kind.BUG, "KeyError: 'a'\n"),
+    ],
+)
+def test_however_a_worker_fails_it_leaves_why(error, code, kind, said, error_file, monkeypatch, capsys):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(job, "run_worker", fail)
+    assert worker.main(["folder"]) == code
+    assert left(error_file).kind == kind
+    assert capsys.readouterr().err.endswith(said)
+
+
+def test_a_worker_whose_job_is_done_leaves_no_failure(error_file, monkeypatch):
+    monkeypatch.setattr(job, "run_worker", lambda _: None)
+    assert worker.main(["folder"]) == 0
+    assert left(error_file) is None
+
+
+def test_without_a_file_for_it_a_failure_is_only_said(monkeypatch, capsys):
+    monkeypatch.delenv(launch.ERROR_FILE, raising=False)
+    assert worker.main([]) == 2
+    assert capsys.readouterr().err.startswith("trainer: ")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel has to help")
@@ -63,17 +97,6 @@ def proxy():
         connection.close()
 
 
-@pytest.mark.slow
-def test_workers_reach_each_other_past_any_proxy(train, proxy, monkeypatch):
-    address, connected = proxy
-    for name in ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy"):
-        monkeypatch.setenv(name, address)
-        monkeypatch.setenv(name.upper(), address)
-    monkeypatch.setenv("no_proxy", "example.org")
-    assert train().latent_size == 2
-    assert not connected
-
-
 CLUSTER = {"chief": ["10.0.0.1:2222"], "worker": ["vaeiaf-1.vaeiaf.models.svc:2222", "[::1]:80", "10.0.0.1:2223"]}
 HOSTS = "10.0.0.1,vaeiaf-1.vaeiaf.models.svc,::1"
 
@@ -103,20 +126,23 @@ def test_without_other_workers_nothing_changes(config):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", ["", "."], ids=["no PYTHONPATH", "a dot in it"])
-def test_workers_import_nothing_of_the_working_directory(path, train, tmp_path, monkeypatch):
-    here = tmp_path / "here"
-    for name in (
-        "trainer/__init__.py",
-        "trainer/workers/__init__.py",
-        "trainer/workers/worker.py",
-        "json.py",
-        "keras.py",
-        "numpy.py",
-    ):
-        (here / name).parent.mkdir(parents=True, exist_ok=True)
-        (here / name).write_text("raise SystemExit('a file of the user')")
-    monkeypatch.chdir(here)
-    monkeypatch.setenv("PYTHONPATH", path)
-    assert train().latent_size == 2
-    assert sorted(path.name for path in here.iterdir()) == ["json.py", "keras.py", "numpy.py", "trainer"]
+def test_workers_import_nothing_of_the_working_directory_and_reach_each_other_past_any_proxy(
+    proxy, tmp_path, make_images, monkeypatch
+):
+    address, connected = proxy
+    for name in ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, address)
+        monkeypatch.setenv(name.upper(), address)
+    monkeypatch.setenv("no_proxy", "example.org")
+    users = tmp_path / "users"
+    files = ["trainer/__init__.py", "trainer/workers/__init__.py", "trainer/workers/worker.py"]
+    for name in (*files, "json.py", "keras.py", "numpy.py"):
+        (users / name).parent.mkdir(parents=True, exist_ok=True)
+        (users / name).write_text("raise SystemExit('a file of the user')")
+    monkeypatch.chdir(users)
+    monkeypatch.setenv("PYTHONPATH", ".")
+    images = make_images(48), make_images(10, seed=1)
+    two = Job(TINY, str(tmp_path / "work"), str(tmp_path / "state"), execution=Execution(workers=2))
+    assert run_job(two, *images, launch.launch_local).latent_size == 2
+    assert sorted(path.name for path in users.iterdir()) == ["json.py", "keras.py", "numpy.py", "trainer"]
+    assert not connected
