@@ -192,7 +192,7 @@ def test_a_baseline_in_other_units_stops_the_run_before_training(run, root):
     before = versions(root)
     code, console = run("--epochs=1", "--eval-samples=2")
     assert code == words.BAD_INPUT
-    assert "K = 4, this one would be as" in console
+    assert "K = 2, got 'Bernoulli" in console
     assert "training on" not in console
     assert versions(root) == before
 
