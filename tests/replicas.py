@@ -1,12 +1,13 @@
 """The same training under different strategies, measured.
 
-Run as a program it measures two replicas on logical devices (`mirrored FILE`), which exist only if they are configured
-before TensorFlow starts, or it is one of several workers (`worker FOLDER`), measured before it does its job.
+`mirrored`, `launch_workers` and `worker` run in processes of their own: logical devices and workers have to be set up
+before TensorFlow computes.
 """
 
 import dataclasses
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from unittest import mock
@@ -17,14 +18,17 @@ import tensorflow as tf
 import trainer.evaluate
 import trainer.workers.job
 import trainer.workers.worker
+from forked import ForkedProcess
 from trainer.errors import UserError
 from trainer.evaluate import Evaluator
 from trainer.images import ImageSet, shuffled_batches
 from trainer.model.vae import VAE, build
-from trainer.settings import TrainConfig
+from trainer.settings import Execution, TrainConfig
 from trainer.strategy import check_agreement, shard
 from trainer.training.optimizer import build_optimizer
 from trainer.training.step import TrainStep
+from trainer.workers.job import Job, run_job
+from trainer.workers.launch import launch
 
 STEPS, STEPS_PER_EPOCH = 8, 4
 SIZES = {
@@ -57,6 +61,9 @@ CASES = {  # each part of a step costs XLA a second in every process, so none is
         schedule="constant",
     ),
 }
+
+
+JOB = CASES["relaxed ELBO of MLPs"]
 
 
 def some_images(count: int, seed: int) -> ImageSet:
@@ -112,10 +119,9 @@ def mirrored(path: str) -> None:
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     found = measure(strategy, at_once=STEPS // 2)
-    config = CASES["relaxed ELBO of MLPs"]
     complaints = [
-        complaint(lambda: start(strategy, dataclasses.replace(config, free_bits=0.1))),
-        complaint(lambda: start(strategy, dataclasses.replace(config, batch_size=7))),
+        complaint(lambda: start(strategy, dataclasses.replace(JOB, free_bits=0.1))),
+        complaint(lambda: start(strategy, dataclasses.replace(JOB, batch_size=7))),
         of_one_and_three(strategy),
     ]
     np.savez(path, **found, complaints=complaints)
@@ -127,6 +133,15 @@ def of_one_and_three(strategy: tf.distribute.Strategy) -> str:
     others = lambda value: values(lambda _: value(_) - 1 + 2 * _.replica_id_in_sync_group)  # noqa: E731
     with mock.patch.object(strategy, "experimental_distribute_values_from_function", others):
         return complaint(lambda: check_agreement(strategy, 2, "steps", "shared"))
+
+
+def launch_workers(folder: str) -> None:
+    """Does the job on two workers that measure, in `folder`, and leaves the weights there."""
+    subprocess.Popen = ForkedProcess
+    job = Job(JOB, os.path.join(folder, "work"), os.path.join(folder, "state"), execution=Execution(workers=2))
+    command = [sys.executable, "-c", "import replicas, sys; replicas.worker(sys.argv[1])"]
+    model = run_job(job, *SETS, lambda folder, workers: launch([*command, folder], folder, workers))
+    np.save(os.path.join(folder, "trained.npy"), flat(model))
 
 
 def worker(folder: str) -> None:
@@ -146,7 +161,3 @@ def worker(folder: str) -> None:
     trainer.workers.job.train_and_evaluate = measured
     trainer.workers.job.WEIGHTS += suffix
     sys.exit(trainer.workers.worker.main([folder]))
-
-
-if __name__ == "__main__":
-    globals()[sys.argv[1]](*sys.argv[2:])

@@ -150,7 +150,7 @@ def _check_transform(raw: dict[str, tf.Tensor], transform: Transform) -> None:
         f"the preprocessing is not invertible in image {raw['id'].numpy()[image].decode(errors='replace')!r}, row "
         f"{row}, column {column}, colour {colour}: the byte {pixels[image, value]} becomes {x[image, value]:.9g}, "
         f"which to_bytes converts to {back[image, value]}",
-        value=float(x[image, value]),
+        value=float(f"{x[image, value]:.9g}"),
         valid=f"{fed[image, value]:.9g}",
         remedy=remedy,
     )

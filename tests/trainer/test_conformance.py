@@ -5,9 +5,7 @@ CPU can be divided into logical devices only before TensorFlow starts.
 """
 
 import json
-import os
 import pathlib
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -155,11 +153,12 @@ def test_a_fresh_model_takes_every_weight_of_a_saved_one(name, scramble, weights
 
 
 @pytest.fixture(scope="module")
-def distances(tmp_path_factory):
+def distances(tmp_path_factory, run_forked):
     """Largest relative difference of outputs and of gradients between two replicas and one device, of each case."""
     path = tmp_path_factory.mktemp("replicas") / "distances.json"
-    root = pathlib.Path(__file__).parents[2]
-    subprocess.run([sys.executable, __file__, str(path)], env={**os.environ, "PYTHONPATH": str(root)}, check=True)
+    program = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__main__')"
+    code, said = run_forked(program, __file__, str(path))
+    assert code == 0, said
     return json.loads(path.read_text())
 
 
@@ -212,4 +211,4 @@ if __name__ == "__main__":
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     both = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     found = {name: distances_of_two_replicas(both, case) for name, case in CASES.items()}
-    pathlib.Path(sys.argv[1]).write_text(json.dumps(found))
+    pathlib.Path(sys.argv[2]).write_text(json.dumps(found))

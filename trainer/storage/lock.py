@@ -36,7 +36,7 @@ def alone(folder: str, work: str, option: str) -> Iterator[None]:
     with open(os.path.join(folder, "lock"), "a") as lock:
         if not _lock(lock, folder, work):
             raise BusyError(
-                f"another {work} is running in {folder}",
+                f"{folder} is in use by another {work}",
                 value=folder,
                 remedy=f"Wait until it ends, or choose another {option}",
             )

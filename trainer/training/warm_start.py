@@ -29,7 +29,7 @@ def load_weights(model: VAE, path: str) -> None:
     differ = [name for name in expected | found if expected.get(name) != found.get(name)]
     if differ:
         raise UserError(
-            f"{len(differ)} weights of the base model {path} do not fit the settings",
+            f"{len(differ)} of {len(expected | found)} weights of the base model {path} do not fit the settings",
             value={name: found.get(name) for name in differ[:SHOWN]},
             valid=f"the shapes { {name: expected.get(name) for name in differ[:SHOWN]} }",
             remedy="Train without --warm-start, or with the settings of the base model",

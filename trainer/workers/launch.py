@@ -125,7 +125,11 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C in a terminal reaches the launcher only
             )
         except OSError as error:
-            raise WorkerError(f"{self.name} cannot be started: {error}") from error
+            raise WorkerError(
+                f"{self.name} cannot be started: {error}",
+                value=command[0],
+                remedy="Free some memory and processes, and start again",
+            ) from error
         self._line = b""
 
     @property

@@ -24,5 +24,9 @@ def reserved_ports(count: int) -> Iterator[list[int]]:
                 held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
                 held.bind(("127.0.0.1", 0))
         except OSError as error:
-            raise ReportedError(f"no ports for {count} workers: {reason(error)}") from error
+            raise ReportedError(
+                f"no ports for {count} workers: {reason(error)}",
+                value=count,
+                remedy="Close other programs, and start again",
+            ) from error
         yield [held.getsockname()[1] for held in sockets]

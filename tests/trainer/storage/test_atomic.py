@@ -165,7 +165,7 @@ def test_if_the_old_version_cannot_be_moved_back_the_next_call_does_it(tmp_path,
     assert (tmp_path / "it/content").read_text() == "old"
 
 
-# Replaces `it` in each of some folders in a process of its own, which dies before a call. TensorFlow is imported once.
+# Replaces `it` in each of some folders in a process of its own, which dies before a call.
 KILLED = """
 import json, os, signal, sys
 import tensorflow as tf
@@ -188,7 +188,7 @@ for folder, module, name, place in json.loads(sys.argv[1]):
             with open(os.path.join(unfinished, "content"), "w") as file:
                 file.write("new")
         os._exit(0)
-    print(os.waitstatus_to_exitcode(os.wait()[1]))
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)  # or the next one has it in its buffer
 """
 KILLS = {
     ("storage", "sync", 1): (["it", "unfinished"], "old"),
@@ -199,14 +199,14 @@ KILLS = {
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory):
+def killed(tmp_path_factory, run_forked):
     """The folder that each killed process left."""
     folders = {call: tmp_path_factory.mktemp("killed") for call in KILLS}
     for folder in folders.values():
         make("folder", folder / "it", "old")
     aims = json.dumps([(str(folder), *call) for call, folder in folders.items()])
-    died = subprocess.run([sys.executable, "-c", KILLED, aims], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    assert died.stdout.split() == [str(-signal.SIGKILL)] * len(KILLS)
+    code, said = run_forked(KILLED, aims)
+    assert (code, said.split()) == (0, [str(-signal.SIGKILL)] * len(KILLS))
     return folders
 
 

@@ -3,12 +3,8 @@
 import fcntl
 import json
 import math
-import os
-import pathlib
 import random
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,17 +13,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import trainer.__main__
 import trainer.workers.job
-from trainer.errors import InterruptError
 from trainer.evaluate import Evaluator
 from trainer.failure import FILE, Kind, left
-from trainer.settings import Execution, TrainConfig
+from trainer.settings import TrainConfig
 from trainer.training.checkpoint import Checkpoints
 from trainer.training.loop import train_and_evaluate
 from trainer.training.record import Progress
 from trainer.training.step import TrainStep
-from trainer.workers import launch
-from trainer.workers.job import Job, run_job
-from trainer.workers.launch import WorkerError, launch_local
 
 CONFIG = TrainConfig(
     hidden_size=8,
@@ -120,7 +112,7 @@ def locks(tmp_path):
 
 
 def assert_same(one, other):
-    assert one.keys() == other.keys()
+    assert set(one) == set(other)
     for name, value in one.items():
         np.testing.assert_array_equal(value, other[name], err_msg=name)
 
@@ -215,18 +207,12 @@ def arguments(tmp_path, data, png, example, write_records):
 
 
 @pytest.fixture
-def disturb(arguments, locks):
+def disturb(arguments, locks, run_forked):
     """Runs it in a process of its own that gets a signal; returns the exit code and what it said."""
 
     def run(output, *coming):
-        done = subprocess.run(
-            [sys.executable, "-c", DISTURBED + TRAIN, *arguments(output)],
-            capture_output=True,
-            text=True,
-            cwd=pathlib.Path(trainer.__file__).parents[1],
-            env=os.environ | {"LOCKS": str(locks), "DISTURB": json.dumps([0, *coming])},
-        )
-        return done.returncode, done.stdout
+        disturbance = json.dumps([0, *coming])
+        return run_forked(DISTURBED + TRAIN, *arguments(output), LOCKS=str(locks), DISTURB=disturbance)
 
     return run
 
@@ -262,33 +248,50 @@ def test_a_killed_and_stopped_process_ends_as_one_that_is_left_alone(disturb, ar
     assert_shown_once(output)
 
 
-@pytest.fixture(scope="module")
-def job(tmp_path_factory):
-    """A job of two workers in a folder of its own, with a checkpoint after every call."""
+# Runs a job in a folder on two workers that run a program, and leaves the weights there, or the failure.
+LAUNCH = """
+import subprocess, sys
+import numpy as np
+from forked import ForkedProcess
+from trainer.errors import ReportedError
+from trainer.failure import leave
+from trainer.images import ImageSet
+from trainer.settings import Execution, TrainConfig
+from trainer.workers import launch
+from trainer.workers.job import Job, run_job
 
-    def make():
-        folder = str(tmp_path_factory.mktemp("job"))
-        execution = Execution(workers=2, checkpoint_minutes=0.0)
-        return Job(CONFIG, folder, os.path.join(folder, "state"), execution=execution)
-
-    return make
+folder, settings, images, program = sys.argv[1:]
+subprocess.Popen, launch.STOP_SECONDS = ForkedProcess, 0.5
+execution = Execution(workers=2, checkpoint_minutes=0.0)  # a checkpoint after every call
+job = Job(TrainConfig(**json.loads(settings)), folder, folder + "/state", execution=execution)
+arrays = list(np.load(images).values())
+command = lambda folder: [sys.executable, "-c", program, folder]
+try:
+    model = run_job(
+        job, ImageSet(*arrays[:2]), ImageSet(*arrays[2:]), lambda folder, n: launch.launch(command(folder), folder, n)
+    )
+    np.savez(folder + "/weights.npz", *(variable.numpy() for variable in model.variables))
+except ReportedError as error:
+    leave(error.failure, folder + "/error.json")
+    sys.exit(error.exit_code)
+"""
 
 
 @pytest.fixture
-def run_disturbed(locks, data, monkeypatch):
-    """Runs a job on two workers, one of which gets a signal."""
+def run_workers(locks, data, tmp_path, run_forked):
+    """Runs the job in a folder on two workers, one of which may get a signal; returns its failure, if it fails."""
+    np.savez(tmp_path / "images.npz", *data[0], *data[1])
 
-    def start(job, worker, *coming, prelude=DISTURBED):
-        monkeypatch.setenv("LOCKS", str(locks))
-        monkeypatch.setenv("DISTURB", json.dumps([worker, *coming]))
-        monkeypatch.setattr(launch, "STOP_SECONDS", 0.5)
+    def run(folder, worker, *coming, prelude=DISTURBED):
+        folder.mkdir(exist_ok=True)
+        arguments = str(folder), json.dumps(CONFIG.to_dict()), str(tmp_path / "images.npz"), prelude + WORK
+        disturbance = {"LOCKS": str(locks), "DISTURB": json.dumps([worker, *coming])}
+        code, said = run_forked("import json\n" + LAUNCH, *arguments, **disturbance)
+        failure = left(str(folder / FILE)) if code else None
+        assert (failure.exit_code if failure else 0) == code, said
+        return failure
 
-        def launch_disturbed(folder, workers):
-            launch.launch([sys.executable, "-c", prelude + WORK, folder], folder, workers)
-
-        return run_job(job, *data, launch_disturbed)
-
-    return start
+    return run
 
 
 # The chief takes its time to save, and worker 1 notes what there is when it ends.
@@ -310,22 +313,20 @@ os._exit = note_and_end
 
 
 @pytest.mark.slow
-def test_workers_that_are_killed_and_stopped_end_as_ones_that_are_left_alone(run_disturbed, job, data):
+def test_workers_that_are_killed_and_stopped_end_as_ones_that_are_left_alone(run_workers, tmp_path):
     """And none ends before all have come through and the chief has saved.
 
     Else it would take along the last answers that the chief needs, where they are not written yet.
     """
-    disturbed, undisturbed = job(), job()
-    folder = pathlib.Path(disturbed.state)
+    disturbed, undisturbed = tmp_path / "disturbed", tmp_path / "undisturbed"
+    folder = disturbed / "state"
     for worker, calls in ((0, (16, 32)), (1, (32, 53))):
-        with pytest.raises(WorkerError) as error:
-            run_disturbed(disturbed, worker, *killed(*calls))
-        assert f"worker {worker} of 2 was killed by SIGKILL" in error.value.failure.sentence
+        failure = run_workers(disturbed, worker, *killed(*calls))
+        assert f"worker {worker} of 2 was killed by SIGKILL" in failure.sentence
     found = steps(folder)
 
-    with pytest.raises(InterruptError) as error:
-        run_disturbed(disturbed, 1, *stopped(found[-1]), prelude=DISTURBED + LATE)
-    assert error.value.exit_code == 128 + signal.SIGTERM
+    failure = run_workers(disturbed, 1, *stopped(found[-1]), prelude=DISTURBED + LATE)
+    assert failure.exit_code == 128 + signal.SIGTERM
     end = CALLS[CALLS.index(found[-1]) + 2]
     for worker in range(2):
         said = (folder / f"job/worker-{worker}.log").read_text()
@@ -333,8 +334,9 @@ def test_workers_that_are_killed_and_stopped_end_as_ones_that_are_left_alone(run
     assert steps(folder)[-1] == end
     assert f"step-{end:09d}" in json.loads((folder / "job/seen").read_text())
 
-    model = run_disturbed(disturbed, *NOBODY, prelude=DISTURBED + LATE)
+    assert not run_workers(disturbed, *NOBODY, prelude=DISTURBED + LATE)
     assert "weights" in json.loads((folder / "job/seen").read_text())
-    assert_same(weights(model), weights(run_job(undisturbed, *data, launch_local)))
-    assert history(pathlib.Path(disturbed.workdir)) == history(pathlib.Path(undisturbed.workdir))
-    assert_shown_once(disturbed.workdir)
+    assert not run_workers(undisturbed, *NOBODY)
+    assert_same(np.load(disturbed / "weights.npz"), np.load(undisturbed / "weights.npz"))
+    assert history(disturbed) == history(undisturbed)
+    assert_shown_once(disturbed)

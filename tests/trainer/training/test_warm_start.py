@@ -1,10 +1,9 @@
-"""Training goes on from a saved model's weights: from all of them, or from none with both shapes named.
+"""Training starts from all weights of a saved model, or from none, and then both shapes are named.
 
 That every network's weights come back as they were saved is in test_conformance.py.
 """
 
 import dataclasses
-import re
 import shutil
 
 import numpy as np
@@ -62,29 +61,29 @@ def equal(weights, others):
 
 
 @pytest.mark.parametrize(
-    ("settings", "difference", "others"),
+    ("settings", "name", "ours", "theirs", "count"),
     [
-        ({"hidden_size": 24}, "encoder/hidden/w: expected [24, 3072], got [32, 3072]", 10),
-        ({"iaf_hidden_size": 24}, "iaf/0/made/first/w/0: expected [7, 24], got [7, 16]", 11),
-        ({"iaf_steps": 3}, "iaf/2/made/first/w/0: expected [7, 16], got none", 7),
-        ({"iaf_steps": 1}, "iaf/1/made/context/b: expected none, got [16]", 7),
-        ({"iaf_location_only": True}, "iaf/0/made/outputs/1/b: expected none, got [8]", 3),
-        ({"decoder": "DiscretizedLogisticMLP"}, "decoder/heads/1/w: expected [32, 3072], got none", 1),
+        ({"hidden_size": 24}, "encoder/hidden/w", [24, 3072], [32, 3072], 11),
+        ({"iaf_hidden_size": 24}, "iaf/0/made/first/w/0", [7, 24], [7, 16], 12),
+        ({"iaf_steps": 3}, "iaf/2/made/first/w/0", [7, 16], None, 8),
+        ({"iaf_steps": 1}, "iaf/1/made/context/b", None, [16], 8),
+        ({"iaf_location_only": True}, "iaf/0/made/outputs/1/b", None, [8], 4),
+        ({"decoder": "DiscretizedLogisticMLP"}, "decoder/heads/1/w", [32, 3072], None, 2),
     ],
 )
-def test_other_weights_are_refused_with_both_shapes_and_a_way_on_and_none_is_loaded(
-    settings, difference, others, path, tiny_config, weights_of
+def test_other_weights_are_refused_with_both_shapes_and_none_is_loaded(
+    settings, name, ours, theirs, count, path, tiny_config, weights_of
 ):
     model = build(dataclasses.replace(tiny_config, **settings), 3072)
     before = weights_of(model)
-    with pytest.raises(UserError, match=re.escape(f"ask for: {difference}")) as refusal:
+    with pytest.raises(UserError) as refusal:
         load_weights(model, path)
-    message = str(refusal.value)
-    named, more = message.count(": expected "), re.search(r"; and (\d+) more\. ", message)
-    assert named <= 3
-    assert named + (int(more.group(1)) if more else 0) == 1 + others
-    for text in ("without --warm-start", path):
-        assert text in message
+    failure = refusal.value.failure
+    assert next(iter(failure.value.items())) == (name, theirs)
+    assert f"'{name}': {ours}" in failure.valid
+    assert len(failure.value) == min(3, count)
+    assert failure.sentence.startswith(f"{count} of ")
+    assert path in failure.sentence
     assert equal(weights_of(model), before)
 
 
@@ -92,8 +91,9 @@ def test_other_weights_are_refused_with_both_shapes_and_a_way_on_and_none_is_loa
 def test_what_cannot_be_read_is_the_users_error_and_no_weight_is_loaded(name, broken, tiny_config, weights_of):
     model = build(tiny_config, 3072)
     before = weights_of(model)
-    with pytest.raises(UserError, match=f"{name}: expected a SavedModel .* without --warm-start"):
+    with pytest.raises(UserError) as error:
         load_weights(model, broken(name))
+    assert error.value.failure.value == broken(name)
     assert equal(weights_of(model), before)
 
 
@@ -101,8 +101,9 @@ def test_a_savedmodel_of_something_else_has_none_of_the_weights(tiny_config, tmp
     other = tf.Module()
     other.weights = tf.Variable([1.0])
     tf.saved_model.save(other, str(tmp_path))
-    with pytest.raises(UserError, match=re.escape("encoder/hidden/w: expected [32, 3072], got none")):
+    with pytest.raises(UserError) as error:
         load_weights(build(tiny_config, 3072), str(tmp_path))
+    assert not any(error.value.failure.value.values())
 
 
 @pytest.fixture
@@ -131,6 +132,6 @@ def test_training_begins_at_the_weights_and_the_elbo_of_its_base(ema_decay, run,
 
 
 def test_a_base_that_does_not_fit_stops_before_any_training(run, path, tmp_path):
-    with pytest.raises(UserError, match="to start from"):
+    with pytest.raises(UserError):
         run(path, hidden_size=24)
     assert not list(tmp_path.iterdir())

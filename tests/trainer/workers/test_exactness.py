@@ -10,9 +10,6 @@ order in one process and in two, so the weights of two workers are the same to t
 """
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -23,13 +20,11 @@ from trainer.evaluate import image_elbo
 from trainer.failure import Failure
 from trainer.images import to_unit_interval
 from trainer.model.vae import build
-from trainer.settings import Execution
 from trainer.workers.job import Job, run_job
-from trainer.workers.launch import launch, launch_local
+from trainer.workers.launch import launch_local
 
 STEPS_RTOL, WEIGHTS_ATOL = 3e-6, 5e-5
 EVALUATION = {"rtol": 1e-7, "atol": 1e-4}
-JOB = replicas.CASES["relaxed ELBO of MLPs"]
 
 pytestmark = pytest.mark.slow
 EVERY_CASE = pytest.mark.parametrize("case", replicas.CASES)
@@ -50,31 +45,25 @@ def alone():
 @pytest.fixture(scope="module")
 def job_alone(folder):
     """The model of the job that one process did."""
-    return run_job(Job(JOB, str(folder / "alone"), str(folder / "state-alone")), *replicas.SETS, launch_local)
+    return run_job(Job(replicas.JOB, str(folder / "alone"), str(folder / "state-alone")), *replicas.SETS, launch_local)
+
+
+def run(program, run_forked, *arguments):
+    code, said = run_forked(f"import replicas, sys; replicas.{program}(*sys.argv[1:])", *map(str, arguments))
+    assert code == 0, said
 
 
 @pytest.fixture(scope="module")
-def path_to_code():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(pathlib.Path(__file__).parents[3]))
-        yield
+def job_of_two(folder, run_forked):
+    """The weights of the job that two workers did, which leave what they found in the job's folder."""
+    run("launch_workers", run_forked, folder)
+    return np.load(folder / "trained.npy")
 
 
 @pytest.fixture(scope="module")
-def job_of_two(folder, path_to_code):
-    """The model of the job that two workers did, which leave what they found in the job's folder."""
-
-    def launch_measured(job, workers):
-        launch([sys.executable, replicas.__file__, "worker", job], job, workers)
-
-    job = Job(JOB, str(folder / "work"), str(folder / "state"), execution=Execution(workers=2))
-    return run_job(job, *replicas.SETS, launch_measured)
-
-
-@pytest.fixture(scope="module")
-def found(folder, job_of_two, path_to_code):
+def found(folder, job_of_two, run_forked):
     """What two replicas of one process and each of two workers find."""
-    subprocess.run([sys.executable, replicas.__file__, "mirrored", str(folder / "mirrored.npz")], check=True)
+    run("mirrored", run_forked, folder / "mirrored.npz")
     paths = {"mirrored": folder / "mirrored.npz"}
     paths |= {f"worker {i}": folder / f"state/job/found-{i}.npz" for i in range(2)}
     return {way: dict(np.load(path)) for way, path in paths.items()}
@@ -120,11 +109,11 @@ def test_two_workers_end_a_job_as_one_process_does(folder, job_alone, job_of_two
         assert other["train_elbo"] == pytest.approx(one["train_elbo"], rel=STEPS_RTOL)
         for images in ("held_out", "test"):
             assert other[images] == pytest.approx(one[images], rel=STEPS_RTOL)
-    np.testing.assert_allclose(replicas.flat(job_of_two), replicas.flat(job_alone), rtol=0, atol=WEIGHTS_ATOL)
+    np.testing.assert_allclose(job_of_two, replicas.flat(job_alone), rtol=0, atol=WEIGHTS_ATOL)
 
 
 def test_the_model_of_two_workers_is_what_both_of_them_have(job_of_two, found):
-    np.testing.assert_array_equal(replicas.flat(job_of_two), found["worker 0"]["trained"])
+    np.testing.assert_array_equal(job_of_two, found["worker 0"]["trained"])
 
 
 def test_only_the_chief_writes(folder, job_of_two):
