@@ -101,11 +101,8 @@ class Executor(executor.Executor):
         again = None
         if served and not evidence.no_baseline and served.model not in (evidence.baseline, identity(digests)):
             if fault:
-                raise ReportedError(
-                    f"version {served.version}, which another run pushed during this one, is damaged: {fault}",
-                    value=served.path,
-                    remedy="Start again; nothing was pushed",
-                )
+                what = f"version {served.version}, which another run pushed during this one, is damaged: {fault}"
+                raise ReportedError(what, value=served.path, remedy="Start again; nothing was pushed")
             again = AGAIN
             if not self._decide_again(served, inputs, artifact.uri, exec_properties):
                 return Push(decided_again=again)
@@ -218,11 +215,8 @@ def _copy_whole(model: str, digests: Digests, base: str) -> str:
         record_digests(path, digests)
         os.rename(staging, path)
     except DamageError as error:
-        raise ReportedError(
-            f"the copy of the blessed model is damaged: {error}",
-            value=staging,
-            remedy="Start again; nothing was pushed",
-        ) from error
+        what = f"the copy of the blessed model is damaged: {error}"
+        raise ReportedError(what, value=staging, remedy="Start again; nothing was pushed") from error
     finally:
         if fileio.exists(staging):
             fileio.rmtree(staging)

@@ -31,11 +31,8 @@ def eval_config(
         bounds["elbo"] = [_at_least(min_elbo, WHOLE)]
     if min_label_elbo is not None:
         bounds.setdefault("elbo", []).append(_at_least(min_label_elbo, LABELS))
-    metric = tfma.MetricConfig(
-        module="components.gate.metric",
-        class_name="MeanELBO",
-        config=json.dumps({"units": str(units)}),
-    )
+    units_json = json.dumps({"units": str(units)})
+    metric = tfma.MetricConfig(module="components.gate.metric", class_name="MeanELBO", config=units_json)
     model = {"signature_name": "evaluate", "model_type": "tf_generic"}
     return tfma.EvalConfig(
         model_specs=[

@@ -30,13 +30,9 @@ def decode_batch(batch: Batch, shard: Shard) -> np.ndarray:
     for i, (image, name) in enumerate(zip(batch.images, batch.ids, strict=True)):
         if fault := _fault(image):
             what, valid, value = fault
-            raise UserError(
-                f"image {readable(name)}, {what}",
-                valid=valid,
-                value=value,
-                remedy=f"Repair or remove record {batch.first + i}, counted from 0, of {shard.path}, and prepare the "
-                "data set again",
-            )
+            record = f"record {batch.first + i}, counted from 0, of {shard.path}"
+            remedy = f"Repair or remove {record}, and prepare the data set again"
+            raise UserError(f"image {readable(name)}, {what}", valid=valid, value=value, remedy=remedy)
     raise AssertionError(f"{shard.path}: a batch cannot be decoded, but each of its images can")
 
 

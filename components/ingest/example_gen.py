@@ -120,18 +120,13 @@ class ImageExampleGen(component.FileBasedExampleGen):
         manual_dir: str | None,
         allow_shared_images: bool = False,
     ) -> None:
-        source = {
-            "dataset": dataset,
-            "data_dirs": data_dirs,
-            "manual_dir": manual_dir,
-            "allow_shared_images": allow_shared_images,
-        }
+        source = {"dataset": dataset, "data_dirs": data_dirs, "manual_dir": manual_dir}
         super().__init__(
             input_base="resolved by the driver",
             input_config=example_gen_pb2.Input(
                 splits=[example_gen_pb2.Input.Split(name=split, pattern="as TFDS says") for split in SPLITS]
             ),
-            custom_config=_pack(source),
+            custom_config=_pack({**source, "allow_shared_images": allow_shared_images}),
         )
 
 

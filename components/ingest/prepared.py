@@ -34,22 +34,16 @@ def open_prepared(folder: str) -> tfds.core.DatasetBuilder:
       UserError: the description is damaged or missing, or this machine cannot read the file format.
     """
     for name in (INFO, FEATURES):
-        if not (pathlib.Path(folder) / name).is_file():
-            raise UserError(
-                f"{folder}/{name} is missing, the description of the data set", value=f"{folder}/{name}", remedy=REMEDY
-            )
+        if not os.path.isfile(path := f"{folder}/{name}"):
+            raise UserError(f"{path} is missing, the description of the data set", value=path, remedy=REMEDY)
     try:
         builder = tfds.builder_from_directory(folder)
         for split in builder.info.splits.values():
             if len(split.filepaths) != len(split.shard_lengths):
                 raise ValueError(f"{len(split.filepaths)} files of {split.name}, {len(split.shard_lengths)} lengths")
     except Exception as error:  # json, protobuf, Unicode and TFDS each raise their own types
-        name = INFO if _sound_features(folder) else FEATURES
-        raise UserError(
-            f"{folder}/{name} is damaged: {reason(error)}",
-            value=f"{folder}/{name}",
-            remedy=REMEDY,
-        ) from error
+        path = f"{folder}/{INFO if _sound_features(folder) else FEATURES}"
+        raise UserError(f"{path} is damaged: {reason(error)}", value=path, remedy=REMEDY) from error
     _check_format(builder)
     return builder
 

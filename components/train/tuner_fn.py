@@ -103,14 +103,9 @@ class ELBOTuner(keras_tuner.Tuner):
         A trial whose loss is not finite has failed, and the search continues. Any other error ends the search, even
         though KerasTuner itself would count an interrupt as a failed trial.
         """
-        values = trial.hyperparameters.values
+        values, number = trial.hyperparameters.values, f"{int(trial.trial_id) + 1} of {self.oracle.max_trials}"
         settings = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-        log.info(
-            "trial %d of %d: %s; tested on images held out of the training split",
-            int(trial.trial_id) + 1,
-            self.oracle.max_trials,
-            settings,
-        )
+        log.info("trial %s: %s; tested on images held out of the training split", number, settings)
         workdir = os.path.join(self.get_trial_dir(trial.trial_id), "run")
         os.makedirs(workdir)
         try:
