@@ -38,7 +38,7 @@ class Series:
             [
                 *["run", "--dataset=toy", f"--data-dir={self.data_dir}", "--preset=smoke", "--batch-size=32"],
                 *[f"--root={root or self.root}", "--min-elbo=-100000", "--epochs=1"],
-                *[] if "--no-baseline" in arguments else ["--max-regression=1000"],
+                *([] if "--no-baseline" in arguments else ["--max-regression=1000"]),
                 *[f"--set={setting}" for setting in TINY],
                 *arguments,
             ]
