@@ -525,6 +525,13 @@ def test_the_words_of_a_training(at, log_of):
     ]
 
 
+def test_the_words_of_a_warm_start(at, log_of):
+    found = {name: v.numpy() for name, v in trainer.training.warm_start._variables(build(GAUSSIAN, 3072))}
+    at.patch(trainer.training.warm_start, "_read", lambda _: found)
+    lines = log_of(lambda: load_weights(build(GAUSSIAN, 3072), "/there"))
+    assert lines == ["starting from the weights of /there"]
+
+
 def test_the_words_of_a_damaged_checkpoint(at, log_of):
     Checkpoints(str(at.path), {}, True, state=variables(a=1)).save(2, {})
     os.remove(at.path / "step-000000002/data.digests.json")

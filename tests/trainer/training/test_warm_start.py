@@ -119,15 +119,12 @@ def run(tiny_config, make_images, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
-def test_training_begins_at_the_weights_and_the_elbo_of_its_base(ema_decay, run, base, path, tiny_config, caplog):
-    caplog.set_level("INFO")
-    result, unseen = run(path, ema_decay=ema_decay)
+def test_training_and_its_running_mean_begin_at_the_weights_and_the_elbo_of_its_base(run, base, path, tiny_config):
+    result, unseen = run(path, ema_decay=0.9)
     for found, expected in zip(result.model.variables, base.variables, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
     elbo = Evaluator(base, 1)(unseen).elbo
     assert result.epochs[0].test.elbo == pytest.approx(elbo, abs=0.1)
-    assert f"starting from the weights of {path}" in caplog.text
     assert abs(Evaluator(build(tiny_config, 3072), 1)(unseen).elbo - elbo) > 10.0, "a cold start would be elsewhere"
 
 
