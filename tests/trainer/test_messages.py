@@ -435,8 +435,7 @@ def no_ports(at):
 
 
 @says(
-    "worker 0 of 1 cannot be started: [Errno 28] No space left on device. Free some memory and processes, and "
-    "start again"
+    "worker 0 of 1, true, cannot be started: No space left on device. Free some memory and processes, and start again"
 )
 def no_process(at):
     at.patch(subprocess, "Popen", raises(NO_SPACE))
@@ -454,7 +453,7 @@ def a_worker_knows_why(at):
     raise launch.why_failed("worker 0 of 2", 1, failure, "ended", [])
 
 
-@says("the job in {at} cannot be read: No such file or directory. Put the folder on a disk that all workers share")
+@says("{at}/given is missing. Put it on a disk that all workers share")
 def no_job(at):
     run_worker(str(at.path))
 
@@ -465,7 +464,7 @@ def no_job(at):
 )
 def a_damaged_job(at):
     (at.path / "given").mkdir()
-    at.patch(job, "verify_digests", raises(digests.DamageError(f"{at.path}/given/job.json", "is damaged")))
+    at.patch(job, "damage", lambda _: f"{at.path}/given/job.json is damaged")
     run_worker(str(at.path))
 
 

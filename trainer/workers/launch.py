@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
 
-from trainer.errors import InterruptError, ReportedError, StorageError, reason
+from trainer.errors import InterruptError, ReportedError, StorageError
 from trainer.failure import EXIT_CODES, FILE, Failure, Kind, left
 from trainer.interrupt import SIGNALS, signals_noted
 from trainer.workers.ports import reserved_ports
@@ -125,11 +125,9 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C in a terminal reaches the launcher only
             )
         except OSError as error:
+            remedy = "Free some memory and processes, and start again"
             raise WorkerError(
-                f"{self.name} cannot be started: {error}",
-                value=command[0],
-                remedy="Free some memory and processes, and start again",
-                cause=reason(error),
+                f"{self.name}, {command[0]}, cannot be started", value=command[0], remedy=remedy, cause=error
             ) from error
         self._line = b""
 

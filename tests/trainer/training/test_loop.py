@@ -16,7 +16,7 @@ from trainer.errors import UserError
 from trainer.evaluate import Evaluator, MeanELBO, quality
 from trainer.images import hold_out, pixel_model, to_unit_interval
 from trainer.model.likelihoods import Bernoulli, DiscretizedLogistic, GaussianPixels
-from trainer.model.objective import single_sample_elbo
+from trainer.model.objective import draw
 from trainer.model.vae import build
 from trainer.schema import SettingError
 from trainer.settings import TrainConfig
@@ -223,7 +223,7 @@ def initial_elbo(quick_config, train):
     rows, _ = hold_out(len(train), config.held_out_fraction, config.seed)
     model, x = build(config, 3072), to_unit_interval(train.pixels[rows])
     eps = tf.random.stateless_normal([50, len(x), config.latent_size], [7, 7])
-    shown, white = (np.mean(single_sample_elbo(model, images, eps).elbo) for images in (x, tf.ones_like(x)))
+    shown, white = (np.mean(draw(model, images, eps).elbo().elbo) for images in (x, tf.ones_like(x)))
     assert abs(shown - white) > 2.0
     return shown, white
 

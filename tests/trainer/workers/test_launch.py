@@ -611,8 +611,8 @@ def test_a_chiefs_log_that_cannot_be_written_is_one_message_and_leaves_nobody(ru
 def test_a_worker_that_cannot_be_started_is_one_message(folder):
     with pytest.raises(WorkerError) as error:
         launch.launch([str(folder / "python")], str(folder), 2)
-    assert str(folder / "python") in error.value.failure.sentence
-    assert "\n" not in error.value.failure.sentence
+    assert error.value.failure.value == str(folder / "python")
+    assert error.value.failure.cause == "No such file or directory"
 
 
 def test_a_worker_that_cannot_be_started_leaves_no_other(run, folder, monkeypatch):

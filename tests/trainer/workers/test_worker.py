@@ -34,7 +34,7 @@ def test_a_worker_without_its_one_folder_ends_with_2_and_says_why(arguments, err
 
 def test_a_worker_whose_folder_is_not_there_ends_with_2_and_says_why(tmp_path, error_file):
     assert worker.main([str(tmp_path / "nowhere")]) == 2
-    assert left(error_file).value == str(tmp_path / "nowhere")
+    assert left(error_file).value == str(tmp_path / "nowhere/given")
 
 
 @pytest.mark.parametrize(
