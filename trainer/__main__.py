@@ -67,8 +67,9 @@ def _read(path: str) -> TrainConfig:
         raise UserError("the recipe cannot be read", value=path, valid=valid, cause=error) from error
     if not isinstance(settings, dict):
         raise UserError(f"the recipe {path} is invalid", value=settings, valid="a JSON object of settings")
-    config, defaults = TrainConfig(**settings), TrainConfig()
-    check_needs(config, [name for name in settings if getattr(config, name) != getattr(defaults, name)])
+    config = TrainConfig(**settings)
+    if len(settings) < len(config.to_dict()):  # the record of a whole recipe has settings without meaning
+        check_needs(config, settings)
     return config
 
 

@@ -19,7 +19,7 @@ PIXELS, LATENTS, BATCH, CONTEXT = 12, 3, 5, 4
 
 
 def scrambled(module, scale=0.5, seed=0):
-    """The module with a normal draw for every weight, biases too: no law may lean on the initial values."""
+    """Replaces every weight, biases too, by a normal draw, so that no law depends on initial values."""
     rng = np.random.default_rng(seed)
     for variable in module.variables:
         variable.assign(rng.normal(0.0, scale, variable.shape))

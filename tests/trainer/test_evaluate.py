@@ -1,4 +1,4 @@
-"""An image's ELBO is the image's own, whatever it is evaluated with."""
+"""An image's ELBO does not depend on what it is evaluated with."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def images(make_images):
 
 @pytest.fixture
 def model(tiny_config, scramble):
-    """Its ELBOs are far below the ceiling, which is no matter here."""
+    """A model whose ELBOs are far below the ceiling, which does not matter for these tests."""
     return scramble(build(tiny_config, 3072), scale=0.3)
 
 

@@ -1,4 +1,4 @@
-"""A failure survives its file, fits in a termination message, and tells a scheduler by its exit code who has to act."""
+"""A failure survives its file, fits in a termination message, and tells a scheduler by its exit code who must act."""
 
 import json
 import os

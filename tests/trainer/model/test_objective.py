@@ -1,4 +1,4 @@
-"""The bound against what it bounds, where that can be computed some other way."""
+"""The bound against the evidence, where that can be computed in another way."""
 
 import laws
 import numpy as np

@@ -1,4 +1,4 @@
-"""What nobody will ask for again goes; whatever else goes at the same time, nobody fails for it."""
+"""Abandoned folders are removed, even while other runs remove the same ones."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What training minimises, and that it is minus the ELBO where nothing is relaxed."""
+"""The losses of training, which are minus the ELBO without relaxation."""
 
 import numpy as np
 import pytest

@@ -23,7 +23,7 @@ STILL = {"learning_rate": 1e-30, "schedule": "constant", "epochs": 1}  # the wei
 
 
 class Transform(tf.Module):
-    """With a variable of its own, which is no weight of the model."""
+    """A Transform with a variable of its own, which is not a weight of the model."""
 
     def __init__(self):
         super().__init__()
@@ -48,7 +48,7 @@ def path(base, tiny_config, make_images, tmp_path_factory):
 
 @pytest.fixture
 def broken(path, tmp_path):
-    """A path at which there is no whole model, by the way in which there is none."""
+    """Paths without a whole model, by what is wrong."""
     shutil.copytree(path, tmp_path / "cut off")
     (data,) = (tmp_path / "cut off/variables").glob("*.data*")
     data.write_bytes(data.read_bytes()[:1000])

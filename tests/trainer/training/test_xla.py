@@ -1,4 +1,4 @@
-"""What a TPU asks of a program and can be checked without one: XLA compiles it whole, with shapes known beforehand."""
+"""A TPU's demands that can be checked without one: XLA compiles the whole program, with static shapes."""
 
 import dataclasses
 import re

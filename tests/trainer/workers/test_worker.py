@@ -67,7 +67,7 @@ def test_without_a_file_for_it_a_failure_is_only_said(monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("trainer: ")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel has to help")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals the death of a parent")
 def test_a_worker_whose_launcher_is_dead_dies_before_it_does_anything(monkeypatch):
     monkeypatch.setenv(launch.LAUNCHER, "999999999")
     done = subprocess.run([sys.executable, "-m", "trainer.workers.worker"], capture_output=True)
