@@ -1,4 +1,4 @@
-"""Small TFDS data sets for tests, with whatever rows a test wants."""
+"""Small TFDS data sets for tests, with any rows."""
 
 import io
 import pathlib
@@ -30,7 +30,7 @@ def pixels(seed: int, shape: tuple[int, ...] = (32, 32, 3)) -> np.ndarray:
 
 
 def rows(split: str, count: int, first_seed: int) -> list[Row]:
-    """Sound rows, each with another image."""
+    """Valid rows with different images."""
     return [(f"{split}_{i:03d}", png(first_seed + i), i % 10) for i in range(count)]
 
 

@@ -8,10 +8,9 @@ import logging
 import os
 import pathlib
 import sys
-import traceback
 
-from trainer.errors import ReportedError, UserError, failure_of, reason
-from trainer.failure import FILE, leave
+from trainer.errors import UserError, report
+from trainer.failure import FILE
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
 from trainer.schema import check_needs
@@ -27,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = _parse(arguments)
         logging.basicConfig(stream=sys.stdout, format="%(message)s")
         logging.getLogger("trainer").setLevel(logging.INFO)
-        output = None
+        output = ""
         try:
             config = PRESETS[options.preset] if options.config is None else _read(options.config)
             if options.epochs is not None:
@@ -38,14 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
             with interruptible():
                 _train(config, execution, options.train, options.test, output)
         except Exception as error:
-            if isinstance(error, ReportedError):
-                print(f"trainer: {error}", file=sys.stderr)
-            else:
-                traceback.print_exc()
-            failure = failure_of(error)
-            if output and os.path.isdir(output) and not isinstance(error, BusyError):
-                leave(failure, os.path.join(output, FILE))
-            return failure.exit_code
+            ours = os.path.isdir(output) and not isinstance(error, BusyError)
+            return report(error, os.path.join(output, FILE) if ours else None)
         return 0
 
 
@@ -70,13 +63,13 @@ def _read(path: str) -> TrainConfig:
     try:
         settings = json.loads(pathlib.Path(path).read_text())
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"the recipe cannot be read: {reason(error)}", value=path, valid="a JSON file of settings"
-        ) from error
+        valid = "a JSON file of settings"
+        raise UserError("the recipe cannot be read", value=path, valid=valid, cause=error) from error
     if not isinstance(settings, dict):
         raise UserError(f"the recipe {path} is invalid", value=settings, valid="a JSON object of settings")
-    config, defaults = TrainConfig(**settings), TrainConfig()
-    check_needs(config, [name for name in settings if getattr(config, name) != getattr(defaults, name)])
+    config = TrainConfig(**settings)
+    if len(settings) < len(config.to_dict()):  # the record of a whole recipe has settings without meaning
+        check_needs(config, settings)
     return config
 
 
@@ -95,11 +88,8 @@ def _train(config: TrainConfig, execution: Execution, train_files: str, test_fil
             os.makedirs(output, exist_ok=True)
             stack.enter_context(alone(output, "training", "--output"))
         except OSError as error:
-            raise UserError(
-                f"the folder {output} cannot be written: {reason(error)}",
-                value=output,
-                remedy="Choose another --output",
-            ) from error
+            what, remedy = f"the folder {output} cannot be written", "Choose another --output"
+            raise UserError(what, value=output, remedy=remedy, cause=error) from error
         saved = os.path.join(output, "model")
         with storing("the model", saved):
             recover(saved)

@@ -3,13 +3,18 @@
 import dataclasses
 import re
 import signal
+import sys
+import traceback
 from typing import Any, ClassVar
 
-from trainer.failure import Failure, Kind
+from trainer.failure import Failure, Kind, leave
 
 
 class ReportedError(Exception):
-    """An error with a `Failure`, whose fields are the arguments; `raise ... from` gives the cause."""
+    """An error with a `Failure`, whose fields are the arguments.
+
+    If `cause` is an exception, its reason ends the sentence. Otherwise the failure takes it from `raise ... from`.
+    """
 
     kind: ClassVar[Kind] = Kind.INFRASTRUCTURE
 
@@ -20,9 +25,12 @@ class ReportedError(Exception):
         value: Any = None,
         valid: str = "",
         remedy: str = "",
-        cause: str = "",
+        cause: str | Exception = "",
         kind: Kind | None = None,
     ) -> None:
+        if isinstance(cause, Exception):
+            cause = reason(cause)
+            sentence = f"{sentence}: {cause}"
         self._failure = Failure(kind or self.kind, sentence, value, valid, remedy, cause)
         super().__init__(str(self._failure))
 
@@ -59,22 +67,16 @@ class StorageError(ReportedError):
     """A write that failed; a scheduler may try again."""
 
     def __init__(self, what: str, path: str, error: Exception) -> None:
-        super().__init__(
-            f"{what} cannot be written to {path}: {reason(error)}",
-            value=path,
-            remedy="Free some space or choose another folder, and start again; nothing half-written was left",
-        )
+        remedy = "Free some space or choose another folder, and start again; nothing half-written was left"
+        super().__init__(f"{what} cannot be written to {path}", value=path, remedy=remedy, cause=error)
 
 
 class UnreadableError(ReportedError):
     """A read that failed, though nothing may be damaged; a scheduler may try again."""
 
     def __init__(self, what: str, path: str, error: Exception) -> None:
-        super().__init__(
-            f"{what} {path} cannot be read: {reason(error)}",
-            value=path,
-            remedy="Make it readable and start again; nothing was changed",
-        )
+        remedy = "Make it readable and start again; nothing was changed"
+        super().__init__(f"{what} {path} cannot be read", value=path, remedy=remedy, cause=error)
 
 
 class InterruptError(ReportedError):
@@ -87,11 +89,17 @@ class InterruptError(ReportedError):
         super().__init__(f"interrupted by {name}", value=name)
 
 
-def failure_of(error: Exception) -> Failure:
-    """Returns the failure that `error` carries; any other error is a bug."""
+def report(error: Exception, path: str | None) -> int:
+    """Prints `error`, or a traceback if it is a bug, writes its failure to `path`, and returns the exit code."""
     if isinstance(error, ReportedError):
-        return error.failure
-    return Failure(Kind.BUG, f"{type(error).__name__}: {reason(error)}")
+        failure = error.failure
+        print(f"trainer: {failure}", file=sys.stderr)
+    else:
+        failure = Failure(Kind.BUG, f"{type(error).__name__}: {reason(error)}")
+        traceback.print_exception(error)
+    if path:
+        leave(failure, path)
+    return failure.exit_code
 
 
 def reason(error: Exception) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from trainer.errors import UserError, reason
+from trainer.errors import UserError
 from trainer.model.likelihoods import PixelModel
 
 IMAGE_SHAPE = (32, 32, 3)
@@ -107,9 +107,7 @@ def load_images(files: Sequence[str], transform: Transform) -> ImageSet:
             _check_transform(tf.io.parse_example(serialized, EXAMPLE_FEATURES), transform)
         batches = list(records.map(read, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
     except tf.errors.OpError as error:
-        raise UserError(
-            f"the images cannot be read: {reason(error)}", value=given, valid=expected, cause=reason(error)
-        ) from error
+        raise UserError("the images cannot be read", value=given, valid=expected, cause=error) from error
     if not batches:
         raise UserError("the files contain no Example", value=", ".join(paths), valid="at least one image")
     ids = np.concatenate([ids for _, ids in batches])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from trainer.errors import UserError, reason
+from trainer.errors import UserError
 from trainer.settings import Execution
 from trainer.tf_config import addresses
 
@@ -59,11 +59,8 @@ def shard(strategy: tf.distribute.Strategy, array: np.ndarray, rows: np.ndarray)
 def check_agreement(strategy: tf.distribute.Strategy, number: int, what: str, folder: str) -> None:
     """Raises UserError in every worker unless all have the same `number`."""
     if len(set(_gathered(strategy, number))) > 1:
-        raise UserError(
-            f"this worker has {number} {what}, another worker has a different number",
-            value=number,
-            remedy=f"Put {folder} on a disk that all workers share",
-        )
+        what = f"this worker has {number} {what}, another worker has a different number"
+        raise UserError(what, value=number, remedy=f"Put {folder} on a disk that all workers share")
 
 
 def leave_together(strategy: tf.distribute.Strategy) -> None:
@@ -80,11 +77,8 @@ def check_workers_share(strategy: tf.distribute.Strategy) -> None:
     """Raises UserError if TF_CONFIG names several workers and `strategy` would train separately in each of them."""
     workers = len(_workers())
     if workers > 1 and not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        raise UserError(
-            f"the {workers} workers of TF_CONFIG would train separately and overwrite each other's files",
-            value=type(strategy).__name__,
-            valid="strategy multi_worker",
-        )
+        what = f"the {workers} workers of TF_CONFIG would train separately and overwrite each other's files"
+        raise UserError(what, value=type(strategy).__name__, valid="strategy multi_worker")
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -119,22 +113,16 @@ def _workers() -> list[str]:
 
 def _multi_worker() -> tf.distribute.Strategy:
     if not _workers():
-        raise UserError(
-            "strategy multi_worker has no workers",
-            value=os.environ.get("TF_CONFIG"),
-            valid="their addresses in the environment variable TF_CONFIG",
-        )
+        valid = "their addresses in the environment variable TF_CONFIG"
+        raise UserError("strategy multi_worker has no workers", value=os.environ.get("TF_CONFIG"), valid=valid)
     options = tf.distribute.experimental.CommunicationOptions(
         bytes_per_pack=COLLECTIVE_BYTES, timeout_seconds=COLLECTIVE_SECONDS
     )
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
-        raise UserError(
-            f"strategy multi_worker cannot be set up: {reason(error)}",
-            value=os.environ["TF_CONFIG"],
-            valid="a cluster, and a task in it, in the environment variable TF_CONFIG",
-        ) from error
+        text, valid = os.environ["TF_CONFIG"], "a cluster, and a task in it, in the environment variable TF_CONFIG"
+        raise UserError("strategy multi_worker cannot be set up", value=text, valid=valid, cause=error) from error
 
 
 def _tpu(name: str) -> tf.distribute.Strategy:
@@ -145,17 +133,12 @@ def _tpu(name: str) -> tf.distribute.Strategy:
             tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except tf.errors.NotFoundError as error:
-        raise UserError(
-            f"strategy tpu: TensorFlow {tf.__version__} has no TPU kernels",
-            value=tf.__version__,
-            remedy="Install tensorflow-tpu in its place on a machine with a TPU, or choose another strategy",
-        ) from error
+        what = f"strategy tpu: TensorFlow {tf.__version__} has no TPU kernels"
+        remedy = "Install tensorflow-tpu in its place on a machine with a TPU, or choose another strategy"
+        raise UserError(what, value=tf.__version__, remedy=remedy) from error
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
-        raise UserError(
-            f"strategy tpu: no TPU answers at {name!r}: {reason(error)}",
-            value=name,
-            remedy="Check that the TPU is running, or choose another strategy",
-        ) from error
+        remedy = "Check that the TPU is running, or choose another strategy"
+        raise UserError(f"strategy tpu: no TPU answers at {name!r}", value=name, remedy=remedy, cause=error) from error
     return tf.distribute.TPUStrategy(resolver)
 
 

@@ -10,9 +10,7 @@ def addresses(text: str) -> list[str]:
       ValueError: it is malformed.
     """
     try:
-        found = [address for task in json.loads(text or "{}").get("cluster", {}).values() for address in task]
+        tasks = json.loads(text or "{}").get("cluster", {}).values()
+        return [str.strip(address) for task in tasks for address in task]  # a TypeError for anything but text
     except (AttributeError, TypeError) as error:
         raise ValueError(error) from error
-    if not all(isinstance(address, str) for address in found):
-        raise ValueError(found)
-    return found

@@ -50,9 +50,5 @@ def read_units(model: str) -> Units:
         with tf.io.gfile.GFile(os.path.join(model, FILE)) as file:
             return Units(**json.loads(file.read()))
     except (tf.errors.OpError, ValueError, TypeError) as error:
-        raise UserError(
-            f"the model states no units of its ELBO in {FILE}",
-            value=model,
-            valid="a model that this version wrote",
-            remedy="Start a new series with another --root",
-        ) from error
+        what, valid = f"the model states no units of its ELBO in {FILE}", "a model that this version wrote"
+        raise UserError(what, value=model, valid=valid, remedy="Start a new series with another --root") from error

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from trainer.images import IMAGE_SHAPE, IMAGE_SIZE, ImageSet
-from trainer.model.objective import single_sample_elbo
+from trainer.model.objective import draw
 from trainer.model.vae import VAE, build
 from trainer.settings import TrainConfig
 
@@ -25,7 +25,7 @@ class KerasDense(tf.Module):
 
 def compute_loss(model: VAE, x: tf.Tensor) -> tf.Tensor:
     eps = tf.random.normal([tf.shape(x)[0], model.latent_size])
-    return -tf.reduce_mean(single_sample_elbo(model, x, eps).elbo)
+    return -tf.reduce_mean(draw(model, x, eps).elbo().elbo)
 
 
 @tf.function

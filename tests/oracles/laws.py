@@ -19,7 +19,7 @@ PIXELS, LATENTS, BATCH, CONTEXT = 12, 3, 5, 4
 
 
 def scrambled(module, scale=0.5, seed=0):
-    """The module with a normal draw for every weight, biases too: no law may lean on the initial values."""
+    """Replaces every weight, biases too, by a normal draw, so that no law depends on initial values."""
     rng = np.random.default_rng(seed)
     for variable in module.variables:
         variable.assign(rng.normal(0.0, scale, variable.shape))
@@ -155,7 +155,7 @@ def the_density_of_two_latents_integrates_to_one():
 
 
 def every_weight_is_the_evidence(vae, model, x):
-    weights = objective.single_sample_elbo(vae, tf.constant(x), normal(7, BATCH, LATENTS)).elbo
+    weights = objective.draw(vae, tf.constant(x), normal(7, BATCH, LATENTS)).elbo().elbo
     np.testing.assert_allclose(weights, np.broadcast_to(model.evidence(x), [7, BATCH]), rtol=1e-11)
 
 
@@ -200,7 +200,7 @@ def without_the_flow_the_bound_falls_short_by_the_kl_to_the_posterior():
         encoder = gaussian_encoder(lambda x, shift=shift: model.posterior_mean(x) + shift, variance)
         vae = VAE(LATENTS, encoder, model.decoder, GaussianPixels)
         eps = tf.constant(np.broadcast_to(cubature(LATENTS), [2 * LATENTS, BATCH, LATENTS]))
-        bound = objective.single_sample_elbo(vae, tf.constant(x), eps).elbo.numpy().mean(axis=0)
+        bound = objective.draw(vae, tf.constant(x), eps).elbo().elbo.numpy().mean(axis=0)
         apart = np.full(mean.shape, shift)
         volumes = np.linalg.slogdet(precision)[1] + np.log(variance).sum()
         kl = 0.5 * (np.diag(precision) @ variance - LATENTS - volumes + np.sum(apart @ precision * apart, axis=-1))
@@ -245,7 +245,7 @@ def evidence_by_quadrature(vae, x):
 
 def the_mean_weight_is_the_evidence():
     vae, x, draws = two_latents(), black_and_white(), 20_000
-    weights = np.exp(objective.single_sample_elbo(vae, x, normal(draws, 3, 2)).elbo - evidence_by_quadrature(vae, x))
+    weights = np.exp(objective.draw(vae, x, normal(draws, 3, 2)).elbo().elbo - evidence_by_quadrature(vae, x))
     error = weights.std(axis=0) / np.sqrt(draws)
     assert np.all(error < 0.02), "too few draws for the law to mean something"
     assert np.all(np.abs(weights.mean(axis=0) - 1.0) < 4.0 * error)
@@ -253,7 +253,7 @@ def the_mean_weight_is_the_evidence():
 
 def the_bounds_rise_with_their_draws_from_the_elbo_towards_the_evidence():
     vae, x, repeats = two_latents(), black_and_white(), 1000
-    weights = objective.single_sample_elbo(vae, x, normal(64, repeats, 3, 2)).elbo
+    weights = objective.draw(vae, x, normal(64, repeats, 3, 2)).elbo().elbo
     bounds = {k: objective.importance_weighted_bound(weights[:k]).numpy() for k in (1, 8, 64)}
     np.testing.assert_allclose(bounds[1], weights[0], rtol=1e-12)
     for fewer, more in ((1, 8), (8, 64)):
@@ -279,7 +279,7 @@ def a_decoder_that_knows_the_image_reaches_the_ceiling():
     x = np.random.default_rng(0).uniform(0.01, 0.99, [BATCH, PIXELS])
     logits = tf.constant(scipy.special.logit(x))
     knowing = VAE(LATENTS, gaussian_encoder(lambda x: x[:, :LATENTS], np.ones(LATENTS)), lambda z: [logits], Bernoulli)
-    reached = objective.single_sample_elbo(knowing, tf.constant(x), normal(BATCH, LATENTS)).reconstruction
+    reached = objective.draw(knowing, tf.constant(x), normal(BATCH, LATENTS)).elbo().reconstruction
     entropy = scipy.stats.bernoulli(x).entropy().sum(axis=-1)
     np.testing.assert_allclose(reached, -entropy, rtol=1e-10)
     np.testing.assert_allclose(Bernoulli.ceiling(tf.constant(x)), -entropy, rtol=1e-10)

@@ -1,4 +1,4 @@
-"""Linear Gaussian models, of which everything is known, as VAEs with their exact posterior."""
+"""Linear Gaussian models, whose evidence and posterior are known, as VAEs with the exact posterior."""
 
 from typing import NamedTuple
 
@@ -37,13 +37,13 @@ class LinearGaussian(NamedTuple):
 
 
 def unclipped(y, low, high):
-    """What smooth_clip takes to y."""
+    """The inverse of smooth_clip."""
     softplus_inverse = lambda y: y + np.log(-np.expm1(-y))  # noqa: E731
     return high - softplus_inverse(high - low - softplus_inverse(y - low))
 
 
 def gaussian_encoder(loc, variance, h=None):
-    """An encoder that says loc(x), the same variance [L] for every x and h(x)."""
+    """An encoder with outputs loc(x), a variance [L] that does not depend on x, and h(x)."""
 
     def encode(x):
         logvar = np.broadcast_to(unclipped(np.log(variance), -LOGVAR_BOUND, LOGVAR_BOUND), [len(x), LATENTS])
@@ -53,7 +53,7 @@ def gaussian_encoder(loc, variance, h=None):
 
 
 def correlated_model():
-    """Its posterior is no diagonal Gaussian; images drawn from anywhere."""
+    """A model whose posterior is not a diagonal Gaussian, and arbitrary images."""
     rng = np.random.default_rng(0)
     mixing = np.array([[1.0, 0.6, -0.4], [0.0, 1.0, 0.8], [0.0, 0.0, 1.0]])
     w = np.linalg.qr(rng.normal(size=[PIXELS, LATENTS]))[0] @ mixing

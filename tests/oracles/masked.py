@@ -1,10 +1,10 @@
-"""The weights of a masked layer as the one matrix whose blocks it keeps."""
+"""The weights of a masked layer as one matrix, of which the layer stores blocks."""
 
 import numpy as np
 
 
 def matrix(layer, inputs):
-    """[inputs, outputs]; what the layer does not keep, which its mask would set to zero, is not a number."""
+    """The matrix [inputs, outputs], with NaN where the layer stores nothing because its mask is zero."""
     whole = np.full([inputs, layer.b.shape[0]], np.nan)
     for block, part in _parts(layer):
         whole[part] = block
@@ -12,13 +12,13 @@ def matrix(layer, inputs):
 
 
 def assign(layer, whole):
-    """Gives the layer its part of the matrix."""
+    """Assigns the matrix to the blocks of the layer."""
     for block, part in _parts(layer):
         block.assign(whole[part])
 
 
 def _parts(layer):
-    """Every block with the part of the matrix that it is."""
+    """Every block with its place in the matrix."""
     end = 0
     for block, (rows, _, columns) in zip(layer.w, layer._blocks, strict=True):
         start, end = end, end + len(columns)

@@ -38,9 +38,9 @@ def tiny_config():
 
 @pytest.fixture(scope="session")
 def make_vae():
-    """A VAE of 12 pixels and 4 latents, or of what the settings say instead, with its initial weights.
+    """A VAE with its initial weights, of 12 pixels and 4 latents unless the settings say otherwise.
 
-    One with a ResNet takes 3072 pixels.
+    A ResNet takes 3072 pixels.
     """
     sizes = {"hidden_size": 8, "latent_size": 4, "iaf_steps": 3, "iaf_hidden_size": 6, "channels": 2}
 
@@ -52,7 +52,7 @@ def make_vae():
 
 @pytest.fixture(scope="session")
 def scramble():
-    """Replaces every weight of a module, biases too, by a normal draw: no law may lean on the initial values."""
+    """Replaces every weight of a module, biases too, by a normal draw, so that no law depends on initial values."""
 
     def scramble_weights(module, scale=0.5, seed=0):
         rng = np.random.default_rng(seed)
@@ -71,7 +71,7 @@ def weights_of():
 
 @pytest.fixture(scope="session")
 def make_images():
-    """An ImageSet with structure: the left and the upper half are each bright or dark, with some noise of the pixel."""
+    """An ImageSet whose left and upper halves are each bright or dark, with noise of each pixel."""
 
     def make(count, seed=0):
         rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""What a step frees is there for the next one; in processes of their own, as TensorFlow has one allocator in each."""
+"""Memory that a step frees serves the next one; in separate processes, because each has one allocator."""
 
 import os
 import subprocess
@@ -30,9 +30,9 @@ print(page_faults() - before)
 
 
 def _run(program: str, **environment: str) -> str:
-    """What the program prints, where nothing but `environment` says which allocator to take."""
+    """Runs the program, with only `environment` to choose the allocator, and returns its output."""
     without = {name: value for name, value in os.environ.items() if name != ALLOCATOR}
-    # With oneDNN, which TensorFlow turns on by the kind of CPU, come allocators that always keep what is freed.
+    # oneDNN, which TensorFlow enables by CPU type, brings allocators that always keep freed memory.
     env = {**without, "TF_ENABLE_ONEDNN_OPTS": "0", **environment}
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, env=env)
     return done.stdout.strip()

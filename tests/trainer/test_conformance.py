@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from trainer.model.flows import MADE, IAFStep, LocationStep
 from trainer.model.networks import MLP
-from trainer.model.objective import single_sample_elbo
+from trainer.model.objective import draw
 from trainer.model.resnet import ResNetDecoder, ResNetEncoder
 from trainer.model.vae import build
 from trainer.settings import DECODERS, TrainConfig
@@ -50,7 +50,7 @@ def whole(settings):
         lambda _, dtype: build(config, size, dtype),
         [size, config.latent_size],
         [(), (), ()],
-        lambda vae, x, eps: list(single_sample_elbo(vae, x, eps)),
+        lambda vae, x, eps: list(draw(vae, x, eps).elbo()),
     )
 
 

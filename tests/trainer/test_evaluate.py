@@ -1,4 +1,4 @@
-"""An image's ELBO is the image's own, whatever it is evaluated with."""
+"""An image's ELBO does not depend on what it is evaluated with."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import trainer.evaluate
 from trainer.evaluate import Evaluator, image_elbo, image_noise, quality
 from trainer.images import ImageSet, to_unit_interval
 from trainer.model.likelihoods import Bernoulli
-from trainer.model.objective import single_sample_elbo
+from trainer.model.objective import draw
 from trainer.model.vae import VAE, build
 
 COUNT, SAMPLES, LATENTS = 20, 3, 8
@@ -23,7 +23,7 @@ def images(make_images):
 
 @pytest.fixture
 def model(tiny_config, scramble):
-    """Its ELBOs are far below the ceiling, which is no matter here."""
+    """A model whose ELBOs are far below the ceiling, which does not matter for these tests."""
     return scramble(build(tiny_config, 3072), scale=0.3)
 
 
@@ -45,7 +45,7 @@ def test_an_images_elbo_does_not_depend_on_its_batch(batch_size, model, images, 
 
 def test_an_images_elbo_is_the_mean_of_its_draws(model, images, whole):
     x, noise = to_unit_interval(images.pixels), image_noise(tf.constant(images.noise_seeds), SAMPLES, LATENTS)
-    draws = [single_sample_elbo(model, x, noise[k]) for k in range(SAMPLES)]
+    draws = [draw(model, x, noise[k]).elbo() for k in range(SAMPLES)]
     assert np.ptp([draw.elbo for draw in draws], axis=0).min() > 1e-2, "the draws must differ, or the law is empty"
     for part, parts in zip(whole, zip(*draws, strict=True), strict=True):
         assert part.shape == (COUNT,)
@@ -96,7 +96,7 @@ def test_noise_is_standard_normal_and_independent_between_seeds_draws_and_latent
 def test_the_importance_weighted_bound_is_that_of_each_images_own_draws(model, images, monkeypatch):
     monkeypatch.setattr(trainer.evaluate, "DRAWS_AT_ONCE", 7 * SAMPLES)
     noise = image_noise(tf.constant(images.noise_seeds), SAMPLES, LATENTS)
-    weights = single_sample_elbo(model, to_unit_interval(images.pixels), noise).elbo.numpy().astype(float)
+    weights = draw(model, to_unit_interval(images.pixels), noise).elbo().elbo.numpy().astype(float)
     expected = scipy.special.logsumexp(weights, axis=0, b=1.0 / SAMPLES).mean()
     np.testing.assert_allclose(quality(model, images, SAMPLES).importance_weighted_bound, expected, rtol=1e-6)
 

@@ -1,4 +1,4 @@
-"""The SavedModel, loaded again, is the model."""
+"""The SavedModel computes what the model computes."""
 
 import dataclasses
 import os
@@ -171,7 +171,7 @@ def test_encoded_images_are_reconstructed_as_their_pixels_are(name, signatures, 
 
 
 class Mirrored(tf.Module):
-    """Another invertible Transform: left and right change places."""
+    """Another invertible Transform, which mirrors the image."""
 
     @tf.function
     def __call__(self, features):
@@ -216,7 +216,7 @@ def test_an_example_without_an_image_is_refused(signatures, example):
 
 @pytest.fixture(scope="module")
 def servable(make_vae, images):
-    """A small one."""
+    """A small module to export."""
     model = make_vae(image_size=3072, iaf_steps=0, hidden_size=2)
     return Servable(model, pixel_model(images), samples=1, transform=preprocess)
 

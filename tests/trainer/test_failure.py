@@ -1,4 +1,4 @@
-"""A failure survives its file, fits in a termination message, and tells a scheduler by its exit code who has to act."""
+"""A failure survives its file, fits in a termination message, and tells a scheduler by its exit code who must act."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from trainer.errors import (
     StorageError,
     UnreadableError,
     UserError,
-    failure_of,
     reason,
+    report,
 )
 from trainer.failure import MAX_BYTES, Failure, Kind, leave, left
 
@@ -127,8 +127,26 @@ def test_a_disk_that_takes_no_failure_is_no_error(tmp_path):
         (KeyError("a"), Kind.BUG),
     ],
 )
-def test_an_error_says_who_has_to_act(error, kind):
-    assert failure_of(error).kind == kind
+def test_a_reported_error_leaves_who_has_to_act(error, kind, tmp_path, capsys):
+    path = str(tmp_path / "error.json")
+    code = report(error, path)
+    failure = left(path)
+    assert (failure.kind, failure.exit_code) == (kind, code)
+    said = capsys.readouterr().err
+    assert said == ("KeyError: 'a'\n" if kind == Kind.BUG else f"trainer: {failure}\n")
+
+
+def test_a_failure_that_nobody_asks_for_is_only_said(capsys):
+    assert report(UserError("no"), None) == 2
+    assert capsys.readouterr().err == "trainer: no\n"
+
+
+def test_an_exception_as_cause_ends_the_sentence_with_its_reason():
+    found = UserError("it cannot be read", cause=OSError(28, "No space left on device")).failure
+    assert (found.sentence, found.cause) == (
+        "it cannot be read: No space left on device",
+        "No space left on device",
+    )
 
 
 @pytest.mark.parametrize("found", EVERY_KIND[:1] + EVERY_KIND[3:4], ids=["bad input", "stopped"])
@@ -144,4 +162,3 @@ def test_an_error_of_the_disk_has_the_path_and_the_systems_words(error):
 
 def test_an_error_without_words_is_named():
     assert reason(IndexError()) == "IndexError"
-    assert failure_of(IndexError()).sentence == "IndexError: IndexError"

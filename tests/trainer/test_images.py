@@ -1,4 +1,4 @@
-"""Images come through files, bytes and batches as they were."""
+"""Images survive files, bytes and batches unchanged."""
 
 import gzip
 
@@ -170,7 +170,7 @@ FILES = ("none-*", "plain text", "gzipped text", "folder", "empty", "no Example"
 
 @pytest.fixture
 def write_kind(tmp_path, example, write_records):
-    """Writes what is no file of images of our size, and returns its path."""
+    """Writes a file that does not contain valid images, and returns its path."""
 
     def write(kind):
         path = tmp_path / kind

@@ -1,4 +1,4 @@
-"""Signals are errors or records, in the main thread; in other threads nothing changes."""
+"""Signals become errors or records in the main thread; other threads change nothing."""
 
 import signal
 import subprocess
@@ -60,7 +60,7 @@ def test_the_further_sighups_of_a_closing_terminal_do_not_disturb_the_cleanup():
 
 
 def test_a_sighup_that_was_ignored_at_the_start_stays_ignored():
-    """As under nohup, and by the kernel: what a process ignores, its children ignore."""
+    """As under nohup: a child ignores the signals that its parent ignores."""
     code = """
 import signal
 from trainer.interrupt import interrupted, interruptible, signals_noted

@@ -116,7 +116,7 @@ def test_a_recipe_that_is_not_there_is_named(refused, folder):
 
 
 def test_a_recipe_of_all_settings_is_taken_though_some_have_no_meaning(folder):
-    config = TrainConfig(iaf_steps=0)
+    config = TrainConfig(iaf_steps=0, iaf_layers=2)
     (folder / "config.json").write_text(json.dumps(config.to_dict()))
     assert _read(str(folder / "config.json")) == config
 

@@ -259,7 +259,7 @@ def busy(at):
 )
 def not_moved(at):
     at.patch(quarantine, "write_durably", raises(NO_SPACE))
-    quarantine.set_aside(str(at.path), "torn")
+    quarantine.quarantine_folder(str(at.path), "torn")
 
 
 @says("{at}/none is missing or not a folder")
@@ -435,8 +435,7 @@ def no_ports(at):
 
 
 @says(
-    "worker 0 of 1 cannot be started: [Errno 28] No space left on device. Free some memory and processes, and "
-    "start again"
+    "worker 0 of 1, true, cannot be started: No space left on device. Free some memory and processes, and start again"
 )
 def no_process(at):
     at.patch(subprocess, "Popen", raises(NO_SPACE))
@@ -454,7 +453,7 @@ def a_worker_knows_why(at):
     raise launch.why_failed("worker 0 of 2", 1, failure, "ended", [])
 
 
-@says("the job in {at} cannot be read: No such file or directory. Put the folder on a disk that all workers share")
+@says("{at}/given is missing. Put it on a disk that all workers share")
 def no_job(at):
     run_worker(str(at.path))
 
@@ -465,7 +464,7 @@ def no_job(at):
 )
 def a_damaged_job(at):
     (at.path / "given").mkdir()
-    at.patch(job, "verify_digests", raises(digests.DamageError(f"{at.path}/given/job.json", "is damaged")))
+    at.patch(job, "damage", lambda _: f"{at.path}/given/job.json is damaged")
     run_worker(str(at.path))
 
 
@@ -523,6 +522,13 @@ def test_the_words_of_a_training(at, log_of):
         "drawing 5 samples of each test image for the importance-weighted bound",
         "test set: KL 2.00, importance-weighted bound -2.50 with 5 samples, 1 of 2 latents active",
     ]
+
+
+def test_the_words_of_a_warm_start(at, log_of):
+    found = {name: v.numpy() for name, v in trainer.training.warm_start._variables(build(GAUSSIAN, 3072))}
+    at.patch(trainer.training.warm_start, "_read", lambda _: found)
+    lines = log_of(lambda: load_weights(build(GAUSSIAN, 3072), "/there"))
+    assert lines == ["starting from the weights of /there"]
 
 
 def test_the_words_of_a_damaged_checkpoint(at, log_of):

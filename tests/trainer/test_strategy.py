@@ -1,4 +1,4 @@
-"""A strategy is found by its name, or its user is told what it lacks. More on replicas is in test_exactness.py."""
+"""A strategy is found by its name, or the error says what is missing. Replicas are tested in test_exactness.py."""
 
 import importlib.util
 import socket
@@ -32,7 +32,7 @@ def nothing_there(monkeypatch):
 
 @pytest.fixture
 def stand_ins(monkeypatch):
-    """Strategies that are only their names, on a machine that may have a TPU's library or GPUs."""
+    """Replaces strategies by their names, on a machine that may have a TPU's library or GPUs."""
 
     def put(libtpu=False, gpus=0):
         for name in ("MirroredStrategy", "MultiWorkerMirroredStrategy", "get_strategy"):

@@ -1,4 +1,4 @@
-"""A program whose output disappears goes on, and ends with its own exit code."""
+"""A program whose output disappears continues, and ends with its own exit code."""
 
 import contextlib
 import io

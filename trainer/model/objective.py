@@ -25,7 +25,10 @@ class Draw(NamedTuple):
     kl: tf.Tensor  # [..., B, L], nats: each latent's share; they sum to log q(z|x) - log p(z)
 
     def elbo(self) -> ELBO:
-        """Returns the draw's log weight, log p(x, z) / q(z|x), and its two parts."""
+        """Estimates the bound from this draw (Kingma and Welling, 2014, arXiv 1312.6114, equation 7).
+
+        ELBO = log p(x|z) - [log q(z|x) - log p(z)],   z ~ q(z|x)
+        """
         kl = tf.reduce_sum(self.kl, axis=-1)
         return ELBO(self.reconstruction - kl, self.reconstruction, kl)
 
@@ -37,18 +40,6 @@ def draw(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> Draw:
     return Draw(z, model.decode(z).log_prob(x), log_q - log_prior)
 
 
-def single_sample_elbo(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> ELBO:
-    """Estimates the bound from one draw (Kingma and Welling, 2014, arXiv 1312.6114, equation 7).
-
-        ELBO = log p(x|z) - [log q(z|x) - log p(z)],   z ~ q(z|x)
-
-    Args:
-      x: [B, D], pixels in [0, 1].
-      eps: [..., B, L], standard normal noise.
-    """
-    return draw(model, x, eps).elbo()
-
-
 def elbo(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> ELBO:
     """Averages the estimates of K draws, [B], which reduces the noise and leaves the bound.
 
@@ -56,7 +47,7 @@ def elbo(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> ELBO:
       x: [B, D], pixels in [0, 1].
       eps: [K, B, L], standard normal noise.
     """
-    return ELBO(*(tf.reduce_mean(part, axis=0) for part in single_sample_elbo(model, x, eps)))
+    return ELBO(*(tf.reduce_mean(part, axis=0) for part in draw(model, x, eps).elbo()))
 
 
 def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:
@@ -67,6 +58,6 @@ def importance_weighted_bound(log_weights: tf.Tensor) -> tf.Tensor:
     It lies between the ELBO and log p(x).
 
     Args:
-      log_weights: [K, B], the single-sample ELBOs of K draws.
+      log_weights: [K, B], the ELBOs of K single draws, log p(x, z) / q(z|x).
     """
     return tf.reduce_logsumexp(log_weights, axis=0) - math.log(log_weights.shape[0])

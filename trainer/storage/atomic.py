@@ -14,7 +14,7 @@ from trainer.storage.temporary import REPLACED, UNFINISHED, Temporary, parse, te
 
 log = logging.getLogger(__name__)
 
-OLD_SECONDS = 24 * 3600.0  # age at which a temporary file of another host counts as abandoned
+OLD_SECONDS = 24 * 3600.0  # age of an abandoned temporary name; a process of another host cannot be checked
 
 
 @contextlib.contextmanager
@@ -141,7 +141,7 @@ def _replaced(path: str) -> list[Temporary]:
 
 
 def _in_use(folder: str, found: Temporary) -> bool:
-    """Tells whether a living process of this host uses the name; an old name may belong to an earlier process."""
+    """Tells whether a living process of this host uses the name; an old name may be that of an earlier process."""
     return found.is_alive and (found.pid == os.getpid() or not _is_old(os.path.join(folder, found.name)))
 
 

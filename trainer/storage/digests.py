@@ -1,6 +1,7 @@
 """Digests of a folder's files, stored beside the folder, that reveal damage before the files are used.
 
-Imports no TensorFlow, so that a whole state directory is verified in seconds.
+Imports no TensorFlow, so that a whole state directory is verified in seconds. All functions raise OSError if the system
+cannot read or write a file at present.
 """
 
 import hashlib
@@ -41,11 +42,7 @@ def digest_file(folder: str) -> str:
 
 
 def write_digests(folder: str) -> Digests:
-    """Flushes every file below `folder` to disk, then records their digests.
-
-    Raises:
-      OSError: a file cannot be read, or the record cannot be written.
-    """
+    """Flushes every file below `folder` to disk, then records their digests."""
     digests = compute_digests(folder, durable=True)
     for path, _, _ in os.walk(folder):
         sync_folder(path)
@@ -54,11 +51,7 @@ def write_digests(folder: str) -> Digests:
 
 
 def record_digests(folder: str, digests: Digests) -> None:
-    """Writes `digests` beside `folder`, which need not exist yet.
-
-    Raises:
-      OSError: the record cannot be written.
-    """
+    """Writes `digests` beside `folder`, which need not exist yet."""
     content = {name: digest._asdict() for name, digest in sorted(digests.items())}
     write_durably(digest_file(folder), json.dumps(content, indent=1).encode())
 
@@ -68,7 +61,6 @@ def read_digests(folder: str) -> Digests:
 
     Raises:
       DamageError: the record is missing or damaged.
-      OSError: the record cannot be read at present.
     """
     path = digest_file(folder)
     try:
@@ -87,7 +79,6 @@ def verify_digests(folder: str) -> Digests:
 
     Raises:
       DamageError: a file is missing, differs, or was added; or see `read_digests`.
-      OSError: a file cannot be read at present.
     """
     recorded = read_digests(folder)
     check_digests(folder, recorded)
@@ -99,7 +90,6 @@ def check_digests(folder: str, expected: Digests) -> None:
 
     Raises:
       DamageError: a file is missing, differs, or was added.
-      OSError: a file cannot be read at present.
     """
     if not os.path.isdir(folder):
         raise DamageError(folder, "is missing")
@@ -117,20 +107,12 @@ def check_digests(folder: str, expected: Digests) -> None:
 
 
 def compute_digests(folder: str, durable: bool = False) -> Digests:
-    """Computes the digests of the files below `folder`; with `durable` it also flushes each file to disk.
-
-    Raises:
-      OSError: a file cannot be read.
-    """
+    """Computes the digests of the files below `folder`; with `durable` it also flushes each file to disk."""
     return digest_files(folder, list(_names(folder)), durable)
 
 
 def digest_files(folder: str, names: list[str], durable: bool = False) -> Digests:
-    """Computes the digests of the files `names` below `folder`; `durable` also flushes each to its disk.
-
-    Raises:
-      OSError: a file cannot be read.
-    """
+    """Computes the digests of the files `names` below `folder`; with `durable` it also flushes each file to disk."""
     with ThreadPoolExecutor(THREADS) as threads:
         found = threads.map(lambda name: _digest(os.path.join(folder, name), durable), names)
         return dict(zip(names, found, strict=True))

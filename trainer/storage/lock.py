@@ -35,11 +35,8 @@ def alone(folder: str, work: str, option: str) -> Iterator[None]:
     """
     with open(os.path.join(folder, "lock"), "a") as lock:
         if not _lock(lock, folder, work):
-            raise BusyError(
-                f"{folder} is in use by another {work}",
-                value=folder,
-                remedy=f"Wait until it ends, or choose another {option}",
-            )
+            remedy = f"Wait until it ends, or choose another {option}"
+            raise BusyError(f"{folder} is in use by another {work}", value=folder, remedy=remedy)
         yield
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from trainer.errors import ReportedError, UnreadableError, reason
+from trainer.errors import ReportedError, UnreadableError
 from trainer.storage.digests import DamageError, digest_file, verify_digests
 from trainer.storage.durable import sync_folder, write_durably
 
@@ -44,9 +44,8 @@ def quarantine_folder(folder: str, fault: str) -> str:
             os.rename(folder, moved)
         sync_folder(os.path.dirname(moved))
     except OSError as error:
+        remedy = "Make its parent folder writable, and start again"
         raise ReportedError(
-            f"{folder} is damaged ({fault}) and cannot be renamed: {reason(error)}",
-            value=folder,
-            remedy="Make its parent folder writable, and start again",
+            f"{folder} is damaged ({fault}) and cannot be renamed", value=folder, remedy=remedy, cause=error
         ) from error
     return moved

@@ -91,11 +91,9 @@ class Checkpoints:
             with reading("the checkpoint", path):
                 self._state.read(verified_tensors(path)).assert_consumed()
         except (AssertionError, ValueError) as error:
-            raise UserError(
-                f"the checkpoint {path} does not match the variables of this version: {reason(error)}",
-                value=path,
-                remedy=f"Resume with the version that wrote it, or remove {self.folder} to start from scratch",
-            ) from error
+            what = f"the checkpoint {path} does not match the variables of this version"
+            remedy = f"Resume with the version that wrote it, or remove {self.folder} to start from scratch"
+            raise UserError(what, value=path, remedy=remedy, cause=error) from error
 
     def _quarantine(self, path: str, error: DamageError) -> None:
         moved = os.path.join(self.folder, f"unreadable-{os.path.basename(path)}")

@@ -45,12 +45,9 @@ class TrainStep:
         self._shard = shard_size(config.batch_size, self._replicas)
         self._loss = build_loss(config, steps_per_epoch)
         if config.free_bits and self._replicas > 1:
-            raise SettingError(
-                "free_bits",
-                f"0 with {self._replicas} replicas, because the KL is averaged over the whole batch",
-                config.free_bits,
-                remedy="Use --strategy default, which has one replica",
-            )
+            valid = f"0 with {self._replicas} replicas, because the KL is averaged over the whole batch"
+            remedy = "Use --strategy default, which has one replica"
+            raise SettingError("free_bits", valid, config.free_bits, remedy=remedy)
         # XLA fuses passes over activations, but TensorFlow's kernels draw noise, flip and update weights faster.
         self._gradients = tf.function(self._shard_gradients, jit_compile=True)
         self._steps = tf.function(self._several)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from trainer.errors import UserError, reason
+from trainer.errors import UserError
 from trainer.model.vae import VAE
 from trainer.storage.digests import compute_digests, identity
 
@@ -64,9 +64,7 @@ def _read(path: str) -> dict[str, np.ndarray]:
         keys = [key for key in reader.get_variable_to_shape_map() if key.startswith(PREFIX) and key.endswith(SUFFIX)]
         return {key[len(PREFIX) : -len(SUFFIX)]: reader.get_tensor(key) for key in sorted(keys)}
     except (tf.errors.OpError, IndexError) as error:  # IndexError: a truncated file
+        remedy = "Train without --warm-start"
         raise UserError(
-            f"the base model cannot be read: {reason(error)}",
-            value=path,
-            valid="a SavedModel",
-            remedy="Train without --warm-start",
+            "the base model cannot be read", value=path, valid="a SavedModel", remedy=remedy, cause=error
         ) from error

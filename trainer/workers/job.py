@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.errors import ReportedError, UserError, reason
+from trainer.errors import ReportedError, UserError
 from trainer.images import IMAGE_SIZE, ImageSet
 from trainer.model.vae import VAE, build
 from trainer.settings import Execution, TrainConfig, check_workers
 from trainer.storage.atomic import discard, reading, storing, whole
 from trainer.storage.digests import DamageError, verify_digests, write_digests
+from trainer.storage.quarantine import damage
 from trainer.storage.tensors import verified_tensors, write_tensors
 from trainer.strategy import build_strategy, check_workers_share, is_chief, leave_together
 from trainer.training.loop import train_and_evaluate
@@ -96,23 +97,14 @@ def run_worker(folder: str) -> None:
 
 def _given(folder: str) -> Job:
     """Reads the job in `folder`, after comparing it and its images with their digests."""
-    try:
-        os.stat(os.path.join(folder, GIVEN))
-        verify_digests(os.path.join(folder, GIVEN))
-        with open(os.path.join(folder, JOB)) as file:
-            return Job.from_dict(json.load(file)["job"])
-    except OSError as error:
-        raise UserError(
-            f"the job in {folder} cannot be read: {reason(error)}",
-            value=folder,
-            remedy="Put the folder on a disk that all workers share",
-        ) from error
-    except DamageError as error:
-        raise ReportedError(
-            f"the workers' job is damaged: {error}",
-            value=error.failure.value,
-            remedy="Start the training again: it writes the job again and resumes from the last checkpoint",
-        ) from error
+    given = os.path.join(folder, GIVEN)
+    if not os.path.isdir(given):
+        raise UserError(f"{given} is missing", value=given, remedy="Put it on a disk that all workers share")
+    if what := damage(given):
+        remedy = "Start the training again: it writes the job again and resumes from the last checkpoint"
+        raise ReportedError(f"the workers' job is damaged: {what}", value=given, remedy=remedy)
+    with open(os.path.join(folder, JOB)) as file:
+        return Job.from_dict(json.load(file)["job"])
 
 
 def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
@@ -139,14 +131,11 @@ def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
 def _is_written(folder: str, content: dict[str, Any]) -> bool:
     if not os.path.isdir(folder):
         return False
-    try:
-        with reading("the workers' job", folder):
-            verify_digests(os.path.join(folder, GIVEN))
-            with open(os.path.join(folder, JOB)) as file:
-                return json.load(file) == content
-    except DamageError as error:
-        log.warning("the workers' job is damaged (%s); writing it again", error)
+    if what := damage(os.path.join(folder, GIVEN)):
+        log.warning("the workers' job is damaged (%s); writing it again", what)
         return False
+    with open(os.path.join(folder, JOB)) as file:
+        return json.load(file) == content
 
 
 def _verified_weights(folder: str, record: str) -> str:
@@ -161,11 +150,8 @@ def _verified_weights(folder: str, record: str) -> str:
             return verified_tensors(weights)
     except DamageError as error:
         discard(weights)
-        raise ReportedError(
-            f"the workers' result is damaged: {error}",
-            value=error.failure.value,
-            remedy="Start the training again: it resumes from the last checkpoint and writes the result again",
-        ) from error
+        remedy = "Start the training again: it resumes from the last checkpoint and writes the result again"
+        raise ReportedError(f"the workers' result is damaged: {error}", value=folder, remedy=remedy) from error
 
 
 def _take_record(record: str, workdir: str) -> None:

@@ -125,10 +125,9 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C in a terminal reaches the launcher only
             )
         except OSError as error:
+            remedy = "Free some memory and processes, and start again"
             raise WorkerError(
-                f"{self.name} cannot be started: {error}",
-                value=command[0],
-                remedy="Free some memory and processes, and start again",
+                f"{self.name}, {command[0]}, cannot be started", value=command[0], remedy=remedy, cause=error
             ) from error
         self._line = b""
 

@@ -4,7 +4,7 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
-from trainer.errors import ReportedError, reason
+from trainer.errors import ReportedError
 
 
 @contextlib.contextmanager
@@ -24,9 +24,6 @@ def reserved_ports(count: int) -> Iterator[list[int]]:
                 held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
                 held.bind(("127.0.0.1", 0))
         except OSError as error:
-            raise ReportedError(
-                f"no ports for {count} workers: {reason(error)}",
-                value=count,
-                remedy="Close other programs, and start again",
-            ) from error
+            remedy = "Close other programs, and start again"
+            raise ReportedError(f"no ports for {count} workers", value=count, remedy=remedy, cause=error) from error
         yield [held.getsockname()[1] for held in sockets]

@@ -8,11 +8,9 @@ import contextlib
 import logging
 import os
 import sys
-import traceback
 from collections.abc import MutableMapping
 
-from trainer.errors import ReportedError, UserError, failure_of
-from trainer.failure import leave
+from trainer.errors import UserError, report
 from trainer.interrupt import interruptible
 from trainer.tf_config import addresses
 from trainer.workers.launch import ERROR_FILE, follow_parent
@@ -32,14 +30,7 @@ def main(arguments: list[str]) -> int:
 
             run_worker(arguments[0])
     except Exception as error:
-        if isinstance(error, ReportedError):
-            print(f"trainer: {error}", file=sys.stderr)
-        else:
-            traceback.print_exc()
-        failure = failure_of(error)
-        if path := os.environ.get(ERROR_FILE):
-            leave(failure, path)
-        return failure.exit_code
+        return report(error, os.environ.get(ERROR_FILE))
     return 0
 
 

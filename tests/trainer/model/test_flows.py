@@ -1,4 +1,4 @@
-"""The flow: its laws, TensorFlow Probability's flow on the same weights, and what it is at the start."""
+"""The flow: its laws, TensorFlow Probability's flow on the same weights, and its initial state."""
 
 import laws
 import masked

@@ -1,4 +1,4 @@
-"""What every likelihood owes the rest, and what each one is."""
+"""The interface that all likelihoods share, and the definition of each."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Each mathematical error that this model was once written with, put back, breaks a law."""
+"""Each mathematical error of the model's original text breaks a law when it is put back."""
 
 import laws
 import numpy as np

@@ -1,4 +1,4 @@
-"""The bound against what it bounds, where that can be computed some other way."""
+"""The bound against the evidence, where that can be computed in another way."""
 
 import laws
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import scipy.special
 import tensorflow as tf
 
-from trainer.model.objective import draw, elbo, importance_weighted_bound, single_sample_elbo
+from trainer.model.objective import draw, elbo, importance_weighted_bound
 from trainer.settings import DECODERS
 
 MLP_DECODERS = [name for name in DECODERS if name.endswith("MLP")]
@@ -25,7 +25,7 @@ def test_law(law):
 @pytest.mark.parametrize("decoder", MLP_DECODERS)
 def test_elbo_is_reconstruction_less_kl(decoder, x):
     vae, eps = laws.small_vae(decoder=decoder), laws.normal(5, 3, laws.LATENTS)
-    bound, reconstruction, kl = single_sample_elbo(vae, x, eps)
+    bound, reconstruction, kl = draw(vae, x, eps).elbo()
     assert bound.shape == reconstruction.shape == kl.shape == (5, 3)
     np.testing.assert_allclose(bound, reconstruction - kl, rtol=1e-12)
     np.testing.assert_allclose(reconstruction, vae.decode(vae.infer(x, eps).z).log_prob(x), rtol=1e-12)
@@ -34,7 +34,7 @@ def test_elbo_is_reconstruction_less_kl(decoder, x):
 @pytest.mark.parametrize("decoder", MLP_DECODERS)
 def test_the_elbo_of_several_draws_is_their_mean(decoder, x):
     vae, eps = laws.small_vae(decoder=decoder), laws.normal(5, 3, laws.LATENTS)
-    one_by_one = [single_sample_elbo(vae, x, eps[k]) for k in range(5)]
+    one_by_one = [draw(vae, x, eps[k]).elbo() for k in range(5)]
     for part, parts in zip(elbo(vae, x, eps), zip(*one_by_one, strict=True), strict=True):
         assert part.shape == (3,)
         np.testing.assert_allclose(part, np.mean(parts, axis=0), rtol=1e-12)
@@ -57,7 +57,7 @@ def test_the_importance_weighted_bound_is_the_log_of_the_mean_weight():
 
 def test_an_images_bound_is_its_own_in_any_order_and_with_any_padding():
     vae, x, eps = laws.small_vae(), laws.black_and_white(6), laws.normal(2, 6, laws.LATENTS)
-    whole, order = single_sample_elbo(vae, x, eps).elbo.numpy(), [4, 0, 5]
+    whole, order = draw(vae, x, eps).elbo().elbo.numpy(), [4, 0, 5]
     junk, noise = tf.fill([3, laws.PIXELS], tf.constant(1e3, x.dtype)), 9.0 * laws.normal(2, 3, laws.LATENTS)
     padded = tf.concat([tf.gather(x, order), junk], 0), tf.concat([tf.gather(eps, order, axis=1), noise], 1)
-    np.testing.assert_allclose(single_sample_elbo(vae, *padded).elbo[:, :3], whole[:, order], rtol=1e-12)
+    np.testing.assert_allclose(draw(vae, *padded).elbo().elbo[:, :3], whole[:, order], rtol=1e-12)

@@ -9,7 +9,7 @@ import scipy.stats
 import tensorflow as tf
 
 from trainer.model.flows import IAFStep, LocationStep
-from trainer.model.objective import single_sample_elbo
+from trainer.model.objective import draw
 from trainer.model.vae import LOGVAR_BOUND, build
 from trainer.settings import DECODERS, ENCODERS
 
@@ -96,7 +96,7 @@ def test_no_log_variance_or_scale_is_too_large_for_a_finite_bound(scale, decoder
         scramble(head, scale)
     x, eps = tf.cast(x, tf.float32), tf.cast(eps, tf.float32)
     with tf.GradientTape() as tape:
-        bound = single_sample_elbo(vae, x, eps).elbo
+        bound = draw(vae, x, eps).elbo().elbo
     (_, logvar), _ = vae.encode(x)
     np.testing.assert_allclose(np.abs(logvar), np.full([BATCH, LATENTS], LOGVAR_BOUND), atol=1e-3)
     for value in (bound, *tape.gradient(bound, vae.trainable_variables)):
@@ -108,7 +108,7 @@ def test_no_log_variance_or_scale_is_too_large_for_a_finite_bound(scale, decoder
 def test_every_weight_of_the_model_gets_a_gradient(decoder, flow, make, x, eps):
     vae = make(decoder=decoder, **flow)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(single_sample_elbo(vae, x, eps).elbo)
+        loss = tf.reduce_sum(draw(vae, x, eps).elbo().elbo)
     gradients = tape.gradient(loss, vae.trainable_variables)
     assert all(gradient is not None and np.any(gradient) for gradient in gradients)
 
@@ -149,7 +149,7 @@ def test_build_takes_every_size_from_the_config(decoder, kind, make, eps, x):
 def test_a_resnet_takes_the_place_of_an_mlp(encoder, decoder, make, scramble, eps):
     vae = scramble(make(encoder=encoder, decoder=decoder, image_size=3072), 0.1)
     x = tf.constant(np.random.default_rng(0).integers(0, 256, [BATCH, 3072]) / 255.0)
-    bound = single_sample_elbo(vae, x, tf.stack([eps, -eps])).elbo
+    bound = draw(vae, x, tf.stack([eps, -eps])).elbo().elbo
     assert bound.shape == (2, BATCH)
     assert np.all(np.isfinite(bound))
     assert vae.sample(eps).shape == (BATCH, 3072)

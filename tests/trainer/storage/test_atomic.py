@@ -1,4 +1,4 @@
-"""What is written appears whole or not at all, and whoever cannot write says why."""
+"""Files and folders appear whole or not at all, and a failed write says why."""
 
 import errno
 import json
@@ -49,7 +49,7 @@ def test_if_it_fails_there_is_what_was_there(kind, tmp_path):
 
 @pytest.fixture
 def synced(monkeypatch):
-    """Paths that the disk was made to hold, under the names that they had then."""
+    """Paths that were flushed to disk, under the names that they had then."""
     found, fsync = [], os.fsync
 
     def note(descriptor):
@@ -60,7 +60,7 @@ def synced(monkeypatch):
     return found
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="nobody says which file it is")
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="no way to name an open file")
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_the_disk_holds_all_of_it_before_it_gets_its_name_and_the_name_then(kind, synced, tmp_path):
     with whole("it", str(tmp_path / "it")) as unfinished:

@@ -1,4 +1,4 @@
-"""Names of folders: those that work everywhere are taken as shells take them, the others refused by name."""
+"""Folder names that work everywhere are expanded as in a shell; others are refused by name."""
 
 import os
 
@@ -57,7 +57,7 @@ def test_a_leading_tilde_is_the_home_folder(monkeypatch):
 
 
 def test_a_locale_without_the_name_refuses_it(monkeypatch):
-    """Python would write other bytes than TensorFlow."""
+    """Python and TensorFlow would encode the name differently."""
     monkeypatch.setattr(os, "fsencode", lambda name: name.encode("latin-1"))
     with pytest.raises(SettingError) as error:
         checked_folder("root", "Größe")

@@ -1,4 +1,4 @@
-"""Abandoned folders are removed, even while other runs remove them too."""
+"""Abandoned folders are removed, even while other runs remove the same ones."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ def names(folder):
         ({"prefix": "", "days": 30, "keep": "a-old"}, ["a-new", "a-old"]),
     ],
 )
-def test_old_folders_go_except_the_callers(settings, left, folders):
+def test_old_folders_go_but_that_of_the_caller(settings, left, folders):
     clear(str(folders), **settings)
     assert names(folders) == left
 

@@ -1,4 +1,4 @@
-"""One process at a time has a folder or a lock, on a disk that knows locks."""
+"""One process at a time holds a folder or a lock, if the disk supports locks."""
 
 import errno
 import fcntl

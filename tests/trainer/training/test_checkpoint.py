@@ -1,4 +1,4 @@
-"""Laws of checkpoints: what is restored is a whole state that was saved, the newest that can be read, or nothing."""
+"""Laws of checkpoints: a restored state is the newest saved one that is whole, or there is none."""
 
 import contextlib
 import errno
@@ -46,7 +46,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def open_state(folder):
-    """A state of that value, and the checkpoints of it."""
+    """A state of that value, and its checkpoints."""
 
     def start(value, run=RUN, writes=True):
         state = State(value)
@@ -57,7 +57,7 @@ def open_state(folder):
 
 @pytest.fixture
 def save(open_state):
-    """Saves a state, after as many steps as its value, whose progress says so too."""
+    """Saves states whose value is the number of their steps and their progress."""
 
     def save_all(*values):
         for value in values:
@@ -68,7 +68,7 @@ def save(open_state):
 
 @pytest.fixture
 def restore(open_state, caplog):
-    """What a process finds that begins with the value -1: state, progress, and the arguments of its warnings."""
+    """What a process with the value -1 restores: state, progress, and the arguments of its warnings."""
 
     def start(writes=True):
         caplog.clear()
@@ -144,7 +144,7 @@ def test_the_same_step_again_replaces_its_checkpoint(save, open_state, folder):
 
 @contextlib.contextmanager
 def limited(kind, limit):
-    """This process has no more of a resource."""
+    """Limits a resource of this process."""
     before = resource.getrlimit(kind)
     resource.setrlimit(kind, (limit, before[1]))
     try:
@@ -277,7 +277,7 @@ def test_a_damaged_one_is_moved_with_a_warning_and_the_one_before_is_taken(damag
 
 @contextlib.contextmanager
 def unreadable(path):
-    """To this process, which may be root's."""
+    """Makes a path unreadable to this process, even as root."""
     path.chmod(0)
     user = os.geteuid()
     os.seteuid(user or 65534)
@@ -294,7 +294,7 @@ def no_more_files(_):
 
 @contextlib.contextmanager
 def endless(path):
-    """An error without a name in TensorFlow, as that of a disk is."""
+    """Causes an error that TensorFlow has no class for, like one of a disk."""
     path.rename(path.with_name("kept"))
     path.symlink_to(path)
     yield

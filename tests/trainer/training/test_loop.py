@@ -1,4 +1,4 @@
-"""A run is a function of its config and data, learns, chooses without the test set, and leaves a record."""
+"""A run is a function of its config and data, learns, ignores the test set in its choices, and leaves a record."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from trainer.errors import UserError
 from trainer.evaluate import Evaluator, MeanELBO, quality
 from trainer.images import hold_out, pixel_model, to_unit_interval
 from trainer.model.likelihoods import Bernoulli, DiscretizedLogistic, GaussianPixels
-from trainer.model.objective import single_sample_elbo
+from trainer.model.objective import draw
 from trainer.model.vae import build
 from trainer.schema import SettingError
 from trainer.settings import TrainConfig
@@ -64,7 +64,7 @@ def quick_config(tiny_config):
 
 @pytest.fixture
 def quick(tmp_path, quick_config, train, unseen):
-    """A run of that, which leaves no checkpoint to the next."""
+    """A run of that config, which leaves no checkpoint for the next run."""
 
     def start(**settings):
         result = train_and_evaluate(quick_config(**settings), train, unseen, str(tmp_path))
@@ -164,7 +164,7 @@ def test_tensorboard_shows_every_part_after_every_epoch(split, name, trained):
 
 
 class Script:
-    """Stands in for the Evaluator: it says what it is told and remembers the weights and images it was shown."""
+    """Stands in for the Evaluator: it returns given values and records the weights and images that it sees."""
 
     def __init__(self, unseen, held_out_elbos, test_elbos):
         self.unseen, self.elbos = unseen, {"held_out": iter(held_out_elbos), "test": iter(test_elbos)}
@@ -223,7 +223,7 @@ def initial_elbo(quick_config, train):
     rows, _ = hold_out(len(train), config.held_out_fraction, config.seed)
     model, x = build(config, 3072), to_unit_interval(train.pixels[rows])
     eps = tf.random.stateless_normal([50, len(x), config.latent_size], [7, 7])
-    shown, white = (np.mean(single_sample_elbo(model, images, eps).elbo) for images in (x, tf.ones_like(x)))
+    shown, white = (np.mean(draw(model, images, eps).elbo().elbo) for images in (x, tf.ones_like(x)))
     assert abs(shown - white) > 2.0
     return shown, white
 
@@ -259,7 +259,7 @@ def test_a_batch_larger_than_the_data_is_the_users_error(quick):
 
 @pytest.fixture
 def told(monkeypatch, unseen):
-    """Runs steps and evaluations that say what they are told."""
+    """Replaces steps and evaluations by given values."""
 
     def tell(elbos, held_out):
         say = lambda *_: lambda pixels, rows, first, stop: StepsResult(elbos[first : first + len(rows)], stop)  # noqa: E731
@@ -323,7 +323,7 @@ def test_calls_are_no_longer_than_that(quick, told, monkeypatch):
 def test_a_checkpoint_comes_when_the_minutes_since_the_last_are_over_and_at_the_end(
     minutes, expected, quick_config, told, train, unseen, tmp_path, monkeypatch
 ):
-    """Of calls of a step each, by a clock that every call moves on by a minute."""
+    """With calls of one step, each of which takes a minute by the clock."""
     told(np.arange(6.0), [-1.0] * 2)
     step, clock, saved = trainer.training.loop.TrainStep, [0.0], []
 

@@ -1,4 +1,4 @@
-"""What a step shows the model, told by a model whose ELBO gives away each image's noise and whether it was mirrored."""
+"""The noise and mirroring of a step, read from the ELBOs of a model that reveals both."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def decoder(z):
 
 
 def told(at_once=STEPS, **settings):
-    """Of steps of one image each: whether it was mirrored, [S], and its noise, [S]; from their ELBOs."""
+    """Takes steps of one image; returns whether each was mirrored, [S], and its noise, [S], from the ELBOs."""
     config = TrainConfig(**{"latent_size": 1, "iaf_steps": 0, "batch_size": 1, "horizontal_flips": True} | settings)
     encoder = lambda x: [tf.zeros([len(x), 1])] * 2  # noqa: E731
     model = VAE(1, encoder, decoder, Bernoulli)

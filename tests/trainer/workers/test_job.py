@@ -16,6 +16,7 @@ from trainer.images import IMAGE_SIZE
 from trainer.model.vae import build
 from trainer.schema import SettingError
 from trainer.settings import Execution, TrainConfig
+from trainer.storage import quarantine
 from trainer.storage.digests import write_digests
 from trainer.storage.tensors import write_tensors
 from trainer.workers import job, worker
@@ -214,10 +215,10 @@ def test_a_job_that_cannot_be_read_for_now_is_left_as_it_is(handed_out, make_job
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(job, "verify_digests", fail)
+        patch.setattr(quarantine, "verify_digests", fail)
         with pytest.raises(UnreadableError) as error:
             run_job(make_job(workers=2), *SETS, launch_local)
-    assert (error.value.failure.value, error.value.exit_code) == (f"{tmp_path}/state/job", 1)
+    assert (error.value.failure.value, error.value.exit_code) == (f"{tmp_path}/state/job/given", 1)
     assert handed_out() == whole
 
 

@@ -34,7 +34,7 @@ def test_a_worker_without_its_one_folder_ends_with_2_and_says_why(arguments, err
 
 def test_a_worker_whose_folder_is_not_there_ends_with_2_and_says_why(tmp_path, error_file):
     assert worker.main([str(tmp_path / "nowhere")]) == 2
-    assert left(error_file).value == str(tmp_path / "nowhere")
+    assert left(error_file).value == str(tmp_path / "nowhere/given")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_without_a_file_for_it_a_failure_is_only_said(monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("trainer: ")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel has to help")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals the death of a parent")
 def test_a_worker_whose_launcher_is_dead_dies_before_it_does_anything(monkeypatch):
     monkeypatch.setenv(launch.LAUNCHER, "999999999")
     done = subprocess.run([sys.executable, "-m", "trainer.workers.worker"], capture_output=True)
