@@ -7,16 +7,16 @@ import pydantic
 import pytest
 
 from trainer.errors import UserError
-from trainer.schema import (, setting
+from trainer.schema import (
     Needs,
     Place,
-    Setting,
     SettingError,
     check_needs,
     fields,
     nearest,
     nested,
     plain_type,
+    setting,
     settings,
     table,
 )
