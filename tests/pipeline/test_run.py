@@ -224,7 +224,7 @@ def test_a_tuner_finds_a_configuration_that_the_trainer_uses(run, tmp_path):
 def test_a_warm_start_goes_on_from_the_last_blessed_model_if_there_is_one(run, tmp_path):
     code, first = run("--epochs=1", "--warm-start", root=tmp_path)
     assert code == words.PUSHED
-    assert "no blessed model to start from" in first
+    assert "no blessed model yet: starting from random weights" in first
     (model,) = tmp_path.glob("artifacts/*/Trainer/model/*/Format-Serving")
     code, console = run("--epochs=1", "--warm-start", "--learning-rate=1e-9", root=tmp_path)  # all but still
     assert code == words.PUSHED
@@ -320,8 +320,8 @@ def toy(tmp_path):
     return ["--dataset=toy", f"--data-dir={data_dir}", "--preset=smoke", "--min-elbo=-1e6", *sizes]
 
 
-@pytest.mark.parametrize("name", ["per%2Fcent # Größe", "{a,b}]~'$(x) 漢"])
-def test_a_root_may_have_any_name_that_is_not_refused(name, run, toy, tmp_path):
+def test_a_root_may_have_any_name_that_is_not_refused(run, toy, tmp_path):
+    name = "per%2Fcent # Größe {a,b}]~'$(x) 漢"
     for trained in ("epoch 1/1", "Nothing was trained"):
         code, console = run(*toy, "--epochs=1", root=tmp_path / "roots" / name)
         assert code == words.PUSHED, console
