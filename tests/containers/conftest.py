@@ -34,7 +34,7 @@ class Run(NamedTuple):
     def node(self, name):
         """What the container of this node said."""
         parts = re.split(r"(?=^ *Run .*, node )", self.console, flags=re.MULTILINE)
-        return next(part for part in parts if f", node {name}. " in part)
+        return next(part for part in parts if f", node {name}, " in part)
 
 
 @pytest.fixture(scope="session")
