@@ -18,7 +18,7 @@ REVISION = $(or $(addsuffix $(CHANGED),$(shell git rev-parse HEAD 2>/dev/null)),
 TAG = $(VERSION)-$(shell echo $(REVISION) | sed -E 's/^([0-9a-f]{12})[0-9a-f]*/\1/')
 FLAVOR = $(if $(GPU),gpu,$(if $(TPU),tpu))
 
-.PHONY: help setup run test test-containers chaos bench check format lock image clean
+.PHONY: help setup run test test-containers chaos bench docs check format lock image clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -43,6 +43,10 @@ chaos: $(SETUP)  ## kill, damage and disturb runs, in about an hour on two cores
 
 bench: $(SETUP)  ## measure speed and memory, in about a quarter of an hour; writes bench.json
 	@$(PYTHON) -m tests.bench --torch-python $(TORCH_PYTHON)
+
+docs: $(SETUP)  ## build the documents into site/, with reference pages from the code
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet --strict
+	@echo site/index.html
 
 check: $(SETUP)  ## lint, format, types and import rules
 	@$(PYTHON) -m ruff check .

@@ -1,1 +1,1 @@
-"""Thin TFX adapters: they unpack what TFX hands them, call `trainer` or a library, and hand the result back."""
+"""Thin TFX adapters: each unpacks TFX's arguments, calls `trainer` or a library, and returns the result."""

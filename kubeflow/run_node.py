@@ -1,7 +1,7 @@
-"""One node of a run, in a container: `python -m kubeflow.run_node --node NAME --cluster JSON --executor-input JSON`.
+"""Runs one node in a container: `python -m kubeflow.run_node --node NAME --cluster JSON --executor-input JSON`.
 
-Exit codes: 0 done, or cached, or done by an earlier try; 1 failed, 2 bad input, 3 refused by the gate (only the node
-Verdict), 128 + n stopped by a signal.
+Exit codes: 0 done, cached or done by an earlier attempt; 1 failed; 2 bad input; 3 refused by the gate, of the node
+Verdict only; 128 + n stopped by a signal.
 """
 
 import argparse
@@ -19,27 +19,26 @@ from kubeflow.spec.revision import revision
 from pipeline.console import Story, console
 from pipeline.failures import failure_of
 from trainer.errors import ReportedError, UserError
-from trainer.failure import FILE
 from trainer.interrupt import interruptible
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the node and returns the exit code. The console gets the story, a file on the volume gets everything."""
+    """Runs the node and returns the exit code. The console gets the story, a log on the volume gets everything."""
     try:
         task = read_task(arguments)
-        log_file = open_log(task)
-        with console(log_file) as story:
-            return _run(task, log_file, story)
+        open_log(task)
+        with console(task.log_file) as story:
+            return _run(task, story)
     except ReportedError as error:
         print(f"vaeiaf: {error}", file=sys.stderr)
         return fail(error.failure)
 
 
 def read_task(arguments: list[str] | None) -> Task:
-    """The task that the command line tells.
+    """Reads the task from the command line.
 
     Raises:
-      UserError: a parameter or a setting of the cluster that cannot be.
+      SettingError: a parameter or a setting of the cluster is invalid.
     """
     parser = argparse.ArgumentParser(prog="python -m kubeflow.run_node", allow_abbrev=False)
     parser.add_argument("--node", required=True)
@@ -52,32 +51,31 @@ def read_task(arguments: list[str] | None) -> Task:
     return Task(options.node, run_id, cluster, run_config(values, cluster), options.executor_input)
 
 
-def open_log(task: Task) -> str:
-    """Path of the node's log file, which is made.
+def open_log(task: Task) -> None:
+    """Creates the node's log, if this is the first attempt.
 
     Raises:
-      UserError: the volume is not there, or cannot be written.
+      UserError: the volume is not mounted, or not writable.
     """
-    path = os.path.join(task.config.root, "logs", task.run_id, f"{task.node}.log")
+    root = task.config.root
     try:
-        if not os.path.isdir(task.config.root):
+        if not os.path.isdir(root):
             raise FileNotFoundError(0, "no such folder")
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        open(path, "a").close()
+        os.makedirs(os.path.dirname(task.log_file), exist_ok=True)
+        open(task.log_file, "a").close()
     except OSError as error:
         raise UserError(
-            f"expected the volume {task.cluster.volume.claim} at {task.config.root}, for user {os.getuid()} and group "
-            f"{os.getgid()} to write: {error.strerror}"
+            f"{root} is not a volume that user {os.getuid()} in group {os.getgid()} can write: {error.strerror}",
+            value=root,
+            remedy=f"Check volume in cluster.yaml, and the owner of the claim {task.cluster.volume.claim}",
         ) from error
-    return path
 
 
-def _run(task: Task, log_file: str, story: Story) -> int:
-    story.say(f"Run {task.run_id}, node {task.node}. Code of revision {revision()}; the whole log is {log_file}")
-    error_file = f"{log_file.removesuffix('.log')}.{FILE}"
-    if failure := refused_before(error_file):
-        story.say(f"\nvaeiaf: not tried again, because the attempt before found bad input: {failure}")
-        return fail(failure, error_file)
+def _run(task: Task, story: Story) -> int:
+    story.say(f"Run {task.run_id}, node {task.node}, code of revision {revision()}. Log: {task.log_file}")
+    if failure := refused_before(task.error_file):
+        story.say(f"\nvaeiaf: not tried again, because the previous attempt found bad input: {failure}")
+        return fail(failure, task.error_file)
     try:
         with interruptible():
             from kubeflow.node import work as node
@@ -87,7 +85,7 @@ def _run(task: Task, log_file: str, story: Story) -> int:
         traceback.print_exc()  # to the log file
         failure = failure_of(error, task.config.root, AGAIN)
         story.say(f"\nvaeiaf: {failure}")
-        return fail(failure, error_file)
+        return fail(failure, task.error_file)
 
 
 if __name__ == "__main__":

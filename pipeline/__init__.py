@@ -1,1 +1,1 @@
-"""The DAG, its configuration, the local runner and the command line."""
+"""The DAG, its settings, the local runner, the state directory and the command line."""

@@ -1,4 +1,4 @@
-"""The console tells the story of a run; everything else that is printed goes to a log file."""
+"""Shows the story of a run on the console; everything else that is printed goes to a log file."""
 
 import contextlib
 import logging
@@ -15,7 +15,7 @@ OWN = ("kubeflow", "pipeline", "components", "trainer")
 
 
 class Story(logging.Handler):
-    """A line for each component with its seconds, and between them what the project's own code logs."""
+    """A line for each component with its seconds; between them, what the project's own code logs."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(logging.INFO)
@@ -25,17 +25,17 @@ class Story(logging.Handler):
         self._mid_line = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes a message inside the component's lines."""
+        """Writes a log message, indented."""
         self.say(f"  {record.getMessage()}")
 
     def starts(self, component: str) -> None:
-        """Begins the component's line."""
+        """Starts the component's line."""
         self._component, self._start = component, time.monotonic()
         self._write(f"{component:<24}")
         self._mid_line = True
 
     def ends(self, cached: bool) -> None:
-        """Ends the component's line, or gives it another one after what it said."""
+        """Ends the component's line, or writes a new one if messages came in between."""
         name = "" if self._mid_line else f"{self._component:<24}"
         self._mid_line = False
         took = "cached" if cached else f"{time.monotonic() - self._start:.1f} s"
@@ -47,17 +47,17 @@ class Story(logging.Handler):
         self._mid_line = False
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # the reader has left, or the terminal is closed; the run continues
+        with contextlib.suppress(OSError):  # a closed pipe or terminal does not end the run
             self._stream.write(text)
             self._stream.flush()
 
 
 @contextlib.contextmanager
 def console(log_file: str) -> Iterator[Story]:
-    """Sends everything that is printed or logged to `log_file`, but the story, which goes to standard output.
+    """Sends everything that is printed or logged to `log_file`, and only the story to standard output.
 
-    File descriptors 1 and 2 too: TensorFlow's and Beam's native code write to them directly. Either output may be lost,
-    the log on a full disk, the story with its terminal: neither is an error of the run.
+    This includes file descriptors 1 and 2, to which the native code of TensorFlow and Beam writes directly. Losing
+    either output, to a full disk or a closed terminal, is not an error of the run.
     """
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(lossy_text(_copy(1), "w"))
@@ -75,7 +75,7 @@ def console(log_file: str) -> Iterator[Story]:
 def _copy(descriptor: int) -> int:
     try:
         return os.dup(descriptor)
-    except OSError:  # the process was started without it
+    except OSError:  # the process started without this descriptor
         return os.open(os.devnull, os.O_WRONLY)
 
 
@@ -86,12 +86,12 @@ def _restore(descriptor: int, original: int) -> None:
 
 @contextlib.contextmanager
 def _logging(story: Story, log: TextIO) -> Iterator[None]:
-    """Every logger's records to `log`; those of the project also to the story."""
+    """Sends the records of all loggers to `log`, and those of the project also to the story."""
     to_file = logging.StreamHandler(log)
     to_file.setFormatter(logging.Formatter("%(levelname).1s %(asctime)s %(name)s] %(message)s"))
     logging.root.addHandler(to_file)
     verbosity = absl_logging.get_verbosity()
-    absl_logging.set_verbosity(absl_logging.INFO)  # absl sets its logger back to it now and then
+    absl_logging.set_verbosity(absl_logging.INFO)  # absl resets its logger to it now and then
     loggers = [logging.getLogger(name) for name in OWN]
     for logger in loggers:
         logger.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""The pipeline: one linear function."""
+"""The pipeline, as one linear function."""
 
 import pathlib
 from collections.abc import Sequence
@@ -34,12 +34,12 @@ from trainer.units import Units
 
 SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
 
-# The engine of Beam's DirectRunner, without its attempt to download another one first. It starts no container; without
-# an image to name, TFX packs itself into an archive for workers elsewhere, and leaves 50 MB a node in /tmp.
+# FnApiRunner is the engine of Beam's DirectRunner, without its attempt to download another one first. The image `none`
+# keeps TFX from packing itself into an archive for remote workers, which leaves 50 MB a node in /tmp.
 BEAM_ARGS = ["--runner=FnApiRunner", "--sdk_container_image=none"]
 
 
-def create_pipeline(config: PipelineConfig, site: Site) -> Pipeline:
+def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
     """TFDS images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report."""
     example_gen = ImageExampleGen(
         config.dataset,
@@ -146,10 +146,10 @@ def create_pipeline(config: PipelineConfig, site: Site) -> Pipeline:
 
 
 def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
-    """TFX's intermediate representation of `pipeline`.
+    """Compiles `pipeline` to TFX's intermediate representation.
 
-    The pusher looks at its directory, which may have changed though its inputs did not, and the report tells what the
-    pusher did: they are never cached. The check of the units is as cheap as a look into the cache.
+    The pusher and the report are never cached: the push directory may change while their inputs do not. The check of
+    the units is as cheap as a cache lookup.
     """
     ir = compiler.Compiler().compile(pipeline)
     for node in ir.nodes:
@@ -159,13 +159,13 @@ def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
 
 
 def beam_args(given: Sequence[str]) -> list[str]:
-    """What Beam is told: `given`, after the default runner unless it names another."""
+    """Returns Beam's arguments: `given`, after the default runner unless `given` names another."""
     other = any(argument.startswith("--runner") for argument in given)
     return list(given) if other else [*BEAM_ARGS, *given]
 
 
 def schema_of(dataset: str) -> BaseNode:
-    """The curated schema of the data set; its content is part of what the cache goes by."""
+    """Returns the node of the data set's curated schema, whose content is part of the cache key."""
     name = base_name(dataset)
     folder = SCHEMAS / name if (SCHEMAS / name).is_dir() else SCHEMAS / "default"
     path = folder / "schema.pbtxt"

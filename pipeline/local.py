@@ -24,10 +24,10 @@ from trainer.settings import Execution
 
 
 def run(config: PipelineConfig, story: Story) -> Outcome:
-    """Runs every component in turn and tells `story`; cached ones are skipped.
+    """Runs the components one after another, skipping cached ones, and tells `story`.
 
     Raises:
-      Exception: whatever a component raised; a `UserError` among its causes is for a person.
+      Exception: whatever a component raised; `pipeline.failures` turns it into a failure.
       IncompleteRunError: a component did not finish.
     """
     run_id = datetime.datetime.now().isoformat()
@@ -40,13 +40,13 @@ def run(config: PipelineConfig, story: Story) -> Outcome:
 
 
 def site_of(config: PipelineConfig, **elsewhere: Any) -> Site:
-    """Where the training of `config` takes place: in this process, unless `elsewhere` gives other fields of `Site`."""
+    """Returns where the training of `config` runs: in this process, unless `elsewhere` sets other fields of `Site`."""
     execution = Execution(**{field.name: getattr(config, field.name) for field in dataclasses.fields(Execution)})
     return Site(execution=execution, training=config.training, warm_start=config.warm_start, **elsewhere)
 
 
 def plan(config: PipelineConfig, run_id: str, site: Site) -> pipeline_pb2.Pipeline:
-    """TFX's intermediate representation of the run `run_id`."""
+    """Compiles the run `run_id` to TFX's intermediate representation."""
     pipeline = compile_pipeline(create_pipeline(config, site))
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
     return pipeline
@@ -55,14 +55,14 @@ def plan(config: PipelineConfig, run_id: str, site: Site) -> pipeline_pb2.Pipeli
 def launch_node(
     pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, lineage: Metadata, training: str
 ) -> bool:
-    """Launches one node, looks whether it finished, and says whether it was taken from the cache.
+    """Launches one node, checks that it finished, and returns whether its result came from the cache.
 
     Raises:
       Exception: whatever the component raised.
       IncompleteRunError: it did not finish, though nothing was raised.
 
-    TFX's LocalDagRunner does not look: a Resolver that fails raises nothing, and the Evaluator behind it would
-    take the missing baseline for a first run and bless whatever comes.
+    TFX's LocalDagRunner does not check: a Resolver that fails raises nothing, and the Evaluator behind it would take
+    the missing baseline for a first run and bless any model.
     """
     name = node.node_info.id
     deployment = runner_utils.extract_local_deployment_config(pipeline)
@@ -74,13 +74,13 @@ def launch_node(
         executor_spec=runner_utils.extract_executor_spec(deployment, name),
         custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
     ).launch()
-    if lineage.failure:  # which TFX's input resolution keeps to itself
+    if lineage.failure:  # TFX's input resolution swallows it
         raise lineage.failure
     with lineage as handle:
         (record,) = handle.store.get_executions_by_id([execution.execution_id])
     if not execution_lib.is_execution_successful(record):
-        raise IncompleteRunError(f"{name} did not finish: its inputs are not there, or its log says why")
-    if name == "Trainer":  # the model is recorded, so nothing needs to resume this training any more
+        raise IncompleteRunError(f"{name} did not finish", remedy="Its inputs may be missing; the log says more")
+    if name == "Trainer":  # the model is recorded, so nothing resumes this training any more
         with lineage as handle:
             forget_training(output_of(handle.store, record, "model_run").uri, training)
     return record.last_known_state == record.CACHED

@@ -1,4 +1,4 @@
-"""What a run did, read back from ML Metadata."""
+"""The outcome of a run, read from ML Metadata."""
 
 import os
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from pipeline.state.metadata import Metadata
 
 
 class Outcome(NamedTuple):
-    """A run's end."""
+    """How a run ended."""
 
     verdict: Verdict
     push: Push
@@ -22,7 +22,7 @@ class Outcome(NamedTuple):
 
 
 def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
-    """The outcome of the run `run_id`.
+    """Reads the outcome of the run `run_id`.
 
     Raises:
       IncompleteRunError: a component of that run has no successful execution.

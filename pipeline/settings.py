@@ -2,18 +2,17 @@
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from annotated_types import Ge
 from pydantic import Field
 
 from trainer.presets import PRESETS, recipe
-from trainer.schema import Needs, Place, Setting, SettingError, check_needs, table
-from trainer.settings import Execution, Number, TrainConfig, check_workers
+from trainer.schema import Needs, Place, Setting, SettingError, check_needs, setting, table
+from trainer.settings import RUN, Execution, Number, TrainConfig, check_workers
 from trainer.storage.folders import checked_folder
 
 TUNER_STRATEGIES = ("auto", "default", "mirrored")  # of one process, on devices that it can use itself
-RUN = Place.COMMAND_LINE | Place.FORM
+BASELINE = Needs("a baseline", lambda config: not config.no_baseline)
 
 
 class Preset(NamedTuple):
@@ -23,8 +22,7 @@ class Preset(NamedTuple):
     setting: Setting
 
 
-PRESET = Preset("default", Setting(f"recipe of the training: {', '.join(PRESETS)}", places=RUN, group="training"))
-BASELINE = Needs("a baseline", lambda config: not config.no_baseline)
+PRESET = Preset("default", Setting(f"recipe of the training: {', '.join(PRESETS)}", "", RUN, "training"))
 
 
 @table
@@ -35,71 +33,62 @@ class PipelineConfig(Execution):
       SettingError: a value is invalid.
     """
 
-    dataset: Annotated[
-        str,
-        Field(pattern=r"^\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?$"),
-        Setting(
-            "photo_patches (embedded), cifar10, or another TFDS name",
-            places=RUN,
-            group="data",
-            valid="a name as TFDS writes it, such as cifar10 or cifar10:3.0.2",
-        ),
-    ] = "cifar10"
-    data_dir: Annotated[
-        str | None,
-        Setting("of prepared TFDS data sets; none: TFDS_DATA_DIR", "folder", Place.COMMAND_LINE, "data"),
-    ] = None
-    manual_dir: Annotated[
-        str | None,
-        Setting("with the data set's archive, where there is no network", "folder", Place.COMMAND_LINE, "data"),
-    ] = None
-    allow_shared_images: Annotated[
-        bool, Setting("accept test images that are also training images, pixel by pixel", places=RUN, group="data")
-    ] = False
+    dataset: str = setting(
+        "data set: photo_patches (embedded), cifar10, or another TFDS name",
+        *("", RUN, "data"),
+        default="cifar10",
+        pattern=r"^\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?$",
+        valid="a name as TFDS writes it, such as cifar10 or cifar10:3.0.2",
+    )
+    data_dir: str | None = setting(
+        "prepared TFDS data sets; none: TFDS_DATA_DIR", "folder", Place.COMMAND_LINE, "data", default=None
+    )
+    manual_dir: str | None = setting(
+        "archive of the data set, for a machine without a network", "folder", Place.COMMAND_LINE, "data", default=None
+    )
+    allow_shared_images: bool = setting(
+        "accept test images that are also training images, pixel by pixel", "", RUN, "data", default=False
+    )
     train: TrainConfig = Field(default_factory=TrainConfig)
-    tune: Annotated[
-        int,
-        Ge(0),
-        Setting(
-            "before the training, each over a quarter of its epochs; 0: no Tuner",
-            "trials",
-            RUN,
-            "training",
-        ),
-    ] = 0
-    warm_start: Annotated[
-        bool, Setting("start from the weights of the last blessed model, if there is one", places=RUN, group="training")
-    ] = False
-    min_elbo: Annotated[
-        Number | None,
-        Setting("lower bound of the test-set ELBO per image; none: that of independent pixels", "nats", RUN, "gate"),
-    ] = None
-    max_regression: Annotated[
-        Number,
-        Ge(0),
-        Setting(
-            "that the ELBO per image may be worse than the last blessed model's, with 95 % confidence",
-            "nats",
-            RUN,
-            "gate",
-            needs=BASELINE,
-        ),
-    ] = 1.0
-    min_label_elbo: Annotated[
-        Number | None,
-        Setting("lower bound of the ELBO on the images of each label", "nats", RUN, "gate"),
-    ] = None
-    no_baseline: Annotated[
-        bool,
-        Setting("compare with no earlier model; the verdict says so", places=RUN, group="gate"),
-    ] = False
-    root: Annotated[
-        str, Setting("state directory: artifacts, metadata, pushed models, logs", "folder", Place.COMMAND_LINE, "place")
-    ] = "vaeiaf"
-    beam_args: Annotated[
-        tuple[str, ...],
-        Setting("passed to Beam, as in --beam-arg=--runner=FlinkRunner", places=Place.COMMAND_LINE, group="place"),
-    ] = ()
+    tune: int = setting(
+        "trials of the Tuner, each over a quarter of the epochs; 0: no Tuner",
+        "",
+        RUN,
+        "training",
+        default=0,
+        ge=0,
+    )
+    warm_start: bool = setting(
+        "start from the weights of the last blessed model, if there is one", "", RUN, "training", default=False
+    )
+    min_elbo: Number | None = setting(
+        "lower bound of the test-set ELBO per image; none: that of independent pixels",
+        "nats",
+        RUN,
+        "gate",
+        default=None,
+    )
+    max_regression: Number = setting(
+        "loss of ELBO per image, against the last blessed model, that passes with 95 % confidence",
+        *("nats", RUN, "gate"),
+        default=1.0,
+        needs=BASELINE,
+        ge=0,
+    )
+    min_label_elbo: Number | None = setting(
+        "lower bound of the ELBO on the images of each label", "nats", RUN, "gate", default=None
+    )
+    no_baseline: bool = setting("compare with no earlier model; the verdict says so", "", RUN, "gate", default=False)
+    root: str = setting(
+        "state directory: artifacts, metadata, pushed models, logs",
+        "folder",
+        Place.COMMAND_LINE,
+        "place",
+        default="vaeiaf",
+    )
+    beam_args: tuple[str, ...] = setting(
+        "passed to Beam, as in --beam-arg=--runner=FlinkRunner", "", Place.COMMAND_LINE, "place", default=()
+    )
 
     def __post_init__(self) -> None:
         if self.tune and self.warm_start:

@@ -1,4 +1,4 @@
-"""How a run ended, in words. Imports TFX only when there is a verdict."""
+"""Describes how a run ended. Imports TFX only when there is a verdict."""
 
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,10 @@ PUSHED, FAILED, BAD_INPUT, REFUSED = 0, 1, 2, 3  # exit codes
 
 
 def describe(outcome: "Outcome") -> str:
-    """The end of the story: the verdict with its numbers, and where things are."""
+    """Returns the verdict with its numbers, and where the model and the report are."""
     lines = []
     if not outcome.trained:
-        lines.append("Nothing was trained: data, code and configuration are those of an earlier run.")
+        lines.append("Nothing was trained: data, code and settings are those of an earlier run.")
     if outcome.verdict.blessed:
         lines.append(_numbers(outcome.verdict))
     else:
@@ -24,7 +24,7 @@ def describe(outcome: "Outcome") -> str:
     if outcome.push.pushed_to:
         lines.append(f"PUSHED to {outcome.push.pushed_to}")
     if outcome.push.damaged:
-        lines.append(f"The version that was served before is damaged, and was moved to {outcome.push.damaged}")
+        lines.append(f"The version served before is damaged and was moved to {outcome.push.damaged}")
     lines.append(f"Report: {outcome.report}")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""The Evaluator with the gate's rules, on whatever models and images a test wants."""
+"""The Evaluator with the gate's rules, on any models and images."""
 
 import pathlib
 
@@ -8,17 +8,19 @@ from tfx.utils import proto_utils
 
 from components.gate.evaluator import Executor
 from components.gate.rules import eval_config
+from components.gate.verdict import Verdict, read_verdict
+from pipeline.dag import BEAM_ARGS
 from trainer.settings import TrainConfig
 from trainer.storage.digests import write_digests
 from trainer.units import Units
 
 
 def write_examples(folder: pathlib.Path, records: list[bytes]) -> standard_artifacts.Examples:
-    """Serialized Examples as the artifact that ImageExampleGen makes, with a split test alone."""
+    """Writes serialized Examples as the artifact that ImageExampleGen makes, with a split test alone."""
     examples = standard_artifacts.Examples()
     examples.uri = str(folder)
     examples.split_names = '["test"]'
-    (folder / "Split-test").mkdir(parents=True, exist_ok=True)
+    (folder / "Split-test").mkdir(parents=True)
     with tf.io.TFRecordWriter(str(folder / "Split-test/data.gz"), "GZIP") as writer:
         for record in records:
             writer.write(record)
@@ -33,24 +35,21 @@ def evaluate(
     min_elbo: float | None = None,
     max_regression: float = 1.0,
     min_label_elbo: float | None = None,
-    no_baseline: bool = False,
-) -> tuple[standard_artifacts.ModelEvaluation, standard_artifacts.ModelBlessing]:
-    """What the Evaluator puts out, in `folder`."""
+) -> tuple[standard_artifacts.ModelEvaluation, Verdict]:
+    """Runs the Evaluator in `folder`."""
     inputs = {"examples": [examples], "model": [candidate]}
     if baseline is not None:
         inputs["baseline_model"] = [baseline]
         write_digests(baseline.uri)
     evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
     evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
-    context = Executor.Context(beam_pipeline_args=["--runner=FnApiRunner"], tmp_dir=str(folder / "tmp"))
+    context = Executor.Context(beam_pipeline_args=BEAM_ARGS, tmp_dir=str(folder / "tmp"))
     rules = eval_config(min_elbo, max_regression, min_label_elbo, Units.of(TrainConfig()))
     Executor(context).Do(
         inputs,
         {"evaluation": [evaluation], "blessing": [blessing]},
-        {
-            "eval_config": proto_utils.proto_to_json(rules),
-            "example_splits": '["test"]',
-            "no_baseline": int(no_baseline),
-        },
+        {"eval_config": proto_utils.proto_to_json(rules), "example_splits": '["test"]', "no_baseline": 0},
     )
-    return evaluation, blessing
+    verdict = read_verdict(evaluation.uri)
+    assert verdict.blessed == bool(blessing.get_int_custom_property("blessed"))  # what the pusher reads
+    return evaluation, verdict

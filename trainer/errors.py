@@ -1,5 +1,6 @@
 """Exceptions that carry a failure: their text is for a person, and they need no traceback."""
 
+import dataclasses
 import re
 import signal
 import sys
@@ -12,7 +13,7 @@ from trainer.failure import Failure, Kind, leave
 class ReportedError(Exception):
     """An error with a `Failure`, whose fields are the arguments.
 
-    If the cause is an exception, its reason ends the sentence.
+    If `cause` is an exception, its reason ends the sentence. Otherwise the failure takes it from `raise ... from`.
     """
 
     kind: ClassVar[Kind] = Kind.INFRASTRUCTURE
@@ -30,8 +31,15 @@ class ReportedError(Exception):
         if isinstance(cause, Exception):
             cause = reason(cause)
             sentence = f"{sentence}: {cause}"
-        self.failure = Failure(kind or self.kind, sentence, value, valid, remedy, cause)
-        super().__init__(str(self.failure))
+        self._failure = Failure(kind or self.kind, sentence, value, valid, remedy, cause)
+        super().__init__(str(self._failure))
+
+    @property
+    def failure(self) -> Failure:
+        """What went wrong."""
+        if self._failure.cause or not isinstance(self.__cause__, Exception):
+            return self._failure
+        return dataclasses.replace(self._failure, cause=reason(self.__cause__))
 
     @property
     def exit_code(self) -> int:
@@ -45,7 +53,7 @@ class ReportedError(Exception):
         cls = classes.get(failure.kind, ReportedError)
         error = cls.__new__(cls)
         Exception.__init__(error, str(failure))
-        error.failure = failure
+        error._failure = failure
         return error
 
 
@@ -98,4 +106,4 @@ def reason(error: Exception) -> str:
     """Returns the first line of the system's message, without TensorFlow's additions, or the error's class name."""
     text = getattr(error, "strerror", None) or str(error).strip()
     first = (text.splitlines() or [type(error).__name__])[0]
-    return re.sub(r"^(\{\{.*?\}\} )?(/\S*; )?| \[Op:\w+\]$", "", first)
+    return re.sub(r"^(\{\{.*?\}\} )?(/\S*; )?|\.?( \[Op:\w+\]( name:)?)?$", "", first)

@@ -1,10 +1,9 @@
 """Settings: each is declared once, with its range, default, unit and help, and where it may be given.
 
-A table of settings is a class made by `table`, whose fields are annotated with a `Setting`. pydantic checks the values;
-the command line, Kubeflow's form and the reference pages are generated from the same annotations.
+A table of settings is a class made by `table`, whose fields are made by `setting`. pydantic checks the values; the
+command line, Kubeflow's form and the reference pages are generated from the same declarations.
 """
 
-import dataclasses
 import difflib
 import enum
 import types
@@ -36,9 +35,8 @@ class Needs(NamedTuple):
     holds: Callable[[Any], bool]  # of the whole table
 
 
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """What the annotation of a field says beside its type and bounds."""
+class Setting(NamedTuple):
+    """What a declaration says beside type, default and bounds."""
 
     help: str
     unit: str = ""
@@ -47,9 +45,25 @@ class Setting:
     valid: str = ""  # what is expected, where pydantic's words do not say it
     needs: Needs | None = None
 
-    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
-        """Adds help and unit to the JSON Schema."""
-        return {**handler(core_schema), "description": self.help} | ({"unit": self.unit} if self.unit else {})
+
+def setting(
+    help: str,  # noqa: A002  as argparse calls it
+    unit: str = "",
+    places: Place = Place.RECIPE,
+    group: str = "",
+    *,
+    valid: str = "",
+    needs: Needs | None = None,
+    **field: Any,
+) -> Any:
+    """Declares a setting, as the value of a table's field; see `Setting`.
+
+    `field` is its default or default_factory, and its bounds, such as ge=1, as in pydantic's `Field`.
+    """
+    extra: Any = {"unit": unit} if unit else None
+    info = pydantic.Field(description=help, json_schema_extra=extra, **field)
+    info.metadata.append(Setting(help, unit, places, group, valid, needs))
+    return info
 
 
 class SettingError(UserError, ValueError):
@@ -60,7 +74,7 @@ class SettingError(UserError, ValueError):
         self.setting = setting
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting, pydantic.Field))
 def table(cls: type[Table]) -> type[Table]:
     """Makes `cls` a frozen dataclass whose constructor checks its arguments, and raises SettingError."""
     config = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)

@@ -3,12 +3,10 @@
 import dataclasses
 from typing import Annotated, Any, Literal, get_args
 
-from annotated_types import Ge, Gt, Lt
 from pydantic import Field
 
-from trainer.schema import Needs, Place, Setting, SettingError, table
+from trainer.schema import Needs, Place, SettingError, setting, table
 
-Encoder = Literal["GaussianMLP", "GaussianResNet"]
 Decoder = Literal[
     "BernoulliMLP",
     "GaussianMLP",
@@ -17,17 +15,18 @@ Decoder = Literal[
     "GaussianResNet",
     "DiscretizedLogisticResNet",
 ]
+Encoder = Literal["GaussianMLP", "GaussianResNet"]
 ENCODERS, DECODERS = get_args(Encoder), get_args(Decoder)
 STRATEGIES = ("auto", "default", "mirrored", "multi_worker", "tpu")
-MAX_FLOAT = 3e38  # of TensorFlow's float32
 
-Number = Annotated[float, Gt(-MAX_FLOAT), Lt(MAX_FLOAT)]
+Number = Annotated[float, Field(gt=-3e38, lt=3e38)]  # of TensorFlow's float32
 EVERYWHERE = Place.RECIPE | Place.COMMAND_LINE | Place.FORM
+RUN = Place.COMMAND_LINE | Place.FORM
 FLOW = Needs("iaf_steps", lambda recipe: recipe.iaf_steps > 0)
+GATES = Needs("iaf_steps that scale z", lambda recipe: recipe.iaf_steps > 0 and not recipe.iaf_location_only)
 RESNET = Needs("a ResNet as encoder or decoder", lambda recipe: "ResNet" in recipe.encoder + recipe.decoder)
 ELBO = Needs("objective elbo", lambda recipe: recipe.objective == "elbo")
 COSINE = Needs("schedule cosine", lambda recipe: recipe.schedule == "cosine")
-GATES = Needs("iaf_steps that scale z", lambda recipe: recipe.iaf_steps > 0 and not recipe.iaf_location_only)
 
 
 @table
@@ -38,49 +37,49 @@ class TrainConfig:
       SettingError: a value is invalid.
     """
 
-    encoder: Annotated[Encoder, Setting("network of q(z0|x) and of the flow's context h")] = "GaussianMLP"
-    decoder: Annotated[Decoder, Setting("likelihood of the pixels, and the network of its parameters")] = "BernoulliMLP"
-    hidden_size: Annotated[int, Ge(1), Setting("of the MLPs, and of the flow's context h", "units")] = 500
-    channels: Annotated[int, Ge(1), Setting("of a ResNet at 16x16; twice as many at 8x8", needs=RESNET)] = 48
-    blocks: Annotated[int, Ge(1), Setting("of a ResNet, at each of its two resolutions", needs=RESNET)] = 1
-    latent_size: Annotated[int, Ge(1), Setting("size of z", "latents")] = 500
-    latent_maps: Annotated[bool, Setting("latents and h are 8x8 feature maps, not dense outputs of them")] = False
-    iaf_steps: Annotated[int, Ge(0), Setting("steps of the flow; 0 leaves the posterior Gaussian")] = 3
-    iaf_hidden_size: Annotated[int, Ge(1), Setting("of a step's MADE", "units", needs=FLOW)] = 500
-    iaf_layers: Annotated[int, Ge(1), Setting("hidden layers of a step's MADE", needs=FLOW)] = 1
-    iaf_location_only: Annotated[bool, Setting("steps move z and do not scale it", needs=FLOW)] = False
-    gate_bias: Annotated[Number, Setting("s starts near it: each step first keeps sigmoid(s) of z", needs=GATES)] = 1.5
+    encoder: Encoder = setting("network of q(z0|x) and of the flow's context h", default="GaussianMLP")
+    decoder: Decoder = setting("likelihood of the pixels, and the network of its parameters", default="BernoulliMLP")
+    hidden_size: int = setting("width of the MLPs and of the flow's context h", default=500, ge=1)
+    channels: int = setting("feature maps of a ResNet at 16x16; twice as many at 8x8", default=48, needs=RESNET, ge=1)
+    blocks: int = setting("residual blocks of a ResNet at each of its two resolutions", default=1, needs=RESNET, ge=1)
+    latent_size: int = setting("latents of z", default=500, ge=1)
+    latent_maps: bool = setting(
+        "latents and h are 8x8 feature maps of the ResNets, not dense outputs of them", default=False
+    )
+    iaf_steps: int = setting("steps of the flow; 0 leaves the posterior Gaussian", default=3, ge=0)
+    iaf_hidden_size: int = setting("width of a step's MADE", default=500, needs=FLOW, ge=1)
+    iaf_layers: int = setting("hidden layers of a step's MADE", default=1, needs=FLOW, ge=1)
+    iaf_location_only: bool = setting("steps move z and do not scale it", default=False, needs=FLOW)
+    gate_bias: Number = setting("initial s: each step first keeps sigmoid(s) of z", default=1.5, needs=GATES)
 
-    objective: Annotated[Literal["elbo", "iwae"], Setting("what training maximises; iwae over train_samples")] = "elbo"
-    train_samples: Annotated[int, Ge(1), Setting("draws of z per image and step", "draws")] = 1
-    kl_warmup_epochs: Annotated[
-        Number, Ge(0), Setting("over which the weight of the KL rises to 1", "epochs", needs=ELBO)
-    ] = 0.0
-    free_bits: Annotated[Number, Ge(0), Setting("of each latent's KL that cost nothing in training", "nats")] = 0.0
+    objective: Literal["elbo", "iwae"] = setting(
+        "what training maximises; iwae over train_samples draws", default="elbo"
+    )
+    train_samples: int = setting("draws of z per image and step", default=1, ge=1)
+    kl_warmup_epochs: Number = setting(
+        "time over which the weight of the KL rises to 1", "epochs", default=0.0, needs=ELBO, ge=0
+    )
+    free_bits: Number = setting("part of each latent's KL that costs nothing in training", "nats", default=0.0, ge=0)
 
-    batch_size: Annotated[int, Ge(1), Setting("per step, over all workers", "images", EVERYWHERE)] = 128
-    epochs: Annotated[int, Ge(1), Setting("passes over the training images", "epochs", EVERYWHERE)] = 8
-    learning_rate: Annotated[float, Gt(0), Lt(1), Setting("of Adam, at its highest", "", EVERYWHERE)] = 1e-3
-    schedule: Annotated[Literal["constant", "cosine"], Setting("of the learning rate")] = "cosine"
-    warmup_epochs: Annotated[
-        Number, Ge(0), Setting("over which the learning rate rises from 0", "epochs", needs=COSINE)
-    ] = 0.0
-    clip_norm: Annotated[Number, Ge(0), Setting("bound on the norm of the gradient; 0 for none")] = 0.0
-    ema_decay: Annotated[
-        float, Ge(0), Lt(1), Setting("of the running mean of the weights, which is evaluated and exported; 0 for none")
-    ] = 0.0
-    horizontal_flips: Annotated[bool, Setting("every other training image is mirrored")] = False
-    seed: Annotated[int, Ge(0), Lt(2**31), Setting("of weights, order and noise", "", EVERYWHERE)] = 0
+    batch_size: int = setting("images per step, over all workers", "", EVERYWHERE, default=128, ge=1)
+    epochs: int = setting("passes over the training images", "", EVERYWHERE, default=8, ge=1)
+    learning_rate: float = setting("learning rate of Adam, at its highest", "", EVERYWHERE, default=1e-3, gt=0, lt=1)
+    schedule: Literal["constant", "cosine"] = setting("course of the learning rate", default="cosine")
+    warmup_epochs: Number = setting(
+        "time over which the learning rate rises from 0", "epochs", default=0.0, needs=COSINE, ge=0
+    )
+    clip_norm: Number = setting("bound on the norm of the gradient; 0 for none", default=0.0, ge=0)
+    ema_decay: float = setting(
+        "decay of the mean weights that are evaluated and exported; 0 for none", default=0.0, ge=0, lt=1
+    )
+    horizontal_flips: bool = setting("mirror every other training image", default=False)
+    seed: int = setting("seed of weights, order and noise", "", EVERYWHERE, default=0, ge=0, lt=2**31)
 
-    held_out_fraction: Annotated[
-        float, Gt(0), Lt(0.5), Setting("of the training split, which chooses the exported epoch")
-    ] = 0.02
-    eval_samples: Annotated[
-        int, Ge(1), Setting("K, of z per image behind the ELBO that decides", "draws", EVERYWHERE)
-    ] = 4
-    importance_samples: Annotated[
-        int, Ge(0), Setting("of the importance-weighted bound in the report; 0 leaves it out", "draws")
-    ] = 0
+    held_out_fraction: float = setting(
+        "part of the training split that chooses the exported epoch", default=0.02, gt=0, lt=0.5
+    )
+    eval_samples: int = setting("draws K of z per image behind the ELBO that decides", "", EVERYWHERE, default=4, ge=1)
+    importance_samples: int = setting("draws of the importance-weighted bound in the report; 0: none", default=0, ge=0)
 
     def __post_init__(self) -> None:
         if self.iaf_steps and self.latent_size < 2:
@@ -117,36 +116,29 @@ class TrainConfig:
 class Execution:
     """How a training is carried out. The result does not depend on it, so none of it is part of a cache key."""
 
-    strategy: Annotated[
-        str,
-        Field(pattern=rf"^({'|'.join(STRATEGIES)}|tpu:.+)$"),
-        Setting(
-            f"of tf.distribute: {', '.join(STRATEGIES)}, or tpu:NAME",
-            places=Place.COMMAND_LINE | Place.FORM,
-            group="machines",
-            valid=f"one of {', '.join(STRATEGIES)}, or tpu:NAME",
-        ),
-    ] = "auto"
-    workers: Annotated[
-        int,
-        Ge(1),
-        Setting(
-            "that train together; 1: the pipeline's own process",
-            "processes, on a cluster pods",
-            Place.COMMAND_LINE | Place.FORM,
-            "machines",
-        ),
-    ] = 1
-    checkpoint_minutes: Annotated[
-        Number,
-        Ge(0),
-        Setting(
-            "between checkpoints, from which a stopped or killed training resumes",
-            "minutes",
-            Place.COMMAND_LINE | Place.FORM,
-            "machines",
-        ),
-    ] = 5.0
+    strategy: str = setting(
+        f"tf.distribute strategy: {', '.join(STRATEGIES)}, or tpu:NAME",
+        *("", RUN, "machines"),
+        default="auto",
+        pattern=rf"^({'|'.join(STRATEGIES)}|tpu:.+)$",
+        valid=f"one of {', '.join(STRATEGIES)}, or tpu:NAME",
+    )
+    workers: int = setting(
+        "processes that train together, on a cluster pods; 1: the pipeline's own",
+        "",
+        RUN,
+        "machines",
+        default=1,
+        ge=1,
+    )
+    checkpoint_minutes: Number = setting(
+        "time between checkpoints, from which a stopped or killed training resumes",
+        "minutes",
+        RUN,
+        "machines",
+        default=5.0,
+        ge=0,
+    )
 
 
 def check_workers(execution: Execution, recipe: TrainConfig) -> None:

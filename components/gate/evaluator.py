@@ -1,4 +1,4 @@
-"""Evaluator: TFX's, which also keeps the evidence: what was compared, and what was overridden."""
+"""Evaluator: TFX's, which also records what the verdict rests on."""
 
 import json
 import os
@@ -22,16 +22,16 @@ NO_BASELINE = "no_baseline"
 
 
 class Evidence(NamedTuple):
-    """What an evaluation rests on, beside its numbers."""
+    """The basis of an evaluation, besides its numbers."""
 
-    baseline: str | None  # identity of the files of the model that was compared with
-    no_baseline: bool  # whether the user did without
-    shared_images: int  # test images that are also training images, which the user allowed
-    pushed_meanwhile: int | None = None  # version that was pushed during the run; the gate decided again, against it
+    baseline: str | None  # identity of the baseline's files
+    no_baseline: bool  # whether the user asked for no comparison
+    shared_images: int  # test images that are also training images, as the user allowed
+    pushed_meanwhile: int | None = None  # version pushed by another run, against which the gate decided again
 
 
 class Executor(executor.Executor):
-    """TFX's evaluation, with its evidence."""
+    """TFX's executor, with evidence."""
 
     def Do(
         self,
@@ -54,7 +54,7 @@ class Executor(executor.Executor):
 
 
 class EvaluatorSpec(component_spec.ComponentSpec):
-    """TFX's, as far as it is used here, and whether the user did without a baseline."""
+    """The used part of TFX's specification, and `no_baseline`."""
 
     PARAMETERS: ClassVar[dict] = {
         name: specs.EvaluatorSpec.PARAMETERS[name] for name in (specs.EVAL_CONFIG_KEY, specs.EXAMPLE_SPLITS_KEY)
@@ -67,14 +67,14 @@ class EvaluatorSpec(component_spec.ComponentSpec):
 
 
 class Evaluator(base_beam_component.BaseBeamComponent):
-    """Evaluates a model on the split test, beside a baseline if there is one.
+    """Evaluation of a model on the split test, beside a baseline if there is one.
 
     Args:
-      examples: with the split test.
+      examples: Examples with the split test.
       model: the new model.
-      baseline_model: the last blessed one, or nothing.
-      eval_config: the gate, a tfma.EvalConfig.
-      no_baseline: whether the user did without a baseline, which the evidence says.
+      baseline_model: the last blessed model, or nothing.
+      eval_config: the gate's rules, a tfma.EvalConfig.
+      no_baseline: whether the user asked for no comparison; recorded in the evidence.
     """
 
     SPEC_CLASS = EvaluatorSpec
@@ -103,6 +103,6 @@ class Evaluator(base_beam_component.BaseBeamComponent):
 
 
 def read_evidence(evaluation: str) -> Evidence:
-    """The evidence of the evaluation at the path `evaluation`."""
+    """Returns the evidence of the evaluation at the path `evaluation`."""
     with open(os.path.join(evaluation, FILE)) as file:
         return Evidence(**json.loads(file.read()))

@@ -1,7 +1,7 @@
-"""Finds the baseline: the model that is served, which a new one has to stand against.
+"""Finds the baseline: the served model, which a new model is compared with.
 
-It is the newest version in the push directory: after blessing A, then B, then A again from the cache, that is A. Where
-the push directory is empty it is the model that was blessed last.
+The baseline is the newest version in the push directory: after pushes of A, B and, from the cache, A again, it is A. If
+the push directory is empty, the baseline is the model that was blessed last.
 """
 
 from ml_metadata import MetadataStore
@@ -17,11 +17,11 @@ MODEL, BLESSING = "model", "model_blessing"  # the resolver's channels
 
 
 class LastBlessedModelStrategy(ResolverStrategy):
-    """The Model artifact of the model that is served. It is not verified here: errors of a resolver are lost.
+    """The Model artifact of the served model. Later nodes verify it, because TFX drops a resolver's errors.
 
     Args:
-      push_directory: where models are served from.
-      no_baseline: find none, because the user said so.
+      push_directory: folder that models are served from.
+      no_baseline: whether to find none, as the user asked.
     """
 
     def __init__(self, push_directory: str, no_baseline: bool) -> None:
@@ -30,7 +30,7 @@ class LastBlessedModelStrategy(ResolverStrategy):
     def resolve_artifacts(
         self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """The model under its key. A blessing alone: the model that it is of is not among the models."""
+        """Returns the model and, if nothing is served, its blessing. A blessing alone means that its model is lost."""
         models, blessings = input_dict[MODEL], input_dict[BLESSING]
         if self._no_baseline:
             return {MODEL: [], BLESSING: []}
@@ -44,6 +44,7 @@ class LastBlessedModelStrategy(ResolverStrategy):
 
 
 def _saved_model(model: types.Artifact) -> str | None:
+    """Returns the identity of the artifact's SavedModel, or None if its digests are damaged."""
     try:
         return identity(saved_model_digests(model.uri))
     except DamageError:
@@ -51,7 +52,7 @@ def _saved_model(model: types.Artifact) -> str | None:
 
 
 def _last(store: MetadataStore, blessings: list[types.Artifact]) -> list[types.Artifact]:
-    """The last blessing, or nothing. One that a later execution took from the cache counts as of that time."""
+    """Returns the last blessing, or an empty list. Reuse from the cache dates a blessing anew."""
     blessed = {blessing.id: blessing for blessing in blessings if is_model_blessed(blessing)}
     events = store.get_events_by_artifact_ids(list(blessed)) if blessed else []
     given = [event for event in events if event.type == mlmd.Event.OUTPUT]

@@ -1,4 +1,4 @@
-"""The TFMA metric of the gate: mean test-set ELBO, its parts, what frames it, and its gain on the baseline."""
+"""The gate's TFMA metric: mean test-set ELBO, its parts and bounds, and its gain over the baseline."""
 
 from typing import Any
 
@@ -13,26 +13,29 @@ OUTPUTS = ("elbo", "reconstruction", "kl", "independent_pixels", "ceiling")
 DISTANCES = ("elbo_standard_error", "above_independent_pixels", "below_ceiling", "images", "data_fingerprint")
 GAINS = ("elbo_gain", "elbo_gain_lower", "elbo_gain_upper")
 
-Z = 1.96  # of a normal distribution lies 95 % within as many standard errors
+Z = 1.96  # standard errors on either side of the mean that hold 95 % of a normal distribution
 
 
 class MeanELBO(metric_types.Metric):
     """Means over images, in nats per image.
 
-    Keys: one for each of `OUTPUTS`; `elbo_standard_error`, of the mean over images; `above_independent_pixels`,
-    the ELBO's distance from a model that ignores the image's structure; `below_ceiling`, its distance
-    from the largest value there can be; `images`, their number; `data_fingerprint`, a number made from the
-    images' ids and bytes, in whatever order. A value that is not finite makes its mean and the distances not
-    finite, and no threshold admits those.
+    Keys:
+      each of `OUTPUTS`: its mean.
+      elbo_standard_error: standard error of the mean ELBO over images.
+      above_independent_pixels: distance of the ELBO from a model that ignores the image's structure.
+      below_ceiling: distance of the ELBO from its largest possible value.
+      images: number of images.
+      data_fingerprint: a number made from the images' ids and bytes, independent of their order.
+      elbo_gain: mean over images of the difference of ELBO to the baseline; with a baseline only, whose own gain is 0.
+      elbo_gain_lower, elbo_gain_upper: 95 % confidence interval of the gain.
 
-    Beside a baseline also `elbo_gain`, the mean of the images' differences of ELBO to the baseline, and
-    `elbo_gain_lower` and `elbo_gain_upper`, its 95 % confidence interval. The pairs see the same image and,
-    with as many latents and draws, the same noise, so the interval is far narrower than that of either mean.
-    The baseline's own gain is 0.
+    Both models of a pair see the same image and, with equal numbers of latents and draws, the same noise. So the
+    interval is far narrower than that of either mean. A non-finite value makes its mean and the distances non-finite,
+    and no threshold admits those.
 
     Args:
-      name: required by TFMA, not used: each key has its own.
-      units: what the ELBO is measured in; kept with the evaluation.
+      name: required by TFMA and unused, because each key has its own.
+      units: units of the ELBO, kept with the evaluation.
     """
 
     def __init__(self, name: str = "mean_elbo", units: str = "") -> None:
@@ -44,8 +47,8 @@ metric_types.register_metric(MeanELBO)
 
 
 def _computations(model_name: str = "", output_name: str = "", **_: Any) -> metric_types.MetricComputations:
-    # `example_weighted` as TFMA has it in the keys of MetricsSpec.thresholds; with another value none is found.
-    names = (*OUTPUTS, *DISTANCES, *(GAINS if model_name else ()))  # TFMA names a model where there are several
+    # TFMA looks thresholds up by the whole key, and has None for `example_weighted` there.
+    names = (*OUTPUTS, *DISTANCES, *(GAINS if model_name else ()))  # TFMA names a model only beside another
     keys = {
         name: metric_types.MetricKey(name, model_name=model_name, output_name=output_name, example_weighted=None)
         for name in names
@@ -56,7 +59,7 @@ def _computations(model_name: str = "", output_name: str = "", **_: Any) -> metr
 
 
 class _Combiner(beam.CombineFn):
-    """Accumulates the number of images and sums of fingerprints, OUTPUTS, squared ELBOs, gains and squared gains."""
+    """Sums over images: 1, fingerprint, OUTPUTS, squared ELBO, gain, squared gain."""
 
     def __init__(self, keys: dict[str, metric_types.MetricKey], model_name: str) -> None:
         self._keys = keys
@@ -77,7 +80,7 @@ class _Combiner(beam.CombineFn):
 
     def extract_output(self, accumulator: np.ndarray) -> dict[metric_types.MetricKey, float]:
         images, fingerprint, *sums, squares, gains, squared_gains = accumulator
-        with np.errstate(all="ignore"):  # no images, or values that are not finite: NaN, which is refused
+        with np.errstate(all="ignore"):  # no images or non-finite values: NaN, which is refused
             values = dict(zip(OUTPUTS, np.array(sums) / images, strict=True))
             values["elbo_standard_error"] = _standard_error(values["elbo"], squares, images)
             gain, half = gains / images, Z * _standard_error(gains / images, squared_gains, images)
@@ -89,5 +92,5 @@ class _Combiner(beam.CombineFn):
 
 
 def _standard_error(mean: float, sum_of_squares: float, count: float) -> float:
-    """Of a mean over `count` images, with the unbiased variance; not a number for a single image."""
+    """Returns the standard error of a mean over `count` images, from the unbiased variance; NaN for one image."""
     return np.sqrt(np.maximum(sum_of_squares / count - mean**2, 0.0) / (count - 1.0))

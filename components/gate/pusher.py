@@ -1,4 +1,4 @@
-"""AtomicPusher: a blessed model appears whole or not at all, and only if it may still replace what is served."""
+"""AtomicPusher: pushes a blessed model whole or not at all, and only if it may still replace the served one."""
 
 import os
 import time
@@ -32,24 +32,24 @@ from trainer.storage.digests import (
 from trainer.storage.durable import sync, sync_folder
 from trainer.storage.leftovers import clear
 from trainer.storage.lock import locked
-from trainer.storage.quarantine import damage, set_aside
+from trainer.storage.quarantine import damage, quarantine_folder
 from trainer.units import read_units
 
 STAGING = ".incomplete-"
 PUSH_DIRECTORY = "push_directory"
-AGAIN = "evaluation"  # folder in the artifact
+AGAIN = "evaluation"  # folder in the artifact, of the second evaluation
 
 
 class Push(NamedTuple):
-    """What the pusher did, as the properties of its artifact say."""
+    """The result of a push, kept in the properties of its artifact."""
 
     pushed_to: str | None = None  # folder of the new version
-    unchanged: str | None = None  # folder of the version that is the same model already
-    damaged: str | None = None  # where the version that was served before went, because it was damaged
-    decided_again: str | None = None  # folder in the artifact of the evaluation that decided, if it was the second
+    unchanged: str | None = None  # folder of the served version, which is already this model
+    damaged: str | None = None  # new name of the previously served version, which was damaged
+    decided_again: str | None = None  # folder in the artifact with the second evaluation, if one decided
 
     def write(self, artifact: types.Artifact) -> None:
-        """Keeps it in the artifact's properties."""
+        """Writes the fields into the properties of `artifact`."""
         for name, value in self._asdict().items():
             if value is not None:
                 artifact.set_string_custom_property(name, value)
@@ -61,10 +61,10 @@ class Push(NamedTuple):
 
 
 class Executor(executor.Executor):
-    """Pushes to `<push directory>/<version>`, where version is the time of the push in seconds since 1970.
+    """A push to `<push directory>/<version>`; the version is the time of the push in seconds since 1970.
 
-    All of it happens under a lock on the push directory. The copy is made beside the versions, in a folder that
-    TensorFlow Serving does not look at, verified, and renamed. The artifact gets no copy of its own.
+    A lock on the push directory is held throughout. The copy is made beside the versions, in a folder that TensorFlow
+    Serving ignores, verified, and renamed. The artifact holds no copy.
     """
 
     def Do(
@@ -73,11 +73,11 @@ class Executor(executor.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Pushes a blessed model that differs from the newest version; marks the artifact with what was done.
+        """Pushes a blessed model that differs from the newest version, and records what it did in the artifact.
 
         Raises:
-          ReportedError: the model is damaged, or what is served cannot be read.
-          UserError: a model in other units was pushed during the run.
+          ReportedError: the model is damaged, or the served version cannot be read.
+          UserError: another run pushed a model in other units during this one.
         """
         artifact = artifact_utils.get_single_instance(output_dict[specs.PUSHED_MODEL_KEY])
         if not self.CheckBlessing(input_dict):
@@ -96,28 +96,26 @@ class Executor(executor.Executor):
     ) -> Push:
         model, digests = self.GetModelPath(inputs), saved_model_digests(inputs[specs.MODEL_KEY][0].uri)
         served = newest(base)
-        what = damage(served.path) if served else None
+        fault = damage(served.path) if served else None
         evidence = read_evidence(artifact_utils.get_single_uri(inputs[specs.EVALUATION_KEY]))
         again = None
         if served and not evidence.no_baseline and served.model not in (evidence.baseline, identity(digests)):
+            if fault:
+                what = f"version {served.version}, which another run pushed during this one, is damaged: {fault}"
+                raise ReportedError(what, value=served.path, remedy="Start again; nothing was pushed")
             again = AGAIN
             if not self._decide_again(served, inputs, artifact.uri, exec_properties):
                 return Push(decided_again=again)
-        if served and not what and _same_model(served, model, digests):
+        if served and not fault and _same_model(served, model, digests):
             return Push(unchanged=served.path, decided_again=again)
         pushed = _copy_whole(model, digests, base)
-        aside = set_aside(served.path, what) if served and what else None  # once its successor is there
-        return Push(pushed_to=pushed, damaged=aside, decided_again=again)
+        moved = quarantine_folder(served.path, fault) if served and fault else None  # only after its successor is there
+        return Push(pushed_to=pushed, damaged=moved, decided_again=again)
 
     def _decide_again(
         self, served: Served, inputs: dict[str, list[types.Artifact]], folder: str, exec_properties: dict[str, Any]
     ) -> bool:
-        """Evaluates against the version that another run pushed meanwhile, and says whether the model is blessed."""
-        if what := damage(served.path):
-            raise ReportedError(
-                f"version {served.version} was pushed by another run during this one, and is damaged: {what}. Nothing "
-                "was pushed. Start again"
-            )
+        """Evaluates against a version that another run pushed meanwhile; returns whether the model is blessed."""
         check_units(read_units(self.GetModelPath(inputs)), served.path)
         baseline, evaluation, blessing = Model(), ModelEvaluation(), ModelBlessing()
         baseline.uri = os.path.join(folder, "baseline")
@@ -130,20 +128,20 @@ class Executor(executor.Executor):
             exec_properties,
             pushed_meanwhile=served.version,
         )
-        for folder in (baseline.uri, blessing.uri):
-            fileio.rmtree(folder)
+        fileio.rmtree(baseline.uri)
+        fileio.rmtree(blessing.uri)
         os.remove(digest_file(baseline.uri))
         return blessing.get_int_custom_property("blessed") == 1
 
 
 def deciding_evaluation(evaluation: str, pushed_model: types.Artifact) -> str:
-    """Path of the evaluation that decided: the run's, at `evaluation`, unless the pusher had to evaluate again."""
+    """Returns the path of the evaluation that decided: the pusher's own if it made one, else `evaluation`."""
     again = Push.read(pushed_model).decided_again
     return os.path.join(pushed_model.uri, again) if again else evaluation
 
 
 class AtomicPusherSpec(component_spec.ComponentSpec):
-    """The model, the gate's decision, and what the gate needs to decide again."""
+    """The model, its evaluation and blessing, and what a second evaluation needs."""
 
     PARAMETERS: ClassVar[dict] = {
         **evaluator.EvaluatorSpec.PARAMETERS,
@@ -159,16 +157,16 @@ class AtomicPusherSpec(component_spec.ComponentSpec):
 
 
 class AtomicPusher(base_beam_component.BaseBeamComponent):
-    """Pusher to a directory that a model server watches.
+    """Pusher to a folder that a model server watches.
 
     Args:
-      examples: with the split test, for a gate that decides again.
+      examples: Examples with the split test, for a second evaluation.
       model: the new model.
-      model_blessing: whether the gate let it pass.
-      evaluation: the evidence of that.
-      push_directory: where models are served from.
-      eval_config: the gate, a tfma.EvalConfig.
-      no_baseline: whether the user did without a baseline.
+      model_blessing: the gate's decision.
+      evaluation: the evaluation behind it, with its evidence.
+      push_directory: folder that models are served from.
+      eval_config: the gate's rules, a tfma.EvalConfig.
+      no_baseline: whether the user asked for no comparison.
     """
 
     SPEC_CLASS = AtomicPusherSpec
@@ -203,7 +201,7 @@ def _copy_whole(model: str, digests: Digests, base: str) -> str:
     """Copies the SavedModel at the path `model` to a new version, and returns the version's folder.
 
     Raises:
-      ReportedError: the copy is not what was blessed.
+      ReportedError: the copy differs from the blessed model.
     """
     staging = os.path.join(base, f"{STAGING}{uuid.uuid4().hex}")
     clear(base, STAGING, days=1)
@@ -217,9 +215,8 @@ def _copy_whole(model: str, digests: Digests, base: str) -> str:
         record_digests(path, digests)
         os.rename(staging, path)
     except DamageError as error:
-        raise ReportedError(
-            f"the copy of the blessed model differs: {error}. Nothing was pushed; start again"
-        ) from error
+        what = f"the copy of the blessed model is damaged: {error}"
+        raise ReportedError(what, value=staging, remedy="Start again; nothing was pushed") from error
     finally:
         if fileio.exists(staging):
             fileio.rmtree(staging)
@@ -228,9 +225,10 @@ def _copy_whole(model: str, digests: Digests, base: str) -> str:
 
 
 def _same_model(served: Served, model: str, digests: Digests) -> bool:
-    """Whether the sound version that is served computes the same as the SavedModel at the path `model`.
+    """Returns whether the served version, which is undamaged, computes the same as the SavedModel at `model`.
 
-    By their files, or, as an export has random and running numbers in it, by TensorFlow's canonical hashes.
+    Equal models may have different files, because an export contains random and running numbers. TensorFlow's canonical
+    hashes leave those out.
     """
     return served.model == identity(digests) or _fingerprint(served.path) == _fingerprint(model)
 

@@ -1,4 +1,4 @@
-"""The rules that a model has to pass."""
+"""The rules that a model has to satisfy."""
 
 import json
 
@@ -14,15 +14,15 @@ LABELS = tfma.SlicingSpec(feature_keys=["label"])
 def eval_config(
     min_elbo: float | None, max_regression: float, min_label_elbo: float | None, units: Units
 ) -> tfma.EvalConfig:
-    """TFMA's configuration of the gate.
+    """Returns the gate's rules as a configuration of TFMA.
 
     Args:
-      min_elbo: lower bound of the test-set ELBO, nats per image; None for the log-likelihood of independent
-        pixels with the training images' moments.
-      max_regression: how many nats per image a model may be worse than the last blessed one: the lower end of
-        the confidence interval of its gain must not be below minus this.
-      min_label_elbo: lower bound of the ELBO of the images of every label; None for no such bound.
-      units: what the candidate is measured in.
+      min_elbo: lower bound of the test-set ELBO, nats per image; None: the log-likelihood of independent pixels with
+        the training images' moments.
+      max_regression: allowed loss against the last blessed model, nats per image; the lower end of the gain's
+        confidence interval must not be below minus this.
+      min_label_elbo: lower bound of the ELBO over the images of each label; None: no such bound.
+      units: units of the candidate's ELBO.
     """
     bounds = {"below_ceiling": [_at_least(0.0, WHOLE)], "elbo_gain_lower": [_gain_at_least(-max_regression)]}
     if min_elbo is None:
@@ -31,11 +31,8 @@ def eval_config(
         bounds["elbo"] = [_at_least(min_elbo, WHOLE)]
     if min_label_elbo is not None:
         bounds.setdefault("elbo", []).append(_at_least(min_label_elbo, LABELS))
-    metric = tfma.MetricConfig(
-        module="components.gate.metric",
-        class_name="MeanELBO",
-        config=json.dumps({"units": str(units)}),
-    )
+    units_json = json.dumps({"units": str(units)})
+    metric = tfma.MetricConfig(module="components.gate.metric", class_name="MeanELBO", config=units_json)
     model = {"signature_name": "evaluate", "model_type": "tf_generic"}
     return tfma.EvalConfig(
         model_specs=[
@@ -47,7 +44,7 @@ def eval_config(
             tfma.MetricsSpec(
                 metrics=[metric],
                 model_names=[CANDIDATE, BASELINE],
-                # `thresholds` would hold for every slice.
+                # `thresholds` would apply to every slice.
                 per_slice_thresholds={
                     name: tfma.PerSliceMetricThresholds(thresholds=thresholds) for name, thresholds in bounds.items()
                 },
@@ -57,14 +54,14 @@ def eval_config(
 
 
 def _at_least(bound: float, images: tfma.SlicingSpec) -> tfma.PerSliceMetricThreshold:
-    threshold = tfma.GenericValueThreshold(lower_bound={"value": bound})  # admits no NaN
+    threshold = tfma.GenericValueThreshold(lower_bound={"value": bound})  # refuses NaN
     return tfma.PerSliceMetricThreshold(
         slicing_specs=[images], threshold=tfma.MetricThreshold(value_threshold=threshold)
     )
 
 
 def _gain_at_least(bound: float) -> tfma.PerSliceMetricThreshold:
-    """A change threshold, which TFX leaves out where there is no baseline; the baseline's own gain is 0."""
+    """Returns a change threshold, which TFX drops without a baseline. The baseline's own gain is 0."""
     threshold = tfma.GenericChangeThreshold(absolute={"value": bound}, direction=tfma.MetricDirection.HIGHER_IS_BETTER)
     return tfma.PerSliceMetricThreshold(
         slicing_specs=[WHOLE], threshold=tfma.MetricThreshold(change_threshold=threshold)

@@ -1,12 +1,12 @@
-"""The models that are served: the versions in a push directory, of which a model server takes the newest."""
+"""Served models: the versions in a push directory. A model server takes the newest."""
 
 import os
 from typing import NamedTuple
 
 from trainer.storage.digests import DamageError, Digests, below, compute_digests, identity, read_digests
 
-LOCK = ".lock"  # in a push directory; a model server looks at numbers only
-FORMAT_SERVING = "Format-Serving"  # where TFX keeps the SavedModel in a Model artifact
+LOCK = ".lock"  # in a push directory; a model server reads only names that are numbers
+FORMAT_SERVING = "Format-Serving"  # TFX's folder of the SavedModel in a Model artifact
 
 
 class Served(NamedTuple):
@@ -18,16 +18,16 @@ class Served(NamedTuple):
 
 
 def versions(base: str) -> list[int]:
-    """The versions in a push directory, oldest first."""
+    """Returns the versions in the push directory `base`, oldest first."""
     if not os.path.isdir(base):
         return []
     return sorted(int(name) for name in os.listdir(base) if name.isdigit())
 
 
 def newest(base: str) -> Served | None:
-    """The version that is served, by the digests written when it was pushed; None if there is none.
+    """Returns the version that is served from `base`, or None.
 
-    Where they are damaged it is what its files are now.
+    The digests written at its push identify the model; if they are damaged, its present files do.
     """
     found = versions(base)
     if not found:
@@ -41,9 +41,9 @@ def newest(base: str) -> Served | None:
 
 
 def saved_model_digests(model: str) -> Digests:
-    """Those recorded of the SavedModel in the Model artifact at the path `model`.
+    """Returns the recorded digests of the SavedModel in the Model artifact at the path `model`.
 
     Raises:
-      DamageError: there are none, or they are damaged.
+      DamageError: the record is missing or damaged.
     """
     return below(read_digests(model), FORMAT_SERVING)

@@ -1,4 +1,4 @@
-"""UnitsCheck: a model is only compared with one that is known, and whose ELBO is measured in the same units."""
+"""UnitsCheck: stops a run whose model could not be compared with the last blessed one."""
 
 import json
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from trainer.units import Units, read_units
 
 
 class UnitsCheckSpec(component_spec.ComponentSpec):
-    """The units of the new model, as JSON, where models are served, and what is known of the last blessed model."""
+    """The new model's units as JSON, the push directory, and the last blessed model as far as it is known."""
 
     PARAMETERS: ClassVar[dict] = {
         "units": component_spec.ExecutionParameter(type=str),
@@ -29,7 +29,7 @@ class UnitsCheckSpec(component_spec.ComponentSpec):
 
 
 class Executor(base_executor.BaseExecutor):
-    """Looks whether there can be a comparison."""
+    """The check; it has no output."""
 
     def Do(
         self,
@@ -37,11 +37,11 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],  # noqa: ARG002
         exec_properties: dict[str, Any],
     ) -> None:
-        """Checks the last blessed model, if there is one and the run may not do without.
+        """Checks that the last blessed model, if there is one, is recorded and in the new model's units.
 
         Raises:
-          ReportedError: a model is served or was blessed, and is not among the models that are recorded.
-          UserError: it is measured in other units, or does not say in which.
+          ReportedError: a model is served or was blessed, and ML Metadata does not record it.
+          UserError: its ELBO has other units, or it does not say which.
         """
         if exec_properties["no_baseline"]:
             return
@@ -53,14 +53,14 @@ class Executor(base_executor.BaseExecutor):
 
 
 class UnitsCheck(base_component.BaseComponent):
-    """Refuses a baseline that cannot be compared, before the training is paid for.
+    """A check before training, so that no training is wasted on a model that cannot be compared.
 
     Args:
-      units: of the new model.
+      units: units of the new model.
       baseline: the last blessed model, or nothing.
-      blessing: of it, where nothing is served.
-      push_directory: where models are served from.
-      no_baseline: whether a comparison is not wanted.
+      blessing: its blessing, if nothing is served.
+      push_directory: folder that models are served from.
+      no_baseline: whether the user asked for no comparison.
     """
 
     SPEC_CLASS = UnitsCheckSpec
@@ -86,26 +86,29 @@ class UnitsCheck(base_component.BaseComponent):
 
 
 def check_units(ours: Units, baseline: str) -> None:
-    """Compares the units of a new model with those of the SavedModel at the path `baseline`.
+    """Compares a new model's units with those of the SavedModel at the path `baseline`.
 
     Raises:
-      UserError: they differ, or the baseline does not say.
+      UserError: the units differ, or the baseline does not say its own.
     """
     theirs = read_units(baseline)
     if theirs != ours:
         raise UserError(
-            f"the last blessed model is measured as {theirs}, this one would be as {ours}: the two numbers cannot be "
-            "compared. Use the settings that it was trained with, or begin a new series with another --root"
+            "the last blessed model's ELBO has other units than the new model's, so they cannot be compared",
+            valid=str(ours),
+            value=str(theirs),
+            remedy="Use the settings that it was trained with, or start a new series with another --root",
         )
 
 
 def _check_first(push_directory: str, blessing: list[types.Artifact]) -> None:
+    """Raises ReportedError if there is a model to compare with that ML Metadata does not record."""
     served = newest(push_directory)
     if served is None and not blessing:
         return
-    what = f"version {served.version} is served from {push_directory}" if served else "a model was blessed"
+    what = f"version {served.version}, which is served from {push_directory}," if served else "the last blessed model"
     raise ReportedError(
-        f"{what}, but its files are not among the models that are recorded. Without them no model can be compared, and "
-        "nothing is pushed. Bring back the artifacts and metadata it was made with, or pass --no-baseline to push "
-        "without a comparison"
+        f"{what} cannot be compared with a new one, because ML Metadata records no model with its files",
+        value=served and served.path,
+        remedy="Restore the artifacts and metadata of its run, or pass --no-baseline to push without a comparison",
     )

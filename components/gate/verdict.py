@@ -1,4 +1,4 @@
-"""What the gate found, in words."""
+"""The gate's verdict in words."""
 
 import math
 from typing import Any, NamedTuple
@@ -12,18 +12,18 @@ Metrics = dict[str, float]  # metric name -> value, nats per image
 
 
 class Verdict(NamedTuple):
-    """What the Evaluator found."""
+    """The Evaluator's numbers, and the reasons of a refusal."""
 
     blessed: bool
     candidate: Metrics
-    baseline: Metrics | None  # the same of the last blessed model, if there is one
-    labels: dict[int, Metrics]  # of the candidate, for the images of each label
-    reasons: list[str]  # why the model was refused, with the numbers
-    notes: list[str]  # what to know of the comparison: overrides, and a model that was pushed meanwhile
+    baseline: Metrics | None  # of the last blessed model, if there is one
+    labels: dict[int, Metrics]  # of the candidate, over the images of each label
+    reasons: list[str]  # of the refusal, with their numbers
+    notes: list[str]  # on the comparison: overrides, and a version that was pushed meanwhile
 
 
 def read_verdict(evaluation: str) -> Verdict:
-    """The verdict of the evaluation artifact at the path `evaluation`."""
+    """Reads the verdict of the evaluation artifact at the path `evaluation`."""
     found: dict[str, dict[int | None, Metrics]] = {CANDIDATE: {}, BASELINE: {}}
     for slice_metrics in tfma.load_metrics(evaluation):
         for item in slice_metrics.metric_keys_and_values:
@@ -39,7 +39,7 @@ def read_verdict(evaluation: str) -> Verdict:
         for failure in validation.failures
     ]
     if not result.validation_ok and not reasons:
-        reasons = ["TFMA found no numbers to hold against the bounds"]
+        reasons = ["TFMA has no numbers to compare with the bounds"]
     notes = _notes(read_evidence(evaluation))
     return Verdict(result.validation_ok, candidate, baseline, labels, sorted(set(reasons)), notes)
 
@@ -47,22 +47,22 @@ def read_verdict(evaluation: str) -> Verdict:
 def _notes(evidence: Evidence) -> list[str]:
     notes = []
     if evidence.no_baseline:
-        notes.append("compared with no earlier model, as --no-baseline says")
+        notes.append("not compared with an earlier model (--no-baseline)")
     if evidence.shared_images:
         notes.append(
-            f"{evidence.shared_images} test images are also training images, as --allow-shared-images allows: the "
-            "ELBO says less of new images"
+            f"{evidence.shared_images} test images are also training images (--allow-shared-images), so the ELBO says "
+            "less about new ones"
         )
     if evidence.pushed_meanwhile is not None:
         notes.append(
-            f"version {evidence.pushed_meanwhile} was pushed by another run during this one: the gate decided again, "
+            f"another run pushed version {evidence.pushed_meanwhile} during this one, so the gate decided again, "
             "against that version"
         )
     return notes
 
 
 def _label(of_slice: Any) -> int | None:
-    """The label of a slice, None for all images."""
+    """Returns the label of a slice; None for the slice of all images."""
     for part in of_slice.slice_key.single_slice_keys:
         return part.int64_value
     return None
@@ -71,48 +71,48 @@ def _label(of_slice: Any) -> int | None:
 def _reason(
     failure: Any, label: int | None, candidate: Metrics, labels: dict[int, Metrics], baseline: Metrics | None
 ) -> str:
-    if failure.message:  # TFMA has no number to hold against the threshold
+    if failure.message:  # TFMA has no number to compare with the threshold
         return f"{failure.metric_key.name}: {failure.message.strip()}"
     elbo, threshold = candidate.get("elbo", math.nan), failure.metric_threshold
     if not math.isfinite(elbo):
-        return f"its test-set ELBO is {elbo}, expected a finite number of nats per image: the model is broken"
+        return f"the test-set ELBO is {elbo}, not a finite number: the model is broken"
     if threshold.HasField("change_threshold") and baseline:
         return _regression(candidate, baseline, allowed=-threshold.change_threshold.absolute.value)
     bound = threshold.value_threshold.lower_bound.value
     if label is not None:
         return (
-            f"its ELBO on the {labels[label]['images']:.0f} test images of label {label}, "
-            f"{labels[label]['elbo']:.2f}, is below the bound {bound:.2f} nats per image"
+            f"the ELBO {labels[label]['elbo']:.2f} over the {labels[label]['images']:.0f} test images of label {label} "
+            f"is below the bound {bound:.2f} nats per image"
         )
     if failure.metric_key.name == "below_ceiling":
         return (
-            f"its test-set ELBO {elbo:.2f} is above {candidate['ceiling']:.2f}, the largest that this likelihood "
-            "can give to these images: the number is wrong"
+            f"the test-set ELBO {elbo:.2f} is above {candidate['ceiling']:.2f} nats per image, the largest value "
+            "possible with this likelihood and these images: the number is wrong"
         )
     if failure.metric_key.name == "above_independent_pixels":
         return (
-            f"its test-set ELBO {elbo:.2f} is not above {candidate['independent_pixels']:.2f} nats per image, the "
+            f"the test-set ELBO {elbo:.2f} is not above {candidate['independent_pixels']:.2f} nats per image, the "
             "log-likelihood of independent pixels with the training images' moments"
         )
-    return f"its test-set ELBO {elbo:.2f} is below the bound {bound:.2f} nats per image"
+    return f"the test-set ELBO {elbo:.2f} is below the bound {bound:.2f} nats per image"
 
 
 def _regression(candidate: Metrics, baseline: Metrics, allowed: float) -> str:
     numbers = (
-        f"its test-set ELBO is {candidate['elbo']:.2f}, the last blessed model's {baseline['elbo']:.2f} nats per "
+        f"the test-set ELBO is {candidate['elbo']:.2f}, the last blessed model's {baseline['elbo']:.2f} nats per "
         f"image; {interval(candidate)}"
     )
     if candidate["elbo_gain_upper"] < -allowed:
         return f"{numbers}: worse by more than the {allowed:.2f} allowed"
     return (
-        f"{numbers}: too wide to say that it is not worse by more than the {allowed:.2f} allowed; more test "
-        "images make it narrower, and so do more draws (--eval-samples) in a new series, with another --root"
+        f"{numbers}: this interval is too wide to exclude a loss of more than the {allowed:.2f} allowed; more test "
+        "images narrow it, and so do more draws (--eval-samples) in a new series with another --root"
     )
 
 
 def interval(candidate: Metrics) -> str:
-    """The gain on the baseline in words, with its confidence interval and the number of images."""
-    if candidate["elbo_gain_lower"] == candidate["elbo_gain_upper"] == 0.0:  # a model that is its own baseline
+    """Describes the gain over the baseline: its confidence interval and the number of images."""
+    if candidate["elbo_gain_lower"] == candidate["elbo_gain_upper"] == 0.0:  # the model is its own baseline
         return f"the same on each of {candidate['images']:.0f} paired images"
     return (
         f"the gain over {candidate['images']:.0f} paired images is {candidate['elbo_gain']:+.2f}, with 95 % "

@@ -1,1 +1,1 @@
-"""From a prepared TFDS data set to validated Examples."""
+"""Ingestion: a TFDS data set becomes validated Examples."""

@@ -1,4 +1,4 @@
-"""Finds a prepared TFDS data set, or prepares it; a missing one fails in seconds, with what to do."""
+"""Finds a prepared TFDS data set, or prepares it; fails within seconds if it cannot be had."""
 
 import logging
 import pathlib
@@ -17,26 +17,28 @@ log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5
 SPLITS = ("train", "test")
+CHOOSE = "Choose an image classification data set with train and test images of 32x32x3 bytes"
 
 
 def prepared_builder(dataset: str, data_dirs: list[str], manual_dir: str | None = None) -> tfds.core.DatasetBuilder:
-    """The TFDS builder of `dataset`, with its files on disk.
+    """Returns the TFDS builder of `dataset`, whose files are on disk.
 
     Args:
-      dataset: name as TFDS writes it, such as `cifar10` or `cifar10:3.0.2`.
-      data_dirs: folders of prepared data sets, looked through in order; a data set that none of them has is
-        prepared in the last.
+      dataset: TFDS's name, such as `cifar10` or `cifar10:3.0.2`.
+      data_dirs: folders of prepared data sets, searched in order; a data set in none of them is prepared in the last.
       manual_dir: folder with the data set's archive, for a machine that cannot download it.
 
     Raises:
-      UserError: unknown data set, no 8-bit 32x32x3 images, no train and test split, damaged files, or no way to get
-        the data.
+      UserError: the data set is unknown, cannot be had, or is damaged; its images are not 8-bit 32x32x3; or it has no
+        train or test images.
     """
     builders = [builder for data_dir in data_dirs if (builder := _builder(dataset, data_dir))]
     if not builders:
         raise UserError(
-            f"unknown data set {dataset!r}: expected photo_patches, cifar10 or another TFDS image "
-            f"classification data set of 32x32x3 images, or one prepared in {' or '.join(data_dirs)}"
+            "unknown data set",
+            valid=f"photo_patches, cifar10, another name that TFDS knows, or one prepared in {' or '.join(data_dirs)}",
+            value=dataset,
+            remedy=CHOOSE,
         )
     ready = [builder for builder in builders if _is_ready(builder)]
     builder = ready[0] if ready else builders[-1]
@@ -49,27 +51,28 @@ def prepared_builder(dataset: str, data_dirs: list[str], manual_dir: str | None 
                 raise
             return prepared_builder(dataset, data_dirs, manual_dir)  # another run was faster
     builder = open_prepared(str(builder.data_path))
-    _check_features(builder)  # TFDS's code may describe other features than the files have
+    _check_features(builder)  # again: TFDS's code may describe other features than the files have
     _check_splits(builder)
     return builder
 
 
 def base_name(dataset: str) -> str:
-    """The name alone, `cifar10`, of `cifar10:3.0.2` or `cifar10/some_config`."""
+    """Returns the name alone: `cifar10` of `cifar10:3.0.2` or `cifar10/some_config`."""
     return dataset.split(":")[0].split("/")[0]
 
 
 def _builder(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder | None:
-    """None: TFDS has no code for `dataset`, and it is not prepared in `data_dir` either."""
+    """Returns the builder; None if TFDS has no code for `dataset` and it is not prepared in `data_dir`."""
     try:
         builder = tfds.builder(dataset, data_dir=data_dir)
-    except Exception as error:  # of any type, where dataset_info.json or features.json is damaged
+    except Exception as error:  # of any type if dataset_info.json or features.json is damaged
         for folder in _folders(dataset, data_dir):
             open_prepared(str(folder))
         if isinstance(error, tfds.core.DatasetNotFoundError):
             return None
-        if isinstance(error, AssertionError | ValueError):  # a version or configuration that does not exist
-            raise UserError(" ".join(str(error).split()).split('}": ')[-1]) from error
+        if isinstance(error, AssertionError | ValueError):  # no such version or configuration
+            text = " ".join(str(error).split()).split('}": ')[-1].rstrip(".")
+            raise UserError(text, value=dataset, remedy="Choose one of these with --dataset") from error
         raise
     if pathlib.Path(builder.data_path) in _folders(dataset, data_dir):
         open_prepared(str(builder.data_path))
@@ -77,7 +80,7 @@ def _builder(dataset: str, data_dir: str) -> tfds.core.DatasetBuilder | None:
 
 
 def _folders(dataset: str, data_dir: str) -> set[pathlib.Path]:
-    """Folders in `data_dir` with record files of `dataset`, of any version if it names none."""
+    """Returns the folders in `data_dir` with record files of `dataset`, of any version if it names none."""
     version = dataset.partition(":")[2]
     files = pathlib.Path(data_dir, dataset.partition(":")[0]).rglob("*-of-*")
     found = {file.parent for file in files if version in ("", file.parent.name)}
@@ -91,9 +94,9 @@ def _is_ready(builder: tfds.core.DatasetBuilder) -> bool:
 def _prepare(builder: tfds.core.DatasetBuilder, data_dirs: list[str], manual_dir: str | None) -> None:
     name, archives = builder.info.full_name, builder.url_infos or {}
     ways = (
-        f"There are three ways to get it: connect this machine to the network and run again; or set TFDS_DATA_DIR "
-        f"(or --data-dir) to a folder that has {name} prepared by TFDS; or put "
-        f"{', '.join(info.filename for info in archives.values())} into a folder and pass it with --manual-dir"
+        f"Connect this machine to the network and run again, set TFDS_DATA_DIR or --data-dir to a folder in which TFDS "
+        f"prepared {name}, or put {', '.join(info.filename for info in archives.values())} into a folder and pass it "
+        "with --manual-dir"
     )
     if archives:
         log.info("%s is not in %s", name, " or ".join(data_dirs))
@@ -103,65 +106,72 @@ def _prepare(builder: tfds.core.DatasetBuilder, data_dirs: list[str], manual_dir
     try:
         builder.download_and_prepare(download_config=config)
     except tfds.download.download_manager.NonMatchingChecksumError as error:
-        raise UserError(
-            f"the archive of {name} is not the one that TFDS knows: its checksum differs. {ways}"
-        ) from error
+        raise UserError(f"the archive of {name} has another checksum than TFDS expects", remedy=ways) from error
     write_digests(str(builder.data_path))
 
 
 def _check_source(builder: tfds.core.DatasetBuilder, manual_dir: str | None, ways: str) -> None:
-    """Raises unless every archive lies in `manual_dir` or its server answers: TFDS itself retries for minutes."""
+    """Raises UserError unless `manual_dir` has every archive or its server answers; TFDS would retry for minutes."""
     for url, info in builder.url_infos.items():
         if manual_dir is not None:
             if not (pathlib.Path(manual_dir) / info.filename).is_file():
-                raise UserError(f"--manual-dir {manual_dir} has no {info.filename}. {ways}")
+                raise UserError(f"--manual-dir {manual_dir} has no {info.filename}", value=manual_dir, remedy=ways)
             continue
         try:
             with requests.get(url, stream=True, timeout=CONNECT_SECONDS) as response:
                 response.raise_for_status()
         except requests.RequestException as error:
-            raise UserError(
-                f"{builder.info.full_name} cannot be downloaded ({type(error).__name__}). {ways}"
-            ) from error
+            sentence = f"{builder.info.full_name} cannot be downloaded: {type(error).__name__}"
+            raise UserError(sentence, value=url, remedy=ways) from error
 
 
 def _check_features(builder: tfds.core.DatasetBuilder) -> None:
-    name = builder.info.full_name
-    if not isinstance(builder.info.features, tfds.features.FeaturesDict):
-        raise UserError(f"data set {name}: expected the features 'image' and 'label', got {builder.info.features}")
-    features = dict(builder.info.features.items())
+    """Raises UserError unless the data set has the features `image`, `label` and, optionally, `id`, of usable types."""
+    name, described = f"data set {builder.info.full_name}", builder.info.features
+    if not isinstance(described, tfds.features.FeaturesDict):
+        raise UserError(f"{name}, features", valid="'image' and 'label'", value=str(described), remedy=CHOOSE)
+    features = dict(described.items())
     _check_image(name, features)
     if not isinstance(features.get("label"), tfds.features.ClassLabel):
-        raise UserError(f"data set {name}: expected a feature 'label' with classes, got {list(features)}")
+        raise UserError(f"{name}, features", valid="a 'label' with classes", value=list(features), remedy=CHOOSE)
     if "id" in features:
         kind = features["id"]
         if not isinstance(kind, tfds.features.Tensor) or kind.shape or np.dtype(kind.np_dtype).kind not in "OUSiu":
             raise UserError(
-                f"data set {name}: expected a feature 'id' that is a text, bytes or a whole number, got {kind}. "
-                "Prepare it with such ids, or with none: TFDS then numbers the images"
+                f"{name}, feature 'id'",
+                valid="a text, bytes or an integer",
+                value=str(kind),
+                remedy="Prepare the data set with such ids, or with none: TFDS then numbers the images",
             )
 
 
 def _check_image(name: str, features: dict[str, tfds.features.FeatureConnector]) -> None:
     image = features.get("image")
-    if not isinstance(image, tfds.features.Image | tfds.features.Tensor) or image.shape != IMAGE_SHAPE:
-        came = f"a feature of shape {image.shape}" if image is not None else f"the features {list(features)}"
-        raise UserError(f"data set {name}: expected a feature 'image' of shape {IMAGE_SHAPE}, got {came}")
+    if not isinstance(image, tfds.features.Image | tfds.features.Tensor):
+        raise UserError(f"{name}, features", valid="an 'image'", value=list(features), remedy=CHOOSE)
+    if image.shape != IMAGE_SHAPE:
+        expected, got = list(IMAGE_SHAPE), list(image.shape)
+        raise UserError(f"{name}, shape of the images", valid=str(expected), value=got, remedy=CHOOSE)
     kind = np.dtype(image.np_dtype)
     if kind != np.uint8:
         raise UserError(
-            f"data set {name}: expected images of 8 bits a colour (uint8), got {8 * kind.itemsize} bits ({kind}). "
-            "Convert them to 8 bits and prepare the data set again"
+            f"{name}, type of the pixels",
+            valid="uint8",
+            value=str(kind),
+            remedy="Convert the images to 8 bits per channel and prepare the data set again",
         )
 
 
 def _check_splits(builder: tfds.core.DatasetBuilder) -> None:
-    name, splits = builder.info.full_name, builder.info.splits
+    """Raises UserError unless the splits are there, have images, and have all their files."""
+    name, splits = f"data set {builder.info.full_name}", builder.info.splits
     for split in SPLITS:
         if split not in splits:
-            raise UserError(f"data set {name}: expected the splits train and test, got {', '.join(splits) or 'none'}")
+            raise UserError(f"{name}, splits", valid="train and test", value=list(splits), remedy=CHOOSE)
         if not splits[split].num_examples:
-            raise UserError(f"data set {name}: the split {split} is empty, expected at least one image")
+            raise UserError(f"{name}, images of the split {split}", valid="at least 1", value=0, remedy=CHOOSE)
         for path in splits[split].filepaths:
             if not path.exists():
-                raise UserError(f"data set {name} is not whole: {path} is missing, which its {INFO} lists. {REMEDY}")
+                raise UserError(
+                    f"{name} is incomplete: {path}, which its {INFO} lists, is missing", value=str(path), remedy=REMEDY
+                )

@@ -1,6 +1,6 @@
-"""Repeated ids, and test images that are also training images: found in Beam, refused or recorded afterwards.
+"""Finds repeated ids and test images that are also training images; refuses or records them.
 
-What is found goes through a file beside the Examples, because a Beam runner elsewhere has no other way to return it.
+Beam finds them and writes a file beside the Examples, because a remote Beam runner can return nothing else.
 """
 
 import json
@@ -19,19 +19,18 @@ FILE = "duplicates.json"
 SHARED_IMAGES = "shared_images"  # custom property of the Examples artifact
 SHOWN = 2  # examples in a message
 
-
-Key = tuple[bytes, bytes]  # digest of the pixels, id; Beam handles plain tuples faster than named ones
+Key = tuple[bytes, bytes]  # digest of the pixels, id; Beam is faster with plain tuples than with named ones
 
 
 def shared_images(examples: Artifact) -> int:
-    """The number of test images that are also training images, pixel by pixel."""
+    """Returns the number of test images that are also training images, pixel by pixel."""
     return examples.get_int_custom_property(SHARED_IMAGES)
 
 
 def find(train: beam.PCollection, test: beam.PCollection, folder: str) -> None:
-    """Extends the pipeline of `train` and `test`, two collections of `Key`, to write what it finds to `folder`.
+    """Extends the pipeline of `train` and `test`, two collections of `Key`; it writes its findings to `folder`.
 
-    Memory holds the digests of the test images; ids are counted by key.
+    Memory holds the digests of the test images. Ids are counted by key.
     """
     found: dict[str, beam.pvalue.AsSideInput] = {}
     for split, keys in (("train", train), ("test", test)):
@@ -55,38 +54,40 @@ def find(train: beam.PCollection, test: beam.PCollection, folder: str) -> None:
 
 
 def check(examples: Artifact, test_images: int, allow_shared_images: bool) -> None:
-    """Records the number of shared images in `examples`, or refuses them.
+    """Records the number of shared images in `examples`.
 
     Raises:
-      UserError: a repeated id, or a shared image that is not allowed.
+      UserError: an id is repeated, or an image is shared and that is not allowed.
     """
     with fileio.open(os.path.join(examples.uri, FILE)) as file:
         found = json.loads(file.read())
     for split in ("train", "test"):
-        if count := found[f"repeated_{split}"]["count"]:
-            shown = " and ".join(f"{name} ({times} images)" for name, times in found[f"repeated_{split}"]["examples"])
+        if count := found[f"repeated_{split}_count"]:
             raise UserError(
-                f"split {split}: {count} id(s) are those of more than one image, such as {shown}: expected another id "
-                "for each image, because the noise of an image is a function of its id. Give them other ids and "
-                "prepare the data set again"
+                f"the split {split} repeats {count} id(s)",
+                valid="a unique id for each image, which seeds its noise",
+                value=[f"{name} ({times} images)" for name, times in found[f"repeated_{split}_examples"]],
+                remedy="Give the images unique ids and prepare the data set again",
             )
-    count = found["shared"]["count"]
+    count = found["shared_count"]
     examples.set_int_custom_property(SHARED_IMAGES, count)
     if not count:
         return
-    shown = " and ".join(f"{test} (in train: {train})" for test, train in found["shared"]["examples"])
-    sentence = f"{count} of {test_images} test images are also training images, pixel by pixel, such as {shown}"
+    shown = [f"{test} (in train: {train})" for test, train in found["shared_examples"]]
+    sentence = f"{count} of {test_images} test images are also training images, pixel by pixel"
     if not allow_shared_images:
         raise UserError(
-            f"{sentence}: the test-set ELBO would not tell how the model does on new images, expected none of them. "
-            "Remove them and prepare the data set again, or accept them with --allow-shared-images (run parameter "
-            "allow_shared_images)"
+            sentence,
+            valid="new images, so that the test-set ELBO measures generalization",
+            value=shown,
+            remedy="Remove them and prepare the data set again, or accept them with --allow-shared-images (run "
+            "parameter allow_shared_images)",
         )
-    log.warning("%s; allowed by allow_shared_images", sentence)
+    log.warning("%s, such as %s; accepted by allow_shared_images", sentence, " and ".join(shown))
 
 
 def readable(name: bytes) -> str:
-    """An id as printable text in one line."""
+    """Returns an id as one line of printable text."""
     text = name.decode(errors="backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -97,16 +98,12 @@ def _twins(key: Key, in_train: dict[bytes, bytes]) -> list[tuple[str, str]]:
 
 
 def _summary(name: str, items: beam.PCollection) -> dict[str, beam.pvalue.AsSideInput]:
-    """Number of `items` and the first few, as side inputs of `_write`."""
+    """Returns the number of `items` and the first few of them, as side inputs of `_write`."""
     count = items | f"Count[{name}]" >> beam.combiners.Count.Globally()
     first = items | f"First[{name}]" >> beam.combiners.Top.Smallest(SHOWN)
     return {f"{name}_count": beam.pvalue.AsSingleton(count), f"{name}_examples": beam.pvalue.AsSingleton(first)}
 
 
 def _write(folder: str, **found: int | list) -> None:
-    content: dict[str, dict] = {}
-    for key, value in found.items():
-        name, _, kind = key.rpartition("_")
-        content.setdefault(name, {})[kind] = value
     with fileio.open(os.path.join(folder, FILE), "w") as file:
-        file.write(json.dumps(content))
+        file.write(json.dumps(found))

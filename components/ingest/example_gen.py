@@ -1,14 +1,11 @@
-"""ImageExampleGen: any TFDS image classification data set as TFX Examples, checked image by image."""
+"""ImageExampleGen: turns a TFDS image classification data set into TFX Examples, and checks each image."""
 
-import contextlib
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format, struct_pb2
 from tfx import types
@@ -21,23 +18,21 @@ from tfx.utils import proto_utils
 
 from components.ingest import duplicates
 from components.ingest.datasets import SPLITS, prepared_builder
-from components.ingest.duplicates import Key, readable
+from components.ingest.decoding import decode_batch
+from components.ingest.duplicates import Key
 from components.ingest.prepared import Shard, content_fingerprint, open_prepared, shards
-from components.ingest.records import Batch, read_batches
-from trainer.errors import ReportedError, UserError
+from components.ingest.records import read_batches
+from trainer.errors import ReportedError
 from trainer.failure import FILE, leave, left
-from trainer.images import IMAGE_SHAPE, decode
-
-PNG_SIGNATURE, PNG_BIT_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # the second: its offset in the file
 
 
 class ImageDriver(driver.Driver):
-    """Finds or prepares the data set; its name, version and content are the fingerprint that decides on the cache."""
+    """Driver that finds or prepares the data set; its name, version and content decide on the cache."""
 
     def resolve_exec_properties(self, exec_properties: dict[str, Any], *_: Any) -> dict[str, Any]:
-        """Replaces where to look for the data set by where it is and by the fingerprint of its content.
+        """Replaces the folders to search by the data set's folder and the fingerprint of its content.
 
-        Apart from `input_base` no property holds a path: found elsewhere, the same data are the same.
+        Only `input_base` holds a path, so the same data found elsewhere have the same cache key.
         """
         source = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
         builder = prepared_builder(source["dataset"], source["data_dirs"], source["manual_dir"])
@@ -51,7 +46,7 @@ class ImageDriver(driver.Driver):
 
 
 class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
-    """Reads the prepared data set shard by shard; encoded images pass through unchanged."""
+    """Executor that reads the prepared data set shard by shard, and leaves encoded images unchanged."""
 
     def Do(
         self,
@@ -59,16 +54,16 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the Examples, then refuses duplicates or records their number in the artifact.
+        """Writes the Examples, then checks for duplicates and records their number in the artifact.
 
         Raises:
-          UserError: a bad image, a repeated id, or a test image in train that is not allowed.
+          UserError: an image is bad, an id is repeated, or a test image is also in train and that is not allowed.
         """
         examples = artifact_utils.get_single_instance(output_dict[specs.EXAMPLES_KEY])
         self._folder = examples.uri
         try:
             super().Do(input_dict, output_dict, exec_properties)
-        except Exception as error:  # Beam passes on a worker's error as text
+        except Exception as error:  # Beam returns a worker's error as text only
             if failure := left(os.path.join(self._folder, FILE)):
                 raise ReportedError.of(failure) from error
             raise
@@ -77,16 +72,16 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         duplicates.check(examples, builder.info.splits["test"].num_examples, settings["allow_shared_images"])
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
-        """Not used: `GenerateExamplesByBeam` needs both splits at once."""
+        """Is unused, because `GenerateExamplesByBeam` needs both splits at once."""
         raise NotImplementedError
 
     def GenerateExamplesByBeam(
         self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
     ) -> dict[str, beam.PCollection]:
-        """Serialized Examples of each split.
+        """Returns the serialized Examples of each split.
 
         Raises (when the pipeline runs):
-          UserError: a record that cannot be read, or an image that cannot be decoded, has another shape or 16 bits.
+          UserError: a record cannot be read, or an image cannot be decoded, has another shape, or has 16 bits.
         """
         folder = exec_properties[specs.INPUT_BASE_KEY]
         builder = open_prepared(folder)
@@ -104,15 +99,15 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
 
 
 class ImageExampleGen(component.FileBasedExampleGen):
-    """Ingests a TFDS image classification data set of 32x32x3 images, with TFDS's splits train and test.
+    """Ingestion of a TFDS image classification data set of 32x32x3 images, with TFDS's splits train and test.
 
-    Examples have the features `image` (encoded bytes as they are stored), `label` and `id`.
+    Examples have the features `image` (encoded as stored), `label` and `id`.
 
     Args:
-      dataset: name of the data set, as TFDS writes it.
-      data_dirs: where to look for it, in order; it is prepared in the last if none has it.
+      dataset: TFDS's name of the data set.
+      data_dirs: folders of prepared data sets, searched in order; a data set in none of them is prepared in the last.
       manual_dir: folder with its archive, for a machine that cannot download it.
-      allow_shared_images: whether test images may also be training images; `duplicates.shared_images` tells how many.
+      allow_shared_images: whether test images may also be training images; `duplicates.shared_images` counts them.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExecutor)
@@ -125,18 +120,13 @@ class ImageExampleGen(component.FileBasedExampleGen):
         manual_dir: str | None,
         allow_shared_images: bool = False,
     ) -> None:
-        source = {
-            "dataset": dataset,
-            "data_dirs": data_dirs,
-            "manual_dir": manual_dir,
-            "allow_shared_images": allow_shared_images,
-        }
+        source = {"dataset": dataset, "data_dirs": data_dirs, "manual_dir": manual_dir}
         super().__init__(
             input_base="resolved by the driver",
             input_config=example_gen_pb2.Input(
                 splits=[example_gen_pb2.Input.Split(name=split, pattern="as TFDS says") for split in SPLITS]
             ),
-            custom_config=_pack(source),
+            custom_config=_pack({**source, "allow_shared_images": allow_shared_images}),
         )
 
 
@@ -155,51 +145,16 @@ def _unpack(config_json: str) -> dict[str, Any]:
 
 
 def _checked_examples(shard: Shard, folder: str, output: str) -> Iterator[tuple[Key, bytes]]:
-    """The key and the serialized Example of each image in the shard; a failure is left in the folder `output`."""
+    """Yields key and serialized Example of each image in the shard; leaves a failure in the folder `output`."""
     try:
         for batch in read_batches(shard, open_prepared(folder).info.features):
-            for pixels, image, label, name in zip(
-                _decoded(batch, shard), batch.images, batch.labels, batch.ids, strict=True
-            ):
+            decoded = decode_batch(batch, shard)
+            for pixels, image, label, name in zip(decoded, batch.images, batch.labels, batch.ids, strict=True):
                 digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
                 yield (digest, name), _example(image, int(label), name)
     except ReportedError as error:
         leave(error.failure, os.path.join(output, FILE))
         raise
-
-
-_decode_batch = tf.function(decode, input_signature=[tf.TensorSpec([None], tf.string)])
-
-
-def _decoded(batch: Batch, shard: Shard) -> np.ndarray:
-    """Pixels of the batch, [B, 32, 32, 3]; names the image that has none."""
-    # TensorFlow silently drops half of 16 bits, so they are looked for first.
-    if not any(_has_16_bits(image) for image in batch.images):
-        with contextlib.suppress(tf.errors.InvalidArgumentError):
-            return _decode_batch(batch.images).numpy()
-    for i, (image, name) in enumerate(zip(batch.images, batch.ids, strict=True)):
-        if problem := _problem(image):
-            raise UserError(
-                f"image {readable(name)}{problem}. Repair or remove record {batch.first + i} (the first is 0) of "
-                f"{shard.path} and prepare the data set again"
-            )
-    raise AssertionError(f"{shard.path}: a batch cannot be decoded, each of its images can")
-
-
-def _has_16_bits(image: bytes) -> bool:
-    return image.startswith(PNG_SIGNATURE) and image[PNG_BIT_DEPTH : PNG_BIT_DEPTH + 1] == bytes([16])
-
-
-def _problem(image: bytes) -> str:
-    """What is wrong with an encoded image; empty if nothing is."""
-    if _has_16_bits(image):
-        return " has 16 bits a colour: expected 8"
-    try:
-        shape = tuple(tf.io.decode_image(image, expand_animations=False).shape)
-    except tf.errors.InvalidArgumentError as error:
-        why = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", error.message).strip(" .")
-        return f" cannot be decoded: expected a whole PNG, JPEG or BMP, got {len(image)} bytes ({why})"
-    return "" if shape == IMAGE_SHAPE else f": expected the shape {IMAGE_SHAPE}, got {shape}"
 
 
 def _example(image: bytes, label: int, name: bytes) -> bytes:

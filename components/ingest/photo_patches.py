@@ -1,7 +1,7 @@
-"""`photo_patches`: a TFDS data set for machines with no network and no data.
+"""`photo_patches`: an embedded TFDS data set, for machines without network and data.
 
-32x32 crops of the two photographs that scikit-learn ships, with the features of CIFAR-10. Train and test
-come from separate columns of the photographs, so that no test pixel has been seen in training.
+Its images are 32x32 crops of the two photographs in scikit-learn, with the features of CIFAR-10. The splits train and
+test take separate columns of the photographs, so training never sees a pixel of a test image.
 """
 
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 SIZE = 32
-COLUMNS = {"train": [(0, 128), (192, 448), (512, 640)], "test": [(128, 192), (448, 512)]}  # of 640
+COLUMNS = {"train": [(0, 128), (192, 448), (512, 640)], "test": [(128, 192), (448, 512)]}  # of the 640
 PATCHES = {"train": 6000, "test": 1000}
 PHOTOGRAPHS = {"building": "china.jpg", "flower": "flower.jpg"}
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """Builder of photo_patches; needs no download."""
+    """Builder of photo_patches, which downloads nothing."""
 
     name = "photo_patches"
-    VERSION = tfds.core.Version("1.0.0")  # an edit of what it yields needs a new one: prepared data are not made again
+    VERSION = tfds.core.Version("1.0.0")  # change it with what the builder yields: prepared data are not made anew
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(

@@ -1,4 +1,4 @@
-"""Records of a prepared TFDS data set, shard by shard; a damaged one is named with its file and its index."""
+"""Reads the records of a prepared TFDS data set, shard by shard; an error names the file and the record."""
 
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from components.ingest.prepared import REMEDY, Shard
+from components.ingest.prepared import INFO, REMEDY, Shard
 from trainer.errors import UserError, reason
 
 BATCH = 256
@@ -28,7 +28,7 @@ def read_batches(shard: Shard, features: tfds.features.FeaturesDict) -> Iterator
     """Yields the records of `shard` in order, with images encoded as they are stored; a tensor becomes a PNG.
 
     Raises:
-      UserError: a record that cannot be read or parsed, or another number of records than dataset_info.json says.
+      UserError: a record cannot be read or parsed, or the number of records is not that of dataset_info.json.
     """
     parse, count = _parser(features), 0
     for serialized in _READERS[shard.file_format](shard):
@@ -38,13 +38,15 @@ def read_batches(shard: Shard, features: tfds.features.FeaturesDict) -> Iterator
         lossy = shard.file_format == "parquet" and shard.records > PARQUET_RECORDS
         why = "TFDS 4.9 loses records of larger Parquet files" if lossy else "one of the two files is damaged"
         raise UserError(
-            f"{shard.path} has {count} readable records, expected the {shard.records} of dataset_info.json: {why}. "
-            f"{REMEDY}{', as tfrecord' if lossy else ''}"
+            f"{shard.path} has another number of records than {INFO} says, because {why}",
+            valid=str(shard.records),
+            value=count,
+            remedy=f"{REMEDY}, as tfrecord" if lossy else REMEDY,
         )
 
 
 def _parser(features: tfds.features.FeaturesDict) -> tf.types.experimental.PolymorphicFunction:
-    """Serialized Examples [B] to [B, ...] of the features `image`, `label` and, where there is one, `id`."""
+    """Returns the parser of serialized Examples [B] into features [B]: `image`, `label` and, if there is one, `id`."""
     wanted = {name: feature for name, feature in features.items() if name in ("image", "label", "id")}
     specs = {name: _spec(feature.get_serialized_info()) for name, feature in wanted.items()}
     encode = isinstance(features["image"], tfds.features.Tensor)
@@ -52,7 +54,7 @@ def _parser(features: tfds.features.FeaturesDict) -> tf.types.experimental.Polym
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_example(serialized, specs)
-        if "id" in wanted and wanted["id"].np_dtype == np.uint64:  # stored as the same bits of an int64
+        if "id" in wanted and wanted["id"].np_dtype == np.uint64:  # stored as an int64 of the same bits
             parsed["id"] = tf.bitcast(parsed["id"], tf.uint64)
         if encode:
             parsed["image"] = tf.map_fn(lambda image: _png(image, wanted["image"]), parsed["image"], tf.string)
@@ -66,7 +68,7 @@ def _spec(info: tfds.features.TensorInfo) -> tf.io.FixedLenFeature:
 
 
 def _png(stored: tf.Tensor, feature: tfds.features.Tensor) -> tf.Tensor:
-    """A tensor as it is stored, numbers or bytes of TFDS's `Encoding`, as a PNG."""
+    """Encodes a stored tensor, numbers or bytes of TFDS's `Encoding`, as a PNG."""
     pixels = feature.decode_example(stored if stored.dtype == tf.string else tf.cast(stored, tf.uint8))
     return tf.io.encode_png(tf.ensure_shape(pixels, feature.shape))
 
@@ -77,21 +79,22 @@ def _batch(parse: tf.types.experimental.PolymorphicFunction, serialized: np.ndar
     except tf.errors.InvalidArgumentError:
         for i in range(len(serialized)):
             try:
-                parse.python_function(serialized[i : i + 1])  # whose message, unlike the graph's, starts with the cause
+                parse.python_function(serialized[i : i + 1])  # its message starts with the cause, unlike the graph's
             except tf.errors.InvalidArgumentError as error:
                 raise _damaged(shard, first + i, error) from error
         raise
     if "id" in parsed:
         ids = [name if isinstance(name, bytes) else b"%d" % name for name in parsed["id"].tolist()]
-    else:  # as TFDS names them
+    else:  # as TFDS names images
         ids = [f"{pathlib.Path(shard.path).name}__{first + i}".encode() for i in range(len(serialized))]
     return Batch(first, parsed["image"], parsed["label"], ids)
 
 
-def _damaged(shard: Shard, index: int, error: Exception) -> UserError:
+def _damaged(shard: Shard, index: int, error: Exception, record: str = "record") -> UserError:
     return UserError(
-        f"{shard.path}: record {index} of {shard.records} (the first is 0) is damaged: expected what TFDS wrote, got "
-        f"{reason(error)}. {REMEDY}"
+        f"{shard.path}: {record} {index}, counted from 0, is damaged: {reason(error)}",
+        value={"file": shard.path, "record": index},
+        remedy=REMEDY,
     )
 
 
@@ -99,7 +102,7 @@ def _tfrecord(shard: Shard) -> Iterator[np.ndarray]:
     records = tf.data.TFRecordDataset(shard.path, buffer_size=8 * 2**20)
     try:
         yield from records.batch(BATCH).prefetch(2).as_numpy_iterator()
-    except (tf.errors.DataLossError, tf.errors.NotFoundError):  # anywhere in the batch
+    except (tf.errors.DataLossError, tf.errors.NotFoundError):  # of any record in the batch
         index = 0
         try:
             for _ in records:
@@ -118,7 +121,7 @@ def _array_record(shard: Shard) -> Iterator[np.ndarray]:
         records = reader.num_records()
         for first in range(0, records, BATCH):
             batch = []
-            for index in range(first, min(first + BATCH, records)):  # one at a time, so that an error has an index
+            for index in range(first, min(first + BATCH, records)):  # one at a time, for the index of an error
                 batch += reader.read([index])
             yield _array(batch)
     except RuntimeError as error:
@@ -134,11 +137,8 @@ def _parquet(shard: Shard) -> Iterator[np.ndarray]:
             for batch in file.iter_batches(BATCH, columns=["data"]):
                 yield _array(batch.column(0).to_pylist())
                 count += len(batch)
-    except (OSError, ValueError, KeyError) as error:  # of pyarrow, for damage; its errors name no record
-        raise UserError(
-            f"{shard.path}: a record from {count} on (of {shard.records}, the first is 0) is damaged: expected what "
-            f"TFDS wrote, got {reason(error)}. {REMEDY}"
-        ) from error
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors for damage name no record
+        raise _damaged(shard, count, error, "a record at or after") from error
 
 
 def _array(records: Iterable[bytes]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""CuratedSchema: what is normal in a data set, from a file of the project."""
+"""CuratedSchema: the project's schema of a data set, as an artifact."""
 
 import os
 
@@ -13,6 +13,6 @@ SOURCE = "source"  # custom property: path of the file
 
 @component
 def CuratedSchema(content: Parameter[str], source: Parameter[str], schema: OutputArtifact[standard_artifacts.Schema]):
-    """Writes the schema `content`, from the file `source`, which only messages name, to an artifact."""
+    """Writes the schema `content` to an artifact. Messages name its file, `source`."""
     write_durably(os.path.join(schema.uri, "schema.pbtxt"), content.encode())
     schema.set_string_custom_property(SOURCE, source)

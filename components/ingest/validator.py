@@ -1,4 +1,4 @@
-"""StrictExampleValidator: an anomaly stops the run before anything is trained."""
+"""StrictExampleValidator: an anomaly in the data stops the run before the training."""
 
 import os
 from typing import Any
@@ -16,7 +16,7 @@ from trainer.errors import UserError
 
 
 class Executor(executor.Executor):
-    """TFX's validation, whose anomalies are an error."""
+    """TFX's executor, which also raises an error for anomalies."""
 
     def Do(
         self,
@@ -27,7 +27,7 @@ class Executor(executor.Executor):
         """Validates every split.
 
         Raises:
-          UserError: an anomaly; the message names split, feature and anomaly.
+          UserError: there is an anomaly; the message names its split and feature.
         """
         result = super().Do(input_dict, output_dict, exec_properties)
         artifact = artifact_utils.get_single_instance(output_dict[specs.ANOMALIES_KEY])
@@ -39,8 +39,9 @@ class Executor(executor.Executor):
         if found:
             schema = artifact_utils.get_single_instance(input_dict[specs.SCHEMA_KEY]).get_string_custom_property(SOURCE)
             raise UserError(
-                f"the data do not fit the schema in {schema}: {'; '.join(found)}. "
-                "Nothing was trained. Repair the data, or change the schema if this is the new normal"
+                f"the data do not fit the schema {schema}: {'; '.join(found)}",
+                value=found,
+                remedy="Repair the data, or change the schema if it is outdated; nothing was trained",
             )
         return result
 
@@ -52,7 +53,7 @@ class StrictExampleValidator(component.ExampleValidator):
 
 
 def anomaly_sentences(anomalies: anomalies_pb2.Anomalies) -> list[str]:
-    """A sentence for each anomaly, with the name of its feature."""
+    """Describes each anomaly in a sentence with its feature's name."""
     sentences = [
         f"feature {'.'.join(info.path.step) or name}: {info.short_description} ({info.description})"
         for name, info in sorted(anomalies.anomaly_info.items())

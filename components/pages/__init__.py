@@ -1,1 +1,1 @@
-"""HTML pages about a run: the report and the pages of the Kubeflow UI."""
+"""HTML pages about a run: the report, and the pages in the Kubeflow UI."""

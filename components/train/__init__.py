@@ -1,1 +1,1 @@
-"""TFX's entry points into training and tuning, and the code fingerprint behind the cache."""
+"""Entry points of TFX into training and tuning, and the code fingerprint in cache keys."""

@@ -1,4 +1,4 @@
-"""Fingerprints of source code, so that a cached result is not older than the code that makes it."""
+"""Fingerprints of source code, so that no cached result is older than the code that makes it."""
 
 import ast
 import hashlib
@@ -8,14 +8,14 @@ import pathlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-OWN = ("components", "trainer")  # packages whose imports are followed
+OWN = ("components", "trainer")  # packages whose modules count
 
 
 class Code(NamedTuple):
-    """What a node's result depends on beside its inputs and settings."""
+    """The code that a node's result depends on."""
 
-    modules: tuple[str, ...] = ()  # ours, by dotted path; what they import of ours counts too
-    libraries: tuple[str, ...] = ()  # distributions, by their versions
+    modules: tuple[str, ...] = ()  # our own, by dotted path; their imports of our own count too
+    libraries: tuple[str, ...] = ()  # distributions, whose versions count
 
 
 NUMERIC = ("tensorflow", "numpy")
@@ -37,18 +37,18 @@ CODE = {
 
 
 def code_of(node: str) -> str:
-    """The fingerprint of what the result of the TFX node `node` depends on; empty if that is nothing."""
+    """Returns the fingerprint of the code behind the result of the TFX node `node`; empty if there is none."""
     return fingerprint(*CODE[node]) if node in CODE else ""
 
 
 def fingerprint(modules: Iterable[str], libraries: Iterable[str]) -> str:
-    """SHA-256 of the sources of modules, by dotted path, of what they import of our own, and of libraries' versions.
+    """Returns a hash of the sources of `modules` and of their own imports at any depth, and of libraries' versions.
 
     Imports inside functions count too.
 
     Raises:
-      ModuleNotFoundError: there is no such module.
-      importlib.metadata.PackageNotFoundError: there is no such library.
+      ModuleNotFoundError: a module does not exist.
+      importlib.metadata.PackageNotFoundError: a library is not installed.
     """
     digest = hashlib.sha256()
     for library in sorted(libraries):
@@ -59,7 +59,7 @@ def fingerprint(modules: Iterable[str], libraries: Iterable[str]) -> str:
 
 
 def sources(modules: Iterable[str]) -> dict[str, pathlib.Path]:
-    """The files of `modules` and of everything of our own that they import, at any depth, by dotted path."""
+    """Returns the files of `modules` and of their imports of our own at any depth, by dotted path."""
     found: dict[str, pathlib.Path] = {}
     pending = list(modules)
     while pending:
@@ -75,7 +75,7 @@ def sources(modules: Iterable[str]) -> dict[str, pathlib.Path]:
 
 
 def _imports(path: pathlib.Path, package: str) -> Iterator[str]:
-    """Our own modules that the file at `path`, in `package`, names in an import; packages on the way included."""
+    """Yields our own modules that the file at `path`, in `package`, imports, and the packages that contain them."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -93,5 +93,5 @@ def _imports(path: pathlib.Path, package: str) -> Iterator[str]:
 def _is_module(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # a name of a module, not of a package
+    except ModuleNotFoundError:  # the parent is a module, not a package
         return False

@@ -1,4 +1,4 @@
-"""run_fn of the Trainer component: TFX's arguments in, a trained and exported model out."""
+"""run_fn of the Trainer component: trains and exports a model from TFX's arguments."""
 
 import logging
 import os
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 
 def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
-    """Trains on the split train, with what a Tuner found and from a base model if there are, and exports the result.
+    """Trains on the split train and exports the model; a Tuner's result and a base model are optional inputs.
 
-    The state of the training stays until the model is recorded: `training_state.forget_training` removes it. Until
-    then the same run resumes from it, and another run from a finished one.
+    The training state stays until the model is recorded and `training_state.forget_training` removes it. Until then the
+    same run resumes from it, and any run from a finished one.
     """
     custom, site = fn_args.custom_config, Site.from_dict(fn_args.custom_config[SITE])
     found = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
@@ -34,7 +34,7 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     test = load_images(fn_args.eval_files, transform)
     os.makedirs(fn_args.model_run_dir, exist_ok=True)
     if site.warm_start and not fn_args.base_model:
-        log.info("no blessed model to start from yet: starting from random weights")
+        log.info("no blessed model yet: starting from random weights")
     name = _state_name(config, site, fn_args)
     job = Job(
         config,
@@ -53,7 +53,7 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
 
 
 def _state_name(config: TrainConfig, site: Site, fn_args: fn_args_utils.FnArgs) -> str:
-    """The name of the state to train in; a finished one of another run has it from now on, old ones are gone."""
+    """Returns the name of this training's state; claims another run's finished state, and removes abandoned ones."""
     examples = {os.path.dirname(os.path.dirname(path)) for path in (*fn_args.train_files, *fn_args.eval_files)}
     base = [os.path.dirname(fn_args.base_model)] if fn_args.base_model else []
     recipe = [config.to_dict(), code_of("Trainer"), len(base)]
@@ -61,5 +61,5 @@ def _state_name(config: TrainConfig, site: Site, fn_args: fn_args_utils.FnArgs) 
         key = training_state.key(recipe, [*examples, fn_args.transform_output, *base])
     name = site.run + key
     training_state.claim(site.training, name, key)
-    clear(site.training, "", days=30, but=name)
+    clear(site.training, "", days=30, keep=name)
     return name

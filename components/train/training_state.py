@@ -1,4 +1,4 @@
-"""The state of a training, kept until its model is recorded: its name, who takes it over, and when it goes."""
+"""The state of a training, kept until its model is recorded: its name, its takeover by another run, its removal."""
 
 import hashlib
 import json
@@ -12,22 +12,22 @@ from trainer.storage.durable import sync_folder, write_durably
 
 log = logging.getLogger(__name__)
 
-FINISHED = "finished"  # file in a state: the training came to its end, and only its model is not recorded yet
-LEFT = "training.json"  # file in the artifact model_run: which state made it
+FINISHED = "finished"  # file in the state of a finished training whose model is not recorded yet
+LEFT = "training.json"  # file in the artifact model_run, with the name of the state that made it
 
 
 def key(recipe: list[Any], artifacts: list[str]) -> str:
-    """The name of a training, of what it is made from: `recipe`, in JSON types, and the content of `artifacts`.
+    """Returns the name of a training, a hash of its `recipe`, in JSON types, and of the content of `artifacts`.
 
-    No path is part of it, so that a state directory may be moved.
+    The hash covers no path, so a state directory may be moved.
     """
     return hashlib.sha256(json.dumps([*recipe, *sorted(map(_content, artifacts))]).encode()).hexdigest()[:16]
 
 
 def claim(training: str, name: str, key: str) -> None:
-    """Renames the finished state of another run of the same `key` to `name`, unless there is a state of that name.
+    """Renames another run's finished state of the same `key` to `name`, unless `name` exists.
 
-    Of several runs that try, one gets it. Unfinished states are never touched: their runs may be training.
+    One of several concurrent runs succeeds. Unfinished states stay, because their runs may be training.
     """
     mine = os.path.join(training, name)
     if os.path.exists(mine) or not os.path.isdir(training):
@@ -39,14 +39,12 @@ def claim(training: str, name: str, key: str) -> None:
             except OSError:  # another run was faster
                 continue
             sync_folder(training)
-            log.info(
-                "another run, %s, finished this training and did not record its model: resuming from its end", other
-            )
+            log.info("resuming at the end of this training, which another run, %s, finished but did not record", other)
             return
 
 
 def finish(state: str) -> None:
-    """Marks the state of a training that came to its end.
+    """Marks the state of a training as finished.
 
     Raises:
       OSError: it cannot be written.
@@ -56,7 +54,7 @@ def finish(state: str) -> None:
 
 
 def leave_name(model_run: str, name: str) -> None:
-    """Writes into the artifact `model_run` which state made it, for `forget_training`.
+    """Writes the name of its state into the artifact `model_run`, for `forget_training`.
 
     Raises:
       OSError: it cannot be written.
@@ -65,26 +63,27 @@ def leave_name(model_run: str, name: str) -> None:
 
 
 def forget_training(model_run: str, training: str) -> None:
-    """Removes, from the folder `training`, the state that made the artifact `model_run`, whose model is recorded.
+    """Removes the state of the artifact `model_run`, whose model is recorded, from the folder `training`.
 
-    It never fails: what cannot be removed is a warning.
+    A failure is a warning.
     """
     path = os.path.join(model_run, LEFT)
     try:
         with open(path, "rb") as file:
             name = json.loads(file.read())["state"]
         if name != os.path.basename(name) or name in ("", ".", ".."):
-            raise ValueError(f"{name!r} is no name of a folder")
+            raise ValueError(f"{name!r} is not the name of a folder")
     except FileNotFoundError:
         return
     except (OSError, ValueError, TypeError, KeyError) as error:
-        log.warning("%s does not say which state of a training to remove: %s", path, error)
+        log.warning("%s does not name the training state to remove: %s", path, error)
         return
     discard(os.path.join(training, name))
 
 
 def _content(artifact: str) -> str:
+    """Returns the identity of the artifact's files, recorded if possible."""
     try:
         return identity(read_digests(artifact))
-    except DamageError:  # nobody recorded them
+    except DamageError:
         return identity(compute_digests(artifact))

@@ -1,4 +1,4 @@
-"""tuner_fn of the Tuner component: a random search around the recipe, on held-out images of the training split."""
+"""tuner_fn of the Tuner component: random search around the recipe, scored on held-out training images."""
 
 import dataclasses
 import logging
@@ -23,14 +23,14 @@ from trainer.training.loop import train_and_evaluate
 log = logging.getLogger(__name__)
 
 VALIDATION_FRACTION = 0.1  # of the training split
-EPOCHS_FRACTION = 4  # a trial trains for this part of the recipe's epochs
+EPOCHS_DIVISOR = 4  # the recipe's epochs over those of a trial
 
 
 def tuner_fn(fn_args: fn_args_utils.FnArgs) -> TunerFnResult:
-    """A search of `trials` trials around `train`, both in the component's custom_config. The test split has no part.
+    """Returns a search of `trials` trials around `train`, both from custom_config. It never sees the test split.
 
     Raises:
-      UserError: what the strategy of this site needs is not there.
+      UserError: the site's strategy lacks what it needs.
     """
     recipe = TrainConfig(**fn_args.custom_config["train"])
     transform = tft.TFTransformOutput(fn_args.transform_graph_path).transform_features_layer()
@@ -39,10 +39,10 @@ def tuner_fn(fn_args: fn_args_utils.FnArgs) -> TunerFnResult:
     oracle = RecipeFirst(
         objective=keras_tuner.Objective("elbo", "max"),
         max_trials=fn_args.custom_config["trials"],
-        max_consecutive_failed_trials=fn_args.custom_config["trials"] + 1,  # never: the others may do
+        max_consecutive_failed_trials=fn_args.custom_config["trials"] + 1,  # never give up: later trials may succeed
         hyperparameters=search_space(recipe),
         allow_new_entries=False,
-        seed=recipe.seed + 1,  # KerasTuner takes 0 for none
+        seed=recipe.seed + 1,  # KerasTuner ignores a seed of 0
     )
     tuner = ELBOTuner(oracle, directory=fn_args.working_dir, project_name="tuner")
     data = {"recipe": recipe, "train": train, "validation": validation}
@@ -51,7 +51,7 @@ def tuner_fn(fn_args: fn_args_utils.FnArgs) -> TunerFnResult:
 
 
 def search_space(recipe: TrainConfig) -> keras_tuner.HyperParameters:
-    """The settings that matter most, half to twice the recipe's; the recipe itself is the default."""
+    """Returns the ranges of the settings that matter most, about half to twice the recipe's, which is the default."""
     space = keras_tuner.HyperParameters()
     rate = recipe.learning_rate
     space.Float("learning_rate", rate / 4, min(4 * rate, 0.99), sampling="log", default=rate)
@@ -65,8 +65,8 @@ def search_space(recipe: TrainConfig) -> keras_tuner.HyperParameters:
 
 
 def shortened(recipe: TrainConfig) -> TrainConfig:
-    """`recipe` over a part of its epochs, its warm-ups shortened with them."""
-    epochs = max(1, recipe.epochs // EPOCHS_FRACTION)
+    """Returns `recipe` with fewer epochs, and with warm-ups shortened in proportion."""
+    epochs = max(1, recipe.epochs // EPOCHS_DIVISOR)
     part = epochs / recipe.epochs
     return dataclasses.replace(
         recipe,
@@ -78,17 +78,17 @@ def shortened(recipe: TrainConfig) -> TrainConfig:
 
 
 class RecipeFirst(keras_tuner.oracles.RandomSearchOracle):
-    """Random search whose first trial is the defaults: what scores best scores no worse than they do."""
+    """Random search whose first trial is the defaults, so that the best trial is no worse than they are."""
 
     def populate_space(self, trial_id: str) -> dict:
-        """KerasTuner's hook: the values of the next trial."""
+        """Returns the values of the next trial. KerasTuner calls it."""
         if not self.trials:
             return {"status": TrialStatus.RUNNING, "values": {p.name: p.default for p in self.hyperparameters.space}}
         return super().populate_space(trial_id)
 
 
 class ELBOTuner(keras_tuner.Tuner):
-    """Tries settings by training with them; the score is the ELBO of the validation images, nats per image."""
+    """Tuner that scores a trial by its ELBO on the validation images, nats per image."""
 
     def run_trial(
         self,
@@ -98,19 +98,14 @@ class ELBOTuner(keras_tuner.Tuner):
         validation: ImageSet,
         strategy: tf.distribute.Strategy,
     ) -> dict[str, float]:
-        """KerasTuner's hook: trains once. A trial whose loss is not finite has failed; the search goes on.
+        """Trains once and returns the score. KerasTuner calls it.
 
-        Any other error ends it, such as a recipe that the strategy cannot train: KerasTuner would take it, an interrupt
-        too, for one more failed trial.
+        A trial whose loss is not finite has failed, and the search continues. Any other error ends the search, even
+        though KerasTuner itself would count an interrupt as a failed trial.
         """
-        values = trial.hyperparameters.values
+        values, number = trial.hyperparameters.values, f"{int(trial.trial_id) + 1} of {self.oracle.max_trials}"
         settings = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-        log.info(
-            "trial %d of %d: %s; its test images are held out of the training split",
-            int(trial.trial_id) + 1,
-            self.oracle.max_trials,
-            settings,
-        )
+        log.info("trial %s: %s; tested on images held out of the training split", number, settings)
         workdir = os.path.join(self.get_trial_dir(trial.trial_id), "run")
         os.makedirs(workdir)
         try:
@@ -118,23 +113,23 @@ class ELBOTuner(keras_tuner.Tuner):
             elbo = train_and_evaluate(config, train, validation, workdir, strategy=strategy).test.elbo
             discard(os.path.join(workdir, "checkpoints"))
             return {"elbo": elbo}
-        except SettingError as error:
-            raise keras_tuner.errors.FatalError(str(error)) from error
-        except UserError as error:
-            log.info("failed: %s", error)
-            raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except Exception as error:
-            raise keras_tuner.errors.FatalError(str(error)) from error
+            diverged = isinstance(error, UserError) and not isinstance(error, SettingError)
+            if diverged:
+                log.info("trial failed: %s", error)
+            ends = keras_tuner.errors.FailedTrialError if diverged else keras_tuner.errors.FatalError
+            raise ends(str(error)) from error
 
     def on_search_end(self) -> None:
-        """KerasTuner's hook.
+        """Checks that a trial succeeded. KerasTuner calls it.
 
         Raises:
-          UserError: no trial succeeded, so there is nothing to train with.
+          UserError: none did.
         """
         super().on_search_end()
         if not any(trial.status == TrialStatus.COMPLETED for trial in self.oracle.trials.values()):
             raise UserError(
-                f"all {len(self.oracle.trials)} trials of the Tuner failed, the first being the recipe itself: "
-                "lower its learning rate, or its batch size if it is larger than the data, and run again"
+                f"all {len(self.oracle.trials)} trials of the Tuner failed, including the recipe itself",
+                value=len(self.oracle.trials),
+                remedy="Lower its learning rate, or its batch size if that exceeds the number of images, and run again",
             )

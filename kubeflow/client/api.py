@@ -1,10 +1,11 @@
-"""The API of Kubeflow Pipelines: a client that asks one thing at a time, and its errors in one sentence."""
+"""The API of Kubeflow Pipelines: a client, and its errors in one sentence."""
 
 import contextlib
 import io
 import json
 import logging
 import os
+import ssl
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,19 +20,28 @@ from trainer.errors import ReportedError, UserError
 
 SECONDS = (10, 60)  # to connect, and between two pieces of an answer
 PAGE = 100  # things in an answer
-LONGEST_PAUSE = 60.0  # seconds between two tries
+LONGEST_PAUSE = 60.0  # seconds between two attempts
+LOGIN = "Give --token-file or --cookie-file; in a pod of the cluster, mount a token at KF_PIPELINES_SA_TOKEN_PATH"
 
 
 class ApiError(ReportedError):
-    """Kubeflow Pipelines did not do what it was asked; `transient` if it may do it later."""
+    """A request that Kubeflow Pipelines did not fulfil.
 
-    def __init__(self, message: str, status: int | None = None, transient: bool = False) -> None:
-        super().__init__(message)
+    Arguments:
+      sentence, remedy, cause: fields of the failure, whose value is the status.
+      status: of HTTP; None without an answer.
+      transient: whether the same request may succeed later.
+    """
+
+    def __init__(
+        self, sentence: str, *, status: int | None = None, transient: bool = False, remedy: str = "", cause: str = ""
+    ) -> None:
+        super().__init__(sentence, value=status, remedy=remedy, cause=cause)
         self.status, self.transient = status, transient
 
 
 class _Client(kfp.Client):
-    """Asks the server nothing while it is made; KFP's own asks for its health, for 25 s where that is refused."""
+    """KFP's client without its request at the start, which takes 25 s where the server refuses it."""
 
     def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:  # noqa: ARG002
         return kfp_server_api.V2beta1GetHealthzResponse(multi_user=False)
@@ -50,10 +60,10 @@ class Api:
         self._ui = os.environ.get("KF_PIPELINES_UI_ENDPOINT") or host or "/pipeline"
 
     def ask(self, what: str, call: Callable[..., Any], *arguments: Any, patience: float = 0, **keywords: Any) -> Any:
-        """The answer of `call`; what may pass is tried again, with longer and longer pauses of `patience` s in all.
+        """Returns the answer of `call`. Repeats a transient error, with growing pauses of `patience` s in all.
 
         Raises:
-          ApiError: it did not do `what`, an infinitive.
+          ApiError: Kubeflow did not do `what`, an infinitive.
         """
         waited, pause = 0.0, 1.0
         while True:
@@ -67,7 +77,7 @@ class Api:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def every(self, what: str, call: Callable[..., Any], field: str, **keywords: Any) -> Iterator[Any]:
-        """What is in `field` of the answers of `call`, over all pages."""
+        """Yields the content of `field` in the answers of `call`, over all pages."""
         token = ""
         while True:
             page = self.ask(what, call, page_size=PAGE, page_token=token, **keywords)
@@ -77,7 +87,7 @@ class Api:
                 return
 
     def url(self, run: str) -> str:
-        """Where the UI shows the run."""
+        """Returns the address of the run in the UI."""
         return f"{self._ui.rstrip('/')}/#/runs/details/{run}"
 
     def _once(self, what: str, call: Any, *arguments: Any, **keywords: Any) -> Any:
@@ -86,54 +96,52 @@ class Api:
         except kfp_server_api.ApiException as error:
             raise self._refusal(what, error) from None
         except urllib3.exceptions.HTTPError as error:
-            reason = str(getattr(error, "reason", None) or error).split(": ", 1)[-1]
-            raise ApiError(
-                f"{self._host} cannot be reached to {what}: {reason}. Is --host (or KF_PIPELINES_ENDPOINT) its "
-                "address, and is there a way to it from here, as by kubectl port-forward?",
-                transient=True,
-            ) from None
+            raise self._unreachable(what, getattr(error, "reason", None) or error) from None
         except (TypeError, ValueError, OSError) as error:
-            raise ApiError(f"{self._host} was asked to {what}, and its answer is not understood: {error}") from None
-        kind = call.__self__.api_client.last_response.getheader("content-type") or ""
+            sentence = f"{self._host} was asked to {what} and gave an unexpected answer: {error}"
+            raise ApiError(sentence, cause=str(error)) from None
+        kind = self.client.runs.api_client.last_response.getheader("content-type") or "of no type"
         if "json" not in kind:
-            raise ApiError(self._login(what, f"it answers with a page ({kind or 'of no type'})"))
+            raise ApiError(f"{self._host} wants a login to {what}: it answers with a page ({kind})", remedy=LOGIN)
         return answer
+
+    def _unreachable(self, what: str, reason: Exception) -> ApiError:
+        if reason.args and isinstance(reason.args[0], ssl.SSLCertVerificationError):
+            said = reason.args[0].verify_message
+            remedy = "Set SSL_CERT_FILE to a file with the certificate of its authority"
+            return ApiError(f"{self._host} is not trusted to {what}: {said}", remedy=remedy, cause=said)
+        said = str(reason).split(": ", 1)[-1]
+        remedy = "Check --host (or KF_PIPELINES_ENDPOINT), and the way to it, such as kubectl port-forward"
+        sentence = f"{self._host} cannot be reached to {what}: {said}"
+        return ApiError(sentence, transient=True, remedy=remedy, cause=said)
 
     def _refusal(self, what: str, error: Any) -> ApiError:
         status, said = error.status, _said(error.body)
         words = f": {said}" if said else ""
-        if not status:  # TLS
-            text = f"{self._host} cannot be trusted to {what}: {' '.join(str(error.reason).split())}. Name the file "
-            text += "with its authority's certificate in SSL_CERT_FILE"
-        elif status == 401:
-            text = self._login(what, "it does not know who asks (401)")
+        if status == 401:
+            sentence, remedy = f"{self._host} wants a login to {what} (401)", LOGIN
         elif status == 403:
-            text = f"{self._host} does not let this account {what} in namespace {self.namespace} (403){words}. "
-            text += "Ask its administrator for the role kubeflow-edit there, or check the namespace in cluster.yaml"
+            sentence = f"{self._host} does not let this account {what} in namespace {self.namespace} (403){words}"
+            remedy = "Ask its administrator for the role kubeflow-edit there, or check namespace in cluster.yaml"
         elif status == 404 and not said:
-            text = f"{self._host} has no API of Kubeflow Pipelines v2 to {what} (404). Is --host the address with its "
-            text += "path, as https://kubeflow.example.com/pipeline?"
+            sentence = f"{self._host} has no API of Kubeflow Pipelines v2 to {what} (404)"
+            remedy = "Check that --host has the path too, as in https://kubeflow.example.com/pipeline"
         elif status == 429 or status >= 500:
-            text = f"{self._host} failed to {what} ({status}{words}). Try again; if it stays, look at the log of its "
-            text += "deployment ml-pipeline"
+            sentence = f"{self._host} failed to {what} ({status}){words}"
+            remedy = "Try again; if the error stays, read the log of its deployment ml-pipeline"
         else:
-            text = f"{self._host} refuses to {what} ({status}{words or ' ' + str(error.reason)})"
-        return ApiError(text, status, status == 429 or status >= 500)
-
-    def _login(self, what: str, finding: str) -> str:
-        return (
-            f"{self._host} wants a login to {what}: {finding}. Give --token-file or --cookie-file; in a pod of the "
-            "cluster mount a token at KF_PIPELINES_SA_TOKEN_PATH"
-        )
+            sentence, remedy = f"{self._host} refuses to {what} ({status}){words or f': {error.reason}'}", ""
+        transient = status == 429 or status >= 500
+        return ApiError(sentence, status=status, transient=transient, remedy=remedy, cause=said)
 
 
 def connect(
     namespace: str, host: str | None = None, token_file: str | None = None, cookie_file: str | None = None
 ) -> Api:
-    """Kubeflow Pipelines at `host`, else KF_PIPELINES_ENDPOINT, else of the cluster around us or of kubectl's context.
+    """Connects to Kubeflow Pipelines at `host`, or KF_PIPELINES_ENDPOINT, or the cluster of this pod or of kubectl.
 
-    Who asks is said, as KFP's client does it, by the token in `token_file` or in a pod's KF_PIPELINES_SA_TOKEN_PATH,
-    which is read anew for each request, by the cookie in `cookie_file`, or by ~/.config/kfp/context.json.
+    KFP's client logs in: with the token in `token_file` or in a pod's KF_PIPELINES_SA_TOKEN_PATH, which it reads for
+    each request, with the cookie in `cookie_file`, or with ~/.config/kfp/context.json.
 
     Raises:
       UserError: there is no address, or a file cannot be read.
@@ -148,14 +156,16 @@ def connect(
             cookies=_read(cookie_file) if cookie_file else None,
             ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
         )
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries are no news; the client has set WARNING
-    if said.getvalue():  # that there is no kubeconfig
-        raise UserError("no address of Kubeflow Pipelines: give --host, or set KF_PIPELINES_ENDPOINT")
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # the client sets WARNING, which prints each retry
+    if said.getvalue():  # it prints that there is no kubeconfig
+        raise UserError(
+            "the address of Kubeflow Pipelines is unknown", remedy="Give --host, or set KF_PIPELINES_ENDPOINT"
+        )
     return Api(client, namespace, host)
 
 
 def where(name: str, value: str) -> str:
-    """The filter of the API's lists for what has `value` in the field `name`."""
+    """Returns the filter of the API's lists for items with `value` in the field `name`."""
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": name, "stringValue": value}]})
 
 
@@ -173,11 +183,11 @@ def _read(path: str) -> str:
         with open(path) as file:
             return file.read().strip()
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        raise UserError(f"{path} cannot be read: {error.strerror}", value=path) from error
 
 
 def _said(body: Any) -> str:
-    """What the server says in its JSON; of its nested messages the last is the cause."""
+    """Returns the message in the server's JSON. Of nested messages, the end is the cause."""
     try:
         values = json.loads(body)
         text = values.get("message") or values.get("error_message") or values.get("error") or ""

@@ -1,4 +1,4 @@
-"""A run, followed to its end."""
+"""Follows a run to its end."""
 
 import time
 from collections.abc import Collection
@@ -10,49 +10,52 @@ from trainer.errors import InterruptError
 from trainer.failure import Kind
 
 POLL_SECONDS = 5.0
-PATIENCE = 900.0  # seconds that the API may be away meanwhile
-VERDICT = "verdict"  # the last task: it fails when the gate refuses
+PATIENCE = 900.0  # seconds that the API may be away
+VERDICT = "verdict"  # the last task, which fails when the gate refuses
 DONE, FAILED = 0, 1
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 
 def follow(api: Api, run: str, nodes: Collection[str]) -> int:
-    """Prints a line whenever one of `nodes`, the tasks' names, changes its state, and the outcome at the end.
+    """Prints a line for each change in the state of `nodes`, the tasks' names, and the outcome at the end.
 
     Returns:
       0 pushed or unchanged, 3 refused by the gate, 1 failed or cancelled.
 
     Raises:
-      InterruptError: a signal; the run goes on.
-      ApiError: Kubeflow could not be asked for PATIENCE seconds, or refuses to answer; the run goes on.
+      InterruptError: a signal; the run continues.
+      ApiError: Kubeflow was away for PATIENCE seconds, or refuses to answer; the run continues.
     """
     known: dict[str, str] = {}
     try:
         while True:
             state = api.ask("look at the run", api.client.runs.run_service_get_run, run, patience=PATIENCE)
-            tasks = (state.run_details and state.run_details.task_details) or []
-            _tell(tasks, nodes, known)
+            tasks = _latest((state.run_details and state.run_details.task_details) or [])
+            _tell([task for task in tasks if task.display_name in nodes], known)
             if state.state in ENDED:
                 return _outcome(api, state, tasks, nodes)
             time.sleep(POLL_SECONDS)
-    except InterruptError as error:
-        print(f"\nNo longer followed; the run goes on: {api.url(run)}", flush=True)
-        raise error
+    except InterruptError:
+        print(f"\nNo longer followed; the run continues: {api.url(run)}", flush=True)
+        raise
     except ApiError as error:
-        raise ApiError(f"{error}. The run itself goes on: {api.url(run)}", error.status) from None
+        remedy = ". ".join(filter(None, [error.failure.remedy, f"The run itself continues: {api.url(run)}"]))
+        raise ApiError(error.failure.sentence, status=error.status, remedy=remedy, cause=error.failure.cause) from None
 
 
-def _tell(tasks: list[Any], nodes: Collection[str], known: dict[str, str]) -> None:
-    """A line for each of `nodes` whose state is not the `known` one, in the order in which they began."""
-    for task in sorted((task for task in tasks if task.display_name in nodes), key=_began):
+def _latest(tasks: list[Any]) -> list[Any]:
+    """Returns the last task of each name, in order of the first start: Argo lists those of a retried graph again."""
+    began = sorted(tasks, key=lambda task: task.start_time.timestamp() if task.start_time else 0.0)
+    return list({task.display_name: task for task in began}.values())
+
+
+def _tell(tasks: list[Any], known: dict[str, str]) -> None:
+    """Prints a line for each task whose state differs from the `known` one."""
+    for task in tasks:
         if task.state and task.state != known.get(task.display_name):
             known[task.display_name] = task.state
             took = f"{_seconds(task):>8.0f} s" if task.state in ENDED else ""
             print(f"{task.display_name:<24}{task.state.lower():<10}{took}".rstrip(), flush=True)
-
-
-def _began(task: Any) -> tuple[float, str]:
-    return (task.start_time.timestamp() if task.start_time else 0.0, task.display_name)
 
 
 def _seconds(task: Any) -> float:
@@ -67,7 +70,7 @@ def _outcome(api: Api, run: Any, tasks: list[Any], nodes: Collection[str]) -> in
         print(f"Done: the model was pushed, or is unchanged. {url}")
         return DONE
     if run.state == "CANCELED":
-        print(f"CANCELLED, before it came to a verdict. {url}")
+        print(f"CANCELLED before the verdict. {url}")
         return FAILED
     failed = [task.display_name for task in tasks if task.state == "FAILED"]
     lost = sorted({name for node in failed if (name := node.removesuffix("-driver")) in nodes})
@@ -83,5 +86,5 @@ def _outcome(api: Api, run: Any, tasks: list[Any], nodes: Collection[str]) -> in
 
 
 def _silent(node: str) -> str:
-    """Of a pod that was lost, or whose words cannot be had."""
-    return "it left no words, its log may say why" + (", perhaps that the gate refused" if node == VERDICT else "")
+    """Returns the sentence about a pod whose message is unknown."""
+    return "it left no message; see its log" + (" for whether the gate refused" if node == VERDICT else "")

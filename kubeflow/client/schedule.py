@@ -1,7 +1,7 @@
-"""Recurring runs: one of each name, enabled or paused, of a pinned version of the pipeline.
+"""Recurring runs: one per name, enabled or paused, of a pinned version of the pipeline.
 
-A recurring run starts one run at a time, and a run that finds data, code and parameters as they were takes its training
-from TFX's cache; so a time that fires twice trains once and pushes once, unless it starts warm, from the model pushed.
+A recurring run starts one run at a time, and a run with unchanged data, code and parameters takes its training from
+TFX's cache. So a time that fires twice trains and pushes once, except with warm_start, which resumes from the push.
 """
 
 from collections.abc import Mapping
@@ -13,49 +13,53 @@ from kubeflow.client.api import Api, where
 from kubeflow.client.submit import PIPELINE, Version, find_pipeline, reference
 from trainer.errors import UserError
 
-PATIENCE = 30.0  # seconds to try again within a replacement, which nobody wants to stay half-done
+PATIENCE = 30.0  # seconds of further attempts, because a replacement must not stop half-way
 UNFINISHED = ("PENDING", "RUNNING", "CANCELING", "PAUSED", "RUNTIME_STATE_UNSPECIFIED", None)
 
 
 class Schedule(NamedTuple):
-    """What is to run when."""
+    """A wanted recurring run."""
 
     name: str
     cron: str  # six fields, the first is seconds
     version: Version
     experiment: str  # its id
-    parameters: Mapping[str, Any]  # those that were given; the others have the version's defaults
-    account: str  # service account of its runs; empty: the one that Kubeflow takes
+    parameters: Mapping[str, Any]  # the given ones; the others have the version's defaults
+    account: str  # service account of its runs; empty: Kubeflow's choice
 
 
 class Replacement(NamedTuple):
-    """What `replace` did."""
+    """The result of `replace`."""
 
     unchanged: bool
-    busy: list[str]  # ids of unfinished runs of predecessors, which stay for them, disabled
+    busy: list[str]  # ids of unfinished runs, whose predecessors stay, disabled
 
 
 def replace(api: Api, schedule: Schedule) -> Replacement:
     """Makes `schedule` the only enabled one of its name.
 
-    The new one is created disabled, then enabled, and only then are the old ones disabled and deleted. So whatever
-    fails or is interrupted, one stays enabled. For a moment there are two, which could cost a doubled training; none
-    would leave an old model in service in silence. The next call clears up what an interrupted one left.
+    Creates the new one disabled, enables it, and only then disables and deletes the old ones. So one stays enabled,
+    whatever fails: two at once may cost a second training, but none would keep an old model in service unnoticed. The
+    next call cleans up after an interrupted one.
 
     Raises:
-      ApiError: Kubeflow did not do it.
+      ApiError: a request failed.
       UserError: the name belongs to another pipeline.
     """
     present = named(api, schedule.name)
     kept = next((run for run in present if run.mode == "ENABLE" and _same(run, schedule)), None)
     if not kept:
-        new = api.ask("create the schedule", _calls(api).recurring_run_service_create_recurring_run, _request(schedule))
+        new = api.ask(
+            "create the schedule",
+            api.client.recurring_runs.recurring_run_service_create_recurring_run,
+            _request(schedule),
+        )
         switch(api, new, True)
     return Replacement(bool(kept), [busy for old in present if old is not kept for busy in remove(api, old)])
 
 
 def named(api: Api, name: str) -> list[Any]:
-    """Our recurring runs of this name, the newest last: more than one if a predecessor waits for the end of its run.
+    """Returns our recurring runs of this name, the newest last: several while a predecessor waits for its run.
 
     Raises:
       UserError: the name belongs to another pipeline.
@@ -64,37 +68,38 @@ def named(api: Api, name: str) -> list[Any]:
     pipeline = find_pipeline(api)
     if any(_pipeline(run) != pipeline for run in present):
         raise UserError(
-            f"{name}: a recurring run of namespace {api.namespace} has this name, and is not of pipeline {PIPELINE}. "
-            "Choose another name, or delete it in the UI"
+            f"namespace {api.namespace} has a recurring run {name} of another pipeline than {PIPELINE}",
+            value=name,
+            remedy="Choose another name, or delete it in the UI",
         )
     return present
 
 
 def listed(api: Api) -> list[Any]:
-    """All recurring runs of our pipeline in the namespace, by name, the newest of a name last."""
+    """Returns all recurring runs of our pipeline in the namespace, sorted by name, the newest of a name last."""
     pipeline = find_pipeline(api)
     return sorted((run for run in _recurring(api) if _pipeline(run) == pipeline), key=lambda run: run.display_name)
 
 
 def resume(api: Api, runs: list[Any]) -> None:
-    """Enables the newest of these recurring runs, and it alone."""
+    """Enables the newest of these recurring runs and disables the others."""
     switch(api, runs[-1], True)
     for old in runs[:-1]:
         switch(api, old, False)
 
 
 def switch(api: Api, run: Any, enabled: bool) -> None:
-    """Enables or disables a recurring run. Kubeflow makes up for a time that was missed meanwhile, but only for one."""
+    """Enables or disables a recurring run. Of the times missed meanwhile, Kubeflow catches up on the last one."""
     verb = "enable" if enabled else "disable"
-    call = getattr(_calls(api), f"recurring_run_service_{verb}_recurring_run")
+    call = getattr(api.client.recurring_runs, f"recurring_run_service_{verb}_recurring_run")
     api.ask(f"{verb} the schedule", call, run.recurring_run_id, patience=PATIENCE)
 
 
 def remove(api: Api, old: Any) -> list[str]:
-    """Disables the recurring run, and deletes it unless a run of it is not finished; returns the ids of those.
+    """Disables the recurring run, and deletes it if all its runs have finished. Returns the ids of unfinished ones.
 
-    Kubernetes deletes the workflows of a recurring run with it, and so stops them. Kubeflow can be told not to, which
-    matters for a run that is too young to be known; but before 2.16 it does not listen.
+    Kubernetes deletes the workflows of a recurring run with it, which stops them. The propagation policy prevents that,
+    also for a run too young to be listed, but Kubeflow before 2.16 ignores it.
     """
     switch(api, old, False)
     call = api.client.runs.run_service_list_runs
@@ -102,13 +107,13 @@ def remove(api: Api, old: Any) -> list[str]:
     runs = api.every("look for runs of the schedule", call, "runs", patience=PATIENCE, **keywords)
     busy = [run.run_id for run in runs if run.state in UNFINISHED]
     if not busy:
-        call = _calls(api).recurring_run_service_delete_recurring_run
+        call = api.client.recurring_runs.recurring_run_service_delete_recurring_run
         api.ask("delete the schedule", call, old.recurring_run_id, propagation_policy="ORPHAN", patience=PATIENCE)
     return busy
 
 
 def _recurring(api: Api, **keywords: Any) -> list[Any]:
-    call = _calls(api).recurring_run_service_list_recurring_runs
+    call = api.client.recurring_runs.recurring_run_service_list_recurring_runs
     found = api.every("list the schedules", call, "recurring_runs", namespace=api.namespace, **keywords)
     return sorted(found, key=lambda run: run.created_at)
 
@@ -130,32 +135,28 @@ def _request(schedule: Schedule) -> Any:
 
 
 def _same(run: Any, schedule: Schedule) -> bool:
-    """Whether `run` is what `schedule` wants."""
+    """Tells whether `run` is what `schedule` wants."""
     return (
         run.pipeline_version_reference.pipeline_version_id == schedule.version.version_id
         and run.experiment_id == schedule.experiment
         and cron_of(run) == schedule.cron
         and dict(parameters_of(run)) == dict(schedule.parameters)
-        and schedule.account in ("", run.service_account)  # not asked for one, Kubeflow notes its own
+        and schedule.account in ("", run.service_account)  # Kubeflow records its own choice
         and run.no_catchup is True
         and run.max_concurrency == "1"
     )
 
 
 def cron_of(run: Any) -> str:
-    """The cron expression of a recurring run; empty if it has another trigger."""
+    """Returns the cron expression of a recurring run; empty if it has another trigger."""
     schedule = run.trigger and run.trigger.cron_schedule
     return (schedule and schedule.cron) or ""
 
 
 def parameters_of(run: Any) -> Mapping[str, Any]:
-    """The parameters that were given to a recurring run."""
+    """Returns the given parameters of a recurring run."""
     return (run.runtime_config and run.runtime_config.parameters) or {}
 
 
 def _pipeline(run: Any) -> str | None:
     return run.pipeline_version_reference.pipeline_id if run.pipeline_version_reference else None
-
-
-def _calls(api: Api) -> Any:
-    return api.client.recurring_runs

@@ -1,4 +1,4 @@
-"""Upload of the compiled pipeline, and the start of a run."""
+"""Uploads the compiled pipeline, and starts a run."""
 
 import contextlib
 import hashlib
@@ -16,14 +16,14 @@ from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.revision import revision
 
 PIPELINE = "vaeiaf"  # its name in Kubeflow
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 
 
 class Package(NamedTuple):
     """A compiled pipeline."""
 
     path: str
-    version: str  # name that no other package has
+    version: str  # a name of this package alone
     nodes: tuple[str, ...]  # names of its tasks
 
 
@@ -37,21 +37,21 @@ class Version(NamedTuple):
 
 @contextlib.contextmanager
 def compiled(cluster: Cluster) -> Iterator[Package]:
-    """The pipeline for `cluster`, in a file that is gone afterwards."""
+    """Compiles the pipeline for `cluster` into a temporary file."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "vaeiaf.yaml")
         write_package(path, cluster)
         with open(path, "rb") as file:
             content = file.read()
         spec = next(yaml.load_all(content, yaml.CSafeLoader))
-        digest = hashlib.sha256(content).hexdigest()[:8]  # another cluster.yaml is another package of this revision
+        digest = hashlib.sha256(content).hexdigest()[:8]  # each cluster.yaml makes a package of its own
         yield Package(path, f"{revision()}-{digest}", tuple(spec["root"]["dag"]["tasks"]))
 
 
 def write_package(path: str, cluster: Cluster) -> None:
-    """Compiles the pipeline for `cluster` into `path`, without what TensorFlow says of the machine meanwhile."""
+    """Compiles the pipeline for `cluster` into the file `path`. Hides what TensorFlow prints about the machine."""
     sys.stderr.flush()
-    stderr = os.dup(2)  # its native code writes there
+    stderr = os.dup(2)  # TensorFlow's native code writes there
     try:
         with open(os.devnull, "w") as nothing:
             os.dup2(nothing.fileno(), 2)
@@ -64,31 +64,53 @@ def write_package(path: str, cluster: Cluster) -> None:
 
 
 def upload(api: Api, package: Package) -> Version:
-    """The version of the pipeline that `package` is; uploaded if it is not there yet.
+    """Returns the version of the pipeline that `package` is, and uploads it if Kubeflow does not have it.
 
     Raises:
-      ApiError: Kubeflow did not do it.
+      ApiError: a request failed.
     """
     pipeline = _find_or_make(lambda: find_pipeline(api), lambda: _create_pipeline(api))
-    return _find_or_make(
-        lambda: _find_version(api, pipeline, package.version), lambda: _upload_version(api, pipeline, package)
-    )
+    name = package.version
+
+    def find() -> Version | None:
+        found = _versions(api, pipeline, filter=where("display_name", name))
+        return next((Version(pipeline, one.pipeline_version_id, name) for one in found), None)
+
+    def make() -> Version:
+        what, call = "upload a version of the pipeline", api.client.pipeline_uploads.upload_pipeline_version
+        made = api.ask(what, call, package.path, name=name, pipelineid=pipeline)
+        return Version(pipeline, made.pipeline_version_id, name)
+
+    return _find_or_make(find, make)
 
 
 def find_pipeline(api: Api) -> str | None:
-    """The id of our pipeline in the namespace, if it was ever uploaded."""
+    """Returns the id of our pipeline in the namespace; None before the first upload."""
     call = api.client.pipelines.pipeline_service_list_pipelines
     keywords = {"namespace": api.namespace, "filter": where("display_name", PIPELINE)}
     return next((one.pipeline_id for one in api.every("look for the pipeline", call, "pipelines", **keywords)), None)
 
 
 def experiment_id(api: Api, name: str) -> str:
-    """The id of the experiment `name`, which is created if it is not there yet."""
-    return _find_or_make(lambda: _find_experiment(api, name), lambda: _create_experiment(api, name))
+    """Returns the id of the experiment `name`, and creates it if there is none."""
+    calls = api.client.experiments
+
+    def find() -> str | None:
+        call = calls.experiment_service_list_experiments
+        keywords = {"namespace": api.namespace, "filter": where("display_name", name)}
+        found = api.every("look for the experiment", call, "experiments", **keywords)
+        return next((one.experiment_id for one in found), None)
+
+    def make() -> str:
+        wanted = kfp_server_api.V2beta1Experiment(display_name=name, namespace=api.namespace)
+        call = calls.experiment_service_create_experiment
+        return api.ask("create the experiment", call, wanted).experiment_id
+
+    return _find_or_make(find, make)
 
 
 def start(api: Api, version: Version, experiment: str, parameters: Mapping[str, Any], account: str) -> str:
-    """Starts a run of `version` in the experiment with this id, as `account` if it has a name; returns the run's id."""
+    """Starts a run of `version` and returns its id. An empty service account is Kubeflow's choice."""
     run = kfp_server_api.V2beta1Run(
         experiment_id=experiment,
         display_name=f"{parameters.get('dataset', PIPELINE)} {version.name}",
@@ -100,19 +122,19 @@ def start(api: Api, version: Version, experiment: str, parameters: Mapping[str, 
 
 
 def reference(version: Version) -> Any:
-    """`version` as the API wants it: pinned, whatever is uploaded later."""
+    """Returns the API's reference to `version`, which later uploads do not change."""
     return kfp_server_api.V2beta1PipelineVersionReference(
         pipeline_id=version.pipeline_id, pipeline_version_id=version.version_id
     )
 
 
 def versions(api: Api, pipeline: str) -> dict[str, str]:
-    """The names of all versions of the pipeline, by id."""
+    """Returns the names of all versions of the pipeline, by id."""
     return {one.pipeline_version_id: one.display_name for one in _versions(api, pipeline)}
 
 
-def _find_or_make(find: Callable[[], Thing | None], make: Callable[[], Thing]) -> Thing:
-    """What `find` finds, or else `make` makes; if somebody else made it at the same moment, theirs."""
+def _find_or_make(find: Callable[[], Item | None], make: Callable[[], Item]) -> Item:
+    """Returns what `find` finds or `make` makes. If another process made it at the same moment, finds theirs."""
     found = find()
     if found:
         return found
@@ -133,31 +155,6 @@ def _create_pipeline(api: Api) -> str:
     )
     call = api.client.pipelines.pipeline_service_create_pipeline
     return api.ask("create the pipeline", call, wanted).pipeline_id
-
-
-def _find_experiment(api: Api, name: str) -> str | None:
-    call = api.client.experiments.experiment_service_list_experiments
-    keywords = {"namespace": api.namespace, "filter": where("display_name", name)}
-    found = api.every("look for the experiment", call, "experiments", **keywords)
-    return next((one.experiment_id for one in found), None)
-
-
-def _create_experiment(api: Api, name: str) -> str:
-    wanted = kfp_server_api.V2beta1Experiment(display_name=name, namespace=api.namespace)
-    call = api.client.experiments.experiment_service_create_experiment
-    return api.ask("create the experiment", call, wanted).experiment_id
-
-
-def _upload_version(api: Api, pipeline: str, package: Package) -> Version:
-    call = api.client.pipeline_uploads.upload_pipeline_version
-    what = "upload a version of the pipeline"
-    version = api.ask(what, call, package.path, name=package.version, pipelineid=pipeline)
-    return Version(pipeline, version.pipeline_version_id, package.version)
-
-
-def _find_version(api: Api, pipeline: str, name: str) -> Version | None:
-    found = _versions(api, pipeline, filter=where("display_name", name))
-    return next((Version(pipeline, one.pipeline_version_id, name) for one in found), None)
 
 
 def _versions(api: Api, pipeline: str, **keywords: str) -> Iterator[Any]:

@@ -12,10 +12,10 @@ from trainer.errors import UserError
 
 
 def lineage(database: Database, root: str) -> Metadata:
-    """ML Metadata in it, with locations relative to `root`; an SQLite file is in that folder.
+    """Returns ML Metadata with locations relative to `root`, which also holds an SQLite file.
 
     Raises:
-      UserError: there is no password in the environment.
+      UserError: the environment has no password.
     """
     hint = (
         f"the password in the secret {database.secret}, the rights of the user {database.user}, and that it is "
@@ -28,7 +28,10 @@ def _connection(database: Database, root: str) -> mlmd.ConnectionConfig:
     if database.kind == "sqlite":
         return sqlite_connection(os.path.join(root, "metadata.sqlite"))
     if PASSWORD not in os.environ:
-        raise UserError(f"expected the database's password in {PASSWORD}, from the secret {database.secret}; got none")
+        sentence = (
+            f"{PASSWORD} is not in the environment: the password of the database, from the secret {database.secret}"
+        )
+        raise UserError(sentence, value=PASSWORD)
     return mlmd.ConnectionConfig(
         mysql=mlmd.MySQLDatabaseConfig(
             host=database.host,

@@ -1,4 +1,4 @@
-"""Hands what the UI shows of a node to Kubeflow Pipelines, as the outputs of its task."""
+"""The outputs of a task, which the UI of Kubeflow Pipelines shows."""
 
 import json
 import pathlib
@@ -13,17 +13,17 @@ from trainer.storage.atomic import whole
 def write_outputs(executor_input: Mapping[str, Any], view: View) -> None:
     """Writes the page to the path of the output `html`, and the numbers to the executor output file.
 
-    Kubeflow Pipelines takes numbers from the file alone, and fails a task with a metric that is no number. What the
-    task does not declare is not written: an older compiled pipeline may run a newer image.
+    Kubeflow Pipelines fails a task with a metric that is not a finite number. Skips outputs that the task does not
+    declare, because an older compiled pipeline may run a newer image.
 
     Args:
-      executor_input: what `{{$}}` stands for, parsed.
-      view: what to show.
+      executor_input: the parsed content of `{{$}}`.
+      view: the page and the numbers.
 
     Raises:
       StorageError: a file cannot be written.
     """
-    from kfp import dsl  # takes seconds
+    from kfp import dsl  # its import takes seconds
 
     outputs = executor_input["outputs"]
     declared = {name: found["artifacts"][0] for name, found in outputs.get("artifacts", {}).items()}
@@ -37,7 +37,7 @@ def write_outputs(executor_input: Mapping[str, Any], view: View) -> None:
 
 
 def _artifact(declared: Mapping[str, Any], metadata: Mapping[str, float]) -> dict[str, Any]:
-    """One artifact as the executor output file lists it, where the backend put it."""
+    """Returns an artifact as the executor output file lists it, at the backend's address."""
     return {"artifacts": [{"name": declared["name"], "uri": declared["uri"], "metadata": dict(metadata)}]}
 
 

@@ -1,7 +1,7 @@
-"""What an attempt at a node leaves behind: for the next attempt, and for whoever asks what happened.
+"""The failure that an attempt at a node leaves to the next attempt and to `vaeiaf submit --wait`.
 
-Argo retries a node whatever its exit code, because Kubeflow hides it. After bad input, which may show only at the end
-of a training, the next attempt would pay for all of it again and fail alike.
+Argo may retry a node whatever its exit code, which Kubeflow hides from it. Bad input may show only at the end of a
+training, and the next attempt would pay for the training again and fail alike.
 """
 
 import contextlib
@@ -11,14 +11,13 @@ import re
 from kubeflow.spec.contract import ARGO_NODE
 from trainer.failure import Failure, Kind, leave, left
 
-TERMINATION_LOG = "/dev/termination-log"  # Kubernetes makes it, and shows its content with the pod
+TERMINATION_LOG = "/dev/termination-log"  # made by Kubernetes, which shows its content with the pod
 
 
 def refused_before(error_file: str) -> Failure | None:
-    """The bad input that the attempt before this one found; None if there was none, or if this is the first.
+    """Returns the bad input that the previous attempt found; None if it found none, or if this is the first attempt.
 
-    A run that somebody resumes with Retry in the UI starts with a first attempt: what was missing may be there by
-    then, so the earlier failure is removed.
+    Removes the failure: Retry in the UI starts with a first attempt, because the input may be complete by then.
     """
     failure = left(error_file)
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The work of one node: TFX's, by its portable launcher, or the verdict on the run behind them."""
+"""The work of one node: a TFX node, by TFX's portable launcher, or the verdict on the run."""
 
 import traceback
 from typing import Any
@@ -12,7 +12,7 @@ from kubeflow.node.outputs import write_outputs
 from kubeflow.node.task import Task
 from kubeflow.node.tries import fail
 from kubeflow.spec.cluster import Cluster
-from kubeflow.spec.contract import OPTIONAL, VERDICT
+from kubeflow.spec.nodes import OPTIONAL, VERDICT
 from kubeflow.workers.launcher import launch_pods
 from pipeline.console import Story
 from pipeline.local import launch_node, plan, site_of
@@ -26,10 +26,10 @@ from trainer.workers.launch import Launch
 
 
 def work(task: Task, story: Story) -> int:
-    """Does it, and returns the exit code.
+    """Does the task and returns the exit code.
 
     Raises:
-      Exception: whatever TFX or the database raised.
+      Exception: any error of TFX or of the database.
     """
     found = lineage(task.cluster.database, task.config.root)
     return _verdict(task, found, story) if task.node == VERDICT else _run(task, found, story)
@@ -40,24 +40,24 @@ def _verdict(task: Task, found: Metadata, story: Story) -> int:
     story.say(f"\n{describe(outcome)}")
     if outcome.verdict.blessed:
         return PUSHED
-    return fail(Failure(Kind.REFUSED, "; ".join(outcome.verdict.reasons)))
+    return fail(Failure(Kind.REFUSED, "; ".join(outcome.verdict.reasons)), task.error_file)
 
 
 def _run(task: Task, found: Metadata, story: Story) -> int:
-    """Runs the node, unless an earlier try of the same run did, and writes what Kubeflow shows of it."""
+    """Runs the node, unless an earlier attempt at the same run finished it, and writes the task's outputs."""
     site = site_of(
         task.config,
         run=task.run_id,
-        apart=task.config.strategy.startswith("tpu"),  # no one image has TFX and the kernels of a TPU
+        apart=task.config.strategy.startswith("tpu"),  # no image has both TFX and the kernels of a TPU
         launcher="kubeflow.node.work.pods",
         launcher_settings=task.cluster.to_dict(),
     )
     pipeline = plan(task.config, task.run_id, site)
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in pipeline.nodes}
     if task.node not in nodes:
-        return _left_out(task, story)
+        return _leave_out(task, story)
     if _finished(task, found):
-        story.say(f"{task.node} was finished by an earlier try of this run")
+        story.say(f"{task.node} was finished by an earlier attempt at this run")
     else:
         story.starts(task.node)
         story.ends(cached=launch_node(pipeline, nodes[task.node], found, task.config.training))
@@ -66,48 +66,53 @@ def _run(task: Task, found: Metadata, story: Story) -> int:
 
 
 def pods(settings: dict[str, Any]) -> Launch:
-    """Makes the launcher of workers' pods from the settings of the cluster; `Site.launcher` names it."""
+    """Makes the launcher of workers' pods from the settings of the cluster. `Site.launcher` names this function."""
     return launch_pods(Cluster(**settings))
 
 
-def _left_out(task: Task, story: Story) -> int:
-    """A run without a Tuner has nothing to do for it; any other node that is not there was not left out on purpose."""
+def _leave_out(task: Task, story: Story) -> int:
+    """Leaves out an optional node.
+
+    Raises:
+      UserError: the node is not optional, so the run was compiled by another version than this image.
+    """
     if task.node not in OPTIONAL:
         raise UserError(
-            f"{task.node} is no node of this image's pipeline, so the run was compiled by another version than this "
-            "image. Upload the pipeline of this version, or name the image of that one in cluster.yaml"
+            f"the pipeline of this image has no node {task.node}: the run was compiled by another version",
+            value=task.node,
+            remedy="Upload the pipeline of this version, or name the image of the other version in cluster.yaml",
         )
     story.say(f"{task.node} has nothing to do with these parameters")
     return PUSHED
 
 
 def _finished(task: Task, found: Metadata) -> bool:
-    """Whether an earlier try came to its end, though Kubeflow did not see it."""
+    """Tells whether an earlier attempt finished the node, though Kubeflow did not see it."""
     with found as handle:
         execution = executions_of(handle.store, task.run_id).get(task.node)
     return execution is not None and execution_lib.is_execution_successful(execution)
 
 
 def _view(task: Task, found: Metadata, story: Story) -> View:
-    """What the node shows in the UI; nothing if that cannot be made, as its work is done and others wait for it."""
+    """Makes the node's page and numbers. If that fails, shows nothing: the work is done, and other nodes need it."""
     try:
         return _drawn(task, found)
     except InterruptError:
         raise
     except Exception:
         traceback.print_exc()  # to the log file
-        story.say(f"{task.node} is done, but its page could not be made; the log says why")
+        story.say(f"{task.node} is done, but its page could not be made; see the log")
         return View(None, {})
 
 
 def _drawn(task: Task, found: Metadata) -> View:
-    """The page and the numbers, from what the node took in and put out."""
+    """Draws the page and the numbers from the node's inputs and outputs."""
     with found as handle:
         executions = executions_of(handle.store, task.run_id)
         inputs, outputs = (
             artifacts_of(handle.store, executions[task.node], kind) for kind in (mlmd.Event.INPUT, mlmd.Event.OUTPUT)
         )
         evaluation = None
-        if task.node == "AtomicPusher":  # it gets the blessing, but not the numbers behind it
+        if task.node == "AtomicPusher":  # its input is the blessing without the numbers behind it
             evaluation = output_of(handle.store, executions["Evaluator"], "evaluation").uri
     return view(task.node, inputs, outputs, evaluation)

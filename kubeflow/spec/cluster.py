@@ -1,17 +1,18 @@
-"""What the pipeline needs to know about a cluster: the settings of `cluster.yaml`."""
+"""The settings of `cluster.yaml`: facts about the cluster that the pipeline runs on."""
 
 import dataclasses
+import functools
 import zoneinfo
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt
-from pydantic import BeforeValidator, ConfigDict, Field, with_config
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
-from trainer.schema import Needs, Place, Setting, SettingError, nested, table
+from kubeflow.spec.nodes import TITLES
+from trainer.schema import Needs, Place, SettingError, nested, setting, table
 from trainer.storage.folders import name_fault
 
-# As KFP's compiler takes them, which knows less than Kubernetes.
+# Quantities as KFP's compiler accepts them, which is less than Kubernetes accepts.
 CPU, MEMORY = r"(\d*\.)?\d+m?", r"\d+([KMGTPE]i?)?"
 LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # name of a namespace
 NAME = rf"{LABEL}(\.{LABEL})*"  # of another object of Kubernetes
@@ -24,39 +25,43 @@ SERVER = Needs("kind mysql", lambda database: database.kind == "mysql")
 RETRIED = Needs("retries.count", lambda retries: retries.count > 0)
 
 
-def _text(value: Any) -> Any:
-    """`cpu: 2` means "2"."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+class _Text(BeforeValidator):
+    """Accepts a number for a text: `cpu: 2` means "2"."""
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return {**handler(core_schema), "type": ["string", "number"]}
 
 
-def _setting(help: str, unit: str = "", **rest: Any) -> Setting:  # noqa: A002
-    return Setting(help, unit, places=Place.CLUSTER, **rest)
+Text = Annotated[
+    str,
+    _Text(lambda value: str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value),
+]
 
 
-def _matches(pattern: str) -> Any:
-    return Field(pattern=f"^({pattern})$", max_length=253)
+Node = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TITLES)})]
 
 
-TOLERATIONS = (
-    "a list of key, operator (Exists or Equal), value, effect (NoSchedule, PreferNoSchedule or NoExecute), "
-    "tolerationSeconds"
-)
-TEXT = BeforeValidator(_text)
-Text = Annotated[str, TEXT]
-Count = Annotated[int, Ge(0)]
-Port = Annotated[int, Gt(0), Lt(65536)]
+def _matches(pattern: str) -> dict[str, Any]:
+    """The bounds of a text. Kubernetes limits its names to 253 characters."""
+    return {"pattern": f"^({pattern})$", "max_length": 253 if LABEL in pattern else None}
+
+
+NAMED = {"valid": "a Kubernetes name", **_matches(NAME)}
+_setting = functools.partial(setting, places=Place.CLUSTER)
 
 
 @table
 class Volume:
     """The PersistentVolumeClaim that every pod mounts: pipeline root, checkpoints, data sets."""
 
-    claim: Annotated[str, _matches(NAME), TEXT, _setting("name of a ReadWriteMany claim", valid="a Kubernetes name")]
-    path: Annotated[
-        str,
-        _matches(r"(/[^/:]+)+"),
-        _setting("where it is mounted", "folder", valid="an absolute path, such as /mnt/vaeiaf"),
-    ] = "/mnt/vaeiaf"
+    claim: Text = _setting("name of a ReadWriteMany claim", **NAMED)
+    path: str = _setting(
+        "where it is mounted",
+        "folder",
+        default="/mnt/vaeiaf",
+        valid="an absolute path, such as /mnt/vaeiaf",
+        **_matches(r"(/[^/:]+)+"),
+    )
 
     def __post_init__(self) -> None:
         if expected := name_fault(self.path):
@@ -69,26 +74,27 @@ class Volume:
 
 @table
 class Database:
-    """Where ML Metadata keeps the lineage; not Kubeflow's own service, which is being removed."""
+    """The database of ML Metadata: lineage and cache. Kubeflow's own metadata service is not used."""
 
-    kind: Annotated[
-        # PostgreSQL fails at texts with a backslash, by a mistake in ML Metadata 1.21.
-        Literal["mysql", "sqlite"],
-        _setting("mysql: MySQL or MariaDB; sqlite: a file on the volume, for a local disk and no NFS"),
-    ] = "mysql"
-    host: Annotated[
-        str, _matches(r"[\w.:-]+"), TEXT, _setting("of the server", needs=SERVER, valid="the name or address of a host")
-    ] = "vaeiaf-mlmd"
-    port: Annotated[Port, _setting("of the server", needs=SERVER)] = 3306
-    name: Annotated[str, _matches(r"\S+"), TEXT, _setting("of the database", needs=SERVER, valid="a name")] = "vaeiaf"
-    user: Annotated[str, _matches(r"\S+"), TEXT, _setting("that connects", needs=SERVER, valid="a name")] = "vaeiaf"
-    secret: Annotated[
-        str, _matches(NAME), TEXT, _setting("Secret with the key `password`", needs=SERVER, valid="a Kubernetes name")
-    ] = "vaeiaf-mlmd"
-    wait_seconds: Annotated[Count, _setting("that a node waits for an absent database", "seconds")] = 900
+    # No postgresql: ML Metadata 1.21 writes texts with a backslash to it wrongly.
+    kind: Literal["mysql", "sqlite"] = _setting(
+        "mysql: MySQL or MariaDB; sqlite: a file on the volume, which must be a local disk and not NFS", default="mysql"
+    )
+    host: Text = _setting(
+        "host of the server",
+        default="vaeiaf-mlmd",
+        needs=SERVER,
+        valid="the name or address of a host",
+        **_matches(r"[\w.:-]+"),
+    )
+    port: int = _setting("port of the server", default=3306, needs=SERVER, ge=1, le=65535)
+    name: Text = _setting("name of the database", default="vaeiaf", needs=SERVER, valid="a name", **_matches(r"\S+"))
+    user: Text = _setting("user that connects", default="vaeiaf", needs=SERVER, valid="a name", **_matches(r"\S+"))
+    secret: Text = _setting("Secret with the key `password`", default="vaeiaf-mlmd", needs=SERVER, **NAMED)
+    wait_seconds: int = _setting("time that a node waits for an unreachable database", "seconds", default=900, ge=0)
 
 
-@with_config(ConfigDict(extra="forbid"))
+@with_config(ConfigDict(extra="forbid", strict=True))
 class Toleration(TypedDict, total=False):
     """A toleration as Kubernetes writes it."""
 
@@ -101,24 +107,30 @@ class Toleration(TypedDict, total=False):
 
 @table
 class PodSettings:
-    """What a pod asks for. Requests are limits too."""
+    """The resources, image and placement of a pod."""
 
-    cpu: Annotated[str, _matches(CPU), TEXT, _setting("request and limit", valid="CPUs, such as 2 or 500m")] = "1"
-    memory: Annotated[
-        str, _matches(MEMORY), TEXT, _setting("request and limit", "bytes", valid="memory, such as 4Gi")
-    ] = "4Gi"
-    accelerator: Annotated[
-        str,
-        _matches(f"({RESOURCE})?"),
-        _setting("resource name of the accelerators", valid="a resource, such as nvidia.com/gpu or google.com/tpu"),
-    ] = ""
-    accelerators: Annotated[Count, _setting("of that resource")] = 0
-    image: Annotated[
-        str, _matches(r"\S*"), _setting("container image; empty: the pipeline's", valid="the name of a container image")
-    ] = ""
-    node_selector: Annotated[dict[str, Text], _setting("labels that a node must have")] = Field(default_factory=dict)
-    tolerations: Annotated[list[Toleration], _setting("taints that the pod tolerates", valid=TOLERATIONS)] = Field(
-        default_factory=list
+    cpu: Text = _setting(
+        "processors, request and limit", default="1", valid="an amount, such as 2 or 500m", **_matches(CPU)
+    )
+    memory: Text = _setting(
+        "memory, request and limit", default="4Gi", valid="an amount of memory, such as 4Gi", **_matches(MEMORY)
+    )
+    accelerator: Text = _setting(
+        "resource name of the accelerators",
+        default="",
+        valid="a resource, such as nvidia.com/gpu or google.com/tpu",
+        **_matches(f"({RESOURCE})?"),
+    )
+    accelerators: int = _setting("number of accelerators", default=0, ge=0)
+    image: str = _setting(
+        "container image; empty: the pipeline's", default="", valid="the name of a container image", **_matches(r"\S*")
+    )
+    node_selector: dict[str, Text] = _setting("labels that a node must have", default_factory=dict)
+    tolerations: list[Toleration] = _setting(
+        "taints that the pod tolerates",
+        default_factory=list,
+        valid="a list of key, operator (Exists or Equal), value, effect (NoSchedule, PreferNoSchedule or NoExecute), "
+        "tolerationSeconds",
     )
 
     def __post_init__(self) -> None:
@@ -130,20 +142,25 @@ class PodSettings:
 
 @table
 class Retries:
-    """Of a node that failed."""
+    """Retries of a node whose pod was lost; where Argo's retryPolicy is Always, of a failed node too."""
 
-    count: Annotated[Count, _setting("after a failure; bad input is never retried", "retries")] = 2
-    seconds: Annotated[Count, _setting("before the first retry", "seconds", needs=RETRIED)] = 30
-    factor: Annotated[
-        int, Ge(1), _setting("times as long before each further retry; Argo takes no fractions", needs=RETRIED)
-    ] = 2
-    within_seconds: Annotated[
-        Count, _setting("from the first attempt; a later one is stopped, and none begins", "seconds", needs=RETRIED)
-    ] = WEEK
+    count: int = _setting("retries at most; a node that found bad input is not run again", default=2, ge=0)
+    seconds: int = _setting("pause before the first retry", "seconds", default=30, needs=RETRIED, ge=0)
+    factor: int = _setting(
+        "factor by which the pause grows with each retry; Argo accepts no fractions", default=2, needs=RETRIED, ge=1
+    )
+    within_seconds: int = _setting(
+        "time from the start of the first attempt after which the last one is stopped",
+        "seconds",
+        default=WEEK,
+        needs=RETRIED,
+        ge=0,
+    )
 
     def __post_init__(self) -> None:
         if self.within_seconds < self.seconds:
-            raise SettingError("within_seconds", f"no less than seconds, {self.seconds}", self.within_seconds)
+            expected = f"at least {self.seconds}, which is retries.seconds"
+            raise SettingError("within_seconds", expected, self.within_seconds)
 
 
 @table
@@ -151,48 +168,45 @@ class Workers:
     """The pods of a training with the run parameter `workers` above 1."""
 
     pod: Annotated[PodSettings, nested(PodSettings)] = Field(default_factory=lambda: PodSettings(cpu="4", memory="8Gi"))
-    port: Annotated[Port, _setting("on which workers listen for each other")] = 2222
-    start_seconds: Annotated[
-        int, Ge(1), _setting("until all have started; the cluster may have to add machines", "seconds")
-    ] = 900
-    deadline_seconds: Annotated[int, Ge(1), _setting("of the whole training, over all restarts", "seconds")] = WEEK
-    ttl_seconds: Annotated[
-        Count, _setting("that a Job stays which ended without its Trainer; a Trainer deletes its own", "seconds")
-    ] = 3600
-    restarts: Annotated[
-        Count, _setting("of all workers, after one is lost, without a new checkpoint in between", "restarts")
-    ] = 3
+    port: int = _setting("port on which workers listen for each other", default=2222, ge=1, le=65535)
+    start_seconds: int = _setting(
+        "time until all have started; the cluster may have to add machines", "seconds", default=900, ge=1
+    )
+    deadline_seconds: int = _setting("limit of the whole training, over all restarts", "seconds", default=WEEK, ge=1)
+    ttl_seconds: int = _setting(
+        "time that a finished Job stays if its Trainer cannot delete it", "seconds", default=3600, ge=0
+    )
+    restarts: int = _setting(
+        "restarts of all workers, after a lost pod, without a new checkpoint in between", default=3, ge=0
+    )
 
 
 @table
 class Cluster:
-    """All of `cluster.yaml`.
+    """The settings of a cluster: the content of `cluster.yaml`."""
 
-    Raises:
-      SettingError: an unknown, missing or invalid setting.
-    """
-
-    image: Annotated[str, _matches(r"\S+"), _setting("container image", valid="the name of a container image")]
-    namespace: Annotated[
-        str, _matches(LABEL), TEXT, _setting("of the runs and their pods", valid="a Kubernetes name without dots")
-    ]
+    image: str = _setting("container image", valid="the name of a container image", **_matches(r"\S+"))
+    namespace: Text = _setting(
+        "namespace of the runs and their pods", valid="a Kubernetes name without dots", **_matches(LABEL)
+    )
     volume: Annotated[Volume, nested(Volume)]
     database: Annotated[Database, nested(Database)] = Field(default_factory=Database)
     pod: Annotated[PodSettings, nested(PodSettings)] = Field(default_factory=PodSettings)
-    nodes: Annotated[
-        dict[str, Annotated[PodSettings, nested(PodSettings)]], _setting("pods of single nodes, by name; each as `pod`")
-    ] = Field(default_factory=dict)
+    nodes: dict[Node, Annotated[PodSettings, nested(PodSettings)]] = _setting(
+        "pods of single nodes, by name, with the settings of `pod`", default_factory=dict
+    )
     retries: Annotated[Retries, nested(Retries)] = Field(default_factory=Retries)
     workers: Annotated[Workers, nested(Workers)] = Field(default_factory=Workers)
-    service_account: Annotated[
-        str,
-        _matches(f"({NAME})?"),
-        TEXT,
-        _setting("under which runs start; empty: Kubeflow's, which has more rights", valid="a Kubernetes name"),
-    ] = ""
-    time_zone: Annotated[
-        str, _setting("of every schedule's cron: cronScheduleTimezone in Kubeflow's pipeline-install-config")
-    ] = "UTC"
+    service_account: Text = _setting(
+        "service account of the runs' pods; empty: Kubeflow's own, which has more rights",
+        default="",
+        valid="a Kubernetes name",
+        **_matches(f"({NAME})?"),
+    )
+    time_zone: str = _setting(
+        "time zone of all schedules: cronScheduleTimezone in Kubeflow's ConfigMap pipeline-install-config",
+        default="UTC",
+    )
 
     def __post_init__(self) -> None:
         try:
@@ -201,8 +215,9 @@ class Cluster:
             expected = "a name of the IANA database, such as Europe/Berlin"
             raise SettingError("time_zone", expected, self.time_zone) from None
         least, within = self.workers.deadline_seconds, self.retries.within_seconds
-        if self.retries.count and within < least:  # else Argo would stop the attempt that waits for the workers
-            raise SettingError("retries.within_seconds", f"no less than workers.deadline_seconds, {least}", within)
+        if self.retries.count and within < least:  # Argo would stop the attempt that waits for the workers
+            expected = f"at least {least}, which is workers.deadline_seconds"
+            raise SettingError("retries.within_seconds", expected, within)
 
     def to_dict(self) -> dict[str, Any]:
         """In JSON types; the constructor takes them back."""

@@ -1,4 +1,4 @@
-"""TFX's graph as a native pipeline of Kubeflow Pipelines v2: a container component for each node."""
+"""Compiles TFX's graph into a native pipeline of Kubeflow Pipelines v2: a container component for each node."""
 
 import inspect
 import json
@@ -10,50 +10,26 @@ from kfp import compiler, dsl, kubernetes
 from kfp.dsl.base_component import BaseComponent
 from kfp.dsl.pipeline_task import PipelineTask
 
-from components.train.site import Site
 from kubeflow.spec.cluster import Cluster, PodSettings
-from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, HTML, METRICS, OUTPUTS, PASSWORD, RUN_ID, VERDICT
+from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, HTML, METRICS, OUTPUTS, PASSWORD, RUN_ID
+from kubeflow.spec.nodes import TITLES, VERDICT
 from kubeflow.spec.parameters import parameters, run_config
 from pipeline.dag import compile_pipeline, create_pipeline
-from trainer.errors import UserError
 
 NAME = "vaeiaf"
-TITLES = {  # as the UI shows them
-    "ImageExampleGen": "Read the images",
-    "StatisticsGen": "Count their features",
-    "Schema": "Load the schema",
-    "StrictExampleValidator": "Validate the images",
-    "Transform": "Make the transform",
-    "LastBlessedModel": "Find the last blessed model",
-    "UnitsCheck": "Check that it can be compared",
-    "Tuner": "Tune the recipe",
-    "Trainer": "Train the VAE with IAF",
-    "Evaluator": "Evaluate the test-set ELBO",
-    "AtomicPusher": "Push the model if blessed",
-    "Report": "Write the report",
-    VERDICT: "Say whether it was pushed",
-}
 KINDS = {HTML: dsl.Output[dsl.HTML], METRICS: dsl.Output[dsl.Metrics]}
 OWNER = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_UID": "metadata.uid"}
 
 
 def compile_to(path: str, cluster: Cluster) -> None:
-    """Writes the pipeline as YAML to `path`, to upload by `vaeiaf submit` or in the UI.
-
-    Raises:
-      UserError: the cluster's settings name a node that is none.
-    """
+    """Writes the pipeline as YAML to `path`, for `vaeiaf submit` or for an upload in the UI."""
     compiler.Compiler().compile(build(cluster), path)
 
 
 def build(cluster: Cluster) -> BaseComponent:
-    """The pipeline; its parameters are the form's."""
+    """Builds the pipeline, whose parameters are those of the form."""
     upstream = graph(cluster)
-    for name in cluster.nodes:
-        if name not in upstream:
-            raise UserError(f"cluster.yaml: nodes.{name}: expected one of {', '.join(upstream)}")
-
-    form = _form()
+    form = {name: (found.kind, found.default, found.help) for name, found in parameters().items()}
 
     def pipeline(*values: Any) -> None:
         given = dict(zip(form, values, strict=True))
@@ -70,7 +46,7 @@ def build(cluster: Cluster) -> BaseComponent:
 
 
 def _bound_retries(pipeline: BaseComponent, seconds: int) -> BaseComponent:
-    """Lets tries go on for `seconds`. Argo counts from the start of the first, and KFP's SDK allows an hour in all."""
+    """Allows attempts for `seconds`. Argo counts from the start of the first one; KFP's SDK allows an hour at most."""
     for task in pipeline.pipeline_spec.root.dag.tasks.values():
         if task.HasField("retry_policy"):
             task.retry_policy.backoff_max_duration.FromSeconds(seconds)
@@ -78,15 +54,15 @@ def _bound_retries(pipeline: BaseComponent, seconds: int) -> BaseComponent:
 
 
 def graph(cluster: Cluster) -> dict[str, list[str]]:
-    """Every node's direct predecessors, in an order in which they can run; with all nodes that any parameter brings."""
+    """Returns the direct predecessors of every node, in an order of execution, with the optional nodes."""
     config = run_config({"tune": 1}, cluster)
-    nodes = [node.pipeline_node for node in compile_pipeline(create_pipeline(config, Site())).nodes]
+    nodes = [node.pipeline_node for node in compile_pipeline(create_pipeline(config)).nodes]
     found = {node.node_info.id: list(node.upstream_nodes) for node in nodes}
     return {**found, VERDICT: [nodes[-1].node_info.id]}
 
 
 def component(node: str, cluster: Cluster) -> BaseComponent:
-    """A container that runs `node` and gets all parameters, in the executor input that Kubeflow writes for it."""
+    """Makes the container that runs `node`. It gets all parameters, in the executor input that Kubeflow writes."""
     pod = cluster.nodes.get(node, cluster.pod)
     settings = json.dumps(cluster.to_dict(), separators=(",", ":"))
 
@@ -97,15 +73,15 @@ def component(node: str, cluster: Cluster) -> BaseComponent:
             args=["--node", node, "--cluster", settings, "--executor-input", "{{$}}"],
         )
 
-    inputs = {RUN_ID: (str, inspect.Parameter.empty, "Kubeflow's id of the run")}
-    inputs |= {name: (kind, inspect.Parameter.empty, text) for name, (kind, _, text) in _form().items()}
-    outputs = {name: (KINDS[name], inspect.Parameter.empty, "") for name in OUTPUTS.get(node, ())}
-    return dsl.container_component(declare(run, kebab(node), inputs | outputs))
+    kinds = {RUN_ID: str} | {name: found.kind for name, found in parameters().items()}
+    kinds |= {name: KINDS[name] for name in OUTPUTS.get(node, ())}
+    arguments = {name: (kind, inspect.Parameter.empty, "") for name, kind in kinds.items()}
+    return dsl.container_component(declare(run, kebab(node), arguments))
 
 
 def configure(task: PipelineTask, node: str, cluster: Cluster) -> PipelineTask:
-    """Gives the task its name in the UI, its pod, and its retries; the verdict has none, it would be the same."""
-    task.set_display_name(TITLES[node]).set_caching_options(False)  # TFX caches, by what went into a node
+    """Sets the task's name in the UI, its pod and its retries. The verdict has none, because it would not change."""
+    task.set_display_name(TITLES[node]).set_caching_options(False)  # TFX has a cache, which knows the content of inputs
     if node != VERDICT:
         policy = cluster.retries
         task.set_retry(policy.count, f"{policy.seconds}s", policy.factor)
@@ -115,7 +91,7 @@ def configure(task: PipelineTask, node: str, cluster: Cluster) -> PipelineTask:
     kubernetes.add_pod_annotation(task, "vaeiaf/node", node)
     if cluster.database.kind != "sqlite":
         kubernetes.use_secret_as_env(task, cluster.database.secret, {"password": PASSWORD})
-    if node == "Trainer":  # whose pod owns those of its workers
+    if node == "Trainer":  # its pod owns those of its workers
         for name, path in OWNER.items():
             kubernetes.use_field_path_as_env(task, env_name=name, field_path=path)
     return task
@@ -132,7 +108,7 @@ def _pod(task: PipelineTask, pod: PodSettings) -> None:
 
 
 def declare(function: Callable, name: str, arguments: dict[str, tuple[Any, Any, str]]) -> Callable:
-    """Gives `function`, which takes any arguments by name, a signature: name -> (type, default, description)."""
+    """Gives `function` a name and a signature: argument -> (type, default, description)."""
     function.__name__ = name
     function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
@@ -146,14 +122,9 @@ def declare(function: Callable, name: str, arguments: dict[str, tuple[Any, Any, 
 
 
 def kebab(node: str) -> str:
-    """The task's name: ImageExampleGen is image-example-gen."""
+    """Returns the name of the node's task: image-example-gen for ImageExampleGen."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", node).lower()
 
 
 def _snake(name: str) -> str:
     return re.sub(r"(?=[A-Z])", "_", name).lower()
-
-
-def _form() -> dict[str, tuple[Any, Any, str]]:
-    """Type, default and description of the run's parameters by name."""
-    return {name: (found.kind, found.default, found.help) for name, found in parameters().items()}

@@ -1,4 +1,4 @@
-"""Reads `cluster.yaml`; a mistake is reported with its line."""
+"""Reads `cluster.yaml`. An error names the line."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,12 +6,13 @@ from typing import Any
 import yaml
 
 from kubeflow.spec.cluster import Cluster
+from kubeflow.spec.nodes import TITLES
 from trainer.errors import UserError
-from trainer.schema import SettingError, check_needs
+from trainer.schema import SettingError, check_needs, nearest
 
 
 def load_cluster(path: str) -> Cluster:
-    """The cluster that the YAML file at `path` describes.
+    """Reads the cluster that the YAML file at `path` describes.
 
     Raises:
       SettingError: a setting is unknown, missing or invalid, or has no meaning beside the others.
@@ -24,12 +25,13 @@ def load_cluster(path: str) -> Cluster:
     except OSError as error:
         remedy = "Start from kubeflow/spec/cluster.yaml"
         raise UserError(f"{path} cannot be read: {error.strerror}", value=path, remedy=remedy) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: the encoding, or a date such as 2026-02-30
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}", value=path) from error
     if not isinstance(values, Mapping):
         raise SettingError("the file", "settings with names", values, where=f"{path}: ")
     try:
         cluster = Cluster(**{str(name): value for name, value in values.items()})
+        _check_nodes(cluster)
         _check_needs(cluster, values, ())
     except SettingError as error:
         failure = error.failure
@@ -38,12 +40,18 @@ def load_cluster(path: str) -> Cluster:
     return cluster
 
 
+def _check_nodes(cluster: Cluster) -> None:
+    for name in cluster.nodes:
+        if name not in TITLES:
+            raise SettingError(f"nodes.{name}", f"one of {', '.join(TITLES)}", name, remedy=nearest(name, TITLES))
+
+
 def _check_needs(table: Any, given: Mapping[str, Any], location: tuple[str, ...]) -> None:
     """Refuses settings of the file that have no meaning, in all its tables."""
     try:
         check_needs(table, given)
     except SettingError as error:
-        failure, setting = error.failure, ".".join(map(str, (*location, error.setting)))
+        failure, setting = error.failure, ".".join((*location, error.setting))
         raise SettingError(setting, failure.valid, failure.value, remedy=failure.remedy) from None
     for name, value in given.items():
         inner = getattr(table, name)
@@ -52,7 +60,7 @@ def _check_needs(table: Any, given: Mapping[str, Any], location: tuple[str, ...]
 
 
 def _line(node: yaml.Node | None, location: tuple[str, ...]) -> int:
-    """The line, from 1, of the value at `location`, or of the deepest part of it that is there."""
+    """Returns the line, from 1, of the value at `location`, or of the deepest part of it that the file has."""
     line = node.start_mark.line + 1 if node else 1
     for part in location:
         if isinstance(node, yaml.MappingNode):

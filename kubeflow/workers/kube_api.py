@@ -1,36 +1,32 @@
-"""The few calls of the Kubernetes API that a launcher of pods makes, and how they outlast the API's bad minutes.
+"""The launcher's requests to the Kubernetes API, repeated while its errors are transient.
 
-Its service account needs, in the namespace of the run: create, get, patch and delete `jobs.batch`; create and delete
-`services`; get, list and watch `pods`; get `pods/log`; list `events`.
+The service account needs the Role `vaeiaf-launcher` of kubeflow/deploy/manifests.
 """
 
+import contextlib
 import json
 import logging
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from kubeflow.workers.kube_errors import ApiError, TroubleError, refusal, trouble
+from kubeflow.workers.clock import Clock
+from kubeflow.workers.job import Job
+from kubeflow.workers.kube_errors import ApiError, api_errors
+from kubeflow.workers.pod import Pod
 from trainer.errors import InterruptError, UserError
-from trainer.failure import Kind
 
 log = logging.getLogger(__name__)
 
-PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 15.0  # between tries
+PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 15.0  # between attempts
 CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0  # of a request; a launcher that is told to stop has 30 s for all it does
-STREAM_SECONDS = 30  # of silence, after which a stream is opened anew
-RESOURCES = {  # kind -> group, plural
-    "Job": ("/apis/batch/v1", "jobs"),
-    "Service": ("/api/v1", "services"),
-    "Pod": ("/api/v1", "pods"),
-    "Event": ("/api/v1", "events"),
-}
+STREAM_SECONDS = 30  # of silence, after which a stream is reopened
+SIGNAL_SECONDS = 0.1  # between checks of signals in a pause
 
 Object = dict[str, Any]
 
 
 def connect() -> Any:
-    """A `kubernetes.client.ApiClient` for the cluster that this pod is in, or that the kube config names.
+    """Returns a `kubernetes.client.ApiClient` for the cluster of this pod, or for the one in the kube config.
 
     Raises:
       UserError: there is neither.
@@ -45,173 +41,147 @@ def connect() -> Any:
             config.load_kube_config(client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
             raise UserError(
-                f"no Kubernetes cluster: expected to be in one of its pods, or a kube config, see KUBECONFIG: {error}"
+                f"this process finds no Kubernetes cluster: {str(error).rstrip('.')}",
+                remedy="Run it in a pod of the cluster, or name a kube config in KUBECONFIG",
             ) from error
-    configuration.retries = False  # that is done here
+    configuration.retries = False  # `Api` retries
     return client.ApiClient(configuration)
 
 
 class Api:
     """The API of one namespace.
 
-    Every call but those for logs and streams is repeated for `patience` seconds while it meets trouble. A signal in the
-    list `signals` ends that.
+    Requests, except for logs and streams, are repeated for `patience` seconds while their errors are transient. A
+    signal in the list `signals` ends that.
 
     Raises:
-      ApiError: the API refuses, or does not get well in time.
+      ApiError: the API refuses, or does not recover in time.
       InterruptError: a signal came.
     """
 
-    def __init__(self, client: Any, namespace: str, patience: float, signals: Sequence[int] = ()) -> None:
-        self.client, self.namespace = client, namespace
-        self._signals, self._patience = signals, patience
+    def __init__(self, client: Any, namespace: str, patience: float, clock: Clock, signals: Sequence[int] = ()) -> None:
+        from kubernetes.client import BatchV1Api, CoreV1Api
 
-    def create(self, manifest: Object) -> Object | None:
-        """What the API made of it; None if there is one of that name."""
-        return self._call("create", manifest["kind"], absent=(409,), body=manifest)
+        self.client, self.namespace, self.clock = client, namespace, clock
+        self._batch, self._core = BatchV1Api(client), CoreV1Api(client)
+        self._patience, self._signals = patience, signals
 
-    def get(self, kind: str, name: str) -> Object | None:
-        """None if there is none."""
-        return self._call("get", kind, name)
+    def create_job(self, manifest: Object) -> Job | None:
+        """Returns the new Job; None if there is one of that name."""
+        found = self._call("create jobs", self._batch.create_namespaced_job, (409,), body=manifest)
+        return found and Job.of(found)
 
-    def patch(self, kind: str, name: str, changes: Object) -> None:
-        """Puts `changes` in the place of what it has there, if it is there and nobody else is changing it."""
-        self._call("patch", kind, name, (404, 409), body=changes)
+    def get_job(self, name: str) -> Job | None:
+        """Returns the Job of that name; None if there is none."""
+        found = self._call("get jobs", self._batch.read_namespaced_job, (404,), name=name)
+        return found and Job.of(found)
 
-    def delete(self, kind: str, name: str, propagation: str, uid: str | None = None) -> None:
-        """It, if it is there, and, by the propagation Background or Foreground, what belongs to it.
+    def set_deadline(self, name: str, seconds: int) -> None:
+        """Sets the seconds that a Job may run, unless it is gone or somebody else is changing it."""
+        changes = {"spec": {"activeDeadlineSeconds": seconds}}
+        self._call("patch jobs", self._batch.patch_namespaced_job, (404, 409), name=name, body=changes)
 
-        With a `uid` no other is deleted that has got its name.
+    def delete_job(self, job: Job, propagation: str) -> None:
+        """Deletes this Job and its dependents, unless it is gone; never another one of the same name.
+
+        `propagation`: with Foreground the Job stays until its pods are gone, with Background it does not.
         """
-        preconditions = {"preconditions": {"uid": uid}} if uid else {}
-        self._call("delete", kind, name, (404, 409), body={"propagationPolicy": propagation} | preconditions)
+        options = {"propagationPolicy": propagation, "preconditions": {"uid": job.uid}}
+        self._call("delete jobs", self._batch.delete_namespaced_job, (404, 409), name=job.name, body=options)
 
-    def list_pods(self, selector: str) -> tuple[list[Object], str]:
-        """The pods with these labels, and the version of the cluster's state from which a watch goes on."""
-        found = self._call("list", "Pod", query={"labelSelector": selector})
-        if found is None:
-            raise ApiError(f"namespace {self.namespace}: expected one that exists", 404, kind=Kind.BAD_INPUT)
-        return found["items"], found["metadata"]["resourceVersion"]
+    def create_service(self, manifest: Object) -> bool:
+        """Returns whether the Service is new; False if there is one of that name."""
+        create = self._core.create_namespaced_service
+        return self._call("create services", create, (409,), body=manifest) is not None
+
+    def delete_service(self, name: str) -> None:
+        """Deletes the Service, unless it is gone."""
+        self._call("delete services", self._core.delete_namespaced_service, (404, 409), name=name)
+
+    def get_pod(self, name: str) -> Object | None:
+        """Returns any pod, as the API describes it; None if there is none of that name."""
+        return self._call("get pods", self._core.read_namespaced_pod, (404,), name=name)
+
+    def list_pods(self, selector: str) -> tuple[list[Pod], str]:
+        """Returns the workers' pods with these labels, and the resource version from which a watch continues."""
+        found = self._call("list pods", self._core.list_namespaced_pod, label_selector=selector)
+        return [Pod.of(item) for item in found["items"]], found["metadata"]["resourceVersion"]
 
     def list_events(self, uid: str) -> list[Object]:
-        """What was noted lately of the object with this uid."""
-        found = self._call("list", "Event", query={"fieldSelector": f"involvedObject.uid={uid}"})
-        return found["items"] if found else []
+        """Returns the recent Events about the object with this uid."""
+        selector = f"involvedObject.uid={uid}"
+        return self._call("list events", self._core.list_namespaced_event, field_selector=selector)["items"]
 
-    def watch_pods(self, selector: str, version: str) -> Iterator[Object]:
-        """Events since `version`, for a while.
+    def watch_pods(self, selector: str, version: str) -> Iterator[Pod]:
+        """Yields the workers' pods that change after `version`, for at most STREAM_SECONDS.
 
         Raises:
-          TroubleError: the stream broke off, or `version` is too old.
+          ApiError: also a transient one, if the stream broke off or `version` is too old.
         """
-        query = {"labelSelector": selector, "resourceVersion": version, "timeoutSeconds": STREAM_SECONDS}
-        response = self._send("watch", "Pod", query=query | {"watch": "true"}, seconds=STREAM_SECONDS + READ_SECONDS)
-        for line in _lines(response):
-            with trouble():
+        options = {"label_selector": selector, "resource_version": version, "timeout_seconds": STREAM_SECONDS}
+        watch, seconds = self._core.list_namespaced_pod, STREAM_SECONDS + READ_SECONDS
+        for line in self._stream("watch pods", watch, seconds, watch=True, **options):
+            with api_errors("watch pods", self.namespace):
                 event = json.loads(line)
             if event["type"] == "ERROR":
-                raise TroubleError(event["object"].get("message"))
-            yield event
+                raise ApiError(str(event["object"].get("message")), transient=True)
+            yield Pod.of(event["object"], gone=event["type"] == "DELETED")
 
     def log_lines(self, pod: str, since: int | None) -> Iterator[bytes]:
-        """Lines of the log of a pod, each after its time, of the last `since` seconds or all; waits for more.
+        """Yields the lines of a pod's log, each after its time, and waits for more.
 
-        Raises:
-          TroubleError: the stream broke off.
+        `since`: seconds to go back; None for the whole log. Raises transient ApiErrors too.
         """
-        query = {"follow": "true", "timestamps": "true"} | ({"sinceSeconds": since} if since else {})
-        yield from _lines(self._send("get", "Pod", f"{pod}/log", query=query, seconds=STREAM_SECONDS))
+        options = {"name": pod, "follow": True, "timestamps": True} | ({"since_seconds": since} if since else {})
+        return self._stream("get pods/log", self._core.read_namespaced_pod_log, STREAM_SECONDS, **options)
 
     def log_tail(self, pod: str, lines: int) -> list[str]:
-        """The last lines of the log of a pod; tried once, so TroubleError may come too."""
-        response = self._send("get", "Pod", f"{pod}/log", query={"tailLines": lines})
-        with trouble():
-            return response.data.decode(errors="replace").splitlines()
+        """Returns the last lines of a pod's log. Tries once, so it raises transient ApiErrors too."""
+        read = self._core.read_namespaced_pod_log
+        tail = self._stream("get pods/log", read, READ_SECONDS, name=pod, tail_lines=lines)
+        return [line.decode(errors="replace") for line in tail]
 
     def pause(self, seconds: float) -> None:
         """Sleeps; raises InterruptError when a signal comes."""
-        end = time.monotonic() + seconds
         while True:
             if self._signals:
                 raise InterruptError(self._signals[0])
-            if (left := end - time.monotonic()) <= 0:
+            if seconds <= 0:
                 return
-            time.sleep(min(left, 0.1))
+            step = min(seconds, SIGNAL_SECONDS)
+            self.clock.sleep(step)
+            seconds -= step
 
-    def _call(self, verb: str, kind: str, name: str = "", absent: Sequence[int] = (404,), **rest: Any) -> Object | None:
-        """The answer; None if its status is one of `absent`."""
-        end, pause = time.monotonic() + self._patience, PAUSE_SECONDS
+    def _call(self, request: str, method: Callable[..., Any], absent: Sequence[int] = (), **options: Any) -> Any:
+        """Returns the answer's JSON; None if its status is one of `absent`."""
+        end, pause = self.clock.monotonic() + self._patience, PAUSE_SECONDS
         while True:
             try:
-                with trouble():
-                    return json.loads(self._send(verb, kind, name, **rest).data)
+                with api_errors(request, self.namespace):
+                    return json.loads(self._send(method, READ_SECONDS, **options).data)
             except ApiError as error:
-                if error.status not in absent:
+                if error.status in absent:
+                    return None
+                if not error.transient:
                     raise
-                return None
-            except TroubleError as met:
-                pause = max(pause, met.pause)
-                if time.monotonic() + pause > end:
+                pause = max(pause, error.pause)
+                if self.clock.monotonic() + pause > end:
                     raise ApiError(
-                        f"the Kubernetes API cannot {verb} {_resource(kind, name)}, tried for {self._patience:.0f} s: "
-                        f"{met}"
-                    ) from met
-                log.debug("the Kubernetes API: %s; trying again in %.1f s", met, pause)
-                self.pause(pause)
-                pause = min(2 * pause, MAX_PAUSE_SECONDS)
+                        f"the Kubernetes API did not {request} within {self._patience:.0f} s: {error}",
+                        error.status,
+                        remedy="Start again when it answers; checkpoints are kept",
+                    ) from error
+                log.debug("the Kubernetes API: %s; retrying in %.1f s", error, pause)
+            self.pause(pause)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
-    def _send(
-        self,
-        verb: str,
-        kind: str,
-        name: str = "",
-        query: Object | None = None,
-        body: Object | None = None,
-        seconds: float | None = None,
-    ) -> Any:
-        """One try: the response, whose body is still to be read."""
-        from kubernetes.client import ApiException
+    def _stream(self, request: str, method: Callable[..., Any], seconds: float, **options: Any) -> Iterator[bytes]:
+        """Yields lines as they arrive; drops the one in which the stream breaks off."""
+        with api_errors(request, self.namespace), contextlib.closing(self._send(method, seconds, **options)) as lines:
+            for line in lines:
+                yield line.removesuffix(b"\n")
 
-        method = {"create": "POST", "patch": "PATCH", "delete": "DELETE"}.get(verb, "GET")
-        content = "application/merge-patch+json" if verb == "patch" else "application/json"
-        group, plural = RESOURCES[kind]
-        path = f"{group}/namespaces/{self.namespace}/{plural}{'/' if name else ''}{name}"
-        try:
-            with trouble():
-                return self.client.call_api(
-                    path,
-                    method,
-                    query_params=list((query or {}).items()),
-                    header_params={"Accept": "application/json, */*", "Content-Type": content},
-                    body=body,
-                    auth_settings=["BearerToken"],
-                    _preload_content=False,
-                    _return_http_data_only=True,
-                    _request_timeout=(CONNECT_SECONDS, seconds or READ_SECONDS),
-                )
-        except ApiException as error:
-            raise refusal(verb, _resource(kind, name), self.namespace, error) from error
-
-
-def _resource(kind: str, name: str) -> str:
-    plural = RESOURCES[kind][1]
-    return f"{plural}/log" if name.endswith("/log") else plural
-
-
-def _lines(response: Any) -> Iterator[bytes]:
-    """Lines as they arrive. What a broken stream leaves of a line is dropped."""
-    line = bytearray()
-    try:
-        chunks = response.stream(65536)
-        while True:
-            with trouble():
-                chunk = next(chunks, b"")
-            if not chunk:
-                break
-            *ended, rest = (bytes(line) + chunk).split(b"\n")
-            yield from ended
-            line = bytearray(rest)
-        if line:
-            yield bytes(line)
-    finally:
-        response.close()
+    def _send(self, method: Callable[..., Any], seconds: float, **options: Any) -> Any:
+        """Returns urllib3's response to one request, with its body unread; `seconds` is the read timeout."""
+        timeouts = (CONNECT_SECONDS, seconds)
+        return method(namespace=self.namespace, _preload_content=False, _request_timeout=timeouts, **options)

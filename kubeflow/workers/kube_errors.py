@@ -1,4 +1,4 @@
-"""What it means that the Kubernetes API did not do what it was asked: trouble that may pass, or a refusal."""
+"""The one error of the Kubernetes API, made from whatever its client raises."""
 
 import contextlib
 import json
@@ -11,58 +11,61 @@ import urllib3
 from trainer.errors import ReportedError
 from trainer.failure import Kind
 
+ROLES = "kubeflow/deploy/manifests"
+BAD_REQUESTS = (400, 404, 405, 422)  # statuses that a retry does not change
+
 
 class ApiError(ReportedError):
-    """The API refused a request, or failed for too long. It is bad input if somebody has to change something."""
+    """A request that failed. `transient`: a retry may succeed, after at least `pause` seconds."""
 
-    def __init__(self, sentence: str, status: int = 0, kind: Kind = Kind.INFRASTRUCTURE) -> None:
-        super().__init__(sentence, value=status, kind=kind)
-        self.status = status
-
-
-class TroubleError(Exception):
-    """What may pass: no connection, a time-out, too many requests, an error inside the API."""
-
-    def __init__(self, what: object, pause: float = 0.0) -> None:
-        super().__init__(str(what))
-        self.pause = pause  # seconds that the API asks for
+    def __init__(
+        self, sentence: str, status: int = 0, transient: bool = False, pause: float = 0.0, **fields: Any
+    ) -> None:
+        super().__init__(sentence, value=status, **fields)
+        self.status, self.transient, self.pause = status, transient, pause
 
 
 @contextlib.contextmanager
-def trouble() -> Iterator[None]:
-    """Raises TroubleError in place of errors of the connection, and of an answer that broke off."""
+def api_errors(request: str, namespace: str) -> Iterator[None]:
+    """Turns what the client raises into an ApiError about `request`, a verb and a resource such as "create jobs"."""
+    from kubernetes.client import ApiException
+
     try:
         yield
-    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        raise TroubleError(re.sub(r"<.*? object at \w+>: ?", "", str(error)) or type(error).__name__) from error
+    except ApiException as error:
+        raise _refusal(request, namespace, error) from error
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:  # no connection, timeout, truncated answer
+        text = re.sub(r"<.*? object at \w+>: ?", "", str(error)) or type(error).__name__
+        raise ApiError(text, transient=True) from error
 
 
-def refusal(verb: str, resource: str, namespace: str, error: Any) -> Exception:
-    """What to raise in place of `error`, the client's, with which the API answered a request."""
+def _refusal(request: str, namespace: str, error: Any) -> ApiError:
     status, says = error.status, _message(error)
     if status in (0, 408, 410, 429) or status >= 500:
         after = (error.headers or {}).get("Retry-After", "")
-        return TroubleError(says, float(after) if after.isdigit() else 0.0)
+        return ApiError(says, status, transient=True, pause=float(after) if after.isdigit() else 0.0)
     if status == 401:
-        says = f"the Kubernetes API does not know who asks: expected a valid token or kube config: {says}"
-        return ApiError(says, status, kind=Kind.BAD_INPUT)
-    if status == 403 and "cannot" in says:  # RBAC; a quota says "exceeded"
         return ApiError(
-            f"not allowed to {verb} {resource} in namespace {namespace}: expected a Role with that verb for this "
-            f"service account, as in kubeflow/deploy/manifests: {says}",
+            f"the Kubernetes API does not accept the credentials: {says}",
             status,
             kind=Kind.BAD_INPUT,
+            remedy="Check the service account's token, or the kube config",
+            cause=says,
         )
-    wrong = status in (400, 404, 405, 422)
-    return ApiError(
-        f"the Kubernetes API refuses to {verb} {resource}: {says}",
-        status,
-        Kind.BAD_INPUT if wrong else Kind.INFRASTRUCTURE,
-    )
+    if status == 403 and "cannot" in says:  # RBAC; a quota says "exceeded"
+        return ApiError(
+            f"not allowed to {request} in namespace {namespace}: {says}",
+            status,
+            kind=Kind.BAD_INPUT,
+            remedy=f"Bind a Role with that verb to the service account, as in {ROLES}",
+            cause=says,
+        )
+    kind = Kind.BAD_INPUT if status in BAD_REQUESTS else Kind.INFRASTRUCTURE
+    return ApiError(f"the Kubernetes API refuses to {request}: {says}", status, kind=kind, cause=says)
 
 
 def _message(error: Any) -> str:
-    """What the API says, in one line."""
+    """Returns the API's own words, on one line."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         return " ".join(json.loads(error.body)["message"].split())
     return f"{error.status} {' '.join(str(error.reason).split())}"

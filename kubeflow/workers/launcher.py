@@ -3,56 +3,51 @@
 import glob
 import logging
 import os
-import socket
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from kubeflow.spec.cluster import Cluster
-from kubeflow.workers.kube_api import Api, Object, connect
-from kubeflow.workers.lease import Lease, made_at
-from kubeflow.workers.manifests import (
-    FINGERPRINT,
-    GRACE_SECONDS,
-    INSTANCE,
-    Owner,
-    job_manifest,
-    job_name,
-    service_manifest,
-)
+from kubeflow.workers.clock import Clock
+from kubeflow.workers.job import FINGERPRINT, Job
+from kubeflow.workers.kube_api import Api, connect
+from kubeflow.workers.lease import Lease
+from kubeflow.workers.manifests import GRACE_SECONDS, INSTANCE, Manifest, job_manifest, job_name, service_manifest
+from kubeflow.workers.owner import Owner, find_owner
+from kubeflow.workers.pod import Pod
 from kubeflow.workers.pod_watch import PodWatch
-from kubeflow.workers.worker_set import LostError, WorkerSet, job_state
+from kubeflow.workers.worker_set import LostError, WorkerSet
 from trainer.errors import InterruptError, ReportedError
 from trainer.interrupt import signals_noted
 from trainer.workers.launch import Launch, WorkerError
 
 log = logging.getLogger(__name__)
 
-GONE_SECONDS = 1.0  # between looks whether something is gone
-PATIENCE_SECONDS = 300.0  # with an API that does not answer, or only with errors that pass
+GONE_SECONDS = 1.0  # between checks whether an old object is gone
+PATIENCE_SECONDS = 300.0  # with transient errors of the API
 CLEAN_UP_SECONDS = 15.0  # the same at the end, in a pod that may have been told to stop
 
 
-def launch_pods(cluster: Cluster, client: Any = None) -> Launch:
-    """Makes a launcher like `launch_local` that starts pods of `cluster`; `client` reaches the cluster in tests.
+def launch_pods(cluster: Cluster, client: Any = None, clock: Clock | None = None) -> Launch:
+    """Returns a launcher like `launch_local` that starts pods of `cluster`; tests pass a `client` and a `clock`.
 
     The pods see the folder of the job under the same path as this process. The chief's log is logged here, line by
-    line. When a worker is lost all start again and go on after their last checkpoint, up to `workers.restarts` times
-    without a new one. A launcher that starts while the workers of an earlier one are at the same job goes on following
-    those. In the end nothing is left of them in the cluster; if this process is killed, they end with their lease.
+    line. When a worker is lost, all start again after their last checkpoint, up to `workers.restarts` times without a
+    new one. If workers of an earlier launcher run the same job, this one follows them. At the end it deletes the Job;
+    if this process is killed, the Job ends with its lease.
 
     The launcher raises:
-      UserError: less than one worker; a worker found a mistake of the user; no cluster.
-      WorkerError: a worker cannot be started, or was lost too often; its name and its words, or its end and last lines.
-      ApiError: the Kubernetes API does not let it, or not any more.
+      UserError: fewer than one worker; a worker found bad input; no cluster.
+      WorkerError: a worker cannot be started, or was lost too often; says its name and its failure, or its end and
+        the last lines of its log.
+      ApiError: the Kubernetes API refuses, or does not recover.
       InterruptError: SIGINT or SIGTERM came, here or, too often, to a worker, or somebody deleted the Job. The workers
         have time to save a checkpoint.
     """
 
     def launch(folder: str, workers: int) -> None:
         with signals_noted() as signals:
-            api = Api(client or connect(), cluster.namespace, PATIENCE_SECONDS, signals)
-            _Training(cluster, api, signals, folder, workers).run()
+            api = Api(client or connect(), cluster.namespace, PATIENCE_SECONDS, clock or Clock(), signals)
+            _Training(cluster, api, folder, workers).run()
 
     return launch
 
@@ -60,38 +55,38 @@ def launch_pods(cluster: Cluster, client: Any = None) -> Launch:
 class _Training:
     """Jobs, one after the other, until one of them has done the work in `folder`."""
 
-    def __init__(self, cluster: Cluster, api: Api, signals: Sequence[int], folder: str, workers: int) -> None:
-        self._cluster, self._api, self._signals = cluster, api, signals
+    def __init__(self, cluster: Cluster, api: Api, folder: str, workers: int) -> None:
+        self._cluster, self._api = cluster, api
         self._folder, self._workers, self._name = folder, workers, job_name(folder)
         self._manifest = self._make_manifest(None)  # raises before anything is done
-        self._watch = PodWatch(api, f"{INSTANCE}={self._name}")
-        self._end = time.time() + cluster.workers.deadline_seconds
-        self._uid = ""  # of the Job that was followed last: no other is this launcher's to delete in the end
+        self._selector = f"{INSTANCE}={self._name}"
+        self._end = api.clock.time() + cluster.workers.deadline_seconds
+        self._job: Job | None = None  # the last one that was followed, and the only one to delete at the end
         self._restarts, self._checkpoint = 0, newest_checkpoint(folder)
 
     def run(self) -> None:
         self._manifest = self._make_manifest(find_owner(self._api))
+        watch = PodWatch(self._api, self._selector)
         try:
-            self._watch.start()
-            while not self._attempt():
+            while not self._attempt(watch):
                 pass
         except InterruptError:
-            log.info("stopping; the workers have %d s to save what they have", GRACE_SECONDS)
+            log.info("stopping; the workers have %d s to save a checkpoint", GRACE_SECONDS)
             raise
         finally:
-            self._watch.stop()
+            watch.stop()
             self._clean_up()
 
-    def _make_manifest(self, owner: Owner | None) -> Object:
+    def _make_manifest(self, owner: Owner | None) -> Manifest:
         return job_manifest(self._cluster, self._name, self._folder, self._workers, owner)
 
-    def _attempt(self) -> bool:
-        """Whether the work is done; if not, it is worth another attempt."""
+    def _attempt(self, watch: PodWatch) -> bool:
+        """Whether the work is done; if not, another attempt may do it."""
         job, adopted = self._start()
         if job is None:
             return True
         settings = self._cluster.workers
-        workers = WorkerSet(self._api, self._watch, self._signals, job, self._workers, settings, adopted)
+        workers = WorkerSet(self._api, watch, job, self._workers, settings, adopted)
         try:
             workers.follow(Lease(self._api, self._end))
         except LostError as lost:
@@ -100,9 +95,9 @@ class _Training:
         return True
 
     def _count_restart(self, lost: LostError) -> None:
-        """Raises the error that is in `lost` if the workers may not start again.
+        """Raises the error in `lost` if the workers may not start again.
 
-        A training that comes further each time may lose a worker every day.
+        A training that saves a checkpoint between its losses may lose a worker every day.
         """
         newest, allowed = newest_checkpoint(self._folder), self._cluster.workers.restarts
         self._restarts = self._restarts + 1 if newest == self._checkpoint else 1
@@ -113,96 +108,81 @@ class _Training:
             "starting all workers again, time %d of at most %d without a new checkpoint", self._restarts, allowed
         )
 
-    def _start(self) -> tuple[Object | None, bool]:
-        """The Job at work, None if it has done its work, and whether another launcher made it.
+    def _start(self) -> tuple[Job | None, bool]:
+        """Returns the running Job, None if it has done its work, and whether another launcher created it.
 
-        What is there and cannot be followed, such as the Job that was lost, is removed first, and the end of its pods
-        waited for, which would go on writing.
+        A Job that cannot be followed, such as the lost one, is removed first. The new one waits for the end of the old
+        pods, which would continue to write.
 
         Raises:
-          WorkerError: it does not go.
+          WorkerError: the old Job or its pods do not go away.
         """
-        give_up, lost = time.monotonic() + self._cluster.workers.start_seconds, self._uid
+        clock, lost = self._api.clock, self._job
+        give_up = clock.monotonic() + self._cluster.workers.start_seconds
         while True:
-            there = self._api.get("Job", self._name)
-            if there and there["metadata"]["uid"] != lost and _same(there, self._manifest):
-                state = job_state(there).get("type")
-                if state == "Complete" and os.path.exists(os.path.join(self._folder, "weights")):
-                    log.info("the Job %s has done this already", self._name)
-                    self._uid = there["metadata"]["uid"]
+            job = self._api.get_job(self._name)
+            if job and not (lost and job.uid == lost.uid) and self._is_ours(job):
+                if job.state == "Complete" and os.path.exists(os.path.join(self._folder, "weights")):
+                    log.info("the Job %s has already done this work", self._name)
+                    self._job = job
                     return None, True
-                if not state:
-                    return self._adopt(there), True
-            if there and not there["metadata"].get("deletionTimestamp"):
-                self._api.delete("Job", self._name, "Foreground", there["metadata"]["uid"])
-            pods, _ = self._api.list_pods(f"{INSTANCE}={self._name}")
-            if not there and not pods and (made := self._api.create(self._manifest)):
-                return self._serve(made, give_up), False
-            if time.monotonic() > give_up:
+                if not job.state:
+                    return self._adopt(job), True
+            if job and not job.deleting:
+                self._api.delete_job(job, "Foreground")
+            pods, _ = self._api.list_pods(self._selector)
+            if not job and not pods and (created := self._api.create_job(self._manifest)):
+                return self._serve(created, give_up), False
+            if clock.monotonic() > give_up:
                 raise self._not_gone("Job", pods)
-            self._api.pause(GONE_SECONDS)  # also if somebody was quicker, or our own request, of which we got no answer
+            self._api.pause(GONE_SECONDS)  # also if another launcher, or a request of ours that timed out, created one
 
-    def _adopt(self, job: Object) -> Object:
-        log.info("following the Job %s, which is at work on this already", self._name)
-        self._uid = job["metadata"]["uid"]
-        self._end = min(self._end, made_at(job) + self._cluster.workers.deadline_seconds)
-        self._api.create(service_manifest(self._cluster, self._name, self._uid))  # if that was not come to
+    def _is_ours(self, job: Job) -> bool:
+        """Whether the Job is what this launcher would create, and stays."""
+        return job.fingerprint == self._manifest["metadata"]["annotations"][FINGERPRINT] and not job.deleting
+
+    def _adopt(self, job: Job) -> Job:
+        log.info("following the Job %s, which is already running", self._name)
+        self._job = job
+        self._end = min(self._end, job.created + self._cluster.workers.deadline_seconds)
+        # The previous launcher may have died before creating it.
+        self._api.create_service(service_manifest(self._cluster, self._name, job.uid))
         return job
 
-    def _serve(self, job: Object, give_up: float) -> Object:
-        """Makes the Service of `job`, which is new: one that has its name belongs to a Job that is gone."""
-        self._uid = job["metadata"]["uid"]
-        service = service_manifest(self._cluster, self._name, self._uid)
+    def _serve(self, job: Job, give_up: float) -> Job:
+        """Creates the Service of a new Job, in place of an old Job's Service of the same name."""
+        self._job = job
+        service = service_manifest(self._cluster, self._name, job.uid)
         while True:
-            self._api.delete("Service", self._name, "Background")
-            if self._api.create(service):
+            self._api.delete_service(self._name)
+            if self._api.create_service(service):
                 log.info("started the Job %s of %d pods", self._name, self._workers)
                 return job
-            if time.monotonic() > give_up:
+            if self._api.clock.monotonic() > give_up:
                 raise self._not_gone("Service", [])
             self._api.pause(GONE_SECONDS)
 
-    def _not_gone(self, kind: str, pods: Sequence[Object]) -> WorkerError:
-        names = ", ".join(f"{pod['metadata']['name']} on {pod['spec'].get('nodeName')}" for pod in pods)
-        expected = (
-            f"the end of its pods ({names}): if their machine is lost, delete its node from the cluster, and run again"
+    def _not_gone(self, kind: str, pods: Sequence[Pod]) -> WorkerError:
+        names = " and ".join(f"{pod.name} on {pod.node}" for pod in pods)
+        return WorkerError(
+            f"the {kind} {self._name} still exists {self._cluster.workers.start_seconds} s after its deletion",
+            value=f"{kind} {self._name}",
+            remedy=f"If the machine of {names} is lost, delete its node from the cluster, and run again"
             if pods
-            else "no finalizer that keeps it, and nobody else who makes one of that name"
+            else "Check for a finalizer, or for another process that recreates it",
         )
-        seconds = self._cluster.workers.start_seconds
-        return WorkerError(f"the {kind} {self._name} is not gone {seconds} s after it was deleted: expected {expected}")
 
     def _clean_up(self) -> None:
-        """Deletes the Job, and with it all that belongs to it, unless another has taken its place."""
-        if not self._uid:
+        """Deletes the Job and its dependents, unless another Job has taken its name."""
+        if not self._job:
             return
         try:
-            api = Api(self._api.client, self._api.namespace, CLEAN_UP_SECONDS)
-            api.delete("Job", self._name, "Background", self._uid)
+            api = Api(self._api.client, self._api.namespace, CLEAN_UP_SECONDS, self._api.clock)
+            api.delete_job(self._job, "Background")
         except ReportedError as error:
-            log.warning("the Job %s is left in the cluster, and ends with its lease: %s", self._name, error)
+            log.warning("the Job %s is left in the cluster, where it ends with its lease: %s", self._name, error)
 
 
 def newest_checkpoint(folder: str) -> str:
-    """Of the job in `folder`, which is beside its checkpoints; empty if there is none."""
+    """Returns the newest checkpoint of the job in `folder`, which is beside it; empty if there is none."""
     return max(glob.glob(os.path.join(glob.escape(os.path.dirname(folder)), "step-*")), default="")
-
-
-def find_owner(api: Api) -> Owner | None:
-    """The pod of this process, if it is in the namespace of `api`: Kubernetes removes what has no owner there."""
-    name = os.environ.get("POD_NAME") or os.environ.get("KFP_POD_NAME") or socket.gethostname()
-    uid = os.environ.get("POD_UID") or os.environ.get("KFP_POD_UID")
-    pod = api.get("Pod", name)
-    if pod and uid in (None, pod["metadata"]["uid"]):
-        spec = pod["spec"]
-        secrets = tuple(secret["name"] for secret in spec.get("imagePullSecrets") or ())
-        return Owner(name, pod["metadata"]["uid"], spec.get("serviceAccountName", ""), secrets)
-    log.info("this is no pod of namespace %s: the workers get its default service account", api.namespace)
-    return None
-
-
-def _same(there: Object, job: Object) -> bool:
-    """Whether `there`, if it is not about to go, is what `job` would make."""
-    one, other = there["metadata"], job["metadata"]
-    same = one.get("annotations", {}).get(FINGERPRINT) == other["annotations"][FINGERPRINT]
-    return same and not one.get("deletionTimestamp")

@@ -1,52 +1,40 @@
-"""The lease of a Job: it ends by itself, soon after nobody follows it any more.
+"""The lease of a Job: the Job ends by itself soon after its last launcher.
 
-A launcher that is killed cannot delete its Job, and the pod that owns the Job may stay for days after it. So a Job is
-made with a deadline that is near, and who follows it moves that on. When it comes, Kubernetes tells the workers to stop
-by SIGTERM, as whenever it ends a pod, and they save a checkpoint. It takes Kubernetes 1.25: before, a deadline that was
-moved on might be missed.
+A launcher that is killed cannot delete its Job, and the pod that owns the Job may stay for days. So a Job starts with
+a near deadline, which its launcher extends. At the deadline Kubernetes sends SIGTERM to the workers, which save a
+checkpoint. Kubernetes before 1.25 may miss an extended deadline.
 """
 
-import datetime
 import math
-import time
 
-from kubeflow.workers.kube_api import Api, Object
+from kubeflow.workers.job import Job
+from kubeflow.workers.kube_api import Api
 
-LEASE_SECONDS = 900.0  # longer than an API is waited for, a pod takes to start again, or clocks differ
+LEASE_SECONDS = 900.0  # longer than the patience with the API, a pod's restart, and the difference of two clocks
 RENEW_SECONDS = 60.0
 
 
 def first_lease(deadline_seconds: float) -> int:
-    """Seconds that a Job has when it is made."""
+    """Returns the seconds that a new Job may run."""
     return math.ceil(min(LEASE_SECONDS, deadline_seconds))
 
 
-def made_at(job: Object) -> float:
-    """When `job` was made, as `time.time` counts."""
-    return datetime.datetime.fromisoformat(job["metadata"]["creationTimestamp"]).timestamp()
-
-
 class Lease:
-    """Lets one Job go on until `end`, as `time.time` counts, as long as it is renewed."""
+    """Extends the deadline of one Job, up to `end`, in seconds since the epoch."""
 
     def __init__(self, api: Api, end: float) -> None:
         self._api, self._end, self._renewed = api, end, -math.inf
 
     def is_over(self) -> bool:
-        """Whether it cannot be renewed."""
-        return time.time() > self._end
+        """Whether `end` has come."""
+        return self._api.clock.time() > self._end
 
-    def renew(self, job: Object) -> None:
-        """Moves the deadline of `job`, as it was seen last, on; does nothing if that was done a moment ago."""
-        if time.monotonic() - self._renewed < RENEW_SECONDS:
+    def renew(self, job: Job) -> None:
+        """Extends the deadline, unless that was done within RENEW_SECONDS."""
+        clock = self._api.clock
+        now = clock.monotonic()
+        if now - self._renewed < RENEW_SECONDS:
             return
-        until = min(time.time() + LEASE_SECONDS, self._end)
-        seconds = max(1, math.ceil(until - _started_at(job)))
-        self._api.patch("Job", job["metadata"]["name"], {"spec": {"activeDeadlineSeconds": seconds}})
-        self._renewed = time.monotonic()
-
-
-def _started_at(job: Object) -> float:
-    """From when Kubernetes counts; that is later for a Job that had to queue."""
-    start = job["status"].get("startTime")
-    return datetime.datetime.fromisoformat(start).timestamp() if start else made_at(job)
+        until = min(clock.time() + LEASE_SECONDS, self._end)
+        self._api.set_deadline(job.name, max(1, math.ceil(until - job.started)))
+        self._renewed = now  # before the request, which may take minutes

@@ -3,45 +3,36 @@
 import hashlib
 import json
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from kubeflow.spec.cluster import Cluster, PodSettings
+from kubeflow.workers.job import FINGERPRINT
 from kubeflow.workers.lease import first_lease
+from kubeflow.workers.owner import Owner
+from kubeflow.workers.pod import WORKER
 from trainer.errors import UserError
 from trainer.workers.launch import ERROR_FILE, SAVE_SECONDS
 
-INSTANCE = "app.kubernetes.io/instance"  # label of all that belongs to one training
-FINGERPRINT = "vaeiaf/manifest"  # annotation: two Jobs that agree in it do the same work in the same way
-INDEX = "JOB_COMPLETION_INDEX"  # as Kubernetes calls it, which adds it, too late for others to refer to it
-WORKER = "worker"  # the container
-SEEN_SECONDS = 60  # that a finished Job stays at least, for the launcher to see how it ended
-GRACE_SECONDS = int(SAVE_SECONDS) + 15  # to notice SIGTERM between two steps, save a checkpoint and end
+INSTANCE = "app.kubernetes.io/instance"  # label of everything that belongs to one training
+INDEX = "JOB_COMPLETION_INDEX"  # Kubernetes adds it too, but after the variables that refer to it
+SEEN_SECONDS = 60  # for the launcher to see how a Job ended before its ttl removes it
+GRACE_SECONDS = int(SAVE_SECONDS) + 15  # to notice SIGTERM between two steps, save a checkpoint and exit
 
 Manifest = dict[str, Any]
 
 
-class Owner(NamedTuple):
-    """The launcher's pod: the Job disappears with it, and the workers are who it is to the cluster."""
-
-    name: str
-    uid: str
-    account: str  # its service account
-    pull_secrets: tuple[str, ...]
-
-
 def job_name(folder: str) -> str:
-    """The same for the same folder, so that a launcher that is started again finds what the one before left."""
+    """Returns a name that depends on the folder alone, so that the next launcher finds the Job of this one."""
     return f"vaeiaf-{hashlib.sha256(folder.encode()).hexdigest()[:16]}"
 
 
 def job_manifest(cluster: Cluster, name: str, folder: str, workers: int, owner: Owner | None) -> Manifest:
-    """`workers` pods that each run `python -P -m trainer.workers.worker <folder>`, and know each other by TF_CONFIG.
+    """Returns a Job of `workers` pods that run `python -P -m trainer.workers.worker <folder>` with their TF_CONFIG.
 
-    No pod is replaced by itself: the others could not go on with the new one, so all have to start again. The Job ends
-    soon if its lease is not renewed.
+    Kubernetes replaces no single pod: the others could not continue with the new one, so all have to start again.
 
     Raises:
-      UserError: less than one worker, or a name that is too long for a host's.
+      UserError: fewer than one worker, or a name that is invalid for a host.
     """
     _check(name, workers)
     pod = _pod(cluster, name, folder, workers)
@@ -55,7 +46,7 @@ def job_manifest(cluster: Cluster, name: str, folder: str, workers: int, owner: 
         "template": {"metadata": labels, "spec": pod},
     }
     fingerprint = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
-    # Not in the fingerprint: what differs from launcher to launcher, and with time.
+    # What follows differs between launchers or changes with time, so the fingerprint leaves it out.
     spec["activeDeadlineSeconds"] = first_lease(cluster.workers.deadline_seconds)
     metadata = _metadata(cluster, name) | {"annotations": {FINGERPRINT: fingerprint}}
     if owner:
@@ -65,9 +56,9 @@ def job_manifest(cluster: Cluster, name: str, folder: str, workers: int, owner: 
 
 
 def service_manifest(cluster: Cluster, name: str, uid: str) -> Manifest:
-    """Gives each pod its host name, from its first moment on: the workers wait for each other before they are ready.
+    """Returns the Service that gives each pod its host name, before it is ready: the workers wait for each other.
 
-    It disappears with the Job of the same name, whose `uid` that is.
+    Kubernetes removes it with the Job of the same name, whose uid is `uid`.
     """
     owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid}
     spec = {
@@ -82,10 +73,12 @@ def service_manifest(cluster: Cluster, name: str, uid: str) -> Manifest:
 
 def _check(name: str, workers: int) -> None:
     if workers < 1:
-        raise UserError(f"workers: expected at least 1, got {workers}")
+        raise UserError("workers", value=workers, valid="at least 1")
     host = f"{name}-{workers - 1}"
     if not re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", host):
-        raise UserError(f"{host}: expected a host's name: at most 63 of a-z, 0-9 and -, the first of a-z")
+        raise UserError(
+            "a worker's host name", value=host, valid="at most 63 of a-z, 0-9 and -, starting with a letter"
+        )
 
 
 def _labels(name: str) -> dict[str, str]:
@@ -93,7 +86,7 @@ def _labels(name: str) -> dict[str, str]:
         "app.kubernetes.io/name": "vaeiaf",
         "app.kubernetes.io/component": "trainer-worker",
         INSTANCE: name,
-        "sidecar.istio.io/inject": "false",  # a proxy would break gRPC between workers, and never end
+        "sidecar.istio.io/inject": "false",  # a proxy would break gRPC between workers, and never exit
     }
 
 
@@ -102,7 +95,7 @@ def _metadata(cluster: Cluster, name: str) -> Manifest:
 
 
 def _identity(owner: Owner) -> Manifest:
-    """What lets the workers' image be pulled and their pods be admitted, as the launcher's was; they get no token."""
+    """Returns the launcher's account and pull secrets, with which the workers' pods are admitted like its own."""
     account = {"serviceAccountName": owner.account} if owner.account else {}
     secrets = {"imagePullSecrets": [{"name": name} for name in owner.pull_secrets]} if owner.pull_secrets else {}
     return account | secrets
@@ -127,7 +120,7 @@ def _pod(cluster: Cluster, name: str, folder: str, workers: int) -> Manifest:
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        # The user is the image's, or the one that the namespace gives to the Trainer, whose folder this is, too.
+        # The image or the namespace names the user: the same one as for the Trainer, which owns the folder.
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "nodeSelector": dict(pod.node_selector),
         "tolerations": [dict(toleration) for toleration in pod.tolerations],
@@ -137,15 +130,15 @@ def _pod(cluster: Cluster, name: str, folder: str, workers: int) -> Manifest:
 
 
 def _environment(cluster: Cluster, name: str, workers: int) -> list[Manifest]:
-    """The index comes first: Kubernetes puts it in the place of `$(...)` in what comes after.
+    """Returns the container's variables. Kubernetes expands `$(...)` to a variable that comes before.
 
-    The host names have no domain, which differs from cluster to cluster; a pod's resolver adds it.
+    The host names omit the cluster's domain, which the pod's resolver adds.
     """
     hosts = [f"{name}-{i}.{name}.{cluster.namespace}.svc:{cluster.workers.port}" for i in range(workers)]
     addresses = json.dumps({"worker": hosts})
     annotation = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
     return [
-        {"name": ERROR_FILE, "value": "/dev/termination-log"},
+        {"name": ERROR_FILE, "value": "/dev/termination-log"},  # which becomes the termination message
         {"name": INDEX, "valueFrom": {"fieldRef": {"fieldPath": annotation}}},
         {
             "name": "TF_CONFIG",

@@ -1,86 +1,95 @@
-"""How long pods that do not run yet are waited for: their images, their machines, and all together."""
+"""The wait for pods that do not run yet: for their images, for their machines, and in total."""
 
 import logging
-import time
 from collections.abc import Sequence
 
-from kubeflow.workers.durations import Durations
+from kubeflow.workers.clock import Durations
 from kubeflow.workers.kube_api import Api
 from kubeflow.workers.kube_errors import ApiError
-from kubeflow.workers.pod_status import Wait, wait_of, worker_name
-from kubeflow.workers.pod_watch import Seen
+from kubeflow.workers.pod import Pod
 from trainer.workers.launch import WorkerError
 
 log = logging.getLogger(__name__)
 
-HOPELESS_SECONDS = 30.0  # that a registry gets to answer after all
-# That an autoscaler gets to say that it brings a machine. Kubernetes' own looks every 10 s, and means to decide within
-# 60 s also in big clusters; Karpenter gathers pods for 10 s. Twice that is none that will.
+HOPELESS_SECONDS = 30.0  # for a registry to recover
+# For an autoscaler to promise a machine. Kubernetes' own looks every 10 s, and aims to decide within 60 s in big
+# clusters; Karpenter collects pods for 10 s. An autoscaler that needs twice as long does not exist.
 PLACE_SECONDS = 120.0
-PROMISES = {"TriggeredScaleUp", "Nominated"}  # reasons of the Events by which these two say so, on the pod
+PROMISES = {"TriggeredScaleUp", "Nominated"}  # reasons of these two autoscalers' Events on the pod
 
 
 class WorkerStart:
-    """Of the `count` pods of the Job `job`, which have `seconds` from now on."""
+    """The start of the `count` pods of the Job `job`, which have `seconds` from now on."""
 
     def __init__(self, api: Api, job: str, count: int, seconds: int) -> None:
         self._api, self._job, self._count, self._seconds = api, job, count, seconds
-        self._began = time.monotonic()
-        self._waits = Durations()
-        self._promised: set[str] = set()  # uids of pods to which an autoscaler brings a machine
-        self._told = self._blind = False  # that one finds none; that the Events may not be read
+        self._began = api.clock.monotonic()
+        self._waits = Durations(api.clock)
+        self._promised: set[str] = set()  # uids of pods for which an autoscaler adds a machine
+        self._told = False  # a pod without a machine was logged
+        self._blind = False  # the launcher may not read Events
 
-    def check(self, seen: Sequence[Seen]) -> None:
-        """Says once if a pod finds no machine: somebody may wait for one that nobody adds.
+    def check(self, pods: Sequence[Pod]) -> None:
+        """Checks the pods that have been created. Logs the first one without a machine: somebody may have to add one.
 
         Raises:
-          WorkerError: a pod cannot start, or has not within the time that it has for that.
+          WorkerError: a pod cannot start, or has not started in time.
         """
-        waits = [wait for s in seen if (wait := wait_of(s.pod))]
-        for wait in waits:
-            if not wait.placed and not self._told:
+        waiting = [pod for pod in pods if not pod.started]
+        for pod in waiting:
+            name = pod.worker(self._count)
+            if pod.unplaced and not self._told:
                 self._told = True
-                log.info("%s waits for a machine: %s", self._name(wait), wait.why)
-            if self._waits.lasts(f"{wait.pod} hopeless", wait.hopeless) > HOPELESS_SECONDS:
-                raise WorkerError(f"{self._name(wait)} cannot be started: {wait.why}")
-            if self._waits.lasts(f"{wait.pod} refused", wait.refused) > PLACE_SECONDS and not self._may_find_one(wait):
+                log.info("%s waits for a machine: %s", name, pod.why_waiting)
+            if self._waits.held(f"{pod.name} hopeless", pod.hopeless) > HOPELESS_SECONDS:
                 raise WorkerError(
-                    f"{self._name(wait)} has no machine after {PLACE_SECONDS:.0f} s, and no autoscaler brings one: "
-                    f"{wait.why.rstrip('.')}; ask for less in workers.pod of cluster.yaml, add machines, or run again "
-                    "when other runs have ended"
+                    f"{name} cannot be started: {pod.why_waiting}",
+                    value=pod.name,
+                    remedy="Check image and workers.pod in cluster.yaml",
+                    cause=pod.why_waiting,
                 )
-        if time.monotonic() - self._began >= self._seconds:
-            self._give_up(waits, len(seen))
+            if self._waits.held(f"{pod.name} rejected", pod.rejected) > PLACE_SECONDS and not self._is_promised(pod):
+                raise WorkerError(
+                    f"{name} has no machine after {PLACE_SECONDS:.0f} s, and no autoscaler adds one: {pod.why_waiting}",
+                    value=pod.name,
+                    remedy="Request less in workers.pod of cluster.yaml, add machines, or run again when other runs "
+                    "have ended",
+                    cause=pod.why_waiting,
+                )
+        if self._api.clock.monotonic() - self._began >= self._seconds:
+            self._give_up(waiting, len(pods))
 
-    def _may_find_one(self, wait: Wait) -> bool:
-        """Whether an autoscaler has said that it brings a machine for this pod, or nobody may read what it says."""
-        if self._blind or wait.uid in self._promised:
+    def _is_promised(self, pod: Pod) -> bool:
+        """Whether an autoscaler has promised a machine for this pod. True if the launcher may not read Events."""
+        if self._blind or pod.uid in self._promised:
             return True
         try:
-            said = [event for event in self._api.list_events(wait.uid) if event["reason"] in PROMISES]
+            promises = [event for event in self._api.list_events(pod.uid) if event["reason"] in PROMISES]
         except ApiError as error:
             if error.status != 403:
                 raise
-            log.info(
-                "nobody says whether an autoscaler brings machines, so all %d s are waited: %s", self._seconds, error
-            )
+            log.info("cannot read Events, so waiting the full %d s for machines: %s", self._seconds, error)
             self._blind = True
             return True
-        if said:
-            log.info("%s gets a machine, says an autoscaler: %s", self._name(wait), said[-1]["message"])
-            self._promised.add(wait.uid)
-        return bool(said)
+        if promises:
+            log.info("an autoscaler adds a machine for %s: %s", pod.worker(self._count), promises[-1]["message"])
+            self._promised.add(pod.uid)
+        return bool(promises)
 
-    def _give_up(self, waits: Sequence[Wait], made: int) -> None:
-        """Raises WorkerError if not all run."""
-        if waits:
-            first = min(waits, key=lambda wait: wait.worker)
-            raise WorkerError(f"{self._name(first)} has not started within {self._seconds} s: {first.why}")
-        if made < self._count:
+    def _give_up(self, waiting: Sequence[Pod], created: int) -> None:
+        """Raises WorkerError unless all pods have started."""
+        if waiting:
+            first = min(waiting, key=lambda pod: pod.index)
             raise WorkerError(
-                f"Kubernetes has made {made} of {self._count} pods within {self._seconds} s: expected room for them in "
-                f"the quota of namespace {self._api.namespace}; `kubectl describe job {self._job}` says more"
+                f"{first.worker(self._count)} has not started within {self._seconds} s: {first.why_waiting}",
+                value=first.name,
+                remedy="Raise workers.start_seconds in cluster.yaml if the cluster needs longer",
+                cause=first.why_waiting,
             )
-
-    def _name(self, wait: Wait) -> str:
-        return worker_name(wait.worker, self._count, wait.pod)
+        if created < self._count:
+            raise WorkerError(
+                f"Kubernetes has created {created} of {self._count} pods within {self._seconds} s",
+                value=created,
+                remedy=f"Make room in the quota of namespace {self._api.namespace}; `kubectl describe job {self._job}` "
+                "says more",
+            )

@@ -12,10 +12,10 @@ HELP = "write the pipeline for Kubeflow into a file"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the cluster and the file."""
+    """Adds the cluster and the file to write."""
     add_cluster(parser)
     parser.add_argument(
-        "--output", metavar="FILE", default="vaeiaf.yaml", help="to upload in the UI (default: %(default)s)"
+        "--output", metavar="FILE", default="vaeiaf.yaml", help="for an upload in the UI (default: %(default)s)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Creates the schedule NAME of the pipeline as it is now, or replaces it; or shows and changes existing schedules."""
+"""Creates or replaces the schedule NAME, with the pipeline as it is now; or lists and changes schedules."""
 
 import argparse
 import json
@@ -9,38 +9,39 @@ from kubeflow.client.cron import check_cron, check_time_zone
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.file import load_cluster
 from kubeflow.spec.parameters import parameters
-from pipeline.cli._kubeflow import EXPERIMENT, add_cluster, add_run, add_server, run_parameters
+from pipeline.cli._kubeflow import EXPERIMENT, add_cluster, add_run, add_server, connect, run_parameters
 from pipeline.words import PUSHED
 from trainer.errors import UserError
 from trainer.interrupt import interruptible
 
-HELP = "run the pipeline on Kubeflow again and again"
+HELP = "run the pipeline on Kubeflow on a schedule"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what to do with which schedule, the cluster, the server and the run."""
+    """Adds the cluster, what to do with which schedule, the server and the run."""
     add_cluster(parser)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--cron", metavar="CRON", help="when: second minute hour day month weekday, as '0 0 3 * * *'")
-    what.add_argument("--list", action="store_true", help="show all schedules")
+    what.add_argument("--cron", metavar="CRON", help="times: second minute hour day month weekday, as in '0 0 3 * * *'")
+    what.add_argument("--list", action="store_true", help="list all schedules")
     what.add_argument("--pause", metavar="NAME", help="disable a schedule; a running run continues")
-    what.add_argument("--resume", metavar="NAME", help="enable it again; the last of the missed times is made up for")
+    what.add_argument("--resume", metavar="NAME", help="enable a schedule; it catches up on the last missed time")
     what.add_argument("--delete", metavar="NAME", help="delete a schedule")
-    parser.add_argument("--name", metavar="NAME", help="of the schedule that --cron creates or replaces")
-    parser.add_argument("--time-zone", metavar="ZONE", help="of --cron; refused if it is not the cluster's")
+    parser.add_argument("--name", metavar="NAME", help="schedule that --cron creates or replaces")
+    parser.add_argument("--time-zone", metavar="ZONE", help="of --cron; only the cluster's is accepted")
     add_server(parser)
     add_run(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Creates, replaces, shows or changes schedules."""
+    """Creates, replaces, lists or changes schedules."""
     cluster = load_cluster(options.cluster)
     if options.cron is not None:
         return _replace(options, cluster)
     if options.name or options.params or options.time_zone or options.experiment != EXPERIMENT:
-        raise UserError("--name, --param, --time-zone and --experiment need --cron")
+        remedy = "Give --cron too, or leave them out"
+        raise UserError("--name, --param, --time-zone and --experiment have no meaning without --cron", remedy=remedy)
     with interruptible():
-        api = _connect(options, cluster)
+        api = connect(options, cluster)
         if options.list:
             _print_table(api, cluster)
         else:
@@ -52,13 +53,13 @@ def _replace(options: argparse.Namespace, cluster: Cluster) -> int:
     from kubeflow.client import schedule, submit
 
     if not options.name:
-        raise UserError("--cron needs --name, of the schedule to create or replace")
+        raise UserError("--cron needs --name", remedy="Name the schedule to create or replace")
     given = run_parameters(options.params, cluster)
     cron = check_cron(options.cron)
     check_time_zone(options.time_zone or cluster.time_zone, cluster.time_zone)
     with interruptible():
-        api = _connect(options, cluster)
-        schedule.named(api, options.name)  # a wrong name, login or address shows before the upload
+        api = connect(options, cluster)
+        schedule.named(api, options.name)  # reports a wrong name, login or address before the slow upload
         with submit.compiled(cluster) as package:
             version = submit.upload(api, package)
         experiment = submit.experiment_id(api, options.experiment)
@@ -67,7 +68,7 @@ def _replace(options: argparse.Namespace, cluster: Cluster) -> int:
     what = "unchanged" if done.unchanged else "scheduled"
     print(f"{options.name}: {what}, {cron} in {cluster.time_zone}, version {version.name}")
     if done.busy:
-        print(f"Its predecessor is disabled, and stays until the next call for its run: {_urls(api, done.busy)}")
+        print(f"Its predecessor is disabled. The next call deletes it, after the end of: {_urls(api, done.busy)}")
     return PUSHED
 
 
@@ -77,7 +78,9 @@ def _change(options: argparse.Namespace, api: Any) -> None:
     name = options.pause or options.resume or options.delete
     runs = schedule.named(api, name)
     if not runs:
-        raise UserError(f"no schedule {name} in namespace {api.namespace}", value=name, remedy="--list shows them")
+        raise UserError(
+            f"namespace {api.namespace} has no schedule {name}", value=name, remedy="Use --list to see the schedules"
+        )
     if options.resume:
         schedule.resume(api, runs)
         print(f"{name}: enabled")
@@ -86,7 +89,7 @@ def _change(options: argparse.Namespace, api: Any) -> None:
             schedule.switch(api, run, False)
         print(f"{name}: paused")
     elif busy := [run for old in runs for run in schedule.remove(api, old)]:
-        print(f"{name}: paused; delete it when its run has ended, which Kubernetes might stop: {_urls(api, busy)}")
+        print(f"{name}: paused, not deleted, which could stop its run. Delete it after the end of: {_urls(api, busy)}")
     else:
         print(f"{name}: deleted")
 
@@ -111,18 +114,12 @@ def _print_table(api: Any, cluster: Cluster) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _connect(options: argparse.Namespace, cluster: Cluster) -> Any:
-    from kubeflow.client.api import connect
-
-    return connect(cluster.namespace, options.host, options.token_file, options.cookie_file)
-
-
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _changed(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that differ from their defaults."""
+    """Returns the parameters that differ from their defaults."""
     known = parameters()
     return {name: value for name, value in given.items() if name not in known or value != known[name].default}
 

@@ -1,4 +1,4 @@
-"""Prints the JSON Schema of a file, with which editors complete and check it."""
+"""Prints the JSON Schema of a file, which lets editors complete and check it."""
 
 import argparse
 import json
@@ -13,8 +13,8 @@ SCHEMAS = {"cluster": Cluster}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the choice of the file."""
-    parser.add_argument("file", choices=list(SCHEMAS), help="cluster: cluster.yaml")
+    """Adds the name of the file."""
+    parser.add_argument("file", choices=list(SCHEMAS), help="cluster: of cluster.yaml")
 
 
 def run(options: argparse.Namespace) -> int:

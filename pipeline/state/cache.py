@@ -1,7 +1,7 @@
-"""What decides whether a node's earlier result is reused: a key made of content, and the digests of the result.
+"""Decides whether a node's earlier result is reused, by a key made of content and by the digests of the result.
 
-TFX's launcher calls these two functions by the names of its own `cache_utils`, in whose place it gets this module.
-TFX's own key has URIs, times and flags of Beam in it, so it changes where the result would not, and it misses the code.
+This module stands in for TFX's `cache_utils`, whose two functions it replaces. TFX's key includes URIs, times and Beam
+flags, so it changes when the result does not, and it ignores the code.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from trainer.storage.quarantine import damage
 
 log = logging.getLogger(__name__)
 
-PLACES = {"input_base", "source"}  # execution properties that say where something is, not what it is
+PLACES = {"input_base", "source"}  # execution properties that say where something is, and not what it is
 
 
 def get_cache_context(
@@ -38,7 +38,7 @@ def get_cache_context(
     output_artifacts: Mapping[str, Sequence[Artifact]] | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> mlmd.Context:
-    """The MLMD context of the executions with the same key. The inputs are verified first.
+    """Returns the MLMD context of the executions with the same key, after verifying the inputs.
 
     Raises:
       ReportedError: an input is damaged.
@@ -53,7 +53,7 @@ def get_cache_context(
 
 
 def key(pipeline: str, node: str, inputs: Mapping[str, Iterable[Artifact]], parameters: Mapping[str, Any]) -> str:
-    """The cache key of `node`: it changes exactly when the code, the settings or the content of an input does.
+    """Returns the cache key of `node`, which changes exactly when its code, its settings or an input's content does.
 
     Raises:
       DamageError: the digests of an input cannot be read.
@@ -87,7 +87,7 @@ def _content(artifact: Artifact) -> list[str]:
 def get_cached_outputs(
     metadata_handle: metadata.Metadata, cache_context: mlmd.Context
 ) -> dict[str, list[Artifact]] | None:
-    """The outputs of the newest execution with the key whose files are sound; damaged ones are quarantined."""
+    """Returns the outputs of the newest execution with this key whose files are intact; quarantines damaged ones."""
     found = metadata_handle.store.get_executions_by_context(cache_context.id)
     done = [execution for execution in found if execution_lib.is_execution_successful(execution)]
     for execution in execution_lib.sort_executions_newest_to_oldest(done):
@@ -100,5 +100,5 @@ def get_cached_outputs(
             return outputs
         for artifact, what in damaged:
             moved = quarantine(artifact, what, metadata_handle.store)
-            log.warning("an earlier result is damaged (%s) and not used: moved to %s", what, moved)
+            log.warning("an earlier result is damaged (%s) and is not reused: moved to %s", what, moved)
     return None

@@ -1,4 +1,4 @@
-"""The database of ML Metadata: how it is reached, and the wait while it is away."""
+"""Connects to the database of ML Metadata, and waits while it is unavailable."""
 
 import logging
 import os
@@ -18,12 +18,12 @@ from trainer.interrupt import interrupted
 
 log = logging.getLogger(__name__)
 
-AWAY_SECONDS = 900.0  # that a database may be away, unless the configuration says otherwise
-REFUSED_SECONDS = 120.0  # that a server may answer and refuse: it may be starting, or have too many connections
+AWAY_SECONDS = 900.0  # that a database may be unavailable, unless cluster.yaml says otherwise
+REFUSED_SECONDS = 120.0  # that a server may refuse connections: it may be starting, or have too many
 POLL_SECONDS = 0.5
-GREETING_SECONDS = 10.0  # until the first byte of a server; ML Metadata itself would wait for ever
+GREETING_SECONDS = 10.0  # for the first byte of a server; ML Metadata itself waits forever
 
-# What ML Metadata raises when a connection is lost or refused, or the file locked. Which of them, only its text says.
+# ML Metadata raises these when a connection is lost or refused, or the file is locked; only the text tells which.
 FAILURES = (RuntimeError, errors.AbortedError, errors.InternalError, errors.UnavailableError)
 
 SQL = r"(?s) query:\s+[A-Z]{5,}.*"  # in a message of ML Metadata
@@ -32,22 +32,22 @@ Result = TypeVar("Result")
 
 
 class DatabaseError(ReportedError):
-    """The database does not answer, refuses, or is locked."""
+    """The database is unavailable, refuses connections, is locked, full or damaged."""
 
 
 def sqlite_connection(path: str) -> mlmd.ConnectionConfig:
-    """Connects to the SQLite file at `path`, which is made if it is not there."""
+    """Returns the connection to the SQLite file at `path`, which is created if it is missing."""
     mode = mlmd.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
     return mlmd.ConnectionConfig(sqlite=mlmd.SqliteMetadataSourceConfig(filename_uri=path, connection_mode=mode))
 
 
 class Database:
-    """Whether the database is there, and how long it has not been.
+    """A database that may be unavailable for a while.
 
     Args:
-      connection: how it is reached.
-      away_seconds: how long it may be away.
-      hint: what to check where a server answers and refuses.
+      connection: of ML Metadata.
+      away_seconds: how long to wait for it.
+      hint: what to check when a server refuses connections.
     """
 
     def __init__(self, connection: mlmd.ConnectionConfig, away_seconds: float = AWAY_SECONDS, hint: str = "") -> None:
@@ -57,14 +57,14 @@ class Database:
         self.failure: ReportedError | None = None
 
     def patiently(self, attempt: Callable[[], Result], connects: bool = False) -> Result:
-        """What `attempt` returns, once the database lets it.
+        """Returns the result of `attempt`, which is repeated until the database answers.
 
-        A server is asked for its first byte before an attempt that `connects`, and after a failure.
+        Before an attempt that `connects`, and after a failure, the server must send its first byte.
 
         Raises:
-          DatabaseError: the database was away for too long, and every later attempt is made once; or an SQLite file is
-            damaged, or its disk is full.
-          Exception: whatever `attempt` raised that waiting does not mend.
+          DatabaseError: the wait was too long, after which later attempts are made once; or an SQLite file is damaged,
+            or its disk is full.
+          Exception: whatever else `attempt` raised.
         """
         try:
             failed: Exception | None = None
@@ -86,16 +86,20 @@ class Database:
             raise
 
     def _is_lasting(self, error: Exception) -> bool:
-        """An SQLite file that is there and not locked says what is wrong; waiting does not mend that."""
+        """Tells whether waiting cannot help: an SQLite file that exists and is not locked reports a real fault."""
         return (
             self._connection.HasField("sqlite") and not isinstance(error, errors.AbortedError) and not self._look(True)
         )
 
     def broken(self, what: str) -> DatabaseError:
-        """The error of a database that is there and says something wrong, which TFX may keep to itself."""
+        """Records and returns the error of a database that answers wrongly; TFX may swallow it when it is raised."""
+        said = " ".join(what.split())
         self.failure = DatabaseError(
-            f"{self._name} cannot be used: {' '.join(what.split())}. If its disk is full, free some space; if it is "
-            "damaged, bring back a copy, or move it and the artifacts beside it away to start anew"
+            f"{self._name} cannot be used: {said}",
+            value=self._name,
+            remedy="If its disk is full, free some space; if it is damaged, restore a copy, or move it and the "
+            "artifacts beside it away to start anew",
+            cause=said,
         )
         return self.failure
 
@@ -105,13 +109,15 @@ class Database:
         if self._since is None:
             self._since = now
             if limit:
-                log.info("%s; waiting up to %.0f s", away or f"{self._name} answers and refuses", limit)
+                log.info("%s; waiting up to %.0f s", away or f"{self._name} refuses connections", limit)
         if now - self._since >= limit or interrupted():
-            says = f". ML Metadata says: {' '.join(str(failed).split())}" if failed else ""
-            what = away or f"{self._name} answers and refuses{self._hint and f': check {self._hint}'}"
+            said = " ".join(str(failed).split()) if failed else ""
+            what = away or f"{self._name} refuses connections{self._hint and f': check {self._hint}'}"
             raise DatabaseError(
-                f"{what}; waited {now - self._since:.0f} s. Bring the database back and start again: finished work is "
-                f"kept{says}"
+                f"{what}; waited {now - self._since:.0f} s{said and f' (ML Metadata says: {said})'}",
+                value=self._name,
+                remedy="Restore the database and start again: finished work is kept",
+                cause=said,
             ) from failed
         time.sleep(POLL_SECONDS)
 
@@ -123,7 +129,7 @@ class Database:
         return f"the database {self._connection.sqlite.filename_uri}"
 
     def _look(self, ask: bool) -> str | None:
-        """Why it cannot be used now, or None. Servers count such visits, so they are only asked if there is need."""
+        """Returns why the database cannot be used now, or None. A server is asked only if needed: it counts visits."""
         if self._connection.HasField("sqlite"):
             return self._look_at_file(self._connection.sqlite.filename_uri)
         if not ask and self._since is None:
@@ -138,12 +144,12 @@ class Database:
         return None
 
     def _look_at_file(self, path: str) -> str | None:
-        """A lock is looked for here, since ML Metadata itself would try for 20 s and hear no signal meanwhile."""
+        """Looks for a lock here, because ML Metadata would retry for 20 s and block signals meanwhile."""
         if not os.path.isdir(os.path.dirname(path)):
-            return f"the folder of {self._name} is not there"
+            return f"the folder of {self._name} is missing"
         if not os.path.exists(path):
             return None
         try:
             return f"{self._name} is locked by another process" if is_locked(path) else None
         except sqlite3.DatabaseError:
-            return None  # ML Metadata says what is wrong
+            return None  # ML Metadata reports what is wrong

@@ -1,4 +1,4 @@
-"""TFX's launcher of a node, with a cache that goes by content and outputs whose digests are written."""
+"""TFX's launcher of a node, with a content-addressed cache and durable outputs."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,10 +15,10 @@ from trainer.storage.digests import write_digests
 
 
 class Launcher(launcher.Launcher):
-    """TFX's launcher, which also makes outputs durable before they are recorded."""
+    """TFX's launcher; outputs are flushed to the disk and get digests before they are recorded."""
 
     def _prepare_execution(self) -> Any:
-        """Looks into our cache; TFX's launcher finds its own by a name in its module, and has no other hook."""
+        """Uses our cache: TFX's launcher looks its own up by a name in its module, and has no other hook."""
         theirs, launcher.cache_utils = launcher.cache_utils, cache
         try:
             return super()._prepare_execution()
@@ -28,12 +28,12 @@ class Launcher(launcher.Launcher):
     def _run_executor(self, execution_info: data_types.ExecutionInfo) -> execution_result_pb2.ExecutorOutput:
         """Runs the component in empty output folders, then flushes them to the disk and writes their digests.
 
-        An earlier try of the same run may have left a part of its output under the same name.
+        The folders are emptied because an earlier attempt of the same run may have left partial output there.
 
         Raises:
           Exception: whatever the component raised; the outputs are removed.
-          ReportedError: an input was damaged meanwhile, which is why the component failed; the same.
-          StorageError: the digests cannot be written; the same.
+          ReportedError: the component failed because an input was damaged meanwhile; the outputs are removed.
+          StorageError: the digests cannot be written; the outputs are removed.
         """
         _remove(execution_info.output_dict)
         try:
@@ -41,7 +41,7 @@ class Launcher(launcher.Launcher):
         except InterruptError:
             raise
         except Exception:
-            verify_inputs(execution_info.input_dict)  # an error of a damaged input says something else
+            verify_inputs(execution_info.input_dict)  # damage shows as some other error
             raise
         try:
             for artifacts in execution_info.output_dict.values():

@@ -1,4 +1,4 @@
-"""TFX's handle of ML Metadata, with our store."""
+"""TFX's handle of ML Metadata, backed by our store."""
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration import metadata
@@ -9,13 +9,13 @@ from trainer.errors import ReportedError
 
 
 class Metadata(metadata.Metadata):
-    """TFX's handle of ML Metadata, with a patient store.
+    """TFX's handle of ML Metadata, with a store that waits for the database.
 
     Args:
       connection: of the database.
-      root: folder that artifacts' locations are kept relative to.
-      away_seconds: how long the database may be away.
-      hint: what to check where a server answers and refuses.
+      root: folder to which artifacts' locations are relative.
+      away_seconds: how long to wait for the database.
+      hint: what to check when a server refuses connections.
     """
 
     def __init__(
@@ -33,5 +33,5 @@ class Metadata(metadata.Metadata):
 
     @property
     def failure(self) -> ReportedError | None:
-        """The error with which a wait for the database ended. TFX keeps some errors to itself."""
+        """The error that ended a wait for the database. TFX swallows some errors."""
         return self._database.failure

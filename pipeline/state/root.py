@@ -16,11 +16,11 @@ from trainer.storage.lock import alone
 
 @contextlib.contextmanager
 def open_root(config: PipelineConfig) -> Iterator[str]:
-    """Makes the folder, keeps other runs out of it, and yields the path of this run's log file.
+    """Creates and locks the state directory, and yields the path of this run's log file.
 
     Raises:
-      BusyError: another run is at work in it.
-      UserError: it cannot be written, or has lost or broken metadata.
+      BusyError: another run uses it.
+      UserError: it cannot be written, or its metadata is lost or damaged.
       StorageError: its disk is full.
     """
     with contextlib.ExitStack() as stack:
@@ -34,7 +34,9 @@ def open_root(config: PipelineConfig) -> Iterator[str]:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StorageError("the log", config.root, error) from error
             raise UserError(
-                f"--root {config.root} cannot be written: {error.strerror}. Choose another folder"
+                f"--root {config.root} cannot be written: {error.strerror}",
+                value=config.root,
+                remedy="Choose another folder",
             ) from error
         _check_metadata(config.metadata, config.artifacts)
         yield str(log_file)
@@ -44,18 +46,22 @@ def _check_metadata(database: str, artifacts: str) -> None:
     if not os.path.exists(database):
         if os.path.isdir(artifacts) and os.listdir(artifacts):
             raise UserError(
-                f"{artifacts} has results, but the database that knows them, {database}, is gone: "
-                "bring it back, or move the results away to start anew"
+                f"{artifacts} has results, but their database {database} is missing",
+                value=database,
+                remedy="Restore it, or move the results away to start anew",
             )
         return
     try:
-        is_locked(database)  # which a store waits for
+        is_locked(database)  # a store waits for a lock
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise UserError(
-                f"{database} is not a database of ML Metadata ({error}): bring back a copy, or move it and {artifacts} "
-                "away to start anew"
+                f"{database} is not a database of ML Metadata ({error})",
+                value=database,
+                remedy=f"Restore a copy, or move it and {artifacts} away to start anew",
             ) from error
         raise UserError(
-            f"{database} cannot be read and written ({error}): let this user do so, or choose another --root"
+            f"{database} cannot be read and written ({error})",
+            value=database,
+            remedy="Give this user access, or choose another --root",
         ) from error

@@ -1,4 +1,4 @@
-"""Whether an SQLite file can be used now."""
+"""Tells whether an SQLite file can be used now."""
 
 import contextlib
 import pathlib
@@ -6,14 +6,14 @@ import sqlite3
 
 
 def is_locked(path: str) -> bool:
-    """Whether another process keeps this one from writing to the database at `path`, which is there.
+    """Tells whether another process has locked the existing database at `path`.
 
-    Not to be called while ML Metadata has a transaction open: closing a file ends the process's locks on it.
+    Do not call it while ML Metadata has an open transaction: closing a file ends the process's locks on it.
 
     Raises:
-      sqlite3.DatabaseError: it is no database, or cannot be opened or written.
+      sqlite3.DatabaseError: the file is not a database, or cannot be opened or written.
     """
-    uri = f"{pathlib.Path(path).absolute().as_uri()}?mode=rw"  # quoted: a name may have % # and ?
+    uri = f"{pathlib.Path(path).absolute().as_uri()}?mode=rw"  # quoted: a name may contain % # and ?
     try:
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=0.0, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")

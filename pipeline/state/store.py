@@ -1,4 +1,4 @@
-"""The store of ML Metadata: waits while the database is away, and keeps locations relative to the root."""
+"""The store of ML Metadata: waits for the database, and keeps locations relative to the root."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,9 @@ from pipeline.state.database import FAILURES, Database
 
 
 class Store(MetadataStore):
-    """A store whose every call waits while the database is away.
+    """A store whose calls wait for the database.
 
-    In the database the URI of an artifact below `root` is relative to it; callers see absolute ones.
+    The database holds the URI of an artifact below `root` relative to it; callers see absolute URIs.
     """
 
     def __init__(self, config: mlmd.ConnectionConfig, root: str, database: Database) -> None:
@@ -26,18 +26,18 @@ class Store(MetadataStore):
         self._connected = True
 
     def get_executions_by_id(self, execution_ids: Sequence[int], extra_options: object = None) -> list[mlmd.Execution]:
-        """The executions with these ids.
+        """Returns the executions with these ids.
 
         Raises:
-          DatabaseError: one of them is gone. A damaged SQLite file may lose rows and raise nothing.
+          DatabaseError: one of them is missing. A damaged SQLite file may lose rows silently.
         """
         found = super().get_executions_by_id(execution_ids, extra_options)
         if lost := {*execution_ids} - {execution.id for execution in found}:
-            raise self._database.broken(f"execution {min(lost)}, which was recorded in it, is gone")
+            raise self._database.broken(f"execution {min(lost)}, which was recorded in it, is missing")
         return found
 
     def _call(self, method_name: str, request: Message, response: Message, extra_options: object = None) -> None:
-        """ML Metadata's own choke point of all calls, which retries only what is aborted."""
+        """Waits for the database. All of ML Metadata's calls pass through here; its own version retries only aborts."""
         del extra_options
         for artifact in _artifacts(request):
             artifact.uri = relative(artifact.uri, self._root)
@@ -63,17 +63,17 @@ class Store(MetadataStore):
 
 
 def relative(uri: str, root: str) -> str:
-    """`uri` without `root`, if it is below it."""
+    """Returns `uri` relative to `root`, if it is below it."""
     return uri.removeprefix(root.rstrip("/") + "/")
 
 
 def absolute(uri: str, root: str) -> str:
-    """Undoes `relative`; a URI with a scheme, or an absolute path, stays."""
+    """Undoes `relative`. A URI with a scheme and an absolute path stay as they are."""
     return os.path.join(root, uri) if uri and "://" not in uri else uri
 
 
 def _artifacts(message: Message) -> Iterator[mlmd.Artifact]:
-    """The artifacts in a request or a response."""
+    """Yields the artifacts in a request or a response."""
     for field, value in message.ListFields():
         kind = field.message_type
         if kind is None or kind.GetOptions().map_entry:

@@ -1,4 +1,4 @@
-"""Verifies a whole state directory. Imports neither TensorFlow nor TFX: gigabytes take seconds."""
+"""Verifies a whole state directory. Imports neither TensorFlow nor TFX, so gigabytes take seconds."""
 
 import contextlib
 import os
@@ -19,28 +19,28 @@ METADATA = "metadata.sqlite"
 
 
 class Verified(NamedTuple):
-    """What was found in a state directory."""
+    """The state of a state directory."""
 
     folders: int  # with digests
-    size: int  # bytes in the sound ones
+    size: int  # bytes in the intact ones
     damage: list[str]  # a sentence each
-    has_metadata: bool  # else an artifact that is gone with its digests is not missed
+    has_metadata: bool  # without it, an artifact lost together with its digests is not missed
 
 
 def verify(root: str) -> Verified:
-    """Reads every file below `root` that has a digest, and looks for every artifact that the metadata records.
+    """Verifies every file below `root` that has a digest, and looks for every artifact that the metadata records.
 
     Raises:
       UserError: there is no state directory at `root`.
       ReportedError: a file cannot be read, or the database is locked for too long.
     """
     if not os.path.isdir(root) or not (os.path.exists(os.path.join(root, METADATA)) or list(_with_digests(root))):
-        raise UserError(f"--root {root}: expected the state directory of earlier runs, got none. Check the path")
+        raise UserError(f"--root {root} is not a state directory", value=root, remedy="Give the --root of earlier runs")
     found, size = [], 0
     folders = sorted({*_with_digests(root), *_pushed(root)})
     for folder in folders:
         if what := damage(folder):
-            if os.path.exists(folder) or os.path.exists(digest_file(folder)):  # else a run has just removed it
+            if os.path.exists(folder) or os.path.exists(digest_file(folder)):  # otherwise a run has just removed it
                 found.append(what)
         else:
             size += sum(digest.size for digest in read_digests(folder).values())
@@ -51,11 +51,11 @@ def verify(root: str) -> Verified:
         return Verified(len(folders), size, [*found, f"{metadata} is damaged: {what}"], has_metadata=True)
     known = set(folders)
     missing = [uri for uri in _recorded(root, metadata) if uri not in known]
-    return Verified(len(folders), size, found + [f"{uri} is missing, or has no digests" for uri in missing], True)
+    return Verified(len(folders), size, found + [f"{uri} is missing or has no digests" for uri in missing], True)
 
 
 def _with_digests(root: str) -> Iterator[str]:
-    """Folders that have a digest file beside them, or had one: the file alone is enough."""
+    """Yields the folders that a digest file belongs to, even if the folder itself is missing."""
     for path, folders, names in os.walk(root):
         folders[:] = [name for name in folders if DAMAGED not in name]
         for name in names:
@@ -71,7 +71,7 @@ def _pushed(root: str) -> Iterator[str]:
 
 
 def _recorded(root: str, metadata: str) -> list[str]:
-    """The folders of the artifacts that a run may still reuse."""
+    """Returns the folders of the artifacts that a run may still reuse."""
     connection = sqlite_connection(metadata)
     store = Store(connection, root, Database(connection))
     live = [artifact.uri for artifact in store.get_artifacts() if artifact.state == mlmd.Artifact.LIVE]
@@ -82,7 +82,7 @@ def _database_damage(path: str) -> str | None:
     try:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.OperationalError:  # locked, which the store waits for
+    except sqlite3.OperationalError:  # locked: the store waits for it
         return None
     except sqlite3.DatabaseError as error:
         return str(error)

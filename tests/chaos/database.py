@@ -3,7 +3,6 @@
 The phases are those of TFX's launcher: it records the node's start, runs its executor, and records its results.
 """
 
-import dataclasses
 import importlib
 import json
 import os
@@ -190,7 +189,7 @@ def _finish(site: Site, server: Server, node: str) -> Run:
 
 def _start(site: Site, server: Server, node: str, wait: int, pauses: list[str]) -> Run:
     """A container's process; it pauses before the methods `pauses` of TFX, until `_go`."""
-    from kubeflow.spec.parameters import Parameters
+    from kubeflow.spec.parameters import parameters
 
     cluster = {
         "image": "vaeiaf",
@@ -199,7 +198,7 @@ def _start(site: Site, server: Server, node: str, wait: int, pauses: list[str]) 
         "database": {"kind": "mysql", "host": "127.0.0.1", "port": server.port, "wait_seconds": wait},
     }
     values = {
-        **dataclasses.asdict(Parameters()),
+        **{name: found.default for name, found in parameters().items()},
         "dataset": recipes.DATASET,
         "preset": "smoke",
         "settings": recipes.RECIPE,

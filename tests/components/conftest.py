@@ -1,26 +1,30 @@
-"""Runs TFX nodes for real, by the pipeline's launcher, with a metadata database of their own."""
+"""Runs TFX nodes by the pipeline's launcher; a small exported model, for tests that only read it."""
 
 import datetime
 import pathlib
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from tfx.dsl.compiler import constants
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import runtime_parameter_utils
 
-import evaluator
-from components.gate.verdict import read_verdict
-from pipeline.dag import compile_pipeline
+from pipeline.dag import BEAM_ARGS, compile_pipeline
 from pipeline.local import launch_node
 from pipeline.state.database import sqlite_connection
 from pipeline.state.metadata import Metadata
+from trainer.export import Servable, save
+from trainer.images import ImageSet, pixel_model, preprocess
+from trainer.model.vae import build
+from trainer.settings import TrainConfig
+from trainer.units import Units
 
 
 @pytest.fixture
 def run_nodes(tmp_path) -> Callable[[list[BaseNode]], pathlib.Path]:
-    """Runs the nodes in order and returns the folder of their artifacts."""
+    """Runs the nodes in order, with a metadata database of their own, and returns the folder of their artifacts."""
 
     def run(nodes: list[BaseNode]) -> pathlib.Path:
         pipeline = Pipeline(
@@ -28,28 +32,29 @@ def run_nodes(tmp_path) -> Callable[[list[BaseNode]], pathlib.Path]:
             pipeline_root=str(tmp_path / "artifacts"),
             components=nodes,
             enable_cache=True,
-            beam_pipeline_args=["--runner=FnApiRunner"],
+            beam_pipeline_args=BEAM_ARGS,
         )
         ir = compile_pipeline(pipeline)
         run_id = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.datetime.now().isoformat()}
         runtime_parameter_utils.substitute_runtime_parameter(ir, run_id)
         lineage = Metadata(sqlite_connection(str(tmp_path / "mlmd.sqlite")), str(tmp_path))
         for node in ir.nodes:
-            launch_node(ir, node.pipeline_node, lineage)
+            launch_node(ir, node.pipeline_node, lineage, str(tmp_path / "training"))
         return tmp_path / "artifacts"
 
     return run
 
 
-@pytest.fixture
-def evaluate(tmp_path):
-    """The verdict of TFX's Evaluator with the gate's rules on SavedModels, by the artifacts that hold them."""
+@pytest.fixture(scope="session")
+def tiny() -> TrainConfig:
+    """The recipe of `exported`."""
+    return TrainConfig(hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=3, eval_samples=2)
 
-    def run(records, candidate, baseline=None, **rules):
-        examples = evaluator.write_examples(tmp_path / "examples", records)
-        evaluation, blessing = evaluator.evaluate(tmp_path, examples, candidate, baseline, **rules)
-        verdict = read_verdict(evaluation.uri)
-        assert verdict.blessed == bool(blessing.get_int_custom_property("blessed"))  # what the Pusher goes by
-        return verdict
 
-    return run
+@pytest.fixture(scope="session")
+def exported(tiny, tmp_path_factory) -> pathlib.Path:
+    """The SavedModel of an untrained model."""
+    path = tmp_path_factory.mktemp("exported") / "Format-Serving"
+    grey = ImageSet(np.full([1, 3072], 128, np.uint8), np.zeros([1], np.int64))
+    save(Servable(build(tiny, 3072), pixel_model(grey), 2, preprocess), Units.of(tiny), str(path))
+    return path

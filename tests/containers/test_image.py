@@ -8,6 +8,8 @@ import tomllib
 import docker
 import pytest
 
+from trainer.failure import Failure, Kind
+
 ROOT = pathlib.Path(__file__).parents[2]
 RELEASE = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 LOOK = """
@@ -56,7 +58,7 @@ def test_it_says_what_it_was_built_from_and_has_a_name_that_says_so_too(inside, 
     assert f"vaeiaf:{RELEASE}-{short}" in image.tags
 
 
-def test_its_user_can_leave_a_pods_last_words(engine, image, tmp_path):
+def test_its_user_can_leave_a_pods_failure(engine, image, tmp_path):
     words = tmp_path / "termination-log"
     words.touch()
     words.chmod(0o666)  # as Kubernetes makes it
@@ -71,4 +73,5 @@ def test_its_user_can_leave_a_pods_last_words(engine, image, tmp_path):
             mounts=[docker.types.Mount("/dev/termination-log", str(words), type="bind")],
         )
     assert failed.value.exit_status == 2
-    assert words.read_text().startswith("run parameter preset: expected one of")
+    failure = Failure.from_json(words.read_text())
+    assert (failure.kind, failure.sentence, failure.value) == (Kind.BAD_INPUT, "preset", "best")

@@ -201,7 +201,7 @@ def test_the_next_run_takes_from_the_first_what_has_not_changed(run, first, stor
 def test_a_bound_that_refuses_fails_the_verdict_and_says_why(run, first, volume):
     refused = run(**SMALL, min_elbo="-100")
     assert "verdict" in refused.failed
-    assert re.search(r"REFUSED: its test-set ELBO -[\d.]+ is below the bound -100.00 nats", refused.node("Verdict"))
+    assert re.search(r"REFUSED: the test-set ELBO -[\d.]+ is below the bound -100.00 nats", refused.node("Verdict"))
     for task in ("evaluator", "atomic-pusher"):
         assert "-100.00" in (refused.outputs / task / "html").read_text()
     assert len(versions(volume)) == 1
@@ -210,7 +210,7 @@ def test_a_bound_that_refuses_fails_the_verdict_and_says_why(run, first, volume)
 def test_a_parameter_that_cannot_be_stops_the_first_node(run):
     stopped = run(**{**SMALL, "preset": "best"})
     assert stopped.failed
-    assert "vaeiaf: run parameter preset: expected one of" in stopped.console
+    assert "vaeiaf: preset: expected one of" in stopped.console
     assert "Traceback" not in stopped.console
 
 

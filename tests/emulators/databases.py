@@ -28,8 +28,10 @@ while True:
 def full_server() -> Iterator[int]:
     """The port of a MySQL server that has too many connections. A process: ML Metadata lets no other thread run."""
     with subprocess.Popen([sys.executable, "-c", FULL], stdout=subprocess.PIPE, text=True) as process:
-        yield int(process.stdout.readline())
-        process.kill()
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
 
 
 class MariaDB:

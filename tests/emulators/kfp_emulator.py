@@ -1,15 +1,18 @@
 """A stateful emulator of the REST API of Kubeflow Pipelines v2, as far as our client uses it.
 
-As strict as the real one: unknown JSON fields, names that exist and crons that robfig/cron v1.2 cannot parse are
-refused, lists come in pages, and a deleted recurring run takes its running workflows with it.
+As strict as the real one: it refuses unknown JSON fields, names that exist and crons that robfig/cron v1.2 cannot
+parse, pages its lists, and stops the running workflows of a recurring run that is deleted. It lists the tasks of a run
+as 2.17 does: each with a driver, an attempt and a pod, as `trainer-driver`, `trainer(0)` and `executor`.
 """
 
+import contextlib
 import dataclasses
 import email
 import email.policy
 import itertools
 import json
 import re
+import ssl
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -45,23 +48,36 @@ class Emulator:
         self.recurring: dict[str, dict] = {}
         self.requests: list[tuple[str, str]] = []  # method and path
         self.story: list[tuple[str, dict[str, str]]] = []  # of runs: state, and states of nodes, at each look
-        self.words: dict[str, list[str]] = {}  # by node, what Argo notes of its pods that failed, of each try
+        self.messages: dict[str, list[str]] = {}  # by node, Argo's message about the failed pod of each attempt
+        self.recorded: dict | None = None  # what a real Kubeflow answered about a run, in place of the story
         self.fault: Callable[[int, str, str], Fault | None] = lambda *_: None  # of number, method and path
         self.headers: dict[str, str] = {}  # that each request must have
         self.orphans = True  # knows propagation_policy, as from 2.16 on
         self._ids = itertools.count(1)
 
     def __enter__(self) -> "Emulator":
-        handler = type("Handler", (_Handler,), {"emulator": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self.host = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        self._stack = contextlib.ExitStack()
+        self.host = f"http://127.0.0.1:{self._serve().server_port}"
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._stack.close()
+
+    def _serve(self) -> ThreadingHTTPServer:
+        handler = type("Handler", (_Handler,), {"emulator": self})
+        server = self._stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        self._stack.callback(server.shutdown)
+        return server
+
+    def with_certificate(self, path: str) -> str:
+        """The address of the same server with the certificate and key in a PEM file."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        server = self._serve()
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        return f"https://127.0.0.1:{server.server_port}"
 
     def enabled(self) -> list[dict]:
         """The recurring runs that fire."""
@@ -131,26 +147,39 @@ class Emulator:
         if identity not in self.runs:
             return _refuse(404, 5, f"ResourceNotFoundError: Run {identity} not found")
         run = self.runs[identity]
-        state, nodes = self.story.pop(0) if len(self.story) > 1 else self.story[0]
-        run.update(state=state, run_details={"task_details": [*_tasks(nodes)]})
+        if self.recorded:
+            state, tasks = self.recorded["state"], self.recorded["tasks"]
+        else:
+            state, nodes = self.story.pop(0) if len(self.story) > 1 else self.story[0]
+            tasks = [*_tasks(nodes)]
+        run.update(state=state, run_details={"task_details": tasks})
         return 200, run
 
     def get_run_of_version_one(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
-        """With Argo's record of it, in which a task has a driver, and a pod within its boundary."""
+        """With Argo's record of its nodes."""
         if identity not in self.runs:
             return _refuse(404, 5, f"ResourceNotFoundError: Run {identity} not found")
-        _, states = self.story[-1]
-        nodes: dict[str, dict] = {"w": {"id": "w", "displayName": "w", "type": "DAG", "phase": "Failed"}}
-        for name, state in states.items():
-            task, kind = f"w-{name}", "Pod" if name.endswith("-driver") else "DAG"
-            nodes[task] = {"id": task, "displayName": name, "type": kind, "phase": state.title(), "boundaryID": "w"}
-            for number, message in reversed(list(enumerate(self.words.get(name, [])))):
-                pod = {"displayName": f"executor({number})", "type": "Pod", "phase": "Failed", "boundaryID": task}
-                nodes[f"{task}-{number}"] = {**pod, "startedAt": f"2026-01-01T00:0{number}:00Z", "message": message}
+        nodes = {node["id"]: node for node in (self.recorded or {"nodes": self._nodes()})["nodes"]}
         return 200, {
             "run": {"id": identity},
             "pipeline_runtime": {"workflow_manifest": json.dumps({"status": {"nodes": nodes}})},
         }
+
+    def _nodes(self) -> Iterator[dict]:
+        """Argo's nodes: the pods of a task are within the boundary of its first attempt, the newest first."""
+        for name in self.story[-1][1]:
+            yield {"id": name, "displayName": name, "type": "Retry", "phase": "Failed"}
+            yield {"id": f"{name}(0)", "displayName": f"{name}(0)", "type": "DAG", "phase": "Failed"}
+            for number, message in reversed(list(enumerate(self.messages.get(name, [])))):
+                yield {
+                    "id": f"{name}-{number}",
+                    "displayName": f"executor({number})",
+                    "type": "Pod",
+                    "phase": "Failed",
+                    "boundaryID": f"{name}(0)",
+                    "startedAt": f"2026-01-01T00:0{number}:00Z",
+                    "message": message,
+                }
 
     def list_runs(self, query: dict, body: None) -> tuple[int, dict]:
         return _page(self.runs, "runs", query)
@@ -307,4 +336,5 @@ def _tasks(nodes: dict[str, str]) -> Iterator[dict]:
             yield {"display_name": "executor", "state": state, "start_time": START}
         ended = f"2026-01-01T00:{number + 1:02}:05Z" if state in ("SUCCEEDED", "FAILED") else "0001-01-01T00:00:00Z"
         start = f"2026-01-01T00:{number:02}:00Z"
-        yield {"display_name": name, "state": state, "start_time": start, "end_time": ended}
+        for shown in (name, f"{name}(0)"):
+            yield {"display_name": shown, "state": state, "start_time": start, "end_time": ended}

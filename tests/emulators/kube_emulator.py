@@ -1,4 +1,4 @@
-"""A Kubernetes API over HTTP for tests: as much of it as a launcher of pods may use, and every way it may fail."""
+"""A Kubernetes API over HTTP for tests: the requests of the launcher, and the ways in which they fail."""
 
 import contextlib
 import json
@@ -7,14 +7,16 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from kube_clock import StillClock
 from kube_state import PLURALS, State, has_labels
 
 PATH = re.compile(r"/(?:api|apis/batch)/v1/namespaces/([^/?]+)/(\w+)(?:/([^/?]+))?(/log)?(?:\?(.*))?")
+MERGES = ("application/merge-patch+json", "application/strategic-merge-patch+json")
 REASONS = {403: "Forbidden", 404: "NotFound", 409: "AlreadyExists", 410: "Expired", 429: "TooManyRequests"}
 
 
 class Fault:
-    """Comes in place of an answer, `times` times, to requests whose "VERB path" matches `pattern`.
+    """Replaces the next `times` answers to requests whose "VERB path" matches `pattern`.
 
     kind: a status; `drop`, a closed connection before or `late` after the request took effect; `hang`, no answer;
     `cut`, a stream that breaks off after `lines` lines; `expire`, a watch to which the state is too old.
@@ -25,10 +27,10 @@ class Fault:
 
 
 class Emulator:
-    """The server. `state.kubelet` runs the pods; `state` is for tests to look at and change."""
+    """The server. `state.kubelet` runs the pods; tests read and change `state`."""
 
-    def __init__(self, kubelet, namespace="training", host="127.0.0.1", port=0):
-        self.state = State(kubelet, namespace)
+    def __init__(self, kubelet, namespace="training", host="127.0.0.1", port=0, clock=None):
+        self.state = State(kubelet, namespace, clock or StillClock())
         self.faults, self.requests, self.forbidden = [], [], set()  # forbidden: (verb, resource)
         self.stopped = threading.Event()
         self._server = ThreadingHTTPServer((host, port), type("Handler", (_Handler,), {"emulator": self}))
@@ -36,7 +38,7 @@ class Emulator:
         self.url = f"http://{host}:{self._server.server_port}"
 
     def start(self):
-        threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=[0.005], daemon=True).start()
 
     def stop(self):
         self.stopped.set()
@@ -46,7 +48,7 @@ class Emulator:
         self._server.server_close()
 
     def write_kubeconfig(self, path, url=None):
-        """A kube config with which any client finds this cluster."""
+        """Writes a kube config for this cluster."""
         parts = {
             "clusters": [{"name": "emulator", "cluster": {"server": url or self.url}}],
             "users": [{"name": "tester", "user": {}}],
@@ -75,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def handle(self):
-        with contextlib.suppress(OSError):  # of a client that has left
+        with contextlib.suppress(OSError):  # the client has disconnected
             super().handle()
 
     def do_GET(self):
@@ -95,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.emulator.requests.append(request)
         self.fault = self.emulator.fault_of(request)
         kind = self.fault and self.fault.kind
-        self.left = self.fault.lines if self.fault else 0  # until a stream is cut
+        self.left = self.fault.lines if self.fault else 0  # lines until the stream is cut
         if kind == "drop":
             self.close_connection = True
         elif kind == "hang":
@@ -140,8 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, found) if found else self._status(404, f'{kind} "{name}" not found')
 
     def _patch(self, kind, name, changes):
-        if self.headers["Content-Type"] != "application/merge-patch+json":
-            return self._status(415, f"{self.headers['Content-Type']}: expected a merge patch")
+        if self.headers["Content-Type"] not in MERGES:
+            return self._status(415, f"{self.headers['Content-Type']}: expected one of {MERGES}")
         changed = self.emulator.state.patch_job(name, changes) if kind == "Job" else False
         if changed is None:
             return self._status(404, f'{kind} "{name}" not found')
@@ -219,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _line(self, text):
-        """False if the stream breaks off here, in the middle of the line."""
+        """Sends a line; returns False if the stream breaks off in the middle of it."""
         chunk = text.encode() + b"\n"
         cut = self.fault and self.fault.kind == "cut"
         broken = cut and self.left == 0

@@ -1,4 +1,4 @@
-"""What an emulated Kubernetes knows: Jobs, Services, pods and logs, with the Job controller and a kubelet."""
+"""The state of an emulated Kubernetes: Jobs, Services, pods and logs, with the Job controller and a kubelet."""
 
 import copy
 import datetime
@@ -9,21 +9,22 @@ import uuid
 from collections import Counter, defaultdict
 
 PLURALS = {"jobs": "Job", "services": "Service", "pods": "Pod", "events": "Event"}
+FALLBACK = "FallbackToLogsOnError"
 INDEX = "batch.kubernetes.io/job-completion-index"
 
 
 class Kubelet:
-    """Runs pods. Both methods are called in a thread of their own, and may take as long as they like."""
+    """Runs pods. Each call gets a thread of its own, and may take any time."""
 
     def start(self, run):
-        """A pod was made; `run` is a PodRun, through which to say what becomes of it."""
+        """Starts a new pod, and reports its states to `run`, a PodRun."""
 
     def stop(self, run):
-        """A pod that runs shall end: SIGTERM, and SIGKILL after its grace. It is there until `run.ended`."""
+        """Stops a running pod: SIGTERM, and SIGKILL after its grace. The pod exists until `run.ended`."""
 
 
 class ScriptedKubelet(Kubelet):
-    """Calls `script(run)` for each pod. One that the script leaves running ends by SIGTERM when it shall."""
+    """Calls `script(run)` for each pod. A pod that the script leaves running ends by SIGTERM when it is stopped."""
 
     def __init__(self, script):
         self.script = script
@@ -40,16 +41,16 @@ class ScriptedKubelet(Kubelet):
 
 
 class State:
-    """Objects by namespace, kind and name, and all that has happened to them."""
+    """Objects by kind and name, and their history."""
 
-    def __init__(self, kubelet, namespace):
-        self.kubelet, self.namespace = kubelet, namespace
+    def __init__(self, kubelet, namespace, clock):
+        self.kubelet, self.namespace, self.clock = kubelet, namespace, clock
         self.changed = threading.Condition(threading.RLock())
         self.objects, self.runs = {}, {}  # (kind, name) -> object; pod's uid -> PodRun
         self.events = []  # (version, ADDED | MODIFIED | DELETED, object), of pods
-        self.created = defaultdict(list)  # kind -> all objects that ever were, as they were made
-        self.listed = Counter()  # kind -> how often
-        self.deadlines = []  # activeDeadlineSeconds to which a Job was changed
+        self.created = defaultdict(list)  # kind -> all objects ever created, in their first state
+        self.listed = Counter()  # kind -> number of lists
+        self.deadlines = []  # every activeDeadlineSeconds that a patch has set
         self.version = 0
 
     def list(self, kind, labels="", fields=""):
@@ -65,27 +66,27 @@ class State:
             return copy.deepcopy(self.objects.get((kind, name)))
 
     def create(self, kind, manifest):
-        """None if there is one of that name."""
+        """Returns the new object; None if there is one of that name."""
         with self.changed:
             made = copy.deepcopy(manifest)
             meta = made["metadata"]
             if (kind, meta["name"]) in self.objects:
                 return None
-            meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": now(digits=0), "namespace": self.namespace}
+            meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": self.date(), "namespace": self.namespace}
             made.setdefault("status", {})
             self.objects[kind, meta["name"]] = made
             self.created[kind].append(copy.deepcopy(made))
             self.record("ADDED", made)
             if kind == "Job":
-                made["status"]["startTime"] = now(digits=0)
+                made["status"]["startTime"] = self.date()
                 self.start_pods(made)
                 self.watch_deadline(made)
-            if owner_uids(made) and not self.owners(made):  # the owner has gone in the meantime, or never was
+            if owner_uids(made) and not self.owners(made):  # the owner is gone, or never existed
                 self.remove(made)
             return copy.deepcopy(made)
 
     def patch_job(self, name, changes):
-        """What Kubernetes lets a launcher change of a Job that runs. None if there is none, False if it may not."""
+        """Changes the deadline of a running Job; returns None if there is no Job, False for any other change."""
         with self.changed:
             found = self.objects.get(("Job", name))
             if found is None:
@@ -100,19 +101,21 @@ class State:
             return copy.deepcopy(found)
 
     def watch_deadline(self, job):
-        """As the Job controller does: it looks again when the deadline is, and that may have moved."""
+        """Fails the Job at its deadline, as the Job controller does; the deadline may have moved by then."""
         with self.changed:
             start = datetime.datetime.fromisoformat(job["status"]["startTime"]).timestamp()
-            left = start + job["spec"]["activeDeadlineSeconds"] - time.time()
-            if left <= 0:
+            end = start + job["spec"]["activeDeadlineSeconds"]
+            if end <= self.clock.time():
                 self.fail(job, "DeadlineExceeded", "Job was active longer than specified deadline")
             elif not job["status"].get("conditions") and self.objects.get(("Job", job["metadata"]["name"])) is job:
-                timer = threading.Timer(left, self.watch_deadline, [job])
-                timer.daemon = True
-                timer.start()
+                self.clock.alarm(end, lambda: self.watch_deadline(job))
+
+    def date(self):
+        """Returns the time as Kubernetes writes it in objects."""
+        return f"{datetime.datetime.fromtimestamp(self.clock.time(), datetime.UTC):%Y-%m-%dT%H:%M:%S}Z"
 
     def delete(self, kind, name, propagation="Background", uid=None):
-        """False if there is none; None if there is another than that with the `uid`."""
+        """Deletes an object; returns False if there is none, None if its uid is not `uid`."""
         with self.changed:
             found = self.objects.get((kind, name))
             if found is None:
@@ -131,7 +134,7 @@ class State:
             return True
 
     def delete_pod(self, pod):
-        """Removes one that does not run; one that does is told to end."""
+        """Stops a running pod; removes any other."""
         run, meta = self.runs.get(pod["metadata"]["uid"]), pod["metadata"]
         if run is None or pod["status"]["phase"] != "Running":
             if run:
@@ -145,7 +148,7 @@ class State:
             threading.Thread(target=self.kubelet.stop, args=[run], daemon=True).start()
 
     def remove(self, found, orphan=False):
-        """Removes it, and what it owns."""
+        """Removes the object and its dependents."""
         if self.objects.pop((found["kind"], found["metadata"]["name"]), None) is None:
             return
         self.record("DELETED", found)
@@ -173,7 +176,7 @@ class State:
             self.changed.notify_all()
 
     def start_pods(self, job):
-        """As the Job controller makes the pods of an Indexed Job."""
+        """Creates the pods of an Indexed Job, as the Job controller does."""
         name, spec = job["metadata"]["name"], job["spec"]
         owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"]}
         for index in range(spec["completions"]):
@@ -196,7 +199,7 @@ class State:
             threading.Thread(target=self.kubelet.start, args=[run], daemon=True).start()
 
     def sync(self, job):
-        """As the Job controller judges a Job with backoffLimit 0, whose pods all have to succeed."""
+        """Ends a Job with backoffLimit 0, as the Job controller does: all its pods have to succeed."""
         if job["kind"] != "Job":
             return
         pods = self.pods_of(job)
@@ -218,7 +221,7 @@ class State:
                         self.delete_pod(pod)
 
     def finish(self, job, kind, reason, message):
-        """False if it was finished, or gone, before."""
+        """Sets the end of the Job; returns False if it had ended, or is gone."""
         if job["status"].get("conditions") or self.objects.get(("Job", job["metadata"]["name"])) is not job:
             return False
         job["status"]["conditions"] = [{"type": kind, "status": "True", "reason": reason, "message": message}]
@@ -227,22 +230,22 @@ class State:
 
 
 class PodRun:
-    """A pod in the hands of a kubelet, which says here what becomes of it."""
+    """A pod, with the methods by which a kubelet reports its states."""
 
     def __init__(self, state, pod, index):
         self.state, self.pod, self.index = state, pod, index
         self.uid, self.name = pod["metadata"]["uid"], pod["metadata"]["name"]
-        self.stopping = threading.Event()  # it shall end
-        self.left = False  # its script has returned
+        self.stopping = threading.Event()  # the pod is told to stop
+        self.left = False  # the script has returned
         self.lines = []  # (time, text)
 
     @property
     def manifest(self):
-        """The whole pod, as Kubernetes has it."""
+        """A copy of the pod's object."""
         return copy.deepcopy(self.pod)
 
     def environment(self):
-        """The variables of its container, with what Kubernetes puts in."""
+        """Returns the container's variables as Kubernetes expands them."""
         found = {}
         for variable in self.pod["spec"]["containers"][0]["env"]:
             if "value" in variable:
@@ -263,31 +266,33 @@ class PodRun:
         self._set("Pending", state={"waiting": {"reason": reason, "message": message}})
 
     def unschedulable(self, message, reason="Unschedulable", node=None):
-        """There is no machine for it; on `node` there will be when those have ended that it displaces."""
+        """Reports that no node has room; on `node` the scheduler makes room by preemption."""
         condition = {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
         self._set("Pending", conditions=[condition], nominatedNodeName=node)
 
     def noted(self, reason, message):
-        """Somebody notes something about it, as an Event."""
+        """Creates an Event about the pod."""
         of = {"kind": "Pod", "name": self.name, "uid": self.uid}
         name = f"{self.name}.{uuid.uuid4().hex[:5]}"
         event = {"kind": "Event", "metadata": {"name": name}, "involvedObject": of, "reason": reason}
         self.state.create("Event", event | {"message": message})
 
     def disrupted(self, reason, message):
-        """Is about to be evicted: what a drain or a preemption says first. Then comes the end."""
+        """Evicts the pod, as a drain or a preemption does."""
         condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}
         self._set(self.pod["status"]["phase"], conditions=[condition])
         self.state.delete("Pod", self.name)
 
     def ended(self, code, reason=None, message=""):
-        """Its process has."""
+        """Reports the end of the process, with its termination message."""
         reason = reason or ("Completed" if code == 0 else "Error")
+        if code and not message and self.pod["spec"]["containers"][0]["terminationMessagePolicy"] == FALLBACK:
+            message = "\n".join(text for _, text in self.lines[-80:])[-2048:]
         state = {"exitCode": code, "reason": reason, "finishedAt": now(), "message": message}
         self._set("Failed" if code else "Succeeded", state={"terminated": state})
 
     def evicted(self, message):
-        """By the kubelet itself."""
+        """Reports that the kubelet evicted the pod."""
         self._set("Failed", reason="Evicted", message=message)
 
     def log(self, text, stamp=None):
@@ -332,9 +337,8 @@ def owner_uids(found):
     return [owner["uid"] for owner in found["metadata"].get("ownerReferences", ())]
 
 
-def now(digits=9):
-    """With nanoseconds, as a log has it, or, with no digits, in whole seconds, as an object has it."""
+def now():
+    """Returns the real time with nanoseconds, as Kubernetes writes it in logs."""
     nanoseconds = time.time_ns()
     seconds = datetime.datetime.fromtimestamp(nanoseconds // 10**9, datetime.UTC)
-    fraction = f".{nanoseconds % 10**9:09d}".rstrip("0") if digits else ""
-    return f"{seconds:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+    return f"{seconds:%Y-%m-%dT%H:%M:%S}.{nanoseconds % 10**9:09d}".rstrip("0") + "Z"

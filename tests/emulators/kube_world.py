@@ -1,4 +1,4 @@
-"""A cluster in which tests launch trainings, and what its pods may do: the emulated API, with a script for each pod."""
+"""A cluster in which tests launch trainings: the emulated API, a script for each pod, and a clock."""
 
 import dataclasses
 import os
@@ -6,61 +6,74 @@ import pathlib
 import time
 
 import yaml
+from kube_clock import LIMIT, StillClock
 from kube_emulator import Emulator
 from kube_state import ScriptedKubelet
 from kubernetes import client
 
 from kubeflow.spec.cluster import Cluster, Volume, Workers
-from kubeflow.workers import kube_api, pod_log, pod_watch, worker_set
-from kubeflow.workers import launcher as worker_pods
-from kubeflow.workers import start as worker_start
+from kubeflow.workers import launcher
 from kubeflow.workers.launcher import launch_pods
 from kubeflow.workers.manifests import job_manifest, job_name, service_manifest
+from kubeflow.workers.pod import Pod
+from kubeflow.workers.pod_watch import PodWatch
+from kubeflow.workers.start import PLACE_SECONDS
+from trainer.failure import Failure, Kind
 
-LIMIT = 30  # seconds; never reached unless something is broken
 ROOT = pathlib.Path(__file__).parents[2]
+WRONG = Failure(Kind.INFRASTRUCTURE, "what is wrong", value=7, valid="8", remedy="Do this", cause="that")
+BAD = dataclasses.replace(WRONG, kind=Kind.BAD_INPUT)
 
 
 def rights():
-    """What the manifests allow the launcher, as (verb, resource)."""
+    """Returns the launcher's rights by the manifests, as (verb, resource)."""
     role, _ = yaml.safe_load_all((ROOT / "kubeflow/deploy/manifests/base/permissions.yaml").read_text())
     return {(verb, resource) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
 
 
-def hasten(monkeypatch):
-    """Shorter pauses, and bounds that a test reaches if it wants to."""
-    for module, settings in {
-        kube_api: {"PAUSE_SECONDS": 0.02, "MAX_PAUSE_SECONDS": 0.1, "READ_SECONDS": 1.0},
-        pod_watch: {"PAUSE_SECONDS": 0.02},
-        pod_log: {"PAUSE_SECONDS": 0.02},
-        worker_set: {"POLL_SECONDS": 0.02, "JOB_SECONDS": 0.1, "SETTLE_SECONDS": 0.4},
-        worker_start: {"HOPELESS_SECONDS": 0.2, "PLACE_SECONDS": 0.3},
-        worker_pods: {"GONE_SECONDS": 0.02, "CLEAN_UP_SECONDS": 1.0},
-    }.items():
-        for name, value in settings.items():
-            monkeypatch.setattr(module, name, value)
-    monkeypatch.delenv("POD_NAME", raising=False)
+def api_client(url):
+    """Returns Kubernetes' own client for the cluster at `url`."""
+    configuration = client.Configuration(host=url)
+    configuration.retries = False
+    return client.ApiClient(configuration)
 
 
 class World:
-    """A cluster, and launches in it."""
+    """A cluster, and launches in it, on a clock that stands still."""
 
-    def __init__(self, folder):
-        self.folder, self.scripts = str(folder / "job"), []
+    def __init__(self, folder, monkeypatch):
+        self.folder, self.scripts, self.watch = str(folder / "job"), [], None
         os.mkdir(self.folder)
         self.cluster = Cluster(image="vaeiaf:1", namespace="training", volume=Volume(claim="vaeiaf"))
-        self.kube = Emulator(ScriptedKubelet(self._play))
+        self.clock = StillClock()
+        self.kube = Emulator(ScriptedKubelet(self._play), clock=self.clock)
         self.name = job_name(self.folder)
+        monkeypatch.setattr(launcher, "PodWatch", self._make_watch)
+        monkeypatch.delenv("POD_NAME", raising=False)
 
     def set(self, **workers):
         self.cluster = dataclasses.replace(self.cluster, workers=dataclasses.replace(Workers(), **workers))
 
     def launch(self, *scripts, workers=2):
-        """Launches, with one script for the pods of each Job that is made; the last one is for all that follow."""
+        """Launches a training. Each new Job takes the next script for its pods, and all later Jobs the last one."""
         self.scripts = list(scripts)
-        configuration = client.Configuration(host=self.kube.url)
-        configuration.retries = False
-        launch_pods(self.cluster, client.ApiClient(configuration))(self.folder, workers)
+        launch_pods(self.cluster, api_client(self.kube.url), self.clock)(self.folder, workers)
+
+    def noticed(self, run):
+        """Blocks until the launcher has acted on the pod's state."""
+        pod = Pod.of(run.manifest)
+        wait_until(lambda: self.watch and pod in self.watch.owned_by(pod.job))
+        polls = self.clock.polls
+        wait_until(lambda: self.clock.polls > polls + 1)  # the first may have begun before
+
+    def hold(self, run, seconds):
+        """Moves time while the pod stays in its state, which the launcher knows."""
+        self.noticed(run)
+        self.clock.advance(seconds)
+
+    def _make_watch(self, *arguments):
+        self.watch = PodWatch(*arguments)
+        return self.watch
 
     def _play(self, run):
         uids = [job["metadata"]["uid"] for job in self.kube.state.created["Job"]]
@@ -69,7 +82,7 @@ class World:
 
     @property
     def jobs(self):
-        """How many there ever were."""
+        """The number of Jobs ever created."""
         return len(self.kube.state.created["Job"])
 
     def left(self):
@@ -94,24 +107,29 @@ def forever(run):
     run.stopping.wait(LIMIT)
 
 
-def waits_for_a_machine(run):
-    """Which an autoscaler brings, when its promise is known."""
-    run.unschedulable("0/3 nodes are available")
-    run.noted("TriggeredScaleUp", "pod triggered scale-up: [{pool 0->1 (max: 2)}]")
-    wait_until(lambda: run.state.listed["Event"] > run.index)
-    well(run)
+def waits_for_a_machine(world):
+    """Returns a script for pods that get a machine from an autoscaler, once the launcher knows its promise."""
+
+    def script(run):
+        run.unschedulable("0/3 nodes are available")
+        run.noted("TriggeredScaleUp", "pod triggered scale-up: [{pool 0->1 (max: 2)}]")
+        if run.index == 0:
+            world.hold(run, PLACE_SECONDS + 1)
+        wait_until(lambda: run.state.listed["Event"] > run.index)
+        well(run)
+
+    return script
 
 
-def fails(index, code, **how):
-    """One of the workers ends so; the others would go on."""
+def fails(index, code, failure=None, **how):
+    """Returns a script in which worker `index` ends with `code`; the others run until they are stopped."""
 
     def script(run):
         run.running()
         if run.index == index:
             for line in range(20):
                 run.log(f"line {line}")
-            run.log("trainer: what is wrong")
-            run.ended(code, **how)
+            run.ended(code, **({"message": failure.to_json()} if failure else {}), **how)
         else:
             run.stopping.wait(LIMIT)
 
@@ -119,7 +137,7 @@ def fails(index, code, **how):
 
 
 def leave(world, workers=2, script=forever):
-    """A Job at work, as an earlier launcher leaves it."""
+    """Creates a running Job, as an earlier launcher leaves it."""
     world.scripts = [script]
     job = world.kube.state.create("Job", job_manifest(world.cluster, world.name, world.folder, workers, None))
     world.kube.state.create("Service", service_manifest(world.cluster, world.name, job["metadata"]["uid"]))

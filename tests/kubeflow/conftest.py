@@ -1,6 +1,5 @@
 """Kubeflow Pipelines, emulated, and the command line that talks to it."""
 
-import dataclasses
 import os
 import sys
 import types
@@ -9,23 +8,14 @@ import databases
 import pytest
 import yaml
 from kfp_emulator import Emulator
-from kube_world import World, hasten, wait_until
 
-from components.train.site import here
-from kubeflow.spec.parameters import Parameters
-from pipeline.cli import main
+from kubeflow.client.api import connect
+from kubeflow.spec.parameters import parameters
+from pipeline.cli import main, parser
+from trainer.errors import ReportedError
 
 NODES = ("image-example-gen", "trainer", "verdict")
 KINDS = {str: "STRING", int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE", bool: "BOOLEAN", dict: "STRUCT"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def site():
-    """What a node that ran in this process said of its place ends with the module."""
-    with pytest.MonkeyPatch.context() as patch:
-        for field in dataclasses.fields(here):
-            patch.setattr(here, field.name, getattr(here, field.name))
-        yield
 
 
 @pytest.fixture
@@ -50,6 +40,12 @@ def kfp(clock, monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def api(kfp):
+    """The client's end of a connection to the server."""
+    return connect("team", kfp.host)
+
+
+@pytest.fixture
 def cluster_file(tmp_path):
     path = tmp_path / "cluster.yaml"
     path.write_text("image: vaeiaf:1\nnamespace: team\nvolume: {claim: vaeiaf}\n")
@@ -70,14 +66,16 @@ def vaeiaf(kfp, cluster_file, capsys):
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    """A cluster in which nothing may be left."""
-    hasten(monkeypatch)
-    world = World(tmp_path)
-    world.kube.start()
-    yield world
-    wait_until(lambda: not world.left(), what=lambda: f"left: {world.left()}")
-    world.kube.stop()
+def refused(kfp, cluster_file):
+    """Runs a command that cannot be done: its error."""
+
+    def run(command, *arguments):
+        options = parser().parse_args([command, "--cluster", str(cluster_file), "--host", kfp.host, *arguments])
+        with pytest.raises(ReportedError) as error:
+            options.run(options)
+        return error.value
+
+    return run
 
 
 @pytest.fixture
@@ -87,23 +85,14 @@ def full_server():
         yield port
 
 
-@pytest.fixture
-def said(caplog):
-    """The lines that the launcher of pods has logged."""
-    caplog.set_level("INFO", "kubeflow")
-    return lambda: [record.getMessage() for record in caplog.records]
-
-
 def compile_to(path, cluster):
     """A package as KFP's compiler would make it, as far as the server looks into it."""
-    parameters = {
-        field.name: {"parameterType": KINDS[field.type], "isOptional": True} for field in dataclasses.fields(Parameters)
-    }
+    form = {name: {"parameterType": KINDS[found.kind], "isOptional": True} for name, found in parameters().items()}
     tasks = {name: {"componentRef": {"name": f"comp-{name}"}, "taskInfo": {"name": name}} for name in NODES}
     spec = {
         "pipelineInfo": {"name": "vaeiaf"},
         "schemaVersion": "2.1.0",
-        "root": {"dag": {"tasks": tasks}, "inputDefinitions": {"parameters": parameters}},
+        "root": {"dag": {"tasks": tasks}, "inputDefinitions": {"parameters": form}},
         "deploymentSpec": {"image": cluster.image},
     }
     with open(path, "w") as file:

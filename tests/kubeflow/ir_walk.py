@@ -1,19 +1,19 @@
-"""What is known to break on a cluster, though it compiles and runs locally."""
+"""Finds what is known to break on a cluster, though it compiles and runs locally."""
 
 import re
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # of labels and pods
 PARAMETER = re.compile(r"[a-z][a-z0-9_]*")
-# The whole executor input; or a run's id as the whole value of an input. Others work on the local runner only.
+# The whole executor input, or a run's id as the whole value of an input. Others work on the local runner only.
 PLACEHOLDERS = {"args": {"{{$}}"}, "inputs": {"{{$.pipeline_job_uuid}}"}}
-ARGUMENT_BYTES = 128 * 1024  # Linux's limit of one argument, with what Kubeflow puts in for placeholders
-EXPANDED_BYTES = 16 * 1024  # room for that
+ARGUMENT_BYTES = 128 * 1024  # Linux's limit of one argument, after Kubeflow has expanded the placeholders
+EXPANDED_BYTES = 16 * 1024  # of one placeholder, at most
 DAY = 24 * 3600
 OUTPUTS = {"system.HTML", "system.Metrics"}
 
 
 def problems(ir, platform):
-    """Everything that is wrong with a compiled pipeline and its platform's part, a sentence each."""
+    """Returns a sentence for each thing that is wrong with a compiled pipeline and its platform's part."""
     return [
         *_header(ir),
         *_parameters(ir),
@@ -75,7 +75,7 @@ def _task(name, task, ir):
 
 
 def _retries(name, policy):
-    """Argo's maxDuration is the time from the start of the first try to the end of the last, and its factor an int."""
+    """Argo's maxDuration runs from the start of the first attempt to the end of the last; its factor is an int."""
     if policy and int(policy["backoffMaxDuration"].removesuffix("s")) < DAY:
         yield f"task {name}: whatever took longer than {policy['backoffMaxDuration']} is not tried again"
     if policy and policy["backoffFactor"] != int(policy["backoffFactor"]):

@@ -1,13 +1,14 @@
 import dataclasses
+import json
 
 import pytest
 from tfx.utils import dependency_utils
 
-from components.train.site import Site
-from pipeline import local
+from components.train.site import SITE, Site
 from pipeline.dag import beam_args, compile_pipeline, create_pipeline
-from pipeline.local import plan
+from pipeline.local import plan, site_of
 from pipeline.settings import PipelineConfig
+from pipeline.state.cache import key
 from trainer.presets import PRESETS
 
 
@@ -66,30 +67,29 @@ def test_only_the_pusher_and_the_check_of_units_are_never_cached(config):
 
 
 @pytest.mark.parametrize(
-    ("setting", "values", "field"),
+    ("node", "setting", "values"),
     [
-        ("checkpoint_minutes", (9.0, 0.5), "checkpoint_minutes"),
-        ("strategy", ("auto", "mirrored"), "strategy"),
-        ("workers", (1, 2), "workers"),
-        ("root", ("/here", "/there"), "training"),
+        ("Trainer", "checkpoint_minutes", (9.0, 0.5)),
+        ("Trainer", "strategy", ("auto", "mirrored")),
+        ("Trainer", "workers", (1, 2)),
+        ("Trainer", "root", ("/here", "/there")),
+        ("Tuner", "strategy", ("auto", "mirrored")),
     ],
 )
-def test_where_a_training_runs_is_no_part_of_what_is_cached_and_reaches_it(setting, values, field, config, monkeypatch):
-    monkeypatch.setattr("pipeline.local.here", Site())
-    recipes = []
+def test_where_a_training_runs_reaches_it_and_is_no_part_of_the_cache_key(node, setting, values, config):
+    keys = set()
     for value in values:
-        changed = dataclasses.replace(config, **{setting: value})
-        (trainer,) = [n for n in plan(changed, "run").nodes if n.pipeline_node.node_info.id == "Trainer"]
-        recipes.append(trainer.pipeline_node.parameters)
-        expected = changed.training if field == "training" else value
-        assert getattr(local.here, field) == expected
-    assert recipes[0] == recipes[1]
+        changed = dataclasses.replace(config, **{setting: value}, tune=int(node == "Tuner"))
+        nodes = {n.pipeline_node.node_info.id: n.pipeline_node for n in plan(changed, "run", site_of(changed)).nodes}
+        parameters = {name: p.field_value.string_value for name, p in nodes[node].parameters.parameters.items()}
+        site = Site.from_dict(json.loads(parameters["custom_config"])[SITE])
+        assert (site.training if setting == "root" else getattr(site.execution, setting)) in (value, changed.training)
+        keys.add(key("vaeiaf", node, {}, parameters))
+    assert len(keys) == 1
 
 
-def test_a_training_knows_that_a_warm_start_was_asked_for(config, monkeypatch):
-    monkeypatch.setattr("pipeline.local.here", Site())
-    plan(dataclasses.replace(config, warm_start=True), "run")
-    assert local.here.warm_start
+def test_a_training_knows_that_a_warm_start_was_asked_for(config):
+    assert site_of(dataclasses.replace(config, warm_start=True)).warm_start
 
 
 def test_beam_runs_in_this_process_unless_told_otherwise(config):

@@ -68,8 +68,8 @@ def test_a_run_that_is_killed_and_stopped_goes_on_and_two_workers_push_one_model
         patch.setattr(trainer.training.loop, "TrainStep", Stopped)
         code, console = run()
     assert code == 128 + signal.SIGTERM, console
-    assert f"  going on after step 32 of 178, from {state}/step-000000032\n" in console
-    assert "  stopped after step 64; started again, it goes on from there\n" in console
+    assert f"  resuming after step 32 of 178 from {state}/step-000000032\n" in console
+    assert "  stopped after step 64; the next start resumes there\n" in console
     sentence = "vaeiaf: interrupted by SIGTERM; the next run goes on after the last finished component or checkpoint\n"
     assert sentence in console
     assert models(tmp_path) == []
@@ -77,7 +77,7 @@ def test_a_run_that_is_killed_and_stopped_goes_on_and_two_workers_push_one_model
 
     code, console = run("--workers=2")
     assert code == words.PUSHED, console
-    assert f"  going on after step 64 of 178, from {state}/step-000000064\n" in console
+    assert f"  resuming after step 64 of 178 from {state}/step-000000064\n" in console
     assert models(tmp_path) == ["Format-Serving"]
     assert states(tmp_path) == []
     assert len(pushed_versions(str(tmp_path / "pushed/vaeiaf-photo-patches"))) == 1

@@ -115,7 +115,7 @@ def test_a_worse_run_is_refused_with_both_numbers_and_pushes_nothing(run, root):
     code, console = run("--epochs=1", "--learning-rate=1e-4")
     assert code == words.REFUSED
     assert re.search(
-        r"REFUSED: its test-set ELBO is -\d+\.\d\d, the last blessed model's -\d+\.\d\d .* worse by more than the 1.00",
+        r"REFUSED: the test-set ELBO is -\d+\.\d\d, the last blessed model's -\d+\.\d\d .* worse by more than the 1.00",
         console,
     )
     assert versions(root) == before
@@ -124,7 +124,7 @@ def test_a_worse_run_is_refused_with_both_numbers_and_pushes_nothing(run, root):
 def test_a_run_below_the_bound_is_refused(run, root):
     code, console = run("--epochs=4", "--min-elbo=-500")
     assert code == words.REFUSED
-    assert re.search(r"REFUSED: its test-set ELBO -\d+\.\d\d is below the bound -500.00", console)
+    assert re.search(r"REFUSED: the test-set ELBO -\d+\.\d\d is below the bound -500.00", console)
     assert len(versions(root)) == 2
 
 
@@ -140,7 +140,7 @@ def test_a_broken_model_is_refused(run, root, monkeypatch):
     monkeypatch.setattr(trainer.workers.job, "train_and_evaluate", train_and_break)
     code, console = run("--epochs=1", "--seed=1")
     assert code == words.REFUSED
-    assert "REFUSED: its test-set ELBO is nan, expected a finite number" in console
+    assert "REFUSED: the test-set ELBO is nan, not a finite number" in console
     assert len(versions(root)) == 2
 
 
@@ -176,23 +176,23 @@ def test_a_served_model_whose_artifact_is_gone_stops_the_run_unless_the_user_doe
         path.rename(root / f"moved-{path.name}")
     code, console = run("--epochs=1", "--seed=7")
     assert code == words.FAILED
-    assert f"vaeiaf: version {before[-1]} is served from" in console
+    assert f"vaeiaf: version {before[-1]}, which is served from" in console
     assert "pass --no-baseline" in console
     assert "training on" not in console
     assert versions(root) == before
     code, console = run("--epochs=1", "--seed=7", "--no-baseline")
     assert code == words.PUSHED
-    assert "Note: compared with no earlier model, as --no-baseline says." in console
+    assert "Note: not compared with an earlier model (--no-baseline)." in console
     assert "Last blessed model" not in console
     report = pathlib.Path(re.search(r"Report: (.+)", console).group(1))
-    assert "compared with no earlier model, as --no-baseline says" in report.read_text()
+    assert "not compared with an earlier model (--no-baseline)" in report.read_text()
 
 
 def test_a_baseline_in_other_units_stops_the_run_before_training(run, root):
     before = versions(root)
     code, console = run("--epochs=1", "--eval-samples=2")
     assert code == words.BAD_INPUT
-    assert "K = 4, this one would be as" in console
+    assert "K = 2, got 'Bernoulli" in console
     assert "training on" not in console
     assert versions(root) == before
 
@@ -224,7 +224,7 @@ def test_a_tuner_finds_a_configuration_that_the_trainer_uses(run, tmp_path):
 def test_a_warm_start_goes_on_from_the_last_blessed_model_if_there_is_one(run, tmp_path):
     code, first = run("--epochs=1", "--warm-start", root=tmp_path)
     assert code == words.PUSHED
-    assert "no blessed model to start from" in first
+    assert "no blessed model yet: starting from random weights" in first
     (model,) = tmp_path.glob("artifacts/*/Trainer/model/*/Format-Serving")
     code, console = run("--epochs=1", "--warm-start", "--learning-rate=1e-9", root=tmp_path)  # all but still
     assert code == words.PUSHED
@@ -263,7 +263,7 @@ def test_a_truncated_image_stops_the_run_by_its_id(run, tmp_path):
     data_dir = write_toy(tmp_path / "data", [*rows("train", 40, 0), ("cut", png(7)[:500], 0)], rows("test", 10, 100))
     code, console = run(f"--data-dir={data_dir}", dataset="toy", root=tmp_path / "root")
     assert code == words.BAD_INPUT
-    assert "vaeiaf: image cut cannot be decoded: expected a whole PNG" in console
+    assert "vaeiaf: image cut, format: expected a complete PNG" in console
     assert "StatisticsGen" not in console
 
 
@@ -273,7 +273,7 @@ def test_shared_images_stop_the_run_unless_they_are_allowed(run, tmp_path):
     arguments = [f"--data-dir={data_dir}", "--epochs=1", "--batch-size=8"]
     code, console = run(*arguments, dataset="toy", root=tmp_path / "root")
     assert code == words.BAD_INPUT
-    assert "vaeiaf: 1 of 10 test images are also training images, pixel by pixel, such as test_001" in console
+    assert "vaeiaf: 1 of 10 test images are also training images, pixel by pixel: " in console
     assert "StatisticsGen" not in console
     code, console = run(*arguments, "--allow-shared-images", dataset="toy", root=tmp_path / "root")
     assert code in (words.PUSHED, words.REFUSED)
@@ -287,9 +287,7 @@ def test_a_damaged_record_stops_the_run_with_its_file_and_index(run, tmp_path):
     file.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
     code, console = run(f"--data-dir={data_dir}", dataset="toy", root=tmp_path / "root")
     assert code == words.BAD_INPUT
-    assert (
-        f"vaeiaf: {file}: record 1 of 40 (the first is 0) is damaged: expected what TFDS wrote, got corrupt" in console
-    )
+    assert f"vaeiaf: {file}: record 1, counted from 0, is damaged: corrupt" in console
     assert "Copy the data set again, or delete its folder and prepare it again\n" in console
     assert "StatisticsGen" not in console
 
@@ -322,8 +320,8 @@ def toy(tmp_path):
     return ["--dataset=toy", f"--data-dir={data_dir}", "--preset=smoke", "--min-elbo=-1e6", *sizes]
 
 
-@pytest.mark.parametrize("name", ["per%2Fcent # Größe", "{a,b}]~'$(x) 漢"])
-def test_a_root_may_have_any_name_that_is_not_refused(name, run, toy, tmp_path):
+def test_a_root_may_have_any_name_that_is_not_refused(run, toy, tmp_path):
+    name = "per%2Fcent # Größe {a,b}]~'$(x) 漢"
     for trained in ("epoch 1/1", "Nothing was trained"):
         code, console = run(*toy, "--epochs=1", root=tmp_path / "roots" / name)
         assert code == words.PUSHED, console
@@ -354,5 +352,5 @@ def test_a_run_whose_terminal_is_closed_saves_and_ends_by_sighup(workers, toy, t
     assert process.wait(timeout=60) == 128 + signal.SIGHUP
     assert list(tmp_path.glob("root/training/*/*/step-*"))
     assert not list(tmp_path.glob("root/artifacts/*/Trainer/model/*"))
-    (log,) = (tmp_path / "root/logs").iterdir()
+    (log,) = (tmp_path / "root/logs").glob("*.log")
     assert "interrupted by SIGHUP" in log.read_text()

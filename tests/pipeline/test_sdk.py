@@ -8,8 +8,8 @@ import sys
 import pytest
 
 import pipeline
-from pipeline import cli
 
+ON_KUBEFLOW = ("compile", "schedule", "schema", "submit")
 HOME = pathlib.Path(pipeline.__file__).parents[1]
 
 
@@ -47,28 +47,14 @@ def test_a_command_that_needs_our_package_says_so(arguments, vaeiaf, tmp_path):
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("vaeiaf: this command needs vaeiaf's package kubeflow, and Python finds another one, ")
-    assert f"{tmp_path}/kubeflow, such as the Kubeflow SDK's: uninstall that (pip uninstall kubeflow)" in line
+    assert f"{tmp_path}/kubeflow. Uninstall that (pip uninstall kubeflow)" in line
 
 
 def test_the_other_commands_work(vaeiaf):
     assert vaeiaf("run", "--help").stdout.startswith("usage: vaeiaf run")
     done = vaeiaf("--help")
     assert done.returncode == 0
-    assert all(name in done.stdout for name in ("run", *cli.ON_KUBEFLOW))
+    assert all(name in done.stdout for name in ("run", "verify", *ON_KUBEFLOW))
     done = vaeiaf("run", "--epochs=0")
     assert done.returncode == 2
-    assert done.stderr == "vaeiaf: epochs: expected at least 1, got 0\n"
-
-
-def test_every_command_of_our_package_is_among_those_that_say_so():
-    from pipeline.cli.kubeflow_commands import add_commands
-
-    found = []
-
-    class Commands:
-        def add_parser(self, name, **_):
-            found.append(name)
-            return cli.argparse.ArgumentParser(name)
-
-    add_commands(Commands())
-    assert tuple(found) == cli.ON_KUBEFLOW
+    assert done.stderr == "vaeiaf: epochs: expected greater than or equal to 1, got 0\n"

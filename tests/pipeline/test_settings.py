@@ -13,30 +13,33 @@ def config(tmp_path):
     return PipelineConfig(dataset="cifar10", train=TrainConfig(), root=str(tmp_path))
 
 
-FLOATS = [field.name for field in dataclasses.fields(PipelineConfig) if "float" in str(field.type)]
+NUMBERS = ("min_elbo", "max_regression", "min_label_elbo", "checkpoint_minutes")
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "expected"),
+    ("name", "value"),
     [
-        ("dataset", "", "such as cifar10 or cifar10:3.0.2, got ''"),
-        ("dataset", "../cifar10", "got '../cifar10'"),
-        ("max_regression", -0.5, "not negative, got -0.5"),
-        ("checkpoint_minutes", -1.0, "not negative, got -1.0"),
-        *((name, value, f"a finite number, got {value}") for name in FLOATS for value in (math.nan, math.inf)),
-        ("tune", -1, "a number of trials that is not negative, got -1"),
-        ("root", "", "the name of a folder, got ''"),
-        ("root", " ", "the name of a folder, got ' '"),
-        ("root", "st*r", r"a folder without \* \? \[ \\ in its name, which are taken for a pattern, got 'st\*r'"),
-        ("data_dir", "what?", "a folder without .* got 'what\\?'"),
-        ("manual_dir", "a\nb", r"a folder without control characters in its name, got 'a\\nb'"),
-        ("data_dir", "/no/such/folder", "a folder that exists, got '/no/such/folder'"),
-        ("manual_dir", "/no/such/folder", "a folder that exists, got '/no/such/folder'"),
+        ("dataset", ""),
+        ("dataset", "../cifar10"),
+        ("max_regression", -0.5),
+        ("checkpoint_minutes", -1.0),
+        *((name, value) for name in NUMBERS for value in (math.nan, math.inf, "1")),
+        ("tune", -1),
+        ("tune", 1.5),
+        *(("root", name) for name in ("", " ", "st*r")),
+        ("data_dir", "what?"),
+        ("manual_dir", "a\nb"),
+        ("data_dir", "/no/such/folder"),
+        ("manual_dir", "/no/such/folder"),
+        ("beam_args", ("--runner", 3)),
     ],
 )
-def test_a_value_that_cannot_be_names_the_setting_and_what_was_expected(config, name, value, expected):
-    with pytest.raises(SettingError, match=f"^{name}: expected .*{expected}"):
+def test_an_invalid_value_is_refused_by_name(config, name, value):
+    with pytest.raises(SettingError) as error:
         dataclasses.replace(config, **{name: value})
+    assert error.value.setting.partition(".")[0] == name
+    assert error.value.failure.value in (value, 3) or math.isnan(value)
+    assert error.value.failure.valid
 
 
 @pytest.mark.parametrize("strategy", ["auto", "default", "mirrored"])
@@ -45,21 +48,19 @@ def test_a_tuner_has_every_strategy_of_one_process(config, strategy):
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "name"),
     [
-        ({"workers": 2}, "^workers: expected 1 with tune 2, whose trials run in one process, got 2$"),
-        ({"workers": 2, "strategy": "multi_worker"}, "^workers: expected 1 with tune 2, "),
-        ({"strategy": "tpu"}, "^strategy: expected one of auto, default, mirrored with tune 2, .*, got 'tpu'$"),
-        (
-            {"strategy": "tpu:mine"},
-            "^strategy: expected one of auto, default, mirrored with tune 2, .*, got 'tpu:mine'$",
-        ),
+        ({"workers": 2}, "workers"),
+        ({"workers": 2, "strategy": "multi_worker"}, "workers"),
+        ({"strategy": "tpu"}, "strategy"),
+        ({"strategy": "tpu:mine"}, "strategy"),
     ],
 )
-def test_a_tuner_refuses_what_it_would_have_to_ignore(config, settings, message):
+def test_a_tuner_refuses_what_it_would_have_to_ignore(config, settings, name):
     assert dataclasses.replace(config, **settings)
-    with pytest.raises(SettingError, match=message):
+    with pytest.raises(SettingError) as error:
         dataclasses.replace(config, tune=2, **settings)
+    assert (error.value.setting, error.value.failure.value) == (name, settings[name])
 
 
 def test_folders_are_absolute_and_a_tilde_is_the_home(config, tmp_path, monkeypatch):
@@ -74,20 +75,23 @@ def test_folders_are_absolute_and_a_tilde_is_the_home(config, tmp_path, monkeypa
 
 def test_the_environments_data_folder_is_checked_too(config, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", "/data[1]")
-    with pytest.raises(SettingError, match=r"^TFDS_DATA_DIR: expected a folder without .*, got '/data\[1\]'$"):
+    with pytest.raises(SettingError) as error:
         config.data_dirs  # noqa: B018
+    assert (error.value.setting, error.value.failure.value) == ("TFDS_DATA_DIR", "/data[1]")
 
 
 def test_a_warm_start_needs_the_model_that_no_baseline_does_without(config):
-    with pytest.raises(SettingError, match=r"^warm_start: expected false with no_baseline"):
+    with pytest.raises(SettingError) as error:
         dataclasses.replace(config, warm_start=True, no_baseline=True)
+    assert error.value.setting == "warm_start"
 
 
 @pytest.mark.parametrize("tune", [1, 8])
 def test_a_warm_start_leaves_the_shapes_alone_that_a_tuner_varies(config, tune):
     warm = dataclasses.replace(config, warm_start=True)
-    with pytest.raises(SettingError, match=f"^tune: expected 0 with warm_start.*, got {tune}$"):
+    with pytest.raises(SettingError) as error:
         dataclasses.replace(warm, tune=tune)
+    assert (error.value.setting, error.value.failure.value) == ("tune", tune)
 
 
 def test_every_place_lies_under_the_root(config, tmp_path):

@@ -259,7 +259,7 @@ def busy(at):
 )
 def not_moved(at):
     at.patch(quarantine, "write_durably", raises(NO_SPACE))
-    quarantine.set_aside(str(at.path), "torn")
+    quarantine.quarantine_folder(str(at.path), "torn")
 
 
 @says("{at}/none is missing or not a folder")

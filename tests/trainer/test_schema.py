@@ -5,19 +5,18 @@ from typing import Annotated, Literal
 
 import pydantic
 import pytest
-from annotated_types import Ge, Lt
 
 from trainer.errors import UserError
 from trainer.schema import (
     Needs,
     Place,
-    Setting,
     SettingError,
     check_needs,
     fields,
     nearest,
     nested,
     plain_type,
+    setting,
     settings,
     table,
 )
@@ -27,17 +26,17 @@ LOUD = Needs("volume", lambda radio: radio.volume > 0)
 
 @table
 class Battery:
-    cells: Annotated[int, Ge(1), Setting("in a row", "cells")] = 4
-    maker: Annotated[str | None, Setting("who made it")] = None
+    cells: int = setting("in a row", "cells", default=4, ge=1)
+    maker: str | None = setting("who made it", default=None)
 
 
 @table
 class Radio:
-    name: Annotated[str, Setting("on the label", valid="a short name")]
-    volume: Annotated[int, Ge(0), Lt(11), Setting("of the sound", "dB", Place.COMMAND_LINE | Place.FORM)] = 5
-    band: Annotated[Literal["FM", "AM"], Setting("what it receives", places=Place.FORM)] = "FM"
-    bass: Annotated[bool, Setting("more of it", needs=LOUD)] = False
-    battery: Annotated[Battery, nested(Battery), Setting("its power")] = dataclasses.field(default_factory=Battery)
+    name: str = setting("on the label", valid="a short name")
+    volume: int = setting("of the sound", "dB", Place.COMMAND_LINE | Place.FORM, default=5, ge=0, lt=11)
+    band: Literal["FM", "AM"] = setting("what it receives", places=Place.FORM, default="FM")
+    bass: bool = setting("more of it", needs=LOUD, default=False)
+    battery: Annotated[Battery, nested(Battery)] = setting("its power", default_factory=Battery)
     untold: int = 0
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from trainer.presets import PRESETS, recipe
-from trainer.schema import SettingError, fields, plain_type
+from trainer.schema import Place, SettingError, fields, plain_type, settings
 from trainer.settings import DECODERS, ENCODERS, STRATEGIES, Execution, TrainConfig, check_workers, shard_size
 
 FIELDS = {name: plain_type(field) for name, field in fields(TrainConfig).items()}
@@ -160,7 +160,7 @@ def test_a_setting_without_meaning_is_refused_where_it_is_given(name, value, oth
 
 
 def test_every_condition_of_a_setting_is_among_them():
-    conditional = {name for name, field in fields(TrainConfig).items() if field.metadata[-1].needs}
+    conditional = {name for name, setting in settings(TrainConfig, Place.RECIPE).items() if setting.needs}
     assert conditional == set(NEEDLESS)
 
 

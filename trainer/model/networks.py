@@ -16,7 +16,8 @@ Network = Callable[[tf.Tensor], list[tf.Tensor]]
 class Dense(tf.Module):
     """y = x W + b, with a uniform initial W (Glorot and Bengio, 2010) and b = 0.
 
-    W is stored with its longer side last, because XLA multiplies faster along long rows on a CPU (docs/performance.md).
+    W is stored with its longer side last, because XLA multiplies faster along long rows on a CPU
+    (docs/explanation/performance.md).
 
     Args:
       inputs, outputs: sizes of the last axis.

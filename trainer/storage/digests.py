@@ -108,7 +108,11 @@ def check_digests(folder: str, expected: Digests) -> None:
 
 def compute_digests(folder: str, durable: bool = False) -> Digests:
     """Computes the digests of the files below `folder`; with `durable` it also flushes each file to disk."""
-    names = list(_names(folder))
+    return digest_files(folder, list(_names(folder)), durable)
+
+
+def digest_files(folder: str, names: list[str], durable: bool = False) -> Digests:
+    """Computes the digests of the files `names` below `folder`; with `durable` it also flushes each file to disk."""
     with ThreadPoolExecutor(THREADS) as threads:
         found = threads.map(lambda name: _digest(os.path.join(folder, name), durable), names)
         return dict(zip(names, found, strict=True))

@@ -26,8 +26,8 @@ def damage(folder: str) -> str | None:
         raise UnreadableError("the folder", folder, error) from error
 
 
-def set_aside(folder: str, what: str) -> str:
-    """Renames the damaged `folder` and its digests, writes the damage `what` beside it, and returns the new name.
+def quarantine_folder(folder: str, fault: str) -> str:
+    """Renames the damaged `folder` and its digests, writes the `fault` beside it, and returns the new name.
 
     Raises:
       ReportedError: it cannot be renamed.
@@ -37,7 +37,7 @@ def set_aside(folder: str, what: str) -> str:
     try:
         while os.path.lexists(moved):
             moved += "x"
-        write_durably(f"{moved}.json", json.dumps({"time": now, "reason": what, "was": folder}, indent=1).encode())
+        write_durably(f"{moved}.json", json.dumps({"time": now, "reason": fault, "was": folder}, indent=1).encode())
         if os.path.exists(digest_file(folder)):
             os.rename(digest_file(folder), digest_file(moved))
         if os.path.exists(folder):
@@ -46,6 +46,6 @@ def set_aside(folder: str, what: str) -> str:
     except OSError as error:
         remedy = "Make its parent folder writable, and start again"
         raise ReportedError(
-            f"{folder} is damaged ({what}) and cannot be renamed", value=folder, remedy=remedy, cause=error
+            f"{folder} is damaged ({fault}) and cannot be renamed", value=folder, remedy=remedy, cause=error
         ) from error
     return moved

@@ -16,6 +16,7 @@ from trainer.storage.durable import sync
 
 log = logging.getLogger(__name__)
 
+HISTORY = "history.json"
 EVENTS = "events.out.tfevents."  # prefix of TensorFlow's files of scalars
 
 
@@ -166,5 +167,11 @@ def write_history(config: TrainConfig, result: TrainResult, workdir: str) -> Non
         "quality": result.quality and result.quality._asdict(),
         "epochs": [epoch.to_dict() for epoch in result.epochs],
     }
-    with whole("the history", os.path.join(workdir, "history.json")) as path, tf.io.gfile.GFile(path, "w") as file:
+    with whole("the history", os.path.join(workdir, HISTORY)) as path, tf.io.gfile.GFile(path, "w") as file:
         file.write(json.dumps(history, indent=1))
+
+
+def read_history(workdir: str) -> dict[str, Any]:
+    """Returns the history that `write_history` wrote to the folder `workdir`."""
+    with tf.io.gfile.GFile(os.path.join(workdir, HISTORY)) as file:
+        return json.loads(file.read())

@@ -14,7 +14,7 @@ def series(tmp_path):
 
 
 class Series:
-    """Models in a database, each of which may be blessed and pushed, more than once."""
+    """Models in a database; each may be blessed and pushed several times."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -45,7 +45,7 @@ class Series:
         return model
 
     def bless(self, model, blessed=True):
-        """An execution of the Evaluator, which reuses the blessing it gave to the model before."""
+        """Adds an execution of the Evaluator, which reuses an earlier blessing of the model."""
         if model.id not in self.blessings:
             blessing = standard_artifacts.ModelBlessing()
             blessing.set_int_custom_property("blessed", int(blessed))
@@ -100,7 +100,7 @@ def test_where_nothing_is_served_it_is_the_model_blessed_last(series):
     assert (model, len(blessing)) == ([a.uri], 1)
 
 
-def test_a_version_whose_digests_are_gone_is_known_by_its_files(series):
+def test_a_version_without_digests_is_identified_by_its_files(series):
     a = series.train("a")
     path = series.push(a)
     path.with_name(f"{path.name}.digests.json").unlink()
@@ -123,12 +123,12 @@ def test_a_blessing_whose_model_is_not_recorded_comes_alone(series):
     assert (model, len(blessing)) == ([], 1)
 
 
-def test_without_any_there_is_no_baseline(series):
+def test_without_a_blessed_model_there_is_no_baseline(series):
     series.train("a")
     assert series.baseline() == ([], [])
 
 
-def test_there_is_none_where_the_user_does_without(series):
+def test_there_is_no_baseline_if_the_user_wants_none(series):
     a = series.train("a")
     series.bless(a)
     series.push(a)

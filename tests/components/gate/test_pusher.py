@@ -23,7 +23,7 @@ from trainer.storage.leftovers import DAY
 
 
 class Constant(tf.Module):
-    """A model that says one number."""
+    """A model that returns one number."""
 
     def __init__(self, number):
         super().__init__()
@@ -35,15 +35,15 @@ class Constant(tf.Module):
 
 
 class Pushes:
-    """Pushes models that say a number, into the folder `serving`."""
+    """Pushes models that return a number, into the folder `serving`."""
 
     def __init__(self, folder):
         self.folder, self.serving = folder, folder / "serving"
         self.made = []
-        self.baseline = None  # identity of the model that evaluations were against
+        self.baseline = None  # identity of the model that the next evaluation compares with
 
     def make(self, number):
-        """The artifact of a model, complete."""
+        """A Model artifact with its digests."""
         model = standard_artifacts.Model()
         model.uri = str(self.folder / str(len(self.made)) / "model")
         self.made.append(model)
@@ -53,7 +53,7 @@ class Pushes:
         return model
 
     def __call__(self, number, blessed=True, no_baseline=False):
-        """Makes, judges and pushes; returns what was done."""
+        """Makes and pushes a model; returns what the pusher did."""
         model = self.make(number)
         return self.push(model, blessed, no_baseline)
 
@@ -161,10 +161,21 @@ def test_a_damaged_version_stays_until_its_successor_is_there(push, monkeypatch)
 def test_a_model_that_was_damaged_after_its_blessing_is_not_pushed(push):
     model = push.make(1.0)
     zero(pathlib.Path(model.uri) / "Format-Serving")
-    with pytest.raises(ReportedError, match=r"the copy of the blessed model differs: .* has other bytes"):
+    with pytest.raises(ReportedError) as error:
         push.push(model)
+    assert error.value.failure.value.startswith(f"{push.serving}/.incomplete-")
     assert versions_in(push) == []
     assert not [path for path in push.serving.iterdir() if path.name != ".lock"]
+
+
+def test_a_damaged_version_that_another_run_pushed_meanwhile_stops_the_push(push):
+    first = push(1.0)
+    flip(pathlib.Path(first.pushed_to))
+    push.baseline = "of an earlier model"
+    with pytest.raises(ReportedError) as error:
+        push(2.0)
+    assert error.value.failure.value == first.pushed_to
+    assert versions_in(push) == [int(os.path.basename(first.pushed_to))]
 
 
 def test_a_version_of_unknown_origin_counts_as_another_model_where_no_comparison_is_wanted(push):
@@ -172,13 +183,13 @@ def test_a_version_of_unknown_origin_counts_as_another_model_where_no_comparison
     assert push(1.0, no_baseline=True).pushed_to
 
 
-def test_what_a_killed_push_left_is_cleared_away_but_not_a_push_at_work(push):
-    for name, age in (("killed", 2 * DAY), ("at-work", 0.0)):
+def test_the_leftovers_of_a_killed_push_are_removed_but_not_those_of_a_running_one(push):
+    for name, age in (("killed", 2 * DAY), ("running", 0.0)):
         folder = push.serving / f".incomplete-{name}"
         folder.mkdir(parents=True)
         os.utime(folder, (time.time() - age,) * 2)
     push(1.0)
-    assert sorted(path.name for path in push.serving.glob(".*")) == [".incomplete-at-work", ".lock"]
+    assert sorted(path.name for path in push.serving.glob(".*")) == [".incomplete-running", ".lock"]
 
 
 def test_versions_grow_even_within_a_second(push):

@@ -3,13 +3,14 @@ from tfx.types import Channel, standard_artifacts
 
 from components.gate.units_check import Executor, UnitsCheck
 from trainer.errors import ReportedError, UserError
+from trainer.failure import Kind
 from trainer.settings import TrainConfig
 from trainer.units import Units, write_units
 
 
 @pytest.fixture
 def check(tmp_path):
-    """Runs the check of a configuration against a baseline with these units, or with none written, or without one."""
+    """Runs the check of a configuration against baselines with these units; None: no units are written."""
 
     def run(config, *baselines, served=False, blessed=False, no_baseline=False):
         artifacts = []
@@ -38,18 +39,18 @@ def test_a_first_model_passes(check):
 
 
 @pytest.mark.parametrize(
-    ("other", "words"),
+    "other",
     [
-        (TrainConfig(eval_samples=8), ["K = 8", "K = 4"]),
-        (TrainConfig(decoder="GaussianMLP"), ["Gaussian (", "Bernoulli ("]),
-        (TrainConfig(decoder="DiscretizedLogisticMLP"), ["DiscretizedLogistic (", "Bernoulli ("]),
+        TrainConfig(eval_samples=8),
+        TrainConfig(decoder="GaussianMLP"),
+        TrainConfig(decoder="DiscretizedLogisticMLP"),
     ],
 )
-def test_other_units_are_refused_with_both_and_a_way_on(check, other, words):
-    with pytest.raises(UserError, match="cannot be compared") as refusal:
+def test_other_units_are_refused_with_both(check, other):
+    with pytest.raises(UserError) as refusal:
         check(TrainConfig(), Units.of(other))
-    for text in (*words, "--root"):
-        assert text in str(refusal.value)
+    assert refusal.value.failure.value == str(Units.of(other))
+    assert refusal.value.failure.valid == str(Units.of(TrainConfig()))
 
 
 def test_another_network_to_the_same_likelihood_can_be_compared(check):
@@ -57,17 +58,14 @@ def test_another_network_to_the_same_likelihood_can_be_compared(check):
 
 
 def test_a_model_that_does_not_say_its_units_is_refused(check):
-    with pytest.raises(UserError, match=r"does not say .* what its ELBO is measured in"):
+    with pytest.raises(UserError):
         check(TrainConfig(), None)
 
 
-@pytest.mark.parametrize(
-    ("served", "blessed", "words"),
-    [(True, False, "version 7 is served from"), (False, True, "a model was blessed, but its files are not among")],
-)
-def test_a_model_that_is_served_or_blessed_and_not_found_stops_the_run_unless_told(check, served, blessed, words):
-    with pytest.raises(ReportedError, match=words) as error:
+@pytest.mark.parametrize(("served", "blessed"), [(True, False), (False, True)])
+def test_a_served_or_blessed_model_that_is_not_recorded_stops_the_run_unless_told(check, served, blessed, tmp_path):
+    with pytest.raises(ReportedError) as error:
         check(TrainConfig(), served=served, blessed=blessed)
-    assert error.value.exit_code == 1
-    assert "--no-baseline" in str(error.value)
+    assert error.value.failure.kind == Kind.INFRASTRUCTURE
+    assert error.value.failure.value == (str(tmp_path / "pushed/7") if served else None)
     check(TrainConfig(), served=served, blessed=blessed, no_baseline=True)

@@ -8,7 +8,7 @@ from tfx.components.statistics_gen.component import StatisticsGen
 import pipeline.dag
 from components.ingest.example_gen import ImageExampleGen
 from components.ingest.validator import StrictExampleValidator, anomaly_sentences
-from toy_data import png, rows, write_toy
+from toy_data import rows, write_toy
 from trainer.errors import UserError
 
 
@@ -20,28 +20,24 @@ def nodes(data_dir):
     return [example_gen, statistics_gen, schema, validator]
 
 
-def test_sound_data_pass(tmp_path, run_nodes):
-    folder = run_nodes(nodes(write_toy(tmp_path, rows("train", 5, 0), rows("test", 5, 100))))
-    assert list(folder.glob("StrictExampleValidator/anomalies/*/Split-test/*"))
-
-
-def test_a_label_outside_the_schema_stops_the_run_by_split_feature_and_anomaly(tmp_path, run_nodes):
-    unlabelled = ("test_999", png(999), -1)
-    data_dir = write_toy(tmp_path, rows("train", 5, 0), [*rows("test", 5, 100), unlabelled])
-    with pytest.raises(UserError, match=r"split test: feature label: .*small value: -1"):
-        run_nodes(nodes(data_dir))
-    assert not list((tmp_path / "artifacts").glob("StrictExampleValidator/anomalies/*"))
-
-
-def test_an_edit_of_the_schema_makes_the_validation_run_again(tmp_path, run_nodes, monkeypatch):
+def test_an_anomaly_stops_the_run_and_an_edit_of_the_schema_is_validated_anew(tmp_path, run_nodes, monkeypatch):
     shutil.copytree(pipeline.dag.SCHEMAS, tmp_path / "schemas")
     monkeypatch.setattr(pipeline.dag, "SCHEMAS", tmp_path / "schemas")
-    data_dir = write_toy(tmp_path, rows("train", 5, 0), rows("test", 5, 100))
-    run_nodes(nodes(data_dir))
+    data_dir = write_toy(tmp_path, rows("train", 5, 0), rows("test", 6, 100))  # only test has the label 5
+    folder = run_nodes(nodes(data_dir))
+    (anomalies,) = folder.glob("StrictExampleValidator/anomalies/*/")
+    assert (anomalies / "Split-test").is_dir()
     schema = tmp_path / "schemas/default/schema.pbtxt"
-    schema.write_text(schema.read_text().replace("min: 0", "min: 1"))
-    with pytest.raises(UserError, match=r"feature label: .*small value: 0"):
+    schema.write_text(schema.read_text().replace("min: 0", "min: 0 max: 4"))
+    with pytest.raises(UserError) as error:
         run_nodes(nodes(data_dir))
+    anomaly = "split test: feature label: Out-of-range values (Unexpectedly large value: 5.)"
+    assert error.value.failure.value == [anomaly]
+    assert str(error.value) == (
+        f"the data do not fit the schema {schema}: {anomaly}. Repair the data, or change the schema if it is outdated; "
+        "nothing was trained"
+    )
+    assert list(folder.glob("StrictExampleValidator/anomalies/*/")) == [anomalies]
 
 
 def test_every_kind_of_anomaly_has_a_sentence():

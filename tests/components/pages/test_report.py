@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 import pytest
 
 from components.gate.verdict import Verdict
-from components.pages.parts import Pictures
-from components.pages.report import render
+from components.pages.pictures import Pictures
+from components.pages.rendering import TEMPLATES, render
 from trainer.settings import TrainConfig
 from trainer.units import Units
 
@@ -35,7 +35,10 @@ def history():
 
 def page(verdict, history, pushed_to="", decoder="BernoulliMLP"):
     units = Units.of(TrainConfig(decoder=decoder))
-    html = render(verdict, history, units, pushed_to, Pictures(pairs=b"pairs", samples=b"samples"))
+    pictures = Pictures(pairs=b"pairs", samples=b"samples")
+    html = render(
+        "report.html.j2", verdict=verdict, history=history, units=units, pushed_to=pushed_to, pictures=pictures
+    )
     HTMLParser().feed(html)
     return html
 
@@ -75,3 +78,21 @@ def test_the_page_needs_nothing_from_elsewhere(history):
     assert len(re.findall(r'src="data:image/png;base64,', html)) == 3
     assert not re.search(r'(src|href)="(?!data:)', html)
     assert "<script" not in html
+
+
+def test_missing_numbers_are_marked_as_missing():
+    template = TEMPLATES.from_string(
+        '{% import "parts.html.j2" as parts %}'
+        "{{ parts.verdict_box(verdict) }}{{ parts.numbers(verdict, units) }}{{ parts.labels(verdict) }}"
+    )
+    nothing = Verdict(False, {}, {"elbo": -1900.0}, {7: {}}, ["TFMA has <no> numbers"], ["a <note>"])
+    units = Units.of(TrainConfig(decoder="DiscretizedLogisticMLP"))
+    html = " ".join(template.render(verdict=nothing, units=units).split())
+    for text in (
+        "TFMA has &lt;no&gt; numbers",
+        "a &lt;note&gt;",
+        "<td>ELBO</td><td>n/a</td> <td>-1900.00</td>",
+        "the gain is n/a",
+    ):
+        assert text in html
+    assert "bits/dim" not in html

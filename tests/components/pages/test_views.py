@@ -1,4 +1,4 @@
-"""What the UI shows, of a small model that the real Evaluator has judged."""
+"""What the UI shows of a small model, with verdicts of the real Evaluator."""
 
 import json
 import math
@@ -16,15 +16,13 @@ from kubeflow.spec.contract import HTML, METRICS, OUTPUTS
 from toy_data import png, serialized
 from trainer.evaluate import MeanELBO
 from trainer.export import Servable, save
-from trainer.images import load_images, pixel_model, preprocess
+from trainer.images import ImageSet, pixel_model, preprocess
 from trainer.model.vae import build
-from trainer.settings import TrainConfig
 from trainer.training.record import Epoch, TrainResult, write_history
 from trainer.units import Units
 
 pytestmark = pytest.mark.slow  # the real Evaluator, three times
 
-CONFIG = TrainConfig(hidden_size=16, latent_size=8, iaf_hidden_size=8)
 COUNT = 12
 MAX_BYTES = 300_000  # the test images are noise, which no PNG makes smaller
 ELBOS = (-2300.5, -2250.25, -2260.0)
@@ -38,27 +36,19 @@ def epochs(elbos):
 
 
 class Run:
-    """The artifacts of a run in a folder, as the nodes leave them; made when they are asked for first."""
+    """The artifacts of a run, as the nodes leave them."""
 
-    def __init__(self, folder, broken=False, labels=3, elbos=ELBOS, config=CONFIG):
+    def __init__(self, folder, model, config, labels=3, elbos=ELBOS):
         self.folder = folder
         records = [serialized(f"id_{i:03d}", png(i), i % labels) for i in range(COUNT)]
         self.examples = write_examples(folder / "examples", records)
-        images = load_images([str(folder / "examples/Split-test/data.gz")], preprocess)
-        model = build(config, 3072)
-        if broken:
-            variable = model.trainable_variables[0]
-            variable.assign(np.full(variable.shape, math.nan))
         self.model, self.model_run = standard_artifacts.Model(), standard_artifacts.ModelRun()
-        self.model.uri, self.model_run.uri = str(folder / "model"), str(folder / "model_run")
-        save(Servable(model, pixel_model(images), 3, preprocess), Units.of(config), f"{self.model.uri}/Format-Serving")
+        self.model.uri, self.model_run.uri = str(model), str(folder)
         done = epochs(elbos)
-        (folder / "model_run").mkdir()
-        write_history(config, TrainResult(model, done, 2, done[1].test, None), self.model_run.uri)
+        write_history(config, TrainResult(None, done, 2, done[1].test, None), self.model_run.uri)
 
     def judge(self, name, baseline=None, **rules):
-        evaluation, _ = evaluate(self.folder / name, self.examples, self.model, baseline, **rules)
-        return evaluation
+        return evaluate(self.folder / name, self.examples, self.model, baseline, **rules)[0]
 
     def trainer(self):
         return view("Trainer", {"examples": [self.examples]}, {"model": [self.model], "model_run": [self.model_run]})
@@ -69,13 +59,19 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return Run(tmp_path_factory.mktemp("run"))
+def run(tmp_path_factory, exported, tiny):
+    return Run(tmp_path_factory.mktemp("run"), exported.parent, tiny)
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory):
-    return Run(tmp_path_factory.mktemp("broken"), broken=True, labels=1, elbos=(math.nan, math.nan, -math.inf))
+def broken(tmp_path_factory, tiny):
+    """A run whose model is NaN."""
+    folder, model = tmp_path_factory.mktemp("broken"), build(tiny, 3072)
+    variable = model.trainable_variables[0]
+    variable.assign(np.full(variable.shape, math.nan))
+    pixels = pixel_model(ImageSet(np.zeros([1, 3072], np.uint8), np.zeros([1], np.int64)))
+    save(Servable(model, pixels, 2, preprocess), Units.of(tiny), str(folder / "model/Format-Serving"))
+    return Run(folder, folder / "model", tiny, labels=1, elbos=(math.nan, math.nan, -math.inf))
 
 
 @pytest.fixture(scope="module")
@@ -126,12 +122,12 @@ def test_every_page_is_small(pages):
         assert len(html.encode()) < MAX_BYTES, name
 
 
-def test_the_trainer_shows_its_curve_its_recipe_and_two_kinds_of_pictures(pages):
+def test_the_trainer_shows_its_curve_its_recipe_and_two_kinds_of_pictures(pages, tiny):
     html = pages["trainer"]
     assert html.count('src="data:image/png') == 3
     for text in ("-2249.25", "3 epochs in 0:00:06", "200 images per second", "Epoch 2 has the best", "Bernoulli"):
         assert text in " ".join(html.split())
-    for name, value in CONFIG.to_dict().items():
+    for name, value in tiny.to_dict().items():
         assert f"<dt>{name}</dt><dd>{value}</dd>" in html
 
 
@@ -151,7 +147,7 @@ def test_the_trainers_numbers_are_those_of_the_exported_model_and_of_the_way_to_
 def test_the_evaluator_shows_the_verdict_the_gain_and_every_label(run, blessed, pages):
     html, metrics = " ".join(pages["evaluator"].split()), run.evaluator(blessed).metrics
     elbo = metrics["elbo_nats_per_image"]
-    for text in ("Blessed", f"{elbo:.2f}", "last blessed", "the same on each of 12 paired images", "K = 4"):
+    for text in ("Blessed", f"{elbo:.2f}", "last blessed", "the same on each of 12 paired images", "K = 2"):
         assert text in html
     assert re.findall(r"<td>(\d)</td><td>4</td>", html) == ["0", "1", "2"]
     assert html.count('src="data:image/png') == 2
@@ -175,11 +171,11 @@ def test_a_refusal_shows_every_reason(pages):
     assert html.count("<li>") == 4
     assert "is below the bound -500.00 nats per image" in html
     for label in range(3):
-        assert re.search(f"test images of label {label}, -[0-9.]+, is below the bound -600.00", html)
+        assert re.search(f"the ELBO -[0-9.]+ over the 4 test images of label {label} is below the bound -600.00", html)
 
 
 def test_a_model_without_a_finite_elbo_has_a_page_and_only_the_numbers_that_json_knows(broken, worthless, pages):
-    assert "ELBO is nan, expected a finite number" in pages["worthless"]
+    assert "the test-set ELBO is nan, not a finite number" in pages["worthless"]
     metrics = broken.evaluator(worthless).metrics
     assert metrics["blessed"] == 0.0
     assert "elbo_nats_per_image" not in metrics
@@ -205,7 +201,7 @@ def test_the_pusher_says_that_the_model_is_unchanged_and_where_it_is(blessed):
 def test_the_pusher_says_why_nothing_was_pushed_or_who_knows(pages):
     assert "Nothing was pushed" in pages["not pushed"]
     assert pages["not pushed"].count("<li>") == 4
-    assert "the Evaluator's page says why" in pusher(None)
+    assert "The Evaluator's page shows the reasons" in pusher(None)
 
 
 def test_texts_cannot_become_markup(run, tmp_path, blessed):

@@ -9,14 +9,14 @@ import pytest
 import tensorflow as tf
 
 import components.train.tuner_fn
-from components.train.site import here
+from components.train.site import SITE, Site
 from components.train.tuner_fn import ELBOTuner, RecipeFirst, search_space, shortened
 from trainer.errors import InterruptError, UserError
 from trainer.evaluate import MeanELBO
 from trainer.images import ImageSet
 from trainer.presets import PRESETS
 from trainer.schema import SettingError
-from trainer.settings import TrainConfig
+from trainer.settings import Execution, TrainConfig
 
 RECIPE = TrainConfig(hidden_size=40, latent_size=10, iaf_hidden_size=20, epochs=8, importance_samples=7)
 IMAGES = ImageSet(np.zeros([30, 3072], np.uint8), np.arange(30))
@@ -24,7 +24,7 @@ IMAGES = ImageSet(np.zeros([30, 3072], np.uint8), np.arange(30))
 
 @pytest.fixture
 def search(tmp_path, monkeypatch):
-    """Runs a search in which a trial's ELBO is `score` of its configuration; returns the tuner and those."""
+    """Runs a search in which a trial's ELBO is `score` of its configuration; returns tuner and configurations."""
 
     def run(score, trials=4, recipe=RECIPE, strategy=None):
         tried = []
@@ -59,13 +59,13 @@ def test_the_first_trial_is_the_recipe_with_a_quarter_of_its_epochs(search):
     assert len({json.dumps(config.to_dict()) for config in tried}) == 4
 
 
-def test_what_is_found_is_what_scored_highest(search):
+def test_the_result_is_the_trial_that_scored_highest(search):
     tuner, tried = search(lambda config: -abs(config.gate_bias - 1.0))
     best = max(tried, key=lambda config: -abs(config.gate_bias - 1.0))
     assert tuner.get_best_hyperparameters()[0].values["gate_bias"] == best.gate_bias
 
 
-def test_what_is_found_is_a_configuration_after_the_way_through_json(search):
+def test_the_result_is_a_configuration_after_the_way_through_json(search):
     tuner, _ = search(lambda config: config.learning_rate)
     values = json.loads(json.dumps(tuner.get_best_hyperparameters()[0].get_config()))["values"]
     found = TrainConfig(**{**RECIPE.to_dict(), **values})
@@ -73,7 +73,7 @@ def test_what_is_found_is_a_configuration_after_the_way_through_json(search):
     assert found.learning_rate > RECIPE.learning_rate
 
 
-def test_a_trial_that_diverges_has_failed_and_the_search_goes_on(search):
+def test_a_trial_that_diverges_has_failed_and_the_search_continues(search):
     def score(config):
         if config == dataclasses.replace(RECIPE, epochs=2, importance_samples=0):
             raise UserError("the ELBO is nan")
@@ -88,8 +88,13 @@ def test_a_search_of_failed_trials_says_so(search):
     def score(config):
         raise UserError("the ELBO is nan")
 
-    with pytest.raises(UserError, match="all 4 trials of the Tuner failed"):
+    with pytest.raises(UserError) as error:
         search(score)
+    assert error.value.failure.value == 4
+    assert str(error.value) == (
+        "all 4 trials of the Tuner failed, including the recipe itself. Lower its learning rate, or its batch size if "
+        "that exceeds the number of images, and run again"
+    )
 
 
 def test_a_recipe_that_the_strategy_cannot_train_ends_the_search(search):
@@ -103,11 +108,10 @@ def test_a_recipe_that_the_strategy_cannot_train_ends_the_search(search):
 
 @pytest.mark.parametrize(("name", "kind"), [("default", None), ("mirrored", tf.distribute.MirroredStrategy)])
 def test_trials_run_on_the_strategy_of_the_site(search, name, kind, tmp_path, monkeypatch):
-    monkeypatch.setattr(here, "strategy", name)
     monkeypatch.setattr(components.train.tuner_fn.tft, "TFTransformOutput", mock.MagicMock())
     monkeypatch.setattr(components.train.tuner_fn, "load_images", lambda *_: IMAGES)
     arguments = types.SimpleNamespace(
-        custom_config={"train": RECIPE.to_dict(), "trials": 2},
+        custom_config={"train": RECIPE.to_dict(), "trials": 2, SITE: Site(Execution(strategy=name)).to_dict()},
         transform_graph_path="",
         train_files=[],
         working_dir=str(tmp_path),

@@ -168,8 +168,10 @@ def test_a_deletion_does_not_stop_a_run_either(kfp, vaeiaf):
     run = kfp.fire(kfp.enabled()[0])
     code, out, _ = vaeiaf("schedule", "--delete", "nightly")
     assert (code, kfp.enabled(), run["state"]) == (0, [], "RUNNING")
-    assert "paused; delete it when its run has ended" in out
-    assert run["run_id"] in out
+    assert out == (
+        "nightly: paused, not deleted, which could stop its run. Delete it after the end of: "
+        f"{kfp.host}/#/runs/details/{run['run_id']}\n"
+    )
     run["state"] = "FAILED"
     assert vaeiaf("schedule", "--delete", "nightly")[1] == "nightly: deleted\n"
     assert kfp.recurring == {}
@@ -207,41 +209,53 @@ def test_pause_and_resume_leave_one_enabled_at_most(kfp, vaeiaf):
 
 
 @pytest.mark.parametrize("what", ["--pause", "--resume", "--delete"])
-def test_a_name_that_is_none_is_told(kfp, vaeiaf, what):
-    code, _, err = vaeiaf("schedule", what, "nightly")
-    assert (code, err) == (2, "vaeiaf: no schedule nightly in namespace team; --list shows those there are\n")
+def test_an_unknown_schedule_is_named(kfp, refused, what):
+    error = refused("schedule", what, "nightly")
+    assert (error.exit_code, error.failure.value) == (2, "nightly")
+    assert str(error) == "namespace team has no schedule nightly. Use --list to see the schedules"
 
 
 @pytest.mark.parametrize("words", [NIGHTLY, ("schedule", "--delete", "nightly"), ("schedule", "--pause", "nightly")])
-def test_a_recurring_run_of_another_pipeline_is_never_touched(kfp, vaeiaf, words):
+def test_a_recurring_run_of_another_pipeline_is_never_touched(kfp, vaeiaf, refused, words):
     foreign = {"display_name": "nightly", "mode": "ENABLE", "namespace": "team", "recurring_run_id": "x"}
     kfp.recurring["x"] = {
         **foreign,
         "created_at": "2026-01-01T00:00:00Z",
         "pipeline_version_reference": {"pipeline_id": "theirs"},
     }
-    code, _, err = vaeiaf(*words)
-    assert code == 2
-    assert "is not of pipeline vaeiaf" in err
+    error = refused(*words)
+    assert (error.exit_code, error.failure.value) == (2, "nightly")
+    assert str(error) == (
+        "namespace team has a recurring run nightly of another pipeline than vaeiaf. Choose another name, or delete it "
+        "in the UI"
+    )
     assert [run["mode"] for run in kfp.recurring.values()] == ["ENABLE"]
     assert kfp.versions == {}
     assert vaeiaf("schedule", "--list")[1] == "No schedule in namespace team\n"
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("words", "value", "sentence"),
     [
-        (("--cron", "0 3 * * *", "--name", "nightly"), "five fields"),
-        (("--cron", "0 0 3 * * *"), "--cron needs --name"),
-        (("--cron", "0 0 3 * * *", "--name", "nightly", "--time-zone", "Europe/Berlin"), "cronScheduleTimezone"),
-        (("--cron", "0 0 3 * * *", "--name", "nightly", "--param", "epoch=1"), "run parameter epoch"),
-        (("--list", "--name", "nightly"), "go with --cron"),
+        (("--cron", "0 3 * * *", "--name", "nightly"), "0 3 * * *", "--cron"),
+        (("--cron", "0 0 3 * * *"), None, "--cron needs --name"),
+        ((*NIGHTLY[1:], "--time-zone", "Europe/Berlin"), "Europe/Berlin", "--time-zone"),
+        ((*NIGHTLY[1:], "--param", "epoch=1"), "epoch", "epoch"),
+        *(
+            (words, None, "--name, --param, --time-zone and --experiment have no meaning without --cron")
+            for words in (
+                ("--list", "--name", "nightly"),
+                ("--list", "--experiment", "mine"),
+                ("--pause", "nightly", "--param", "epochs=1"),
+                ("--delete", "nightly", "--time-zone", "UTC"),
+            )
+        ),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_asked_of_the_server(kfp, vaeiaf, words, complaint):
-    code, out, err = vaeiaf("schedule", *words)
-    assert (code, out, kfp.requests) == (2, "", [])
-    assert complaint in err
+def test_bad_input_is_refused_before_anything_is_asked_of_the_server(kfp, refused, capsys, words, value, sentence):
+    error = refused("schedule", *words)
+    assert (error.exit_code, capsys.readouterr().out, kfp.requests) == (2, "", [])
+    assert (error.failure.sentence, error.failure.value) == (sentence, value)
 
 
 def test_the_time_zone_is_that_of_the_cluster(kfp, vaeiaf, cluster_file):

@@ -74,33 +74,44 @@ def test_what_somebody_else_makes_at_the_same_moment_is_used(kfp, vaeiaf, making
 
 
 @pytest.mark.parametrize("making", ["/pipelines", "/pipelines/upload_version", "/experiments"])
-def test_what_is_refused_though_nobody_else_made_it_is_told(kfp, vaeiaf, making):
+def test_what_is_refused_though_nobody_else_made_it_is_told(kfp, refused, making):
     kfp.fault = lambda number, method, path: Fault(409) if method == "POST" and path.endswith(making) else None
-    code, _, err = vaeiaf("submit")
-    assert (code, kfp.runs) == (1, {})
-    assert "(409: injected fault)" in err
+    error = refused("submit")
+    assert (error.exit_code, error.status, error.failure.cause) == (1, 409, "injected fault")
+    assert kfp.runs == {}
 
 
 @pytest.mark.parametrize(
-    ("parameter", "complaint"),
+    ("parameter", "setting", "value"),
     [
-        ("epoch=3", "run parameter epoch: expected one of dataset, "),
-        ("epochs=many", "run parameter epochs: expected a whole number, got 'many'"),
-        ("preset=best", "run parameter preset: expected one of"),
-        ("batch_size=-1", "batch_size"),
-        ("min_elbo=high", "run parameter min_elbo: expected a finite number"),
-        ("epochs", "--param epochs: expected NAME=VALUE"),
+        ("epoch=3", "epoch", "epoch"),
+        ("epochs=many", "epochs", "many"),
+        ("epochs=1.5", "epochs", 1.5),
+        ("preset=best", "preset", "best"),
+        ("batch_size=-1", "batch_size", -1),
+        ("min_elbo=high", "min_elbo", "high"),
+        ("warm_start=yes", "warm_start", "yes"),
+        ("settings=[1]", "settings", [1]),
     ],
 )
-def test_a_parameter_that_cannot_be_is_refused_before_anything_is_asked_of_the_server(
-    kfp, vaeiaf, parameter, complaint
+def test_an_invalid_parameter_is_refused_before_anything_is_asked_of_the_server(
+    kfp, refused, parameter, setting, value
 ):
-    code, out, err = vaeiaf("submit", "--param", parameter)
-    assert (code, out) == (2, "")
-    assert complaint in err
-    assert err.startswith("vaeiaf: ")
-    assert err.count("\n") == 1
+    error = refused("submit", "--param", parameter)
+    assert (error.exit_code, error.setting, error.failure.value) == (2, setting, value)
     assert kfp.requests == []
+
+
+def test_a_parameter_without_a_value_is_refused(kfp, refused):
+    error = refused("submit", "--param", "epochs")
+    assert (error.exit_code, str(error)) == (2, "--param epochs: expected NAME=VALUE, got 'epochs'")
+
+
+def test_an_error_is_one_line_and_exit_code_2(kfp, vaeiaf):
+    code, out, err = vaeiaf("submit", "--param", "epochs=many")
+    assert (code, out) == (2, "")
+    assert err.startswith("vaeiaf: epochs: expected ")
+    assert err.count("\n") == 1
 
 
 def test_values_have_the_types_of_their_parameters(kfp, vaeiaf):
@@ -121,18 +132,22 @@ def test_a_command_that_needs_no_server_writes_the_package(kfp, cluster_file, tm
     path = tmp_path / "out.yaml"
     assert main(["compile", "--cluster", str(cluster_file), "--output", str(path)]) == 0
     assert "trainer" in path.read_text()
-    assert main(["compile", "--cluster", str(cluster_file), "--output", str(tmp_path / "no" / "out.yaml")]) == 2
-    assert "a folder that exists" in capsys.readouterr().err
+    assert capsys.readouterr().out == f"Written: {path}\n"
+    for bad in (tmp_path / "no" / "out.yaml", tmp_path / "out.json"):
+        assert main(["compile", "--cluster", str(cluster_file), "--output", str(bad)]) == 2
+        assert capsys.readouterr().err == (
+            f"vaeiaf: --output: expected the name of a YAML file in a folder that exists, got '{bad}'\n"
+        )
     assert kfp.requests == []
 
 
 def test_what_tensorflow_says_of_the_machine_is_not_shown(kfp, cluster_file, monkeypatch, tmp_path, capfd):
     def noisy(path, cluster):
         os.write(2, b"I0000 port.cc:153] oneDNN custom operations are on")
-        raise UserError("cluster.yaml: nodes.Trainor: expected one of Trainer")
+        raise UserError("the compiler has an objection")
 
     monkeypatch.setitem(sys.modules, "kubeflow.spec.compile", types.SimpleNamespace(compile_to=noisy))
     for command in (("submit", "--host", kfp.host), ("compile", "--output", str(tmp_path / "out.yaml"))):
         assert main([*command, "--cluster", str(cluster_file)]) == 2
-        assert capfd.readouterr().err == "vaeiaf: cluster.yaml: nodes.Trainor: expected one of Trainer\n"
+        assert capfd.readouterr().err == "vaeiaf: the compiler has an objection\n"
     assert kfp.versions == {}

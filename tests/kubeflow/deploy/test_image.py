@@ -57,8 +57,8 @@ def test_all_that_the_sources_import_is_in_the_image():
 
 
 def test_a_worker_needs_no_more_than_the_tpu_image_has():
-    assert imports("trainer") == {"tensorflow", "keras", "numpy"}
-    assert {"tensorflow-tpu", "keras", "numpy"} <= locked("kubeflow/deploy/tpu.lock").keys()
+    assert imports("trainer") == {"tensorflow", "keras", "numpy", "pydantic"}
+    assert {"tensorflow-tpu", "keras", "numpy", "pydantic"} <= locked("kubeflow/deploy/tpu.lock").keys()
 
 
 def test_weights_go_between_images_of_one_keras():
@@ -84,6 +84,15 @@ def test_what_the_dockerfile_copies_is_let_through_to_the_engine():
     assert set(copied) >= OURS
 
 
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A checkout of the last commit."""
+    path = tmp_path_factory.mktemp("clone")
+    if subprocess.run(["git", "clone", "--quiet", ROOT, path], capture_output=True).returncode:
+        pytest.skip("no checkout of git")
+    return path
+
+
 @pytest.mark.parametrize(
     ("path", "changed"),
     [
@@ -94,10 +103,9 @@ def test_what_the_dockerfile_copies_is_let_through_to_the_engine():
         ("kubeflow/deploy/manifests/ours/kustomization.yaml", False),
     ],
 )
-def test_an_image_of_sources_that_are_in_no_commit_says_so(path, changed, tmp_path):
-    if subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "clone"], capture_output=True).returncode:
-        pytest.skip("no checkout of git")
-    clone = tmp_path / "clone"
+def test_an_image_of_sources_that_are_in_no_commit_says_so(path, changed, clone):
+    for command in (["reset", "--quiet", "--hard"], ["clean", "--quiet", "--force", "-d"]):
+        subprocess.run(["git", "-C", clone, *command], check=True)
     shutil.copy(ROOT / "Makefile", clone)  # as it is now
     (clone / path).parent.mkdir(exist_ok=True)
     with (clone / path).open("a") as file:

@@ -91,9 +91,11 @@ def test_a_number_that_json_does_not_know_is_refused_and_leaves_no_file(tmp_path
 
 
 def test_a_page_that_cannot_be_written_is_a_storage_error(tmp_path):
-    (tmp_path / "task").write_text("a file where a folder has to be")
-    with pytest.raises(StorageError, match="the node's page cannot be written"):
+    (tmp_path / "task").write_text("a file where a folder must be")
+    with pytest.raises(StorageError) as error:
         write_outputs(executor_input(tmp_path, tmp_path / "out.json"), VIEW)
+    assert error.value.failure.value == f"{tmp_path}/task/html"
+    assert error.value.failure.sentence.startswith("the node's page cannot be written to ")
 
 
 def test_nothing_unfinished_is_left(tmp_path):

@@ -4,40 +4,47 @@ import math
 import pytest
 
 from kubeflow.spec.cluster import Cluster
-from kubeflow.spec.parameters import Parameters, pipeline_config
-from pipeline import cli
-from trainer.errors import UserError
+from kubeflow.spec.parameters import checked, parameters, run_config
+from pipeline.cli import parser
+from pipeline.cli._options import config_of
 from trainer.presets import PRESETS
+from trainer.schema import SettingError
 
 CLUSTER = Cluster(image="vaeiaf", namespace="ml", volume={"claim": "data", "path": "/data"})
 
 
 def config(**values):
-    return pipeline_config(Parameters.from_dict(values), CLUSTER)
+    return run_config(values, CLUSTER)
 
 
-@pytest.mark.parametrize(
-    ("values", "arguments"),
-    [
-        ({}, []),
-        ({"preset": "smoke", "dataset": "photo_patches"}, ["--preset=smoke", "--dataset=photo_patches"]),
-        ({"epochs": 3, "learning_rate": 0.01, "seed": 7}, ["--epochs=3", "--learning-rate=0.01", "--seed=7"]),
-        ({"settings": {"iaf_steps": 0}, "batch_size": 64}, ["--set=iaf_steps=0", "--batch-size=64"]),
-        ({"eval_samples": 2, "workers": 2}, ["--eval-samples=2", "--workers=2"]),
-        ({"tune": 3, "strategy": "mirrored"}, ["--tune=3", "--strategy=mirrored"]),
-        ({"warm_start": True, "strategy": "default"}, ["--warm-start", "--strategy=default"]),
-        (
-            {"min_elbo": "-1900", "max_regression": 0.5, "min_label_elbo": "-2000.5"},
-            ["--min-elbo=-1900", "--max-regression=0.5", "--min-label-elbo=-2000.5"],
-        ),
-        ({"checkpoint_minutes": 1}, ["--checkpoint-minutes=1"]),
-        ({"allow_shared_images": True}, ["--allow-shared-images"]),
-        ({"no_baseline": True}, ["--no-baseline"]),
-    ],
-)
+PAIRS = [
+    ({}, []),
+    ({"preset": "smoke", "dataset": "photo_patches"}, ["--preset=smoke", "--dataset=photo_patches"]),
+    ({"epochs": 3, "learning_rate": 0.01, "seed": 7}, ["--epochs=3", "--learning-rate=0.01", "--seed=7"]),
+    ({"settings": {"iaf_steps": 0}, "batch_size": 64}, ["--set=iaf_steps=0", "--batch-size=64"]),
+    ({"eval_samples": 2, "workers": 2}, ["--eval-samples=2", "--workers=2"]),
+    ({"tune": 3, "strategy": "mirrored"}, ["--tune=3", "--strategy=mirrored"]),
+    ({"warm_start": True, "strategy": "default"}, ["--warm-start", "--strategy=default"]),
+    (
+        {"min_elbo": "-1900", "max_regression": 0.5, "min_label_elbo": "-2000.5"},
+        ["--min-elbo=-1900", "--max-regression=0.5", "--min-label-elbo=-2000.5"],
+    ),
+    ({"checkpoint_minutes": 1}, ["--checkpoint-minutes=1"]),
+    ({"allow_shared_images": True}, ["--allow-shared-images"]),
+    ({"no_baseline": True}, ["--no-baseline"]),
+]
+
+
+@pytest.mark.parametrize(("values", "arguments"), PAIRS)
 def test_a_form_means_what_the_command_line_means(values, arguments):
-    expected = cli._config(cli._parser().parse_args(["run", "--root=/data", *arguments]))
+    expected = config_of(parser().parse_args(["run", "--root=/data", *arguments]))
     assert config(**values) == expected
+    whole_form = {name: found.default for name, found in parameters().items()} | values
+    assert config(**whole_form) == expected, "the UI sends every parameter"
+
+
+def test_every_parameter_is_in_the_table_above():
+    assert {name for values, _ in PAIRS for name in values} == set(parameters())
 
 
 def test_an_empty_form_is_the_default_preset():
@@ -49,33 +56,102 @@ def test_a_preset_keeps_what_is_not_given():
 
 
 def test_whole_numbers_may_come_as_floats_as_json_has_them():
-    assert Parameters.from_dict({"epochs": 3.0, "max_regression": 1}) == Parameters(epochs=3, max_regression=1.0)
+    found = checked({"epochs": 3.0, "max_regression": 1, "settings": {"iaf_steps": 0.0}})
+    assert found == {"epochs": 3, "max_regression": 1.0, "settings": {"iaf_steps": 0}}
+    assert [type(value) for value in found.values()] == [int, float, dict]
+    assert config(settings={"iaf_steps": 0.0}).train.iaf_steps == 0
+
+
+def test_a_blank_bound_is_none():
+    assert config(min_elbo=" ").min_elbo is None
 
 
 @pytest.mark.parametrize(
-    ("values", "complaint"),
+    ("values", "setting", "value"),
     [
-        ({"epoch": 3}, "run parameter epoch: expected one of dataset, preset, epochs"),
-        ({"epochs": 1.5}, "run parameter epochs: expected a whole number, got 1.5"),
-        ({"epochs": True}, "run parameter epochs: expected a whole number, got True"),
-        ({"warm_start": "yes"}, "run parameter warm_start: expected true or false, got 'yes'"),
-        ({"settings": []}, "run parameter settings: expected a JSON object, got []"),
-        ({"preset": "best"}, "run parameter preset: expected one of seed, default"),
-        ({"min_elbo": "nan"}, "run parameter min_elbo: expected a finite number of nats per image, or nothing"),
-        ({"min_label_elbo": "low"}, "run parameter min_label_elbo: expected a finite number"),
-        ({"learning_rate": -1.0}, "learning_rate: expected"),
-        ({"workers": 3, "batch_size": 64}, "batch_size"),
-        ({"workers": 2, "tune": 3}, "workers: expected 1 with tune 3"),
+        ({"epoch": 3}, "epoch", "epoch"),
+        ({"epochs": 1.5}, "epochs", 1.5),
+        ({"epochs": True}, "epochs", True),
+        ({"epochs": -1}, "epochs", -1),
+        ({"warm_start": "yes"}, "warm_start", "yes"),
+        ({"settings": []}, "settings", []),
+        ({"settings": {"hiden_size": 3}}, "hiden_size", "hiden_size"),
+        ({"settings": {"clip_norm": math.inf}}, "clip_norm", math.inf),
+        ({"preset": "best"}, "preset", "best"),
+        ({"min_elbo": "high"}, "min_elbo", "high"),
+        ({"min_label_elbo": "inf"}, "min_label_elbo", math.inf),
+        ({"learning_rate": -1.0}, "learning_rate", -1.0),
+        ({"workers": 3, "batch_size": 64}, "batch_size", 64),
+        ({"workers": 2, "tune": 3}, "workers", 2),
         *(
-            ({field.name: value}, f"run parameter {field.name}: expected a finite number, got {value}")
-            for field in dataclasses.fields(Parameters)
-            if field.type is float
-            for value in (math.nan, math.inf, -math.inf)
+            ({name: value}, name, value)
+            for name, found in parameters().items()
+            if found.kind is float
+            for value in (math.inf, -math.inf)
         ),
-        ({"settings": {"clip_norm": math.inf}}, "clip_norm: expected a finite number, got inf"),
+        # without meaning beside the others
+        ({"no_baseline": True, "max_regression": 2.0}, "max_regression", 2.0),
+        ({"settings": {"iaf_steps": 0, "iaf_hidden_size": 9}}, "iaf_hidden_size", 9),
+        ({"settings": {"channels": 9}}, "channels", 9),
     ],
 )
-def test_what_cannot_be_is_named_with_what_was_expected(values, complaint):
-    with pytest.raises(UserError) as error:
+def test_an_invalid_parameter_is_named_with_its_value(values, setting, value):
+    with pytest.raises(SettingError) as error:
         config(**values)
-    assert str(error.value).startswith(complaint)
+    assert (error.value.setting, error.value.failure.value, error.value.exit_code) == (setting, value, 2)
+
+
+@pytest.mark.parametrize("name", [name for name, found in parameters().items() if found.kind is float])
+def test_a_number_is_finite(name):
+    with pytest.raises(SettingError) as error:
+        config(**{name: math.nan})
+    assert (error.value.setting, error.value.failure.valid) == (name, "a finite number")
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"settings": [1]}, "settings: expected a JSON object, got [1]"),
+    ],
+)
+def test_an_error_says_what_is_valid(values, text):
+    with pytest.raises(SettingError) as error:
+        config(**values)
+    assert str(error.value) == text
+
+
+# The parameters of the pipeline versions that were uploaded before, with the defaults of their form.
+BEFORE = {
+    "dataset": "cifar10",
+    "preset": "default",
+    "epochs": 0.0,
+    "batch_size": 0.0,
+    "learning_rate": 0.0,
+    "seed": 0.0,
+    "eval_samples": 0.0,
+    "settings": {},
+    "tune": 0.0,
+    "warm_start": False,
+    "workers": 1.0,
+    "strategy": "auto",
+    "checkpoint_minutes": 5.0,
+    "min_elbo": "",
+    "max_regression": 1.0,
+    "min_label_elbo": "",
+    "no_baseline": False,
+    "allow_shared_images": False,
+}
+
+
+def test_earlier_pipeline_versions_give_parameters_of_the_same_names_types_and_defaults():
+    now = {name: (found.kind, found.default) for name, found in parameters().items()}
+    assert {name: (kind, kind(BEFORE[name])) for name, (kind, _) in now.items()} == now
+    assert now.keys() == BEFORE.keys()
+
+
+@pytest.mark.parametrize(("values", "arguments"), PAIRS)
+def test_earlier_pipeline_versions_mean_the_same(values, arguments):
+    whole = {name: float(value) if type(value) is int else value for name, value in values.items()}
+    assert config(**BEFORE | whole) == config_of(parser().parse_args(["run", "--root=/data", *arguments]))
+    without = {name: value for name, value in BEFORE.items() if name not in ("no_baseline", "allow_shared_images")}
+    assert config(**without) == config(), "the first versions lack these two"

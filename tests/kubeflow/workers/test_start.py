@@ -1,169 +1,184 @@
-"""Laws of how long pods that do not run are waited for: short where nothing is going to help, long where it may."""
-
-import time
+"""Laws of the wait for pods that do not run: short where nothing helps, long where something may."""
 
 import pytest
-from kube_world import LIMIT, forever, wait_until, waits_for_a_machine, well
+from kube_world import forever, waits_for_a_machine, well
 
-from kubeflow.workers import start as worker_start
 from kubeflow.workers.kube_errors import ApiError
+from kubeflow.workers.start import HOPELESS_SECONDS, PLACE_SECONDS, PROMISES
+from trainer.failure import Kind
 from trainer.workers.launch import WorkerError
 
 WORDS = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes are available."
-UNSCHEDULABLE = f"Unschedulable: {WORDS}"
-
-
-@pytest.fixture(autouse=True)
-def bounded(world):
-    """A wait that should be short and is not ends all the same."""
-    world.set(start_seconds=8)
+UNSCHEDULABLE = f"Unschedulable: {WORDS.rstrip('.')}"
+START_SECONDS = 900  # workers.start_seconds
 
 
 def second(act):
-    """A script in which `act(run)` becomes of the second worker; the first one runs."""
+    """Returns a script that runs the first worker and calls `act(run)` for the second."""
     return lambda run: act(run) if run.index else forever(run)
 
 
-def refused(run):
-    run.unschedulable(WORDS)
+def failure_of(world, script, error=WorkerError):
+    """Returns the failure of a launch of two workers."""
+    with pytest.raises(error) as raised:
+        world.launch(script)
+    return raised.value.failure
 
 
 @pytest.mark.parametrize(
     "reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"]
 )
-def test_an_image_that_does_not_come_is_told_in_the_kubelets_words(world, reason):
-    with pytest.raises(WorkerError, match=rf"worker 1 of 2 .* cannot be started: {reason}: vaeiaf:1: not found"):
-        world.launch(second(lambda run: run.waiting(reason, "vaeiaf:1: not found")))
+def test_a_missing_image_ends_the_wait_soon(world, reason):
+    def missing(run):
+        run.waiting(reason, "vaeiaf:1: not found")
+        world.hold(run, HOPELESS_SECONDS + 1)
+
+    failure = failure_of(world, second(missing))
+    assert failure.value.startswith(f"{world.name}-1-")
+    assert failure.cause == f"{reason}: vaeiaf:1: not found"
     assert world.jobs == 1
 
 
-def test_an_image_that_comes_after_all_is_waited_for(world, monkeypatch):
-    monkeypatch.setattr(worker_start, "HOPELESS_SECONDS", LIMIT)
-
+def test_a_late_image_is_waited_for(world):
     def late(run):
         run.waiting("ErrImagePull", "the registry is busy")
-        time.sleep(0.3)
+        world.hold(run, HOPELESS_SECONDS / 3)
+        world.noticed(run)
         well(run)
 
     world.launch(late)
 
 
-def test_a_pod_for_which_nobody_has_a_machine_ends_the_wait_soon_in_the_schedulers_words(world):
-    """Argo tries again what ends with 1, with longer and longer pauses: another run may hold the machines."""
-    with pytest.raises(WorkerError) as error:
-        world.launch(second(refused))
-    said = str(error.value)
-    assert said.startswith(f"worker 1 of 2 (pod {world.name}-1-")
-    assert f"has no machine after 0 s, and no autoscaler brings one: {UNSCHEDULABLE.rstrip('.')}; ask for less" in said
-    assert "\n" not in said
-    assert error.value.exit_code == 1
+def test_a_missing_machine_ends_the_wait_soon(world):
+    """Argo retries after exit code 1, with growing pauses: another run may hold the machines."""
+
+    def rejected(run):
+        run.unschedulable(WORDS)
+        world.hold(run, PLACE_SECONDS + 1)
+
+    failure = failure_of(world, second(rejected))
+    assert failure.value.startswith(f"{world.name}-1-")
+    assert failure.cause == UNSCHEDULABLE
+    assert failure.kind == Kind.INFRASTRUCTURE
     assert world.jobs == 1
+    assert world.kube.state.listed["Event"] == 1  # the launcher asked whether an autoscaler helps
 
 
 @pytest.mark.parametrize("reason", ["NotTriggerScaleUp", "FailedScheduling"])
-def test_what_else_is_noted_of_a_pod_promises_nothing(world, reason):
+def test_other_events_promise_no_machine(world, reason):
     def noted(run):
-        refused(run)
+        run.unschedulable(WORDS)
         run.noted(reason, "no")
+        world.hold(run, PLACE_SECONDS + 1)
 
-    with pytest.raises(WorkerError, match="no autoscaler brings one"):
-        world.launch(second(noted))
+    assert failure_of(world, second(noted)).cause == UNSCHEDULABLE
 
 
-def test_a_machine_that_comes_for_one_pod_is_none_for_another(world):
+def test_a_promise_for_one_pod_is_none_for_another(world):
     def script(run):
-        refused(run)
+        run.unschedulable(WORDS)
         if run.index == 0:
             run.noted("TriggeredScaleUp", "yes")
+        else:
+            world.hold(run, PLACE_SECONDS + 1)
 
-    with pytest.raises(WorkerError, match=r"worker 1 of 2 .* no autoscaler brings one"):
-        world.launch(script)
+    assert failure_of(world, script).value.startswith(f"{world.name}-1-")
 
 
-@pytest.mark.parametrize("reason", sorted(worker_start.PROMISES))
-def test_a_machine_that_an_autoscaler_brings_is_waited_for(world, said, reason):
+@pytest.mark.parametrize("reason", sorted(PROMISES))
+def test_a_promised_machine_is_waited_for(world, reason):
     def brought(run):
-        refused(run)
+        run.unschedulable(WORDS)
         run.noted(reason, "here it comes")
-        wait_until(lambda: any("says an autoscaler: here it comes" in line for line in said()))
-        time.sleep(0.5)
+        world.hold(run, PLACE_SECONDS + 1)
+        world.hold(run, PLACE_SECONDS + 1)
+        world.noticed(run)
         well(run)
 
     world.launch(brought)
-    assert world.kube.state.listed["Event"] <= 2  # once for each pod
+    assert world.kube.state.listed["Event"] == 2  # once for each pod
 
 
-def test_a_machine_that_is_promised_and_does_not_come_is_waited_for_as_long_as_the_settings_say(world):
-    world.set(start_seconds=2)
-
+def test_a_broken_promise_ends_the_wait_after_start_seconds(world):
     def promised(run):
-        refused(run)
+        run.unschedulable(WORDS)
         run.noted("Nominated", "Pod should schedule on: nodeclaim/gpu")
+        world.hold(run, START_SECONDS - 1)
+        world.noticed(run)
+        assert world.jobs == 1
+        world.clock.advance(1)
 
-    with pytest.raises(WorkerError, match=r"worker 1 of 2 .* not started within 2 s: Unschedulable: 0/3 nodes"):
-        world.launch(second(promised))
+    failure = failure_of(world, second(promised))
+    assert failure.value.startswith(f"{world.name}-1-")
+    assert failure.cause == UNSCHEDULABLE
 
 
-def test_where_nobody_may_read_the_events_all_of_the_time_is_waited(world, said):
-    world.set(start_seconds=2)
+def test_without_the_right_to_read_events_the_wait_takes_start_seconds(world, said):
     world.kube.forbidden.add(("list", "events"))
-    with pytest.raises(WorkerError, match="not started within 2 s"):
-        world.launch(refused)
-    (line,) = [line for line in said() if "events" in line]
-    assert line.startswith("nobody says whether an autoscaler brings machines, so all 2 s are waited: not allowed to")
+
+    def rejected(run):
+        run.unschedulable(WORDS)
+        world.hold(run, START_SECONDS - 1)
+        world.noticed(run)
+        assert len([line for line in said() if "events" in line]) == 1
+        world.clock.advance(1)
+
+    assert failure_of(world, second(rejected)).cause == UNSCHEDULABLE
 
 
-def test_events_that_come_only_later_are_waited_for(world):
+def test_an_api_that_lists_events_late_is_outlasted(world):
     world.kube.fail("list events", 503, times=3)
-    world.launch(waits_for_a_machine)
+    world.launch(waits_for_a_machine(world))
 
 
-def test_events_that_never_come_are_told(world, monkeypatch):
-    monkeypatch.setattr("kubeflow.workers.launcher.PATIENCE_SECONDS", 0.5)
+def test_an_api_that_never_lists_events_ends_the_launch(world):
     world.kube.fail("list events", 500, times=99999)
-    with pytest.raises(ApiError, match="cannot list events"):
-        world.launch(second(refused))
+
+    def rejected(run):
+        run.unschedulable(WORDS)
+        world.hold(run, PLACE_SECONDS + 1)
+        world.clock.run()
+
+    assert failure_of(world, second(rejected), ApiError).value == 500
 
 
 @pytest.mark.parametrize("how", [{"reason": "SchedulingGated"}, {"node": "node-2"}])
-def test_a_pod_that_a_queue_holds_back_or_that_displaces_others_is_waited_for(world, how):
+def test_a_queued_or_nominated_pod_is_waited_for(world, how):
     def held(run):
         run.unschedulable("not yet", **how)
-        time.sleep(1)
+        world.hold(run, PLACE_SECONDS + 1)
+        world.noticed(run)
         well(run)
 
     world.launch(held)
     assert world.kube.state.listed["Event"] == 0
 
 
-def test_time_without_a_machine_counts_from_when_the_last_hope_was_gone(world, monkeypatch):
-    monkeypatch.setattr(worker_start, "PLACE_SECONDS", 1.0)
-
+def test_a_nomination_restarts_the_wait_for_a_machine(world):
     def tossed(run):
         for node in (None, "node-2", None):
             run.unschedulable(WORDS, node=node)
-            time.sleep(0.6)
-        well(run)
+            world.hold(run, PLACE_SECONDS - 1)
+            world.noticed(run)
+        run.running()
 
-    world.launch(tossed)
+    world.launch(lambda run: (tossed(run) if run.index else run.running(), well(run)))
+    assert world.kube.state.listed["Event"] == 0
 
 
-def test_who_waits_for_a_place_sees_why_in_the_schedulers_words(world, said, monkeypatch):
-    monkeypatch.setattr(worker_start, "PLACE_SECONDS", LIMIT)
-
+def test_the_reason_of_the_wait_is_logged_once(world, said):
     def late(run):
-        refused(run)
-        wait_until(lambda: any(WORDS in line for line in said()))
-        time.sleep(0.2)
+        run.unschedulable(WORDS)
+        world.noticed(run)
         well(run)
 
     world.launch(late)
-    (line,) = [line for line in said() if WORDS in line]
-    assert line.endswith(f"waits for a machine: {UNSCHEDULABLE}")
+    (line,) = [line for line in said() if UNSCHEDULABLE in line]
+    assert line.endswith(UNSCHEDULABLE)
 
 
-def test_pods_that_are_not_made_are_missed(world, monkeypatch):
-    world.set(start_seconds=1)
+def test_pods_that_are_never_created_end_the_wait(world, monkeypatch):
+    world.set(start_seconds=60)
     monkeypatch.setattr(world.kube.state, "start_pods", lambda job: None)
-    with pytest.raises(WorkerError, match="Kubernetes has made 0 of 2 pods within 1 s: expected room"):
-        world.launch(forever)
+    world.clock.run()
+    assert failure_of(world, forever).value == 0

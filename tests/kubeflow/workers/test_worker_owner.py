@@ -1,4 +1,4 @@
-"""Laws of the launcher of pods: to whom the Job and its pods belong, and in which cluster they are made."""
+"""Laws of the launcher of pods: who owns the Job, and in which cluster it runs."""
 
 import pytest
 from kube_world import well
@@ -8,7 +8,7 @@ from trainer.errors import UserError
 
 
 def launcher_pod(world, **spec):
-    """Its uid."""
+    """Creates the launcher's pod; returns its uid."""
     pod = {"kind": "Pod", "metadata": {"name": "launcher"}, "spec": spec, "status": {"phase": "Running"}}
     return world.kube.state.create("Pod", pod)["metadata"]["uid"]
 
@@ -23,7 +23,7 @@ def test_the_job_belongs_to_the_pod_of_the_launcher(world, monkeypatch, variable
     assert (owner["kind"], owner["name"], owner["uid"]) == ("Pod", "launcher", uid)
 
 
-def test_the_workers_are_who_the_launcher_s_pod_is(world, monkeypatch):
+def test_the_workers_share_the_account_of_the_launchers_pod(world, monkeypatch):
     monkeypatch.setenv("POD_NAME", "launcher")
     launcher_pod(world, serviceAccountName="default-editor", imagePullSecrets=[{"name": "registry"}])
     world.launch(well)
@@ -36,7 +36,7 @@ def test_the_workers_are_who_the_launcher_s_pod_is(world, monkeypatch):
 
 @pytest.mark.parametrize("uid", [None, "another"])
 def test_a_pod_of_another_namespace_is_no_owner(world, monkeypatch, said, uid):
-    """Not even if one here has its name: Kubernetes would remove the Job at once."""
+    """Not even if a pod here has its name: Kubernetes would remove the Job at once."""
     monkeypatch.setenv("POD_NAME", "launcher")
     if uid:
         monkeypatch.setenv("POD_UID", uid)
@@ -51,11 +51,12 @@ def test_the_cluster_of_the_kube_config_is_used(world, monkeypatch, tmp_path):
     world.kube.write_kubeconfig(path)
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
     world.scripts = [well]
-    launch_pods(world.cluster)(world.folder, 2)
+    launch_pods(world.cluster, clock=world.clock)(world.folder, 2)
     assert world.jobs == 1
 
 
-def test_without_a_cluster_the_user_is_told(world, monkeypatch, tmp_path):
+def test_a_missing_cluster_is_bad_input(world, monkeypatch, tmp_path):
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
-    with pytest.raises(UserError, match="no Kubernetes cluster: expected to be in one of its pods, or a kube config"):
+    with pytest.raises(UserError) as error:
         launch_pods(world.cluster)(world.folder, 2)
+    assert "KUBECONFIG" in error.value.failure.remedy

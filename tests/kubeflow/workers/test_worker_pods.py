@@ -1,29 +1,26 @@
-"""Laws of the launcher of pods, over HTTP against an emulated API: whatever happens, the right pod is named, the work
-goes on where it can, and nothing is left in the cluster."""
+"""Laws of the launcher of pods: it names the right pod, resumes the work if possible, and leaves an empty cluster."""
 
 import os
-import re
 import signal
 import threading
-import time
 
 import pytest
-from kube_world import LIMIT, fails, forever, rights, wait_until, waits_for_a_machine, well
+from kube_world import BAD, LIMIT, WRONG, fails, rights, wait_until, waits_for_a_machine, well
 
-from kubeflow.workers import worker_set
-from kubeflow.workers.manifests import job_manifest, service_manifest
+from kubeflow.workers.manifests import GRACE_SECONDS, job_manifest, service_manifest
+from kubeflow.workers.worker_set import JOB_SECONDS, LOST_SECONDS, SETTLE_SECONDS
 from trainer.errors import InterruptError, UserError
 from trainer.workers.launch import WorkerError
 
 
-def test_returns_when_all_have_ended_well(world, said):
+def test_the_launch_returns_when_all_have_succeeded(world, said):
     world.launch(well)
     assert world.jobs == 1
     assert "epoch 0" in said()
-    assert "epoch 1" not in said()  # not the chief
+    assert "epoch 1" not in said()  # only the chief is shown
 
 
-def test_what_is_made_is_what_the_manifests_say(world):
+def test_the_job_and_the_service_follow_the_manifests(world):
     world.launch(well, workers=3)
     (job,), (service,) = world.kube.state.created["Job"], world.kube.state.created["Service"]
     assert job["spec"] == job_manifest(world.cluster, world.name, world.folder, 3, None)["spec"]
@@ -32,8 +29,8 @@ def test_what_is_made_is_what_the_manifests_say(world):
     assert (owner["kind"], owner["name"], owner["uid"]) == ("Job", world.name, job["metadata"]["uid"])
 
 
-def test_the_calls_that_the_role_allows_are_made_and_no_others(world):
-    world.launch(fails(1, 137), waits_for_a_machine)
+def test_the_launcher_uses_exactly_the_rights_of_its_role(world):
+    world.launch(fails(1, 137), waits_for_a_machine(world))
     made = {
         tuple(request.split("/")[0].split()) if "/log" not in request else ("get", "pods/log")
         for request in world.kube.requests
@@ -42,21 +39,18 @@ def test_the_calls_that_the_role_allows_are_made_and_no_others(world):
 
 
 @pytest.mark.parametrize(
-    ("end", "how"),
+    "end",
     [
-        (lambda run: run.ended(1), "ended with exit code 1"),
-        (lambda run: run.ended(137), "was killed by SIGKILL"),
-        (
-            lambda run: run.ended(137, "OOMKilled"),
-            "was killed (OOMKilled): it needs more memory than workers.pod.memory",
-        ),
-        (lambda run: run.evicted("The node was low on resource: memory."), "was lost (Evicted): The node was low on"),
-        (lambda run: run.disrupted("EvictionByEvictionAPI", "drained"), "was lost (EvictionByEvictionAPI): drained"),
-        (lambda run: run.ended(143), "was killed by SIGTERM"),
-        (lambda run: run.state.delete("Pod", run.name), "was killed by SIGTERM"),
+        lambda run: run.ended(1),
+        lambda run: run.ended(137),
+        lambda run: run.ended(137, "OOMKilled"),
+        lambda run: run.evicted("The node was low on resource: memory."),
+        lambda run: run.disrupted("EvictionByEvictionAPI", "drained"),
+        lambda run: run.ended(143),
+        lambda run: run.state.delete("Pod", run.name),
     ],
 )
-def test_when_a_worker_is_lost_all_start_again_once(world, said, end, how):
+def test_when_a_worker_is_lost_all_start_again_once(world, said, end):
     def lost(run):
         run.running()
         if run.index == 1:
@@ -65,8 +59,7 @@ def test_when_a_worker_is_lost_all_start_again_once(world, said, end, how):
 
     world.launch(lost, well)
     assert world.jobs == 2
-    assert any(line.startswith(f"worker 1 of 2 (pod {world.name}-1-") and how in line for line in said()), said()
-    assert "starting all workers again, time 1 of at most 3 without a new checkpoint" in said()
+    assert any(line.startswith(f"worker 1 of 2 (pod {world.name}-1-") for line in said()), said()
 
 
 def test_workers_start_again_only_when_all_of_them_have_ended(world):
@@ -83,7 +76,9 @@ def test_workers_start_again_only_when_all_of_them_have_ended(world):
             run.ended(137)
         elif world.jobs == 1:
             run.stopping.wait(LIMIT)
-            time.sleep(0.5)  # a checkpoint
+            world.hold(run, SETTLE_SECONDS + 1)
+            looks = run.state.listed["Pod"]
+            wait_until(lambda: run.state.listed["Pod"] > looks + 3)  # the launcher waits to start
             alive.remove(run)
         else:
             run.ended(0)
@@ -93,88 +88,104 @@ def test_workers_start_again_only_when_all_of_them_have_ended(world):
     assert max(most) == 2
 
 
-def test_a_worker_that_is_lost_too_often_is_shown_with_the_end_of_its_log(world):
+def test_a_worker_that_is_lost_too_often_is_named_with_the_end_of_its_log(world):
     world.set(restarts=1)
     with pytest.raises(WorkerError) as error:
         world.launch(fails(1, 137))
-    first, *tail = str(error.value).splitlines()
+    failure = error.value.failure
+    first, *tail = failure.sentence.splitlines()
     assert first.startswith(f"worker 1 of 2 (pod {world.name}-1-")
-    assert first.endswith(") was killed by SIGKILL; its log ends:")
-    assert tail == [*(f"line {line}" for line in range(11, 20)), "trainer: what is wrong"]
+    assert tail == [f"line {line}" for line in range(10, 20)]
+    assert failure.value == 137
     assert world.jobs == 2
 
 
-def test_what_a_worker_could_not_do_is_told_in_its_words_too_with_its_name(world, said):
-    """As a worker on this machine; each time, as nothing is left of its pod."""
+def test_a_workers_failure_is_reported_with_its_name(world, said):
+    """Each time, because nothing is left of its pod."""
     world.set(restarts=1)
     with pytest.raises(WorkerError) as error:
-        world.launch(fails(1, 1))
-    told = re.compile(rf"worker 1 of 2 \(pod {world.name}-1-\w+\): what is wrong")
-    assert told.fullmatch(str(error.value))
-    assert len([line for line in said() if told.fullmatch(line)]) == world.jobs == 2
+        world.launch(fails(1, 1, WRONG))
+    failure = error.value.failure
+    assert failure.sentence.startswith(f"worker 1 of 2 (pod {world.name}-1-")
+    assert failure.sentence.endswith(WRONG.sentence)
+    assert (failure.value, failure.valid, failure.remedy, failure.cause) == (7, "8", "Do this", "that")
+    assert len([line for line in said() if WRONG.sentence in line]) == world.jobs == 2
 
 
 @pytest.mark.parametrize("bad", [0, 1])
-def test_a_users_mistake_is_told_in_the_workers_words_and_not_tried_again(world, bad):
-    with pytest.raises(UserError, match=r"^what is wrong$"):
-        world.launch(fails(bad, 2))
+def test_bad_input_of_a_worker_is_reported_and_not_retried(world, bad):
+    with pytest.raises(UserError) as error:
+        world.launch(fails(bad, 2, BAD))
+    assert error.value.failure == BAD
     assert world.jobs == 1
 
 
-def test_the_last_words_are_known_without_the_log(world):
+def test_the_failure_is_known_without_the_log(world):
     world.kube.fail("get pods/log", 500, times=999)
-    with pytest.raises(UserError, match=r"^from the status$"):
-        world.launch(fails(1, 2, message="trainer: from the status\nand more"))
+    with pytest.raises(UserError) as error:
+        world.launch(fails(1, 2, BAD))
+    assert error.value.failure == BAD
 
 
-def test_a_worker_that_was_never_one_is_not_tried_again(world):
-    with pytest.raises(WorkerError, match=r"could not be started \(StartError\): exec: \"python\""):
+def test_the_end_of_the_log_is_known_from_the_status_alone(world):
+    world.set(restarts=0)
+    world.kube.fail("get pods/log", 500, times=999)
+    with pytest.raises(WorkerError) as error:
+        world.launch(fails(1, 137))
+    assert error.value.failure.sentence.splitlines()[1:] == [f"line {line}" for line in range(10, 20)]
+
+
+def test_a_container_that_cannot_start_is_not_retried(world):
+    with pytest.raises(WorkerError) as error:
         world.launch(fails(1, 128, reason="StartError", message='exec: "python": not found'))
+    assert error.value.failure.value == 128
     assert world.jobs == 1
 
 
 @pytest.mark.parametrize(("cause", "error"), [(137, WorkerError), (2, UserError), (143, InterruptError)])
-def test_of_several_that_end_together_the_one_that_is_no_consequence_is_named(world, monkeypatch, cause, error):
-    """The consequence comes first: what another machine says may take longer."""
+def test_of_several_failures_the_cause_is_reported(world, monkeypatch, cause, error):
+    """The consequence comes first: another machine may take longer to report."""
     world.set(restarts=0)
-    sync = world.kube.state.sync  # the Job controller, which comes too late to delete anybody
+    sync = world.kube.state.sync  # the Job controller, which is too late to delete a pod
     monkeypatch.setattr(world.kube.state, "sync", lambda job: "deletionTimestamp" in job["metadata"] and sync(job))
 
     def both(run):
         run.running()
-        run.log("trainer: what is wrong")
         if run.index == 1:
-            wait_until(lambda: next(r for r in run.state.runs.values() if r.index == 0).has_ended())
-            time.sleep(0.1)
-        run.ended(cause if run.index else 1)
+            first = next(r for r in run.state.runs.values() if r.index == 0)
+            wait_until(first.has_ended)
+            world.noticed(first)
+        run.ended(cause if run.index else 1, message=BAD.to_json() if cause == 2 and run.index else "")
 
     with pytest.raises(error) as found:
         world.launch(both)
     if cause == 137:
-        assert str(found.value).startswith("worker 1 of 2")
+        assert found.value.failure.value == 137
 
 
-def test_a_worker_that_the_failed_job_deletes_takes_no_blame(world):
+def test_a_worker_that_the_failed_job_deletes_is_not_the_cause(world):
     world.set(restarts=0)
-    with pytest.raises(WorkerError, match=r"worker 0 of 2 .*: what is wrong"):
-        world.launch(fails(0, 1))
+    with pytest.raises(WorkerError) as error:
+        world.launch(fails(0, 1, WRONG))
+    assert error.value.failure.value == WRONG.value
 
 
 def test_restarts_count_from_the_last_checkpoint(world):
-    """A training that comes further may lose a worker now and then, for weeks."""
+    """A training that makes progress may lose a worker now and then, for weeks."""
     world.set(restarts=1)
 
-    def comes_further(run):
+    def progresses(run):
         if run.index == 1 and world.jobs < 4:
             os.mkdir(os.path.join(os.path.dirname(world.folder), f"step-{world.jobs:09d}"))
         fails(1, 137)(run)
 
-    with pytest.raises(WorkerError, match="was killed by SIGKILL"):
-        world.launch(comes_further)
-    assert world.jobs == 4  # 3 that came further, and 1 that did not
+    with pytest.raises(WorkerError) as error:
+        world.launch(progresses)
+    assert error.value.failure.value == 137
+    assert world.jobs == 4  # three with progress and one without
 
 
-def test_told_to_stop_too_often_the_run_is_one_that_may_go_on(world):
+def test_workers_that_are_stopped_too_often_stop_the_run(world):
     world.set(restarts=1)
     with pytest.raises(InterruptError) as error:
         world.launch(fails(1, 143))
@@ -183,16 +194,24 @@ def test_told_to_stop_too_often_the_run_is_one_that_may_go_on(world):
 
 
 def test_a_training_that_takes_too_long_is_ended(world):
-    world.set(deadline_seconds=1)
-    with pytest.raises(WorkerError, match=r"within 1 s, workers\.deadline_seconds .*; the next try of this run \("):
-        world.launch(forever)
+    world.set(deadline_seconds=1000)
+
+    def long(run):
+        run.running()
+        if run.index == 0:
+            world.hold(run, 800)
+            world.hold(run, 201)
+        run.stopping.wait(LIMIT)
+
+    with pytest.raises(WorkerError) as error:
+        world.launch(long)
+    assert error.value.failure.value == 1000
     assert world.jobs == 1
 
 
-def test_a_machine_that_does_not_answer_is_named_and_nobody_writes_beside_its_worker(world, monkeypatch):
-    """It is told to stop, as it is when its node is gone, and does not."""
-    monkeypatch.setattr(worker_set, "LOST_SECONDS", -44.0)  # a second, with the grace
-    world.set(start_seconds=2)
+def test_a_lost_machine_is_named_and_no_new_worker_writes_beside_its_own(world):
+    """The pod is told to stop, as when its node is gone, and does not."""
+    world.set(start_seconds=60)
     runs = []
 
     def lost(run):
@@ -200,20 +219,25 @@ def test_a_machine_that_does_not_answer_is_named_and_nobody_writes_beside_its_wo
         if run.index == 1:
             runs.append(run)
             run.disrupted("DeletionByTaintManager", "node is unreachable")
+            world.hold(run, GRACE_SECONDS + LOST_SECONDS - 1)
+            world.noticed(run)
+            assert not any(request.startswith("delete jobs") for request in world.kube.requests)
+            world.clock.advance(2)
+            world.clock.run()
         run.stopping.wait(LIMIT)
-        while run.index == 1 and run.is_there():
-            time.sleep(0.02)
+        wait_until(lambda: run.index == 0 or not run.is_there())
 
     try:
-        with pytest.raises(WorkerError, match=rf"not gone 2 s .* \({world.name}-1-\w+ on node-1\): .* delete its node"):
+        with pytest.raises(WorkerError) as error:
             world.launch(lost)
+        assert f"{runs[0].name} on node-1" in error.value.failure.remedy
         assert world.jobs == 1
     finally:
         runs[0].ended(137)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupted_launcher_leaves_nothing_and_lets_all_save(world, number):
+def test_an_interrupted_launcher_lets_all_workers_save(world, number):
     saved = []
 
     def save(run):
@@ -224,8 +248,9 @@ def test_an_interrupted_launcher_leaves_nothing_and_lets_all_save(world, number)
         saved.append(run.manifest["metadata"]["deletionGracePeriodSeconds"])
 
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(InterruptError, match=number.name):
+    with pytest.raises(InterruptError) as error:
         world.launch(save)
+    assert error.value.failure.value == number.name
     wait_until(lambda: len(saved) == 2)
     assert min(saved) > 30
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
@@ -233,7 +258,12 @@ def test_an_interrupted_launcher_leaves_nothing_and_lets_all_save(world, number)
 
 def test_an_interrupt_ends_the_wait_for_an_api_that_does_not_answer(world):
     world.kube.fail("create jobs", 503, times=99999)
-    threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGTERM]).start()
+
+    def interrupt():
+        wait_until(lambda: world.kube.requests.count("create jobs") > 3)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(InterruptError):
         world.launch(well)
 
@@ -248,3 +278,25 @@ def test_a_job_that_somebody_deletes_is_an_interrupt(world):
     with pytest.raises(InterruptError):
         world.launch(deleted)
     assert world.jobs == 1
+
+
+def test_a_job_that_disappears_without_its_pods_is_an_interrupt(world):
+    def orphaned(run):
+        run.running()
+        if run.index == 0:
+            run.state.delete("Job", world.name, "Orphan")
+            world.hold(run, JOB_SECONDS)
+        wait_until(lambda: any(request.startswith("delete jobs") for request in world.kube.requests))
+        run.state.delete("Pod", run.name)
+
+    with pytest.raises(InterruptError):
+        world.launch(orphaned)
+
+
+def test_a_job_that_fails_without_pods_is_reported(world, monkeypatch):
+    world.set(restarts=0)
+    monkeypatch.setattr(world.kube.state, "start_pods", lambda job: world.kube.state.fail(job, "Other", "its words"))
+    world.clock.run()
+    with pytest.raises(WorkerError) as error:
+        world.launch(well)
+    assert error.value.failure.cause == "its words"

@@ -1,4 +1,4 @@
-"""Laws of launchers that come after each other: what one leaves another follows or removes, and no other touches."""
+"""Laws of successive launchers: each follows or removes what the one before left, and touches nothing else."""
 
 import os
 import threading
@@ -11,24 +11,21 @@ from kubeflow.workers.manifests import job_manifest, service_manifest
 from trainer.workers.launch import WorkerError
 
 
-def test_a_job_at_work_is_followed_to_its_end(world, said):
-    go = threading.Event()
-
+def test_a_running_job_is_followed_to_its_end(world, said):
     def slow(run):
         run.running()
         run.log("epoch 1")
-        go.wait(LIMIT)
+        world.noticed(run)
         run.log("epoch 2")
         run.ended(0)
 
     leave(world, script=slow)
-    threading.Timer(0.5, go.set).start()
     world.launch(slow)
     assert world.jobs == 1
     assert [line for line in said() if line.startswith("epoch")] == ["epoch 1", "epoch 2"]
 
 
-def test_a_job_of_a_launcher_that_is_gone_starts_again_when_it_goes_too(world):
+def test_an_adopted_job_that_is_deleted_starts_again(world):
     def deleted(run):
         run.running()
         if run.index == 0:
@@ -42,7 +39,7 @@ def test_a_job_of_a_launcher_that_is_gone_starts_again_when_it_goes_too(world):
 
 
 @pytest.mark.parametrize("with_weights", [True, False])
-def test_work_that_is_done_is_not_done_again_if_its_result_is_there(world, with_weights):
+def test_finished_work_is_not_repeated_if_its_result_exists(world, with_weights):
     leave(world, script=well)
     wait_until(lambda: world.kube.state.get("Job", world.name)["status"].get("conditions"))
     if with_weights:
@@ -63,8 +60,31 @@ def test_a_job_that_cannot_be_followed_is_replaced(world, how):
     assert world.jobs == 2
 
 
-def test_what_another_launcher_has_started_in_the_meantime_is_left_alone(world, monkeypatch):
-    """A launcher that was cut off finds the Job of its successor under the name of its own."""
+def test_a_new_job_waits_for_pods_whose_job_is_gone(world):
+    """They may still write a checkpoint."""
+    alive, most = set(), []
+
+    def slow(run):
+        run.running()
+        alive.add(run.uid)
+        most.append(len(alive))
+        if world.jobs == 1:
+            run.stopping.wait(LIMIT)
+            looks = run.state.listed["Pod"]
+            wait_until(lambda: run.state.listed["Pod"] > looks + 3)
+        alive.remove(run.uid)
+        run.ended(0)
+
+    leave(world, script=slow)
+    wait_until(lambda: len(alive) == 2)
+    world.kube.state.delete("Job", world.name)
+    world.launch(slow)
+    assert world.jobs == 2
+    assert max(most) == 2
+
+
+def test_the_job_of_a_later_launcher_is_left_alone(world, monkeypatch):
+    """A launcher that was cut off finds the Job of its successor under its own Job's name."""
     clean_up = worker_pods._Training._clean_up
     manifest = job_manifest(world.cluster, world.name, world.folder, 2, None)
 
@@ -80,7 +100,7 @@ def test_what_another_launcher_has_started_in_the_meantime_is_left_alone(world, 
     world.kube.state.delete("Job", world.name)
 
 
-def test_a_job_that_was_left_without_its_service_gets_one(world):
+def test_an_adopted_job_without_a_service_gets_one(world):
     leave(world, script=forever)
     world.kube.state.delete("Service", world.name)
 
@@ -96,10 +116,12 @@ def test_a_job_that_was_left_without_its_service_gets_one(world):
 
 
 @pytest.mark.parametrize("kind", ["Job", "Service"])
-def test_what_does_not_go_is_not_waited_for_for_ever(world, monkeypatch, kind):
-    """Such as for a finalizer that nobody takes away."""
-    world.set(start_seconds=1)
+def test_the_wait_for_an_old_object_to_go_ends(world, monkeypatch, kind):
+    """A finalizer may keep it."""
+    world.set(start_seconds=60)
     create = world.kube.state.create
     monkeypatch.setattr(world.kube.state, "create", lambda k, manifest: None if k == kind else create(k, manifest))
-    with pytest.raises(WorkerError, match=rf"the {kind} {world.name} is not gone 1 s after .* no finalizer that keeps"):
+    world.clock.run()
+    with pytest.raises(WorkerError) as error:
         world.launch(forever)
+    assert error.value.failure.value == f"{kind} {world.name}"

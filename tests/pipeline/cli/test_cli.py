@@ -1,4 +1,5 @@
 import dataclasses
+import re
 import signal
 import subprocess
 import sys
@@ -7,7 +8,10 @@ import pytest
 import tensorflow as tf
 
 from pipeline import cli, local, words
+from pipeline.failures import failure_of
 from trainer.errors import InterruptError, StorageError, UserError
+from trainer.failure import Kind, left
+from trainer.presets import PRESETS
 
 
 def run(*arguments):
@@ -31,50 +35,71 @@ def test_help_lists_every_exit_code(capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("arguments", "setting", "value"),
     [
-        (["--max-regression=-1"], "max_regression: expected a number of nats per image that is not negative, got -1.0"),
-        (["--batch-size=0"], "batch_size: expected at least 1, got 0"),
-        (["--learning-rate=7"], "learning_rate: expected a number between 0 and 1, got 7.0"),
-        (["--eval-samples=0"], "eval_samples: expected at least 1, got 0"),
-        (["--set=gates=3"], "setting: expected one of "),
-        (["--set=latent_size=many"], "latent_size: expected a value of type int, got 'many'"),
-        (["--set=free_bits=-1"], "free_bits: expected at least 0, got -1"),
-        (["--tune=-1"], "tune: expected a number of trials that is not negative, got -1"),
-        (["--warm-start", "--tune=2"], "tune: expected 0 with warm_start"),
-        (["--min-label-elbo=nan"], "min_label_elbo: expected a finite number, got nan"),
-        (["--workers=0"], "workers: expected at least 1, got 0"),
-        (["--workers=3"], "batch_size: expected a multiple of the 3 replicas, such as 126 or 129, got 128"),
-        (
-            ["--workers=2", "--strategy=default"],
-            "strategy: expected auto or multi_worker with 2 workers, got 'default'",
-        ),
-        (
-            ["--workers=2", "--set=free_bits=0.1"],
-            "free_bits: expected 0 with 2 workers, none of which knows the KL of the batch (--workers 1 --strategy ",
-        ),
-        (["--strategy=multi_worker"], "workers: expected several with strategy multi_worker: use --workers N, got 1"),
-        (["--strategy=parallel"], "strategy: expected one of auto, default, mirrored, multi_worker, tpu, or tpu:NAME"),
-        (["--strategy=tpu:"], "strategy: expected one of "),
-        (
-            ["--checkpoint-minutes=-1"],
-            "checkpoint_minutes: expected a number of minutes that is not negative, got -1.0",
-        ),
-        (["--checkpoint-minutes=nan"], "checkpoint_minutes: expected a finite number, got nan"),
-        (["--checkpoint-minutes=Infinity"], "checkpoint_minutes: expected a finite number, got inf"),
-        (["--checkpoint-minutes=1e999"], "checkpoint_minutes: expected a finite number, got inf"),
-        (["--set=learning_rate=Infinity"], "learning_rate: expected a finite number, got inf"),
-        (["--tune=2", "--workers=2"], "workers: expected 1 with tune 2, whose trials run in one process, got 2"),
-        (["--tune=2", "--strategy=tpu"], "strategy: expected one of auto, default, mirrored with tune 2"),
-        (["--data-dir=/no/such/folder"], "data_dir: expected a folder that exists, got '/no/such/folder'"),
+        (["--max-regression=-1"], "max_regression", -1.0),
+        (["--batch-size=0"], "batch_size", 0),
+        (["--learning-rate=7"], "learning_rate", 7.0),
+        (["--eval-samples=0"], "eval_samples", 0),
+        (["--set=gates=3"], "gates", "gates"),
+        (["--set=latent_size=many"], "latent_size", "many"),
+        (["--set=free_bits=-1"], "free_bits", -1),
+        (["--tune=-1"], "tune", -1),
+        (["--warm-start", "--tune=2"], "tune", 2),
+        (["--min-label-elbo=nan"], "min_label_elbo", "nan"),
+        (["--workers=0"], "workers", 0),
+        (["--workers=3"], "batch_size", 128),
+        (["--workers=2", "--strategy=default"], "strategy", "default"),
+        (["--workers=2", "--set=free_bits=0.1"], "free_bits", 0.1),
+        (["--strategy=multi_worker"], "workers", 1),
+        (["--strategy=parallel"], "strategy", "parallel"),
+        (["--strategy=tpu:"], "strategy", "tpu:"),
+        (["--checkpoint-minutes=-1"], "checkpoint_minutes", -1.0),
+        (["--checkpoint-minutes=nan"], "checkpoint_minutes", "nan"),
+        (["--checkpoint-minutes=1e999"], "checkpoint_minutes", "inf"),
+        (["--set=learning_rate=Infinity"], "learning_rate", "inf"),
+        (["--tune=2", "--workers=2"], "workers", 2),
+        (["--tune=2", "--strategy=tpu"], "strategy", "tpu"),
+        (["--data-dir=/no/such/folder"], "data_dir", "/no/such/folder"),
+        (["--no-baseline", "--max-regression=2"], "max_regression", 2.0),
+        (["--set=channels=96"], "channels", 96),
+        (["--set=iaf_steps=0", "--set=iaf_layers=2"], "iaf_layers", 2),
+        (["--set=iaf_location_only=true", "--set=gate_bias=1.0"], "gate_bias", 1.0),
+        (["--preset=seed", "--set=warmup_epochs=0"], "warmup_epochs", 0),
     ],
 )
-def test_a_bad_value_is_one_sentence_and_exit_code_2(capsys, tmp_path, arguments, expected):
+def test_a_bad_value_is_one_sentence_and_exit_code_2(capsys, tmp_path, arguments, setting, value):
     root = tmp_path / "root"
     assert run(*arguments, "--root", str(root)) == words.BAD_INPUT
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"vaeiaf: {expected}")
+    assert line.startswith(f"vaeiaf: {setting}: expected ")
+    assert re.search(rf", got '?{re.escape(str(value))}(\.0)?'?(\.|$)", line)
     assert not root.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs=0"], "epochs: expected greater than or equal to 1, got 0"),
+        (
+            ["--strategy=x"],
+            "strategy: expected one of auto, default, mirrored, multi_worker, tpu, or tpu:NAME, got 'x'",
+        ),
+        (["--workers=3"], "batch_size: expected a multiple of the 3 replicas, such as 126 or 129, got 128"),
+        (
+            ["--no-baseline", "--max-regression=2"],
+            "max_regression: expected not to be given without a baseline, got 2.0. Remove it",
+        ),
+    ],
+)
+def test_the_wording_of_a_bad_value(capsys, arguments, message):
+    assert run(*arguments) == words.BAD_INPUT
+    assert capsys.readouterr().err == f"vaeiaf: {message}\n"
+
+
+def test_a_mistyped_setting_gets_the_nearest_name(capsys):
+    assert run("--set=iaf_step=3") == words.BAD_INPUT
+    assert capsys.readouterr().err.endswith(", got 'iaf_step'. Did you mean iaf_steps?\n")
 
 
 @pytest.mark.parametrize("option", ["--root", "--data-dir", "--manual-dir"])
@@ -83,7 +108,7 @@ def test_a_bad_value_is_one_sentence_and_exit_code_2(capsys, tmp_path, arguments
     [
         ("", "the name of a folder, got ''"),
         (" ", "the name of a folder, got ' '"),
-        ("st*r", "a folder without * ? [ \\ in its name, which are taken for a pattern, got 'st*r'"),
+        ("st*r", "a folder without * ? [ \\ in its name, which make it a pattern, got 'st*r'"),
         ("what?", "a folder without * ? [ \\ in its name"),
         ("br[1]", "a folder without * ? [ \\ in its name"),
         ("back\\slash", "a folder without * ? [ \\ in its name"),
@@ -94,13 +119,13 @@ def test_a_bad_value_is_one_sentence_and_exit_code_2(capsys, tmp_path, arguments
 def test_a_folder_that_cannot_be_used_is_refused_before_anything_is_made(
     option, name, expected, capsys, tmp_path, monkeypatch
 ):
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
     assert run(option, name) == words.BAD_INPUT
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"vaeiaf: {option[2:].replace('-', '_')}: expected {expected}")
-    assert list(tmp_path.iterdir()) == [tmp_path / "here"]
-    assert not list((tmp_path / "here").iterdir())
+    assert list(tmp_path.iterdir()) == [tmp_path / "elsewhere"]
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_a_working_directory_that_cannot_be_used_is_named(capsys, tmp_path, monkeypatch):
@@ -119,12 +144,15 @@ def caused(error, cause):
 @pytest.mark.parametrize(
     ("error", "code", "expected"),
     [
-        (UserError("the data are wrong"), words.BAD_INPUT, "vaeiaf: the data are wrong\n"),
-        (RuntimeError("trainer.errors.UserError: bad [while running 'x']"), words.BAD_INPUT, "vaeiaf: bad\n"),
+        (
+            UserError("the data are wrong", remedy="Mend them"),
+            words.BAD_INPUT,
+            "vaeiaf: the data are wrong. Mend them\n",
+        ),
         (OSError("{{function_node x}} read-only [Op:SaveV2]"), words.FAILED, "vaeiaf: OSError: read-only\n"),
         (caused(LookupError(), OSError("/models is a file")), words.FAILED, "vaeiaf: OSError: /models is a file\n"),
         (caused(RuntimeError("in user code"), InterruptError(signal.SIGINT)), 130, "vaeiaf: interrupted by SIGINT"),
-        (InterruptError(signal.SIGTERM), 143, "vaeiaf: interrupted by SIGTERM; the next run goes on"),
+        (InterruptError(signal.SIGTERM), 143, "vaeiaf: interrupted by SIGTERM. The next run resumes"),
     ],
 )
 def test_a_failure_is_one_sentence_with_the_path_of_the_log(capfd, tmp_path, monkeypatch, error, code, expected):
@@ -136,8 +164,9 @@ def test_a_failure_is_one_sentence_with_the_path_of_the_log(capfd, tmp_path, mon
     captured = capfd.readouterr()
     assert expected in captured.out
     assert "Traceback" not in captured.out + captured.err
-    (log,) = (tmp_path / "logs").iterdir()
+    (log,) = (tmp_path / "logs").glob("*.log")
     assert str(log) in captured.out
+    assert left(str(log.with_suffix(".error.json"))) == failure_of(error, str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -153,10 +182,10 @@ def test_a_failure_is_one_sentence_with_the_path_of_the_log(capfd, tmp_path, mon
     ids=["Python", "TensorFlow", "Beam", "SQLite", "StorageError", "cause"],
 )
 def test_a_full_disk_is_one_sentence_whoever_noticed_it(error, tmp_path):
-    sentence, code = words.explain(error, str(tmp_path))
-    assert sentence.startswith(f"no space is left on the disk of {tmp_path}, or of the temporary files in ")
-    assert sentence.endswith("free some, and the next run goes on after the last finished component or checkpoint")
-    assert code == words.FAILED
+    failure = failure_of(error, str(tmp_path))
+    assert failure.kind == Kind.INFRASTRUCTURE
+    assert failure.sentence.startswith(f"no space is left on the disk of {tmp_path}, or of the temporary files in ")
+    assert failure.remedy == "Free some, and the next run resumes after the last finished component or checkpoint"
 
 
 @pytest.mark.parametrize(
@@ -169,15 +198,15 @@ def test_a_full_disk_is_one_sentence_whoever_noticed_it(error, tmp_path):
     ids=["Python", "TensorFlow", "Beam"],
 )
 def test_a_disk_that_withholds_its_files_is_one_sentence(error, path):
-    sentence, code = words.explain(error, "/root")
-    assert sentence.startswith(f"{path} cannot be read or written: ")
-    assert sentence.endswith("and start again: finished work is kept")
-    assert code == words.FAILED
+    failure = failure_of(error, "/root")
+    assert failure.kind == Kind.INFRASTRUCTURE
+    assert failure.value == path
+    assert failure.cause in str(error)
 
 
 def test_an_interrupt_comes_before_what_failed_on_its_account():
     error = caused(StorageError("the model", "/root", OSError(5, "gone")), InterruptError(signal.SIGTERM))
-    assert words.explain(error, "/root")[1] == 143
+    assert failure_of(error, "/root").exit_code == 143
 
 
 def test_the_preset_is_the_default_and_an_option_overrides_it(tmp_path, monkeypatch):
@@ -195,6 +224,6 @@ def test_the_preset_is_the_default_and_an_option_overrides_it(tmp_path, monkeypa
     first, second, third, fourth = configs
     assert fourth == dataclasses.replace(first, warm_start=True)
     assert (third.train.iaf_steps, third.train.horizontal_flips, third.train.decoder) == (0, True, "GaussianMLP")
-    assert (first.dataset, first.train) == ("cifar10", cli.PRESETS["default"])
+    assert (first.dataset, first.train) == ("cifar10", PRESETS["default"])
     assert (second.dataset, second.min_elbo) == ("photo_patches", -1900.0)
-    assert (second.train.epochs, second.train.batch_size) == (2, cli.PRESETS["seed"].batch_size)
+    assert (second.train.epochs, second.train.batch_size) == (2, PRESETS["seed"].batch_size)

@@ -19,7 +19,7 @@ def flip(path):
 
 
 def test_damaged_results_are_quarantined_and_made_anew(series):
-    assert series.run()[0] == words.PUSHED
+    assert series.first()[0] == words.PUSHED
     examples = series.only("ImageExampleGen/examples/*/Split-train/*")
     graph = series.only("Transform/transform_graph/*/transform_fn/saved_model.pb")
     flip(examples)
@@ -32,7 +32,7 @@ def test_damaged_results_are_quarantined_and_made_anew(series):
         assert took(console, node) != "cached"
     assert "UNCHANGED" in console, "the same data, so the same weights"
     artifact = examples.parents[1]
-    assert "has other bytes than when it was written" in quarantined(artifact)
+    assert examples.name in quarantined(artifact)
     assert not artifact.exists()
     code, console = series.run()
     assert code == words.PUSHED
@@ -42,15 +42,13 @@ def test_damaged_results_are_quarantined_and_made_anew(series):
 
 
 def test_a_pushed_version_that_lost_its_graph_is_pushed_again(series):
-    series.run()
+    series.first()
     (version,) = series.versions()
     (series.pushed / str(version) / "saved_model.pb").unlink()
     code, console = series.run()
     assert code == words.PUSHED
     assert "UNCHANGED" not in console
-    assert (
-        f"The version that was served before is damaged, and was moved to {series.pushed}/{version}.damaged-" in console
-    )
+    assert f"The version served before is damaged and was moved to {series.pushed}/{version}.damaged-" in console
     (again,) = series.versions()
     assert again > version
     assert f"PUSHED to {series.pushed / str(again)}" in console

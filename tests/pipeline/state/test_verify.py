@@ -79,7 +79,7 @@ def unreadable_database(root):
         (lambda root: (root / "pushed/p/1000/file").unlink(), "pushed/p/1000/file is missing"),
         (lambda root: (root / "training/p/x/step-1/data/more").touch(), "step-1/data/more was added later"),
         (lambda root: (root / "pushed/p/1000.digests.json").unlink(), "pushed/p/1000.digests.json is missing"),
-        (gone_whole, "artifacts/p/Trainer/model/1 is missing, or has no digests"),
+        (gone_whole, "artifacts/p/Trainer/model/1 is missing or has no digests"),
         (
             lambda root: (root / "metadata.sqlite").write_bytes(b"nothing" * 999),
             "damaged: file is not a database",
@@ -113,4 +113,4 @@ def test_a_folder_that_is_no_state_directory_is_refused(verify, tmp_path):
             shutil.rmtree(tmp_path / "state", ignore_errors=True)
         code, _, last = verify(path)
         assert code == BAD_INPUT
-        assert f"--root {path}: expected the state directory of earlier runs" in last
+        assert f"--root {path} is not a state directory" in last

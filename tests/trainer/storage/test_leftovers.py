@@ -33,7 +33,7 @@ def names(folder):
         ({"prefix": "", "days": 30}, ["a-new"]),
         ({"prefix": "a-", "days": 30}, ["a-new", "b-old"]),
         ({"prefix": "", "days": 32}, ["a-new", "a-old", "b-old"]),
-        ({"prefix": "", "days": 30, "but": "a-old"}, ["a-new", "a-old"]),
+        ({"prefix": "", "days": 30, "keep": "a-old"}, ["a-new", "a-old"]),
     ],
 )
 def test_old_folders_go_but_that_of_the_caller(settings, left, folders):

@@ -1,0 +1,72 @@
+"""Pictures on the pages: reconstructions and samples of a model, and the curve of a training."""
+
+import io
+import os
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.images import EXAMPLE_FEATURES, decode
+
+IMAGES = 10
+SAMPLES = 40
+
+
+class Pictures(NamedTuple):
+    """A model's images, as PNG."""
+
+    pairs: bytes  # a row of test images above a row of their reconstructions
+    samples: bytes  # decoded draws from the prior
+
+
+def pictures(model: str, split: str) -> Pictures:
+    """Draws the pictures of the SavedModel at `model`, with test images from the Examples in the folder `split`."""
+    servable = tf.saved_model.load(model)
+    originals = _test_images(split)
+    reconstructions = servable.signatures["reconstruct"](images=originals)["images"]
+    samples = servable.signatures["sample"](n=tf.constant(SAMPLES), seed=tf.constant(0))["images"]
+    return Pictures(
+        pairs=image_grid(np.concatenate([decode(originals), reconstructions]), columns=IMAGES),
+        samples=image_grid(samples.numpy(), columns=IMAGES),
+    )
+
+
+def image_grid(images: np.ndarray, columns: int) -> bytes:
+    """Returns a PNG of images [N, 32, 32, 3] uint8 in rows of `columns`, which divides N."""
+    count, height, width, channels = images.shape
+    grid = images.reshape(count // columns, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
+    return tf.io.encode_png(grid.reshape(count // columns * height, columns * width, channels)).numpy()
+
+
+def elbo_curve(history: dict) -> bytes:
+    """Returns a PNG of the ELBO after each epoch, with gaps at non-finite values."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.subplots()
+    epochs = [epoch["epoch"] for epoch in history["epochs"]]
+    for name, values in {
+        "train, during the epoch": [epoch["train_elbo"] for epoch in history["epochs"]],
+        "held out": [epoch["held_out"]["elbo"] for epoch in history["epochs"]],
+        "test": [epoch["test"]["elbo"] for epoch in history["epochs"]],
+    }.items():
+        axes.plot(epochs, values, marker=".", label=name)
+    axes.axvline(history["best_epoch"], color="grey", linewidth=0.8, linestyle=":", label="exported epoch")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("ELBO, nats per image")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
+
+
+def _test_images(split: str) -> tf.Tensor:
+    """Returns encoded test images, [IMAGES]: the first by id, the same in every run."""
+    dataset = tf.data.TFRecordDataset(tf.io.gfile.glob(os.path.join(split, "*")), compression_type="GZIP")
+    dataset = dataset.batch(512).map(lambda serialized: tf.io.parse_example(serialized, EXAMPLE_FEATURES)).unbatch()
+    by_id = {example["id"]: example["image"] for example in dataset.as_numpy_iterator()}
+    first = sorted(by_id)[:IMAGES]
+    return tf.constant([by_id[name] for name in (first * IMAGES)[:IMAGES]])

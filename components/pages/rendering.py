@@ -1,0 +1,62 @@
+"""Renders the templates of this folder as self-contained HTML pages."""
+
+import base64
+import pathlib
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from components.gate.verdict import Metrics, interval
+from components.pages.pictures import elbo_curve
+from trainer.images import IMAGE_SIZE
+from trainer.model.likelihoods import LIKELIHOODS, bits_per_dim
+from trainer.units import Units
+
+MISSING = "n/a"
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(template: str, **values: Any) -> str:
+    """Returns the page that the file `template` makes of `values`."""
+    return TEMPLATES.get_template(template).render(values)
+
+
+def _png(data: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(data).decode()
+
+
+def _nats(value: Any) -> str:
+    return MISSING if isinstance(value, jinja2.Undefined) else f"{value:.2f}"
+
+
+def _count(value: Any) -> str:
+    return MISSING if isinstance(value, jinja2.Undefined) else f"{value:,.0f}"
+
+
+def _gain(candidate: Metrics) -> str:
+    return interval(candidate) if "elbo_gain" in candidate else f"the gain is {MISSING}"
+
+
+def _bits(elbo: Any, units: Units) -> str:
+    """Returns the ELBO in bits/dim; empty for a likelihood that is no probability of pixels, and without a number."""
+    likelihood = LIKELIHOODS[units.likelihood]
+    if isinstance(elbo, jinja2.Undefined) or not np.isfinite(elbo) or not likelihood.IS_PROBABILITY:
+        return ""
+    return f"{bits_per_dim(likelihood, elbo, IMAGE_SIZE):.3f} bits/dim"
+
+
+TEMPLATES.filters |= {
+    "png": _png,
+    "nats": _nats,
+    "count": _count,
+    "bits": _bits,
+    "gain": _gain,
+    "elbo_curve": elbo_curve,
+}

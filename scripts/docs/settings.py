@@ -1,0 +1,93 @@
+"""Settings as rows of a table, from the declarations in the code."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from pipeline.cli import parser
+from trainer.schema import Place, fields, plain_type, settings
+
+ANYWHERE = ~Place(0)
+BOUNDS = {Ge: "at least", Gt: "above", Le: "at most", Lt: "below"}
+HUGE = 1e30  # a bound that only keeps numbers within the range of float32
+
+
+class Row(NamedTuple):
+    """A setting."""
+
+    name: str
+    type: str  # and unit
+    default: str
+    valid: str  # range or choices
+    meaning: str
+    given: str  # where
+
+
+def settings_of(table: Any) -> list[Row]:
+    """The settings of a table; other tables within it are left out."""
+    rows = []
+    for name, setting in settings(table, ANYWHERE).items():
+        field = fields(table)[name]
+        needs = f"; only with {setting.needs.words}" if setting.needs else ""
+        rows.append(
+            Row(
+                f"`{name}`",
+                f"{_type(plain_type(field))}, {setting.unit}" if setting.unit else _type(plain_type(field)),
+                f"`{_default(field)}`",
+                setting.valid or _range(field),
+                setting.help + needs,
+                _places(name, setting.places),
+            )
+        )
+    return rows
+
+
+def tables_in(table: Any) -> Iterator[tuple[str, Any]]:
+    """Names and types of the tables directly within a table."""
+    for name, field in fields(table).items():
+        if dataclasses.is_dataclass(field.annotation):
+            yield name, field.annotation
+
+
+def _type(kind: Any) -> str:
+    """The name of a type, without what pydantic checks beside it."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    return "str" if get_origin(kind) is Literal else (get_origin(kind) or kind).__name__
+
+
+def _range(field: FieldInfo) -> str:
+    if get_origin(plain_type(field)) is Literal:
+        return ", ".join(map(str, get_args(plain_type(field))))
+    limits = [
+        (word, getattr(bound, kind.__name__.lower()))
+        for kind, word in BOUNDS.items()
+        for bound in field.metadata
+        if isinstance(bound, kind)
+    ]
+    return ", ".join(f"{word} {limit}" for word, limit in limits if abs(limit) < HUGE)
+
+
+def _default(field: FieldInfo) -> str:
+    default = field.get_default(call_default_factory=True)
+    if default is PydanticUndefined:
+        return "required"
+    return "none" if default is None else "empty" if default == "" else str(default)
+
+
+def _places(name: str, places: Place) -> str:
+    """How to give the setting `name`."""
+    ways = {Place.COMMAND_LINE: f"`{_options().get(name)}`", Place.RECIPE: "`--set`", Place.FORM: "form"}
+    return ", ".join(way for place, way in ways.items() if place & places)
+
+
+@functools.cache
+def _options() -> dict[str, str]:
+    """The option of `vaeiaf run` for each setting that has one."""
+    (commands,) = [action.choices for action in parser()._actions if isinstance(action.choices, dict)]
+    return {action.dest: action.option_strings[0] for action in commands["run"]._actions}

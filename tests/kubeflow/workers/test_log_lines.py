@@ -1,0 +1,66 @@
+"""The wording of what the launcher of pods logs."""
+
+import contextlib
+
+import pytest
+from kube_scenarios import (
+    WORKER,
+    adopts,
+    blind,
+    ends,
+    failed_job,
+    finds_weights,
+    kept,
+    launches,
+    not_allowed,
+    restarts,
+    shown,
+    silent,
+    stuck,
+    waits,
+)
+from kube_world import waits_for_a_machine, well
+
+from kubeflow.workers.start import PLACE_SECONDS
+from trainer.errors import ReportedError
+
+LINES = [
+    (launches(well), "this is no pod of namespace training, so the workers use its default service account"),
+    (launches(well), "started the Job JOB of 2 pods"),
+    (adopts, "following the Job JOB, which is already running"),
+    (finds_weights, "the Job JOB has already done this work"),
+    (restarts, "worker 1 of 2 (pod JOB-1-xxxxx) was killed by SIGTERM"),
+    (restarts, "starting all workers again, time 1 of at most 1 without a new checkpoint"),
+    (
+        kept,
+        f"the Job JOB is left in the cluster, where it ends with its lease: {not_allowed('delete', 'jobs', 'batch')}",
+    ),
+    (silent, f"cannot show the chief's log: {not_allowed('get', 'pods/log')}"),
+    (
+        waits(lambda run: run.unschedulable("0/3 nodes are available."), PLACE_SECONDS + 1),
+        f"{WORKER} waits for a machine: Unschedulable: 0/3 nodes are available",
+    ),
+    (blind, f"cannot read Events, so waiting the full 900 s for machines: {not_allowed('list', 'events')}"),
+    (
+        lambda world: world.launch(waits_for_a_machine(world)),
+        f"an autoscaler adds a machine for {WORKER}: pod triggered scale-up: [{{pool 0->1 (max: 2)}}]",
+    ),
+    (
+        ends(lambda run: run.state.delete("Job", run.manifest["metadata"]["labels"]["job-name"])),
+        "the Job JOB was deleted",
+    ),
+    (
+        ends(lambda run: run.state.delete("Job", run.manifest["metadata"]["labels"]["job-name"])),
+        "stopping; the workers have 45 s to save a checkpoint",
+    ),
+    (stuck(restarts=0), f"{WORKER} was told to stop"),
+    (failed_job("DeadlineExceeded"), "Kubernetes ended the Job JOB: its lease was not renewed in time"),
+]
+
+
+@pytest.mark.parametrize(("scenario", "line"), LINES, ids=[line[:60] for _, line in LINES])
+def test_wording_of_log_lines(world, said, scenario, line):
+    world.set(restarts=0)
+    with contextlib.suppress(ReportedError):
+        scenario(world)
+    assert line in [shown(said_line, world) for said_line in said()]
