@@ -10,7 +10,7 @@ from trainer.errors import ReportedError, UnreadableError
 from trainer.storage import quarantine
 from trainer.storage.digests import digest_file, write_digests
 from trainer.storage.durable import write_durably
-from trainer.storage.quarantine import DAMAGED, damage, set_aside
+from trainer.storage.quarantine import DAMAGED, damage, quarantine_folder
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_folder_that_cannot_be_read_is_not_damaged(folder, monkeypatch):
 def test_a_damaged_folder_moves_with_its_digests_as_often_as_it_is_damaged(folder, tmp_path):
     moved = []
     for what in ("torn", "torn again"):
-        moved.append(set_aside(str(folder), what))
+        moved.append(quarantine_folder(str(folder), what))
         assert moved[-1].startswith(f"{folder}{DAMAGED}")
         assert json.loads(pathlib.Path(f"{moved[-1]}.json").read_text())["reason"] == what
         assert os.path.exists(f"{moved[-1]}/file")
@@ -54,7 +54,7 @@ def test_a_damaged_folder_moves_with_its_digests_as_often_as_it_is_damaged(folde
 
 
 def test_a_folder_that_is_gone_leaves_its_reason_only(tmp_path):
-    moved = set_aside(str(tmp_path / "gone"), "missing")
+    moved = quarantine_folder(str(tmp_path / "gone"), "missing")
     assert [path.name for path in tmp_path.iterdir()] == [os.path.basename(moved) + ".json"]
 
 
@@ -64,7 +64,7 @@ def test_a_folder_that_cannot_be_moved_is_one_message(folder, monkeypatch):
 
     monkeypatch.setattr(os, "rename", fail)
     with pytest.raises(ReportedError) as error:
-        set_aside(str(folder), "torn")
+        quarantine_folder(str(folder), "torn")
     assert (error.value.failure.value, error.value.failure.cause) == (str(folder), "Read-only file system")
 
 
