@@ -30,7 +30,7 @@ PRESETS = {
     "default": TrainConfig(batch_size=128, epochs=40, learning_rate=1e-3, schedule="cosine", horizontal_flips=True),
     # The best ELBO of Bernoulli pixels.
     "resnet": _RESNET,
-    # A probability of the pixels themselves, which takes many more latents, each near its part of the image.
+    # Discretized pixels: this needs many more latents, each near its part of the image.
     "logistic": dataclasses.replace(
         _RESNET,
         decoder="DiscretizedLogisticResNet",
