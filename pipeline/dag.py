@@ -98,13 +98,13 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     model = trainer.outputs["model"]
     for node in (*tuners, trainer):
         node.add_upstream_node(units_check)
-    gate = eval_config(config.min_elbo, config.max_regression, config.min_label_elbo, units)
+    gate = eval_config(config.min_elbo, config.max_regression, config.min_label_elbo, units, config.no_baseline)
     evaluator = Evaluator(
         examples=examples,
         model=model,
         baseline_model=last_blessed.outputs["model"],
         eval_config=gate,
-        no_baseline=config.no_baseline,
+        example_splits=["test"],
     )
     pusher = AtomicPusher(
         examples=examples,
@@ -113,7 +113,6 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         evaluation=evaluator.outputs["evaluation"],
         push_directory=config.push_directory,
         eval_config=gate,
-        no_baseline=config.no_baseline,
     )
     report = Report(
         examples=examples,

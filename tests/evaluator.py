@@ -48,7 +48,7 @@ def evaluate(
     Executor(context).Do(
         inputs,
         {"evaluation": [evaluation], "blessing": [blessing]},
-        {"eval_config": proto_utils.proto_to_json(rules), "example_splits": '["test"]', "no_baseline": 0},
+        {"eval_config": proto_utils.proto_to_json(rules), "example_splits": '["test"]'},
     )
     verdict = read_verdict(evaluation.uri)
     assert verdict.blessed == bool(blessing.get_int_custom_property("blessed"))  # what the pusher reads

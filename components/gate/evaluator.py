@@ -2,23 +2,23 @@
 
 import json
 import os
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
+from tensorflow_model_analysis.proto import config_pb2 as tfma
 from tfx import types
-from tfx.components.evaluator import executor
-from tfx.dsl.components.base import base_beam_component, executor_spec
-from tfx.types import artifact_utils, component_spec
+from tfx.components.evaluator import component, executor
+from tfx.dsl.components.base import executor_spec
+from tfx.types import artifact_utils
 from tfx.types import standard_component_specs as specs
-from tfx.types.standard_artifacts import ModelBlessing, ModelEvaluation
-from tfx.utils import json_utils
+from tfx.utils import proto_utils
 
+from components.gate.rules import without_baseline
 from components.gate.serving import saved_model_digests
 from components.ingest.duplicates import shared_images
 from trainer.storage.digests import identity
 from trainer.storage.durable import write_durably
 
 FILE = "evidence.json"  # in the evaluation
-NO_BASELINE = "no_baseline"
 
 
 class Evidence(NamedTuple):
@@ -42,10 +42,11 @@ class Executor(executor.Executor):
     ) -> None:
         """Evaluates, and writes the evidence into the evaluation."""
         super().Do(input_dict, output_dict, exec_properties)
+        rules = proto_utils.json_to_proto(exec_properties[specs.EVAL_CONFIG_KEY], tfma.EvalConfig())
         baselines = input_dict.get(specs.BASELINE_MODEL_KEY) or []
         evidence = Evidence(
             baseline=identity(saved_model_digests(baselines[0].uri)) if baselines else None,
-            no_baseline=bool(exec_properties[NO_BASELINE]),
+            no_baseline=without_baseline(rules),
             shared_images=shared_images(artifact_utils.get_single_instance(input_dict[specs.EXAMPLES_KEY])),
             pushed_meanwhile=pushed_meanwhile,
         )
@@ -53,53 +54,10 @@ class Executor(executor.Executor):
         write_durably(os.path.join(evaluation, FILE), json.dumps(evidence._asdict()).encode())
 
 
-class EvaluatorSpec(component_spec.ComponentSpec):
-    """The used part of TFX's specification, and `no_baseline`."""
+class Evaluator(component.Evaluator):
+    """TFX's component, with evidence."""
 
-    PARAMETERS: ClassVar[dict] = {
-        name: specs.EvaluatorSpec.PARAMETERS[name] for name in (specs.EVAL_CONFIG_KEY, specs.EXAMPLE_SPLITS_KEY)
-    } | {NO_BASELINE: component_spec.ExecutionParameter(type=int)}
-    INPUTS: ClassVar[dict] = {
-        name: specs.EvaluatorSpec.INPUTS[name]
-        for name in (specs.EXAMPLES_KEY, specs.MODEL_KEY, specs.BASELINE_MODEL_KEY)
-    }
-    OUTPUTS: ClassVar[dict] = specs.EvaluatorSpec.OUTPUTS
-
-
-class Evaluator(base_beam_component.BaseBeamComponent):
-    """Evaluation of a model on the split test, beside a baseline if there is one.
-
-    Args:
-      examples: Examples with the split test.
-      model: the new model.
-      baseline_model: the last blessed model, or nothing.
-      eval_config: the gate's rules, a tfma.EvalConfig.
-      no_baseline: whether the user asked for no comparison; recorded in the evidence.
-    """
-
-    SPEC_CLASS = EvaluatorSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
-
-    def __init__(
-        self,
-        examples: types.BaseChannel,
-        model: types.BaseChannel,
-        baseline_model: types.BaseChannel,
-        eval_config: Any,
-        no_baseline: bool,
-    ) -> None:
-        super().__init__(
-            spec=EvaluatorSpec(
-                examples=examples,
-                model=model,
-                baseline_model=baseline_model,
-                eval_config=eval_config,
-                example_splits=json_utils.dumps(["test"]),
-                no_baseline=int(no_baseline),
-                evaluation=types.Channel(type=ModelEvaluation),
-                blessing=types.Channel(type=ModelBlessing),
-            )
-        )
 
 
 def read_evidence(evaluation: str) -> Evidence:

@@ -35,12 +35,11 @@ class MeanELBO(metric_types.Metric):
 
     Args:
       name: required by TFMA and unused, because each key has its own.
-      units: units of the ELBO, kept with the evaluation.
+      kept: what the gate's rules keep with the evaluation.
     """
 
-    def __init__(self, name: str = "mean_elbo", units: str = "") -> None:
-        computations = metric_util.merge_per_key_computations(_computations)
-        super().__init__(computations, name=name, units=units)
+    def __init__(self, name: str = "mean_elbo", **kept: Any) -> None:
+        super().__init__(metric_util.merge_per_key_computations(_computations), name=name, **kept)
 
 
 metric_types.register_metric(MeanELBO)

@@ -144,14 +144,15 @@ class AtomicPusherSpec(component_spec.ComponentSpec):
     """The model, its evaluation and blessing, and what a second evaluation needs."""
 
     PARAMETERS: ClassVar[dict] = {
-        **evaluator.EvaluatorSpec.PARAMETERS,
+        specs.EVAL_CONFIG_KEY: specs.EvaluatorSpec.PARAMETERS[specs.EVAL_CONFIG_KEY],
+        specs.EXAMPLE_SPLITS_KEY: specs.EvaluatorSpec.PARAMETERS[specs.EXAMPLE_SPLITS_KEY],
         PUSH_DIRECTORY: component_spec.ExecutionParameter(type=str),
     }
     INPUTS: ClassVar[dict] = {
-        specs.EXAMPLES_KEY: evaluator.EvaluatorSpec.INPUTS[specs.EXAMPLES_KEY],
+        specs.EXAMPLES_KEY: specs.EvaluatorSpec.INPUTS[specs.EXAMPLES_KEY],
         specs.MODEL_KEY: component_spec.ChannelParameter(type=Model),
         specs.MODEL_BLESSING_KEY: component_spec.ChannelParameter(type=ModelBlessing),
-        specs.EVALUATION_KEY: evaluator.EvaluatorSpec.OUTPUTS[specs.EVALUATION_KEY],
+        specs.EVALUATION_KEY: specs.EvaluatorSpec.OUTPUTS[specs.EVALUATION_KEY],
     }
     OUTPUTS: ClassVar[dict] = {specs.PUSHED_MODEL_KEY: component_spec.ChannelParameter(type=PushedModel)}
 
@@ -166,7 +167,6 @@ class AtomicPusher(base_beam_component.BaseBeamComponent):
       evaluation: the evaluation behind it, with its evidence.
       push_directory: folder that models are served from.
       eval_config: the gate's rules, a tfma.EvalConfig.
-      no_baseline: whether the user asked for no comparison.
     """
 
     SPEC_CLASS = AtomicPusherSpec
@@ -180,7 +180,6 @@ class AtomicPusher(base_beam_component.BaseBeamComponent):
         evaluation: types.BaseChannel,
         push_directory: str,
         eval_config: Any,
-        no_baseline: bool,
     ) -> None:
         super().__init__(
             spec=AtomicPusherSpec(
@@ -191,7 +190,6 @@ class AtomicPusher(base_beam_component.BaseBeamComponent):
                 push_directory=push_directory,
                 eval_config=eval_config,
                 example_splits=json_utils.dumps(["test"]),
-                no_baseline=int(no_baseline),
                 pushed_model=types.Channel(type=PushedModel),
             )
         )

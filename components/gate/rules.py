@@ -12,7 +12,11 @@ LABELS = tfma.SlicingSpec(feature_keys=["label"])
 
 
 def eval_config(
-    min_elbo: float | None, max_regression: float, min_label_elbo: float | None, units: Units
+    min_elbo: float | None,
+    max_regression: float,
+    min_label_elbo: float | None,
+    units: Units,
+    no_baseline: bool = False,
 ) -> tfma.EvalConfig:
     """Returns the gate's rules as a configuration of TFMA.
 
@@ -23,6 +27,7 @@ def eval_config(
         confidence interval must not be below minus this.
       min_label_elbo: lower bound of the ELBO over the images of each label; None: no such bound.
       units: units of the candidate's ELBO.
+      no_baseline: whether the user asked for no comparison.
     """
     bounds = {"below_ceiling": [_at_least(0.0, WHOLE)], "elbo_gain_lower": [_gain_at_least(-max_regression)]}
     if min_elbo is None:
@@ -31,8 +36,8 @@ def eval_config(
         bounds["elbo"] = [_at_least(min_elbo, WHOLE)]
     if min_label_elbo is not None:
         bounds.setdefault("elbo", []).append(_at_least(min_label_elbo, LABELS))
-    units_json = json.dumps({"units": str(units)})
-    metric = tfma.MetricConfig(module="components.gate.metric", class_name="MeanELBO", config=units_json)
+    kept = json.dumps({"units": str(units), "no_baseline": no_baseline})
+    metric = tfma.MetricConfig(module="components.gate.metric", class_name="MeanELBO", config=kept)
     model = {"signature_name": "evaluate", "model_type": "tf_generic"}
     return tfma.EvalConfig(
         model_specs=[
@@ -51,6 +56,11 @@ def eval_config(
             )
         ],
     )
+
+
+def without_baseline(rules: tfma.EvalConfig) -> bool:
+    """Returns whether the user asked for no comparison."""
+    return json.loads(rules.metrics_specs[0].metrics[0].config)["no_baseline"]
 
 
 def _at_least(bound: float, images: tfma.SlicingSpec) -> tfma.PerSliceMetricThreshold:

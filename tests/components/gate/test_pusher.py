@@ -70,7 +70,7 @@ class Pushes:
         Executor().Do(
             {specs.MODEL_KEY: [model], specs.MODEL_BLESSING_KEY: [blessing], specs.EVALUATION_KEY: [evaluation]},
             {specs.PUSHED_MODEL_KEY: [pushed]},
-            {"push_directory": str(self.serving), "no_baseline": int(no_baseline)},
+            {"push_directory": str(self.serving)},
         )
         done = Push.read(pushed)
         if done.pushed_to:
