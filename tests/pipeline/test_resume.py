@@ -70,7 +70,7 @@ def test_a_run_that_is_killed_and_stopped_goes_on_and_two_workers_push_one_model
     assert code == 128 + signal.SIGTERM, console
     assert f"  resuming after step 32 of 178 from {state}/step-000000032\n" in console
     assert "  stopped after step 64; the next start resumes there\n" in console
-    sentence = "vaeiaf: interrupted by SIGTERM; the next run goes on after the last finished component or checkpoint\n"
+    sentence = "vaeiaf: interrupted by SIGTERM. The next run resumes after the last finished component or checkpoint\n"
     assert sentence in console
     assert models(tmp_path) == []
     assert states(tmp_path) == [state]

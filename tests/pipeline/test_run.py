@@ -48,6 +48,14 @@ def run(root, capfd):
     return start
 
 
+@pytest.fixture
+def toy(tmp_path):
+    """The options of a tiny training on a tiny data set."""
+    data_dir = write_toy(tmp_path / "data", rows("train", 40, 0), rows("test", 10, 100))
+    sizes = ["--set=batch_size=8", "--set=hidden_size=8", "--set=latent_size=2", "--set=iaf_steps=0"]
+    return ["--dataset=toy", f"--data-dir={data_dir}", "--preset=smoke", "--min-elbo=-1e6", *sizes]
+
+
 def versions(root):
     return pushed_versions(str(root / "pushed/vaeiaf-photo-patches"))
 
@@ -210,38 +218,38 @@ def test_a_resolver_that_fails_stops_the_run_and_lets_nothing_out(run, root, mon
     assert versions(root) == before
 
 
-def test_a_tuner_finds_a_configuration_that_the_trainer_uses(run, tmp_path):
-    code, console = run("--epochs=1", "--tune=2", "--strategy=mirrored", root=tmp_path)
+def test_a_tuner_finds_a_configuration_that_the_trainer_uses(run, toy, tmp_path):
+    code, console = run(*toy, "--epochs=1", "--tune=2", "--strategy=mirrored", root=tmp_path / "root")
     assert code == words.PUSHED
     assert "trial 2 of 2: learning_rate" in console
-    (found,) = tmp_path.glob("artifacts/*/Tuner/best_hyperparameters/*/*")
-    (history,) = tmp_path.glob("artifacts/*/Trainer/model_run/*/history.json")
+    (found,) = tmp_path.glob("root/artifacts/*/Tuner/best_hyperparameters/*/*")
+    (history,) = tmp_path.glob("root/artifacts/*/Trainer/model_run/*/history.json")
     config = json.loads(history.read_text())["config"]
     for name, value in json.loads(found.read_text())["values"].items():
         assert config[name] == value
 
 
-def test_a_warm_start_goes_on_from_the_last_blessed_model_if_there_is_one(run, tmp_path):
-    code, first = run("--epochs=1", "--warm-start", root=tmp_path)
+def test_a_warm_start_goes_on_from_the_last_blessed_model_if_there_is_one(run, toy, tmp_path):
+    warm, still = [*toy, "--epochs=1", "--warm-start"], "--learning-rate=1e-9"
+    code, first = run(*warm, root=tmp_path / "root")
     assert code == words.PUSHED
     assert "no blessed model yet: starting from random weights" in first
-    (model,) = tmp_path.glob("artifacts/*/Trainer/model/*/Format-Serving")
-    code, console = run("--epochs=1", "--warm-start", "--learning-rate=1e-9", root=tmp_path)  # all but still
+    (model,) = tmp_path.glob("root/artifacts/*/Trainer/model/*/Format-Serving")
+    code, console = run(*warm, still, root=tmp_path / "root")
     assert code == words.PUSHED
     assert f"starting from the weights of {model}" in console
     assert elbo(console) == pytest.approx(elbo(first), abs=0.02)
-    _, console = run("--epochs=1", "--warm-start", "--learning-rate=1e-9", root=tmp_path)
+    _, console = run(*warm, still, root=tmp_path / "root")
     assert component(console, "Trainer") != "cached", "there is a new model to start from"
-    code, console = run("--warm-start", "--set=hidden_size=64", root=tmp_path)
+    code, console = run(*warm, "--set=hidden_size=4", root=tmp_path / "root")
     assert code == words.BAD_INPUT
-    assert "encoder/hidden/w: expected [64, 3072], got [256, 3072]" in console
+    assert "encoder/hidden/w" in console
     assert "training on" not in console
 
 
-def test_every_label_and_a_closer_look_are_in_the_report(run, tmp_path):
-    code, console = run(
-        "--epochs=1", "--set=importance_samples=5", "--set=decoder=DiscretizedLogisticMLP", root=tmp_path
-    )
+def test_every_label_and_a_closer_look_are_in_the_report(run, toy, tmp_path):
+    closer = ["--set=importance_samples=5", "--set=decoder=DiscretizedLogisticMLP"]
+    code, console = run(*toy, "--epochs=1", *closer, root=tmp_path / "root")
     assert code == words.PUSHED
     assert " bits/dim" in console
     report = pathlib.Path(re.search(r"Report: (.+)", console).group(1)).read_text()
@@ -292,32 +300,23 @@ def test_a_damaged_record_stops_the_run_with_its_file_and_index(run, tmp_path):
     assert "StatisticsGen" not in console
 
 
-def test_an_interrupted_run_leaves_no_half_model_and_the_next_one_goes_on(run, tmp_path):
-    command = [sys.executable, "-m", "pipeline", "run", "--dataset=photo_patches", "--preset=smoke"]
-    process = subprocess.Popen(
-        [*command, "--epochs=500", f"--root={tmp_path}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+def test_an_interrupted_run_leaves_no_half_model_and_the_next_one_goes_on(run, toy, tmp_path):
+    root = tmp_path / "root"
+    command = [sys.executable, "-m", "pipeline", "run", *toy, "--epochs=100000", f"--root={root}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     console = ""
     for line in process.stdout:
         console += line
-        if "epoch 1/500" in line:
+        if "epoch 1/100000" in line:
             process.send_signal(signal.SIGINT)
     assert process.wait() == 130
     assert "vaeiaf: interrupted by SIGINT" in console
     assert "Traceback" not in console
-    assert not (tmp_path / "pushed").exists()
-    assert not list((tmp_path / "artifacts").glob("*/Trainer/model/*"))
-    code, console = run("--epochs=1", root=tmp_path)
+    assert not (root / "pushed").exists()
+    assert not list((root / "artifacts").glob("*/Trainer/model/*"))
+    code, console = run(*toy, "--epochs=1", root=root)
     assert code == words.PUSHED
     assert component(console, "ImageExampleGen") == "cached"
-
-
-@pytest.fixture
-def toy(tmp_path):
-    """The options of a tiny training on a tiny data set."""
-    data_dir = write_toy(tmp_path / "data", rows("train", 40, 0), rows("test", 10, 100))
-    sizes = ["--set=batch_size=8", "--set=hidden_size=8", "--set=latent_size=2", "--set=iaf_steps=0"]
-    return ["--dataset=toy", f"--data-dir={data_dir}", "--preset=smoke", "--min-elbo=-1e6", *sizes]
 
 
 def test_a_root_may_have_any_name_that_is_not_refused(run, toy, tmp_path):
