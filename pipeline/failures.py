@@ -13,7 +13,7 @@ WITHHELD = "Read-only file system|Permission denied|Input/output error|Stale fil
 
 
 def failure_of(error: BaseException, root: str, again: str = "the next run") -> Failure:
-    """The failure of a run in `root`, from its exception and the causes of that.
+    """Returns the failure of a run in `root`, from its exception and the causes of that.
 
     `again` names what resumes from the checkpoints that this run leaves.
     """
@@ -26,7 +26,7 @@ def failure_of(error: BaseException, root: str, again: str = "the next run") -> 
             remedy=f"Free some, and {resumes}",
             cause=reason(chain[-1]) if isinstance(chain[-1], Exception) else "",
         )
-    for cause in chain:  # first of all, because an interrupt makes other code fail too
+    for cause in chain:  # before the others, because an interrupt makes other code fail too
         if isinstance(cause, InterruptError):
             return dataclasses.replace(cause.failure, remedy=f"{resumes[0].upper()}{resumes[1:]}")
     for cause in chain:
@@ -47,7 +47,7 @@ def failure_of(error: BaseException, root: str, again: str = "the next run") -> 
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """`error`, what it was raised from, and so on."""
+    """Returns `error` and its chain of causes."""
     chain = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
         chain.append(cause)
@@ -55,7 +55,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _first_line(error: BaseException) -> str:
-    """The first line, without what Beam and TensorFlow add."""
+    """Returns the first line of the message, without what Beam and TensorFlow add."""
     line = (str(error).strip().splitlines() or [""])[0]
     line = re.sub(r" \[while running .*|\{\{.*?\}\} | \[Op:\w+\]", "", line)
     return f": {line}" if line else ""

@@ -148,7 +148,7 @@ class PipelineConfig(Execution):
 
 
 def build_config(preset: str, of_recipe: Mapping[str, Any], of_run: Mapping[str, Any]) -> PipelineConfig:
-    """The run that somebody asked for, with the settings that were given.
+    """Builds the run from the preset and the given settings.
 
     Raises:
       SettingError: a value is invalid, or has no meaning beside the others.

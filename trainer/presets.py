@@ -55,7 +55,7 @@ PRESETS = {
 
 
 def recipe(preset: str, given: Mapping[str, Any]) -> TrainConfig:
-    """The recipe of the preset with the settings that were given.
+    """Builds the recipe from the preset and the given settings.
 
     Raises:
       SettingError: there is no such preset, or a setting is invalid or has no meaning beside the others.

@@ -73,6 +73,11 @@ class SettingError(UserError, ValueError):
         super().__init__(f"{where}{setting}", value=value, valid=valid, remedy=remedy)
         self.setting = setting
 
+    def below(self, *location: int | str, where: str = "") -> "SettingError":
+        """Returns the same error of a setting below `location`, which is in a file at `where`."""
+        name, failure = ".".join(map(str, (*location, self.setting))), self.failure
+        return SettingError(name, failure.valid, failure.value, where=where, remedy=failure.remedy)
+
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting, pydantic.Field))
 def table(cls: type[Table]) -> type[Table]:
@@ -92,25 +97,25 @@ def table(cls: type[Table]) -> type[Table]:
 
 
 def nested(cls: Any) -> pydantic.BeforeValidator:
-    """The annotation of a field that holds the table `cls`: makes it of a mapping."""
+    """Annotates a field that holds the table `cls`, which is made from a mapping."""
     return pydantic.BeforeValidator(
         lambda value: cls(**{str(name): item for name, item in value.items()}) if isinstance(value, Mapping) else value
     )
 
 
 def fields(cls: Any) -> dict[str, FieldInfo]:
-    """Pydantic's description of each field of a table: annotation, default, metadata."""
+    """Returns pydantic's description of each field of a table: annotation, default, metadata."""
     return cls.__pydantic_fields__
 
 
 def settings(cls: Any, places: Place) -> dict[str, Setting]:
-    """The settings of a table that may be given at one of `places`, by name."""
+    """Returns the settings of a table that may be given at one of `places`, by name."""
     found = {name: _setting(field) for name, field in fields(cls).items()}
     return {name: setting for name, setting in found.items() if setting and setting.places & places}
 
 
 def plain_type(field: FieldInfo) -> Any:
-    """The type of a field, without None."""
+    """Returns the type of a field, without None."""
     hint = field.annotation
     if get_origin(hint) in (Union, types.UnionType):
         (hint,) = (part for part in get_args(hint) if part is not type(None))
@@ -131,18 +136,17 @@ def check_needs(config: Any, given: Iterable[str]) -> None:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """The remedy that names what was probably meant; empty if nothing is near."""
+    """Returns a remedy with the name that was probably meant; empty if no name is near."""
     found = difflib.get_close_matches(name, list(names), n=1)
     return f"Did you mean {found[0]}?" if found else ""
 
 
 def _error(cls: Any, error: pydantic.ValidationError) -> SettingError:
-    """The first of pydantic's errors about the table `cls`."""
+    """Translates the first of pydantic's errors about the table `cls`."""
     first = error.errors()[0]
     location = first["loc"]  # empty for an error of __post_init__
     if isinstance(raised := first.get("ctx", {}).get("error"), SettingError):  # of a nested table or several settings
-        failure, location = raised.failure, (*location, raised.setting)
-        return SettingError(".".join(map(str, location)), failure.valid, failure.value, remedy=failure.remedy)
+        return raised.below(*location)
     name = str(location[0])
     if first["type"] == "unexpected_keyword_argument":
         return SettingError(name, f"one of {', '.join(fields(cls))}", name, remedy=nearest(name, fields(cls)))

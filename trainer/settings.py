@@ -163,7 +163,7 @@ def check_workers(execution: Execution, recipe: TrainConfig) -> None:
 
 
 def shard_size(batch_size: int, replicas: int) -> int:
-    """Images of a step for each replica.
+    """Returns the number of images per step and replica.
 
     Raises:
       SettingError: the batch does not divide; the failure names the sizes near it that do.

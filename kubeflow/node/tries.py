@@ -8,10 +8,8 @@ import contextlib
 import os
 import re
 
-from kubeflow.spec.contract import ARGO_NODE
+from kubeflow.spec.contract import ARGO_NODE, TERMINATION_LOG
 from trainer.failure import Failure, Kind, leave, left
-
-TERMINATION_LOG = "/dev/termination-log"  # made by Kubernetes, which shows its content with the pod
 
 
 def refused_before(error_file: str) -> Failure | None:

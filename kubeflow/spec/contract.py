@@ -9,3 +9,4 @@ PASSWORD = "MLMD_PASSWORD"  # environment variable, from the database's Secret
 ARGO_NODE = "ARGO_NODE"  # environment variable: the pod's node in Argo, whose name ends in the attempt: (0), (1), ...
 ARGO_NODE_FIELD = "metadata.annotations['workflows.argoproj.io/node-name']"
 AGAIN = "the next attempt at this run (Retry in the UI)"  # it keeps the run's id, by which checkpoints are found
+TERMINATION_LOG = "/dev/termination-log"  # made by Kubernetes, which shows its content with the pod

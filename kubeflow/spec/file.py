@@ -1,6 +1,6 @@
 """Reads `cluster.yaml`. An error names the line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -34,9 +34,7 @@ def load_cluster(path: str) -> Cluster:
         _check_nodes(cluster)
         _check_needs(cluster, values, ())
     except SettingError as error:
-        failure = error.failure
-        where = f"{path}, line {_line(document, tuple(error.setting.split('.')))}: "
-        raise SettingError(error.setting, failure.valid, failure.value, where=where, remedy=failure.remedy) from None
+        raise error.below(where=f"{path}, line {_line(document, error.setting.split('.'))}: ") from None
     return cluster
 
 
@@ -51,15 +49,14 @@ def _check_needs(table: Any, given: Mapping[str, Any], location: tuple[str, ...]
     try:
         check_needs(table, given)
     except SettingError as error:
-        failure, setting = error.failure, ".".join((*location, error.setting))
-        raise SettingError(setting, failure.valid, failure.value, remedy=failure.remedy) from None
+        raise error.below(*location) from None
     for name, value in given.items():
         inner = getattr(table, name)
         if isinstance(value, Mapping) and hasattr(inner, "__pydantic_fields__"):
             _check_needs(inner, value, (*location, name))
 
 
-def _line(node: yaml.Node | None, location: tuple[str, ...]) -> int:
+def _line(node: yaml.Node | None, location: Iterable[str]) -> int:
     """Returns the line, from 1, of the value at `location`, or of the deepest part of it that the file has."""
     line = node.start_mark.line + 1 if node else 1
     for part in location:

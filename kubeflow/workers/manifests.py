@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from kubeflow.spec.cluster import Cluster, PodSettings
+from kubeflow.spec.contract import TERMINATION_LOG
 from kubeflow.workers.job import FINGERPRINT
 from kubeflow.workers.lease import first_lease
 from kubeflow.workers.owner import Owner
@@ -138,7 +139,7 @@ def _environment(cluster: Cluster, name: str, workers: int) -> list[Manifest]:
     addresses = json.dumps({"worker": hosts})
     annotation = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
     return [
-        {"name": ERROR_FILE, "value": "/dev/termination-log"},  # which becomes the termination message
+        {"name": ERROR_FILE, "value": TERMINATION_LOG},
         {"name": INDEX, "valueFrom": {"fieldRef": {"fieldPath": annotation}}},
         {
             "name": "TF_CONFIG",

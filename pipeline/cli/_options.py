@@ -36,7 +36,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def config_of(options: argparse.Namespace) -> PipelineConfig:
-    """The run that the options ask for.
+    """Builds the run that the options ask for.
 
     Raises:
       SettingError: a value is invalid, or has no meaning beside the others.
@@ -52,12 +52,12 @@ def add_root(parser: argparse.ArgumentParser) -> None:
 
 
 def root_of(options: argparse.Namespace) -> str:
-    """The state directory that the options name, as an absolute path."""
+    """Returns the state directory that the options name, as an absolute path."""
     return PipelineConfig(**_given(options, ["root"])).root
 
 
 def assignment(text: str) -> tuple[str, Any]:
-    """A name and its value: JSON, or else a string."""
+    """Splits NAME=VALUE; the value is JSON, or else a string."""
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
