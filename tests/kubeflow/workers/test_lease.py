@@ -89,6 +89,7 @@ def test_the_lease_ends_at_the_deadline_of_the_training(world):
         world.launch(long)
     assert error.value.failure.value == 1000
     assert world.kube.state.deadlines == [900, 1000]
+    assert world.jobs == 1, "a training that takes too long is not started again"
 
 
 def test_a_training_survives_a_lease_that_runs_out(world):

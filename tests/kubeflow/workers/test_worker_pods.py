@@ -193,22 +193,6 @@ def test_workers_that_are_stopped_too_often_stop_the_run(world):
     assert world.jobs == 2
 
 
-def test_a_training_that_takes_too_long_is_ended(world):
-    world.set(deadline_seconds=1000)
-
-    def long(run):
-        run.running()
-        if run.index == 0:
-            world.hold(run, 800)
-            world.hold(run, 201)
-        run.stopping.wait(LIMIT)
-
-    with pytest.raises(WorkerError) as error:
-        world.launch(long)
-    assert error.value.failure.value == 1000
-    assert world.jobs == 1
-
-
 def test_a_lost_machine_is_named_and_no_new_worker_writes_beside_its_own(world):
     """The pod is told to stop, as when its node is gone, and does not."""
     world.set(start_seconds=60)
