@@ -9,10 +9,11 @@ from trainer.failure import Failure, Kind
 
 # TensorFlow, Beam and SQLite report these as text only; each phrase is the system's own.
 DISK_FULL = "No space left on device|database or disk is full|Disk quota exceeded"
+ADDED = r" \[while running .*|\{\{.*?\}\} | \[Op:\w+\]"  # by Beam and TensorFlow, to the messages of others
 WITHHELD = "Read-only file system|Permission denied|Input/output error|Stale file handle|Operation not permitted"
 
 
-def failure_of(error: BaseException, root: str, again: str = "the next run") -> Failure:
+def failure_of(error: Exception, root: str, again: str = "the next run") -> Failure:
     """Returns the failure of a run in `root`, from its exception and the causes of that.
 
     `again` names what resumes from the checkpoints that this run leaves.
@@ -24,7 +25,7 @@ def failure_of(error: BaseException, root: str, again: str = "the next run") -> 
             Kind.INFRASTRUCTURE,
             f"no space is left on the disk of {root}, or of the temporary files in {tempfile.gettempdir()}",
             remedy=f"Free some, and {resumes}",
-            cause=reason(chain[-1]) if isinstance(chain[-1], Exception) else "",
+            cause=reason(chain[-1]),
         )
     for cause in chain:  # before the others, because an interrupt makes other code fail too
         if isinstance(cause, InterruptError):
@@ -43,19 +44,13 @@ def failure_of(error: BaseException, root: str, again: str = "the next run") -> 
                 cause=match.group(),
             )
     said = next((cause for cause in chain if str(cause).strip()), error)
-    return Failure(Kind.BUG, f"{type(said).__name__}{_first_line(said)}")
+    line = re.sub(ADDED, "", str(said).strip().partition("\n")[0])
+    return Failure(Kind.BUG, f"{type(said).__name__}: {line}".removesuffix(": "))
 
 
-def _causes(error: BaseException) -> list[BaseException]:
+def _causes(error: Exception) -> list[Exception]:
     """Returns `error` and its chain of causes."""
     chain = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+    while isinstance(cause := chain[-1].__cause__ or chain[-1].__context__, Exception) and cause not in chain:
         chain.append(cause)
     return chain
-
-
-def _first_line(error: BaseException) -> str:
-    """Returns the first line of the message, without what Beam and TensorFlow add."""
-    line = (str(error).strip().splitlines() or [""])[0]
-    line = re.sub(r" \[while running .*|\{\{.*?\}\} | \[Op:\w+\]", "", line)
-    return f": {line}" if line else ""

@@ -12,7 +12,7 @@ from kfp.dsl.pipeline_task import PipelineTask
 
 from kubeflow.spec.cluster import Cluster, PodSettings
 from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, HTML, METRICS, OUTPUTS, PASSWORD, RUN_ID
-from kubeflow.spec.nodes import TITLES, VERDICT
+from kubeflow.spec.nodes import TITLES, VERDICT, kebab
 from kubeflow.spec.parameters import parameters, run_config
 from pipeline.dag import compile_pipeline, create_pipeline
 
@@ -119,11 +119,6 @@ def declare(function: Callable, name: str, arguments: dict[str, tuple[Any, Any, 
     lines = [f"    {argument}: {text}" for argument, (*_, text) in arguments.items() if text]
     function.__doc__ = "\n".join([f"{name}.", "", "Args:", *lines])
     return function
-
-
-def kebab(node: str) -> str:
-    """Returns the name of the node's task: image-example-gen for ImageExampleGen."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", node).lower()
 
 
 def _snake(name: str) -> str:

@@ -94,12 +94,12 @@ class Database:
     def broken(self, what: str) -> DatabaseError:
         """Records and returns the error of a database that answers wrongly; TFX may swallow it when it is raised."""
         said = " ".join(what.split())
+        remedy = (
+            "If its disk is full, free some space; if it is damaged, restore a copy, or move it and the artifacts "
+            "beside it away to start anew"
+        )
         self.failure = DatabaseError(
-            f"{self._name} cannot be used: {said}",
-            value=self._name,
-            remedy="If its disk is full, free some space; if it is damaged, restore a copy, or move it and the "
-            "artifacts beside it away to start anew",
-            cause=said,
+            f"{self._name} cannot be used: {said}", value=self._name, remedy=remedy, cause=said
         )
         return self.failure
 
