@@ -165,7 +165,6 @@ def beam_args(given: Sequence[str]) -> list[str]:
 
 def schema_of(dataset: str) -> BaseNode:
     """Returns the node of the data set's curated schema, whose content is part of the cache key."""
-    name = base_name(dataset)
-    folder = SCHEMAS / name if (SCHEMAS / name).is_dir() else SCHEMAS / "default"
-    path = folder / "schema.pbtxt"
+    folder = SCHEMAS / base_name(dataset)
+    path = (folder if folder.is_dir() else SCHEMAS / "default") / "schema.pbtxt"
     return CuratedSchema(content=path.read_text(), source=str(path)).with_id("Schema")

@@ -21,12 +21,9 @@ def failure_of(error: Exception, root: str, again: str = "the next run") -> Fail
     chain = _causes(error)
     resumes = f"{again} resumes after the last finished component or checkpoint"
     if any(re.search(DISK_FULL, str(cause)) for cause in chain):
-        return Failure(
-            Kind.INFRASTRUCTURE,
-            f"no space is left on the disk of {root}, or of the temporary files in {tempfile.gettempdir()}",
-            remedy=f"Free some, and {resumes}",
-            cause=reason(chain[-1]),
-        )
+        sentence = f"no space is left on the disk of {root}, or of the temporary files in {tempfile.gettempdir()}"
+        remedy = f"Free some, and {resumes}"
+        return Failure(Kind.INFRASTRUCTURE, sentence, remedy=remedy, cause=reason(chain[-1]))
     for cause in chain:  # before the others, because an interrupt makes other code fail too
         if isinstance(cause, InterruptError):
             return dataclasses.replace(cause.failure, remedy=f"{resumes[0].upper()}{resumes[1:]}")
@@ -36,16 +33,12 @@ def failure_of(error: Exception, root: str, again: str = "the next run") -> Fail
     for cause in chain:
         if match := re.search(WITHHELD, str(cause)):
             path = cause.filename if isinstance(cause, OSError) and cause.filename else f"a file below {root}"
-            return Failure(
-                Kind.INFRASTRUCTURE,
-                f"{path} cannot be read or written: {match.group()}",
-                value=path,
-                remedy=f"Let this user read and write everything below {root}, and start again: finished work is kept",
-                cause=match.group(),
-            )
-    said = next((cause for cause in chain if str(cause).strip()), error)
-    line = re.sub(ADDED, "", str(said).strip().partition("\n")[0])
-    return Failure(Kind.BUG, f"{type(said).__name__}: {line}".removesuffix(": "))
+            said = match.group()
+            remedy = f"Let this user read and write everything below {root}, and start again: finished work is kept"
+            return Failure(Kind.INFRASTRUCTURE, f"{path} cannot be read or written: {said}", path, "", remedy, said)
+    told = next((cause for cause in chain if str(cause).strip()), error)
+    line = re.sub(ADDED, "", str(told).strip().partition("\n")[0])
+    return Failure(Kind.BUG, f"{type(told).__name__}: {line}".removesuffix(": "))
 
 
 def _causes(error: Exception) -> list[Exception]:

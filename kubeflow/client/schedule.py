@@ -74,11 +74,8 @@ def named(api: Api, name: str) -> list[Any]:
     present = _recurring(api, filter=where("display_name", name))
     pipeline = find_pipeline(api)
     if any(_pipeline(run) != pipeline for run in present):
-        raise UserError(
-            f"namespace {api.namespace} has a recurring run {name} of another pipeline than {PIPELINE}",
-            value=name,
-            remedy="Choose another name, or delete it in the UI",
-        )
+        sentence = f"namespace {api.namespace} has a recurring run {name} of another pipeline than {PIPELINE}"
+        raise UserError(sentence, value=name, remedy="Choose another name, or delete it in the UI")
     return present
 
 

@@ -77,11 +77,9 @@ def _leave_out(task: Task, story: Story) -> int:
       UserError: the node is not optional, so the run was compiled by another version than this image.
     """
     if task.node not in OPTIONAL:
-        raise UserError(
-            f"the pipeline of this image has no node {task.node}: the run was compiled by another version",
-            value=task.node,
-            remedy="Upload the pipeline of this version, or name the image of the other version in cluster.yaml",
-        )
+        sentence = f"the pipeline of this image has no node {task.node}: the run was compiled by another version"
+        remedy = "Upload the pipeline of this version, or name the image of the other version in cluster.yaml"
+        raise UserError(sentence, value=task.node, remedy=remedy)
     story.say(f"{task.node} has nothing to do with these parameters")
     return PUSHED
 

@@ -1,6 +1,5 @@
 """The parameters of a run, which the form in the UI and `--param` give."""
 
-import copy
 import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -69,11 +68,7 @@ def run_config(values: Mapping[str, Any], cluster: Cluster) -> PipelineConfig:
 def _form() -> Any:
     """Makes the table of the form."""
     declared = {
-        name: setting(
-            found.help,
-            default_factory=functools.partial(copy.copy, found.default),
-            valid="a JSON object" if found.kind is dict else "",
-        )
+        name: setting(found.help, default=found.default, valid="a JSON object" if found.kind is dict else "")
         for name, found in parameters().items()
     }
     kinds = {name: found.kind for name, found in parameters().items()}

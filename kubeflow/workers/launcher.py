@@ -85,8 +85,7 @@ class _Training:
         job, adopted = self._start()
         if job is None:
             return True
-        settings = self._cluster.workers
-        workers = WorkerSet(self._api, watch, job, self._workers, settings, adopted)
+        workers = WorkerSet(self._api, watch, job, self._workers, self._cluster.workers, adopted)
         try:
             workers.follow(Lease(self._api, self._end))
         except LostError as lost:
@@ -163,14 +162,12 @@ class _Training:
             self._api.pause(GONE_SECONDS)
 
     def _not_gone(self, kind: str, pods: Sequence[Pod]) -> WorkerError:
-        names = " and ".join(f"{pod.name} on {pod.node}" for pod in pods)
-        return WorkerError(
-            f"the {kind} {self._name} still exists {self._cluster.workers.start_seconds} s after its deletion",
-            value=f"{kind} {self._name}",
-            remedy=f"If the machine of {names} is lost, delete its node from the cluster, and run again"
-            if pods
-            else "Check for a finalizer, or for another process that recreates it",
-        )
+        remedy = "Check for a finalizer, or for another process that recreates it"
+        if pods:
+            names = " and ".join(f"{pod.name} on {pod.node}" for pod in pods)
+            remedy = f"If the machine of {names} is lost, delete its node from the cluster, and run again"
+        value, seconds = f"{kind} {self._name}", self._cluster.workers.start_seconds
+        return WorkerError(f"the {value} still exists {seconds} s after its deletion", value=value, remedy=remedy)
 
     def _clean_up(self) -> None:
         """Deletes the Job and its dependents, unless another Job has taken its name."""

@@ -35,7 +35,12 @@ def job_manifest(cluster: Cluster, name: str, folder: str, workers: int, owner: 
     Raises:
       UserError: fewer than one worker, or a name that is invalid for a host.
     """
-    _check(name, workers)
+    if workers < 1:
+        raise UserError("workers", value=workers, valid="at least 1")
+    host = f"{name}-{workers - 1}"
+    if not re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", host):
+        valid = "at most 63 of a-z, 0-9 and -, starting with a letter"
+        raise UserError("a worker's host name", value=host, valid=valid)
     pod = _pod(cluster, name, folder, workers)
     labels = {"labels": _labels(name), "annotations": {"sidecar.istio.io/inject": "false"}}
     spec: Manifest = {
@@ -70,16 +75,6 @@ def service_manifest(cluster: Cluster, name: str, uid: str) -> Manifest:
     }
     metadata = _metadata(cluster, name) | {"ownerReferences": [owner]}
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
-
-
-def _check(name: str, workers: int) -> None:
-    if workers < 1:
-        raise UserError("workers", value=workers, valid="at least 1")
-    host = f"{name}-{workers - 1}"
-    if not re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", host):
-        raise UserError(
-            "a worker's host name", value=host, valid="at most 63 of a-z, 0-9 and -, starting with a letter"
-        )
 
 
 def _labels(name: str) -> dict[str, str]:

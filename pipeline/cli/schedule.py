@@ -77,9 +77,8 @@ def _change(options: argparse.Namespace, api: Any) -> None:
     name = options.pause or options.resume or options.delete
     runs = schedule.named(api, name)
     if not runs:
-        raise UserError(
-            f"namespace {api.namespace} has no schedule {name}", value=name, remedy="Use --list to see the schedules"
-        )
+        remedy = "Use --list to see the schedules"
+        raise UserError(f"namespace {api.namespace} has no schedule {name}", value=name, remedy=remedy)
     if options.resume:
         schedule.resume(api, runs)
         print(f"{name}: enabled")
