@@ -33,9 +33,9 @@ def failure_of(error: Exception, root: str, again: str = "the next run") -> Fail
     for cause in chain:
         if match := re.search(WITHHELD, str(cause)):
             path = cause.filename if isinstance(cause, OSError) and cause.filename else f"a file below {root}"
-            said = match.group()
+            sentence = f"{path} cannot be read or written: {match.group()}"
             remedy = f"Let this user read and write everything below {root}, and start again: finished work is kept"
-            return Failure(Kind.INFRASTRUCTURE, f"{path} cannot be read or written: {said}", path, "", remedy, said)
+            return Failure(Kind.INFRASTRUCTURE, sentence, value=path, remedy=remedy, cause=match.group())
     told = next((cause for cause in chain if str(cause).strip()), error)
     line = re.sub(ADDED, "", str(told).strip().partition("\n")[0])
     return Failure(Kind.BUG, f"{type(told).__name__}: {line}".removesuffix(": "))

@@ -3,27 +3,20 @@
 import functools
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import Field
 
 from trainer.presets import PRESETS, recipe
-from trainer.schema import Needs, Place, Setting, SettingError, check_needs, setting, table
+from trainer.schema import Needs, Place, SettingError, check_needs, setting, table
 from trainer.settings import RUN, Execution, Number, TrainConfig, check_workers
 from trainer.storage.folders import checked_folder
 
 TUNER_STRATEGIES = ("auto", "default", "mirrored")  # of one process, on devices that it can use itself
 BASELINE = Needs("a baseline", lambda config: not config.no_baseline)
 
-
-class Preset(NamedTuple):
-    """The choice of a recipe: no field of a table, because the recipe takes its place."""
-
-    default: str
-    setting: Setting
-
-
-PRESET = Preset("default", Setting(f"recipe of the training: {', '.join(PRESETS)}", "", RUN, "training"))
+# The choice of a recipe is no field of a table, because the recipe takes its place.
+PRESET, PRESET_HELP = "default", f"recipe of the training: {', '.join(PRESETS)}"
 
 _data = functools.partial(setting, places=RUN, group="data")
 _folder = functools.partial(setting, unit="folder", places=Place.COMMAND_LINE)

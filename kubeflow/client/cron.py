@@ -29,7 +29,7 @@ def check_time_zone(wanted: str, cluster: str) -> None:
     """
     first = datetime.datetime.now()
     days = [first + datetime.timedelta(days=day) for day in range(366)]
-    zones = [zone("--time-zone", name) for name in (wanted, cluster)]
+    zones = zone("--time-zone", wanted), zone("time_zone", cluster)
     ours, theirs = ([day.replace(tzinfo=found).utcoffset() for day in days] for found in zones)
     if ours != theirs:
         valid = f"{cluster}, the time_zone of cluster.yaml, in which Kubeflow reads every cron"

@@ -42,15 +42,12 @@ def build(cluster: Cluster) -> BaseComponent:
     built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description)(
         declare(pipeline, NAME, form)
     )
-    return _bound_retries(built, cluster.retries.within_seconds)
-
-
-def _bound_retries(pipeline: BaseComponent, seconds: int) -> BaseComponent:
-    """Allows attempts for `seconds`. Argo counts from the start of the first one; KFP's SDK allows an hour at most."""
-    for task in pipeline.pipeline_spec.root.dag.tasks.values():
-        if task.HasField("retry_policy"):
-            task.retry_policy.backoff_max_duration.FromSeconds(seconds)
-    return pipeline
+    for task in built.pipeline_spec.root.dag.tasks.values():
+        if task.HasField(
+            "retry_policy"
+        ):  # KFP's SDK allows an hour at most; Argo counts from the first attempt's start
+            task.retry_policy.backoff_max_duration.FromSeconds(cluster.retries.within_seconds)
+    return built
 
 
 def graph(cluster: Cluster) -> dict[str, list[str]]:

@@ -51,7 +51,7 @@ class Database:
     """
 
     def __init__(self, connection: mlmd.ConnectionConfig, away_seconds: float = AWAY_SECONDS, hint: str = "") -> None:
-        self._connection, self._hint = connection, hint
+        self.connection, self._hint = connection, hint
         self._away_seconds, self._refused_seconds = away_seconds, min(away_seconds, REFUSED_SECONDS)
         self._since: float | None = None
         self.failure: ReportedError | None = None
@@ -88,7 +88,7 @@ class Database:
     def _is_lasting(self, error: Exception) -> bool:
         """Tells whether waiting cannot help: an SQLite file that exists and is not locked reports a real fault."""
         return (
-            self._connection.HasField("sqlite") and not isinstance(error, errors.AbortedError) and not self._look(True)
+            self.connection.HasField("sqlite") and not isinstance(error, errors.AbortedError) and not self._look(True)
         )
 
     def broken(self, what: str) -> DatabaseError:
@@ -123,18 +123,18 @@ class Database:
 
     @property
     def _name(self) -> str:
-        if self._connection.HasField("mysql"):
-            mysql = self._connection.mysql
+        if self.connection.HasField("mysql"):
+            mysql = self.connection.mysql
             return f"the database {mysql.database} on {mysql.host}:{mysql.port}"
-        return f"the database {self._connection.sqlite.filename_uri}"
+        return f"the database {self.connection.sqlite.filename_uri}"
 
     def _look(self, ask: bool) -> str | None:
         """Returns why the database cannot be used now, or None. A server is asked only if needed: it counts visits."""
-        if self._connection.HasField("sqlite"):
-            return self._look_at_file(self._connection.sqlite.filename_uri)
+        if self.connection.HasField("sqlite"):
+            return self._look_at_file(self.connection.sqlite.filename_uri)
         if not ask and self._since is None:
             return None
-        mysql = self._connection.mysql
+        mysql = self.connection.mysql
         try:
             with socket.create_connection((mysql.host, mysql.port), timeout=GREETING_SECONDS) as peer:
                 if not peer.recv(1):

@@ -72,8 +72,7 @@ def _pushed(root: str) -> Iterator[str]:
 
 def _recorded(root: str, metadata: str) -> set[str]:
     """Returns the folders of the artifacts that a run may still reuse."""
-    connection = sqlite_connection(metadata)
-    store = Store(connection, root, Database(connection))
+    store = Store(root, Database(sqlite_connection(metadata)))
     return {artifact.uri for artifact in store.get_artifacts() if artifact.state == mlmd.Artifact.LIVE}
 
 
