@@ -10,7 +10,7 @@ from typing import Any
 import kfp_server_api
 
 from kubeflow.client.api import Api, where
-from kubeflow.client.submit import PIPELINE, Version, find_pipeline, reference
+from kubeflow.client.submit import PIPELINE, Version, find_pipeline
 from trainer.errors import UserError
 
 PATIENCE = 30.0  # seconds of further attempts, because a replacement must not stop half-way
@@ -34,7 +34,7 @@ def recurring_run(
         display_name=name,
         experiment_id=experiment,
         mode=kfp_server_api.RecurringRunMode.DISABLE,
-        pipeline_version_reference=reference(version),
+        pipeline_version_reference=version.reference,
         runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(parameters)),
         service_account=account,
         trigger=kfp_server_api.V2beta1Trigger(cron_schedule=kfp_server_api.V2beta1CronSchedule(cron=cron)),

@@ -21,9 +21,8 @@ PIPELINE = "vaeiaf"  # its name in Kubeflow
 class Version(NamedTuple):
     """A version of the pipeline in Kubeflow."""
 
-    pipeline_id: str
-    version_id: str
     name: str
+    reference: Any  # to it, as the API wants it; later uploads do not change it
 
 
 def write_package(path: str, cluster: Cluster) -> None:
@@ -57,7 +56,8 @@ def upload(api: Api, cluster: Cluster) -> Version:
             what = "upload a version of the pipeline"
             return api.ask(what, call, path, name=name, pipelineid=pipeline).pipeline_version_id
 
-        return Version(pipeline, _id(find, make), name)
+        ids = {"pipeline_id": pipeline, "pipeline_version_id": _id(find, make)}
+        return Version(name, kfp_server_api.V2beta1PipelineVersionReference(**ids))
 
 
 def find_pipeline(api: Api) -> str | None:
@@ -87,18 +87,11 @@ def start(api: Api, version: Version, experiment: str, parameters: Mapping[str, 
     run = kfp_server_api.V2beta1Run(
         experiment_id=experiment,
         display_name=f"{parameters.get('dataset', PIPELINE)} {version.name}",
-        pipeline_version_reference=reference(version),
+        pipeline_version_reference=version.reference,
         runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(parameters)),
         service_account=account,
     )
     return api.ask("start a run", api.client.runs.run_service_create_run, run).run_id
-
-
-def reference(version: Version) -> Any:
-    """Returns the API's reference to `version`, which later uploads do not change."""
-    return kfp_server_api.V2beta1PipelineVersionReference(
-        pipeline_id=version.pipeline_id, pipeline_version_id=version.version_id
-    )
 
 
 def versions(api: Api, pipeline: str) -> dict[str, str]:

@@ -42,10 +42,9 @@ def build(cluster: Cluster) -> BaseComponent:
     built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description)(
         declare(pipeline, NAME, form)
     )
+    # KFP's SDK allows an hour at most for all attempts. Argo counts from the start of the first one.
     for task in built.pipeline_spec.root.dag.tasks.values():
-        if task.HasField(
-            "retry_policy"
-        ):  # KFP's SDK allows an hour at most; Argo counts from the first attempt's start
+        if task.HasField("retry_policy"):
             task.retry_policy.backoff_max_duration.FromSeconds(cluster.retries.within_seconds)
     return built
 

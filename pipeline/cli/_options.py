@@ -82,11 +82,8 @@ def _add(group: Any, table: Any, name: str, show_default: bool = True) -> None:
     elif get_origin(kind) is Literal:
         keywords["choices"] = get_args(kind)
     else:
-        keywords |= {"type": kind, "metavar": _metavar(kind, setting.unit)}
+        unit = setting.unit.split(",")[0].upper()
+        keywords |= {"type": kind, "metavar": unit or {int: "N", float: "X"}.get(kind, "NAME")}
     if show_default and default not in (None, False, ()):
         help_ += f" (default: {default})"
     group.add_argument(option, help=help_, **keywords)
-
-
-def _metavar(kind: Any, unit: str) -> str:
-    return unit.split(",")[0].upper() or {int: "N", float: "X"}.get(kind, "NAME")

@@ -7,7 +7,6 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -27,8 +26,6 @@ GREETING_SECONDS = 10.0  # for the first byte of a server; ML Metadata itself wa
 FAILURES = (RuntimeError, errors.AbortedError, errors.InternalError, errors.UnavailableError)
 
 SQL = r"(?s) query:\s+[A-Z]{5,}.*"  # in a message of ML Metadata
-
-Result = TypeVar("Result")
 
 
 class DatabaseError(ReportedError):
@@ -56,8 +53,8 @@ class Database:
         self._since: float | None = None
         self.failure: ReportedError | None = None
 
-    def patiently(self, attempt: Callable[[], Result], connects: bool = False) -> Result:
-        """Returns the result of `attempt`, which is repeated until the database answers.
+    def patiently(self, attempt: Callable[[], None], connects: bool = False) -> None:
+        """Makes the `attempt`, again and again until the database answers.
 
         Before an attempt that `connects`, and after a failure, the server must send its first byte.
 
@@ -72,9 +69,9 @@ class Database:
                 away = self._look(connects or failed is not None)
                 if away is None:
                     try:
-                        result = attempt()
+                        attempt()
                         self._since = None
-                        return result
+                        return
                     except FAILURES as error:
                         failed = error
                         if self._is_lasting(error):
@@ -113,12 +110,9 @@ class Database:
         if now - self._since >= limit or interrupted():
             said = " ".join(str(failed).split()) if failed else ""
             what = away or f"{self._name} refuses connections{self._hint and f': check {self._hint}'}"
-            raise DatabaseError(
-                f"{what}; waited {now - self._since:.0f} s{said and f' (ML Metadata says: {said})'}",
-                value=self._name,
-                remedy="Restore the database and start again: finished work is kept",
-                cause=said,
-            ) from failed
+            sentence = f"{what}; waited {now - self._since:.0f} s{said and f' (ML Metadata says: {said})'}"
+            remedy = "Restore the database and start again: finished work is kept"
+            raise DatabaseError(sentence, value=self._name, remedy=remedy, cause=said) from failed
         time.sleep(POLL_SECONDS)
 
     @property
