@@ -5,14 +5,13 @@ from typing import Any
 
 from kubeflow.client.api import Api, ApiError
 from kubeflow.client.failures import failures
-from kubeflow.spec import nodes
+from kubeflow.spec.tasks import TASKS
 from pipeline.words import FAILED, PUSHED
 from trainer.errors import InterruptError
 from trainer.failure import Kind
 
 POLL_SECONDS = 5.0
 PATIENCE = 900.0  # seconds that the API may be away
-NODES, VERDICT = {nodes.kebab(node) for node in nodes.TITLES}, nodes.kebab(nodes.VERDICT)  # names of tasks
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 
@@ -31,7 +30,7 @@ def follow(api: Api, run: str) -> int:
         while True:
             state = api.ask("look at the run", api.client.runs.run_service_get_run, run, patience=PATIENCE)
             tasks = _latest((state.run_details and state.run_details.task_details) or [])
-            _tell([task for task in tasks if task.display_name in NODES], known)
+            _tell([task for task in tasks if task.display_name in TASKS], known)
             if state.state in ENDED:
                 return _outcome(api, state, tasks)
             time.sleep(POLL_SECONDS)
@@ -73,18 +72,14 @@ def _outcome(api: Api, run: Any, tasks: list[Any]) -> int:
         print(f"CANCELLED before the verdict. {url}")
         return FAILED
     failed = [task.display_name for task in tasks if task.state == "FAILED"]
-    lost = sorted({name for node in failed if (name := node.removesuffix("-driver")) in NODES})
+    lost = sorted({name for node in failed if (name := node.removesuffix("-driver")) in TASKS})
     left = failures(api, run.run_id)
-    if lost == [VERDICT] and VERDICT in left and left[VERDICT].kind == Kind.REFUSED:
-        print(f"REFUSED by the gate: {left[VERDICT]}. {url}")
-        return left[VERDICT].exit_code
-    for node in lost:
-        print(f"{node}: {left.get(node) or _silent(node)}")
+    for task in lost:
+        if task in left and left[task].kind == Kind.REFUSED:
+            print(f"REFUSED by the gate: {left[task]}. {url}")
+            return left[task].exit_code
+        print(f"{task}: {left.get(task, 'it left no message; see its log')}")
     said = f" {run.error.message}" if run.error and run.error.message else ""
     print(f"FAILED in {', '.join(lost) or 'no node'}.{said} {url}")
     return FAILED
 
-
-def _silent(node: str) -> str:
-    """Returns the sentence about a pod whose message is unknown."""
-    return "it left no message; see its log" + (" for whether the gate refused" if node == VERDICT else "")
