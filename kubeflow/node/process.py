@@ -1,6 +1,5 @@
 """The process that does a task's work, as its supervisor sees it."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from trainer.failure import Failure, Kind, left
 from trainer.interrupt import signals_noted
 from trainer.workers.launch import LAUNCHER, ending
 
+ATTEMPT = ("-P", "-m", "kubeflow.node.attempt")  # what Python runs
 POLL_SECONDS = 0.05
 MEMORY_EVENTS = "/sys/fs/cgroup/memory.events"  # of the container, by version 2 of Linux's control groups
 
@@ -22,12 +22,10 @@ def run_process(task: Task, arguments: list[str]) -> Failure | None:
 
     Forwards SIGINT, SIGTERM and SIGHUP as one SIGTERM, and waits for the end: whoever sent it kills what takes too long.
     """
-    with contextlib.suppress(OSError):
-        os.remove(task.error_file)
     kills = _memory_kills()
     with signals_noted() as signals:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "kubeflow.node.attempt", *arguments],
+            [sys.executable, *ATTEMPT, *arguments],
             env=os.environ | {LAUNCHER: str(os.getpid())},
             start_new_session=True,  # a signal to the group reaches this process only
         )

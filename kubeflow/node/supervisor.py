@@ -28,9 +28,7 @@ def supervise(task: Task, work: Callable[[], Failure | None], say: Callable[[str
       OSError: the volume takes no record of the attempt.
       InterruptError: a signal came between two attempts.
     """
-    before = left(task.error_file)
-    with contextlib.suppress(OSError):
-        os.remove(task.error_file)
+    before = _take(task.error_file)
     attempts = [] if is_first_pod() else read_attempts(task.attempts_file)
     if attempts and before and before.kind != Kind.STOPPED:
         say(f"vaeiaf: not tried again, because the pod before gave up: {before}")
@@ -49,7 +47,16 @@ def supervise(task: Task, work: Callable[[], Failure | None], say: Callable[[str
         if pause is None:
             return fail(failure, task.error_file)
         say(f"Attempt {len(attempts)} failed; the next one starts in {pause:.0f} s")
+        _take(task.error_file)  # if the pod is lost from here on, the next one has to work
         clock.sleep(pause)
+
+
+def _take(error_file: str) -> Failure | None:
+    """Removes and returns the failure in the file."""
+    failure = left(error_file)
+    with contextlib.suppress(OSError):
+        os.remove(error_file)
+    return failure
 
 
 def pause_before_next(attempts: list[Attempt], retries: Retries, now: float) -> float | None:
