@@ -41,7 +41,8 @@ def connect() -> Any:
             config.load_kube_config(client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
             remedy = "Run it in a pod of the cluster, or name a kube config in KUBECONFIG"
-            raise UserError("this process finds no Kubernetes cluster", remedy=remedy, cause=error) from error
+            sentence = f"this process finds no Kubernetes cluster: {str(error).rstrip('.')}"
+            raise UserError(sentence, remedy=remedy) from error
     configuration.retries = False  # `Api` retries
     return client.ApiClient(configuration)
 

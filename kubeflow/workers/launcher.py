@@ -58,6 +58,7 @@ class _Training:
     def __init__(self, cluster: Cluster, api: Api, folder: str, workers: int) -> None:
         self._cluster, self._api = cluster, api
         self._folder, self._workers, self._name = folder, workers, job_name(folder)
+        job_manifest(cluster, self._name, folder, workers, None)  # raises before any request
         self._manifest = job_manifest(cluster, self._name, folder, workers, find_owner(api))
         self._selector = f"{INSTANCE}={self._name}"
         self._end = api.clock.time() + cluster.workers.deadline_seconds
