@@ -15,6 +15,7 @@ from tfx.types import standard_component_specs as specs
 from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation, PushedModel
 from tfx.utils import io_utils, json_utils
 
+from components.artifacts import Artifacts
 from components.gate import evaluator
 from components.gate.evaluator import read_evidence
 from components.gate.serving import FORMAT_SERVING, LOCK, Served, newest, saved_model_digests, versions
@@ -67,12 +68,7 @@ class Executor(executor.Executor):
     Serving ignores, verified, and renamed. The artifact holds no copy.
     """
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Pushes a blessed model that differs from the newest version, and records what it did in the artifact.
 
         Raises:
@@ -87,13 +83,7 @@ class Executor(executor.Executor):
         with locked(os.path.join(base, LOCK), "push"):
             self._push(base, input_dict, artifact, exec_properties).write(artifact)
 
-    def _push(
-        self,
-        base: str,
-        inputs: dict[str, list[types.Artifact]],
-        artifact: types.Artifact,
-        exec_properties: dict[str, Any],
-    ) -> Push:
+    def _push(self, base: str, inputs: Artifacts, artifact: types.Artifact, exec_properties: dict[str, Any]) -> Push:
         model, digests = self.GetModelPath(inputs), saved_model_digests(inputs[specs.MODEL_KEY][0].uri)
         served = newest(base)
         fault = damage(served.path) if served else None
@@ -112,9 +102,7 @@ class Executor(executor.Executor):
         moved = quarantine_folder(served.path, fault) if served and fault else None  # only after its successor is there
         return Push(pushed_to=pushed, damaged=moved, decided_again=again)
 
-    def _decide_again(
-        self, served: Served, inputs: dict[str, list[types.Artifact]], folder: str, exec_properties: dict[str, Any]
-    ) -> bool:
+    def _decide_again(self, served: Served, inputs: Artifacts, folder: str, exec_properties: dict[str, Any]) -> bool:
         """Evaluates against a version that another run pushed meanwhile; returns whether the model is blessed."""
         check_units(read_units(self.GetModelPath(inputs)), served.path)
         baseline, evaluation, blessing = Model(), ModelEvaluation(), ModelBlessing()
@@ -172,27 +160,9 @@ class AtomicPusher(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = AtomicPusherSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(
-        self,
-        examples: types.BaseChannel,
-        model: types.BaseChannel,
-        model_blessing: types.BaseChannel,
-        evaluation: types.BaseChannel,
-        push_directory: str,
-        eval_config: Any,
-    ) -> None:
-        super().__init__(
-            spec=AtomicPusherSpec(
-                examples=examples,
-                model=model,
-                model_blessing=model_blessing,
-                evaluation=evaluation,
-                push_directory=push_directory,
-                eval_config=eval_config,
-                example_splits=json_utils.dumps(["test"]),
-                pushed_model=types.Channel(type=PushedModel),
-            )
-        )
+    def __init__(self, **arguments: Any) -> None:
+        outputs = {specs.PUSHED_MODEL_KEY: types.Channel(type=PushedModel)}
+        super().__init__(AtomicPusherSpec(**arguments, **outputs, example_splits=json_utils.dumps(["test"])))
 
 
 def _copy_whole(model: str, digests: Digests, base: str) -> str:

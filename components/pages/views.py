@@ -7,14 +7,13 @@ from typing import NamedTuple
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
+from components.artifacts import Artifacts
 from components.gate.pusher import Push, deciding_evaluation
 from components.gate.verdict import Metrics, read_verdict
 from components.pages.pictures import pictures
 from components.pages.rendering import render
 from trainer.training.record import read_history
 from trainer.units import read_units
-
-Artifacts = dict[str, list[Artifact]]  # by key
 
 
 class View(NamedTuple):
