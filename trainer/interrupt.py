@@ -25,8 +25,16 @@ def interruptible() -> Iterator[None]:
             return  # a closing terminal sends several; the later ones would interrupt the cleanup
         raise InterruptError(number)
 
-    with _remembered(), _handled(stop):
+    global _came
+    if not _in_main_thread():
         yield
+        return
+    outer, _came = _came, []
+    try:
+        with _handled(stop):
+            yield
+    finally:
+        _came = None if outer is None else outer + _came
 
 
 @contextlib.contextmanager
@@ -40,19 +48,6 @@ def signals_noted() -> Iterator[list[int]]:
 def interrupted() -> bool:
     """Tells whether a signal, raised or recorded, arrived within the current `interruptible` block."""
     return bool(_came)
-
-
-@contextlib.contextmanager
-def _remembered() -> Iterator[None]:
-    global _came
-    if not _in_main_thread():
-        yield
-        return
-    outer, _came = _came, []
-    try:
-        yield
-    finally:
-        _came = None if outer is None else outer + _came
 
 
 @contextlib.contextmanager

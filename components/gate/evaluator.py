@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 from typing import Any, NamedTuple
 
 from tensorflow_model_analysis.proto import config_pb2 as tfma
@@ -62,5 +63,4 @@ class Evaluator(component.Evaluator):
 
 def read_evidence(evaluation: str) -> Evidence:
     """Returns the evidence of the evaluation at the path `evaluation`."""
-    with open(os.path.join(evaluation, FILE)) as file:
-        return Evidence(**json.loads(file.read()))
+    return Evidence(**json.loads(pathlib.Path(evaluation, FILE).read_text()))

@@ -1,15 +1,14 @@
 """AtomicPusher: pushes a blessed model whole or not at all, and only if it may still replace the served one."""
 
 import os
+import tempfile
 import time
-import uuid
 from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 from tfx import types
 from tfx.components.pusher import executor
 from tfx.dsl.components.base import base_beam_component, executor_spec
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, component_spec
 from tfx.types import standard_component_specs as specs
 from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation, PushedModel
@@ -21,15 +20,7 @@ from components.gate.evaluator import read_evidence
 from components.gate.serving import FORMAT_SERVING, LOCK, Served, newest, saved_model_digests, versions
 from components.gate.units_check import check_units
 from trainer.errors import ReportedError
-from trainer.storage.digests import (
-    DamageError,
-    Digests,
-    check_digests,
-    digest_file,
-    identity,
-    record_digests,
-    write_digests,
-)
+from trainer.storage.digests import DamageError, Digests, check_digests, identity, record_digests, write_digests
 from trainer.storage.durable import sync, sync_folder
 from trainer.storage.leftovers import clear
 from trainer.storage.lock import locked
@@ -106,19 +97,17 @@ class Executor(executor.Executor):
         """Evaluates against a version that another run pushed meanwhile; returns whether the model is blessed."""
         check_units(read_units(self.GetModelPath(inputs)), served.path)
         baseline, evaluation, blessing = Model(), ModelEvaluation(), ModelBlessing()
-        baseline.uri = os.path.join(folder, "baseline")
-        evaluation.uri, blessing.uri = os.path.join(folder, AGAIN), os.path.join(folder, "blessing")
-        io_utils.copy_dir(served.path, os.path.join(baseline.uri, FORMAT_SERVING))
-        write_digests(baseline.uri)
-        evaluator.Executor(self._context).Do(
-            {**{key: inputs[key] for key in (specs.EXAMPLES_KEY, specs.MODEL_KEY)}, "baseline_model": [baseline]},
-            {specs.EVALUATION_KEY: [evaluation], specs.BLESSING_KEY: [blessing]},
-            exec_properties,
-            pushed_meanwhile=served.version,
-        )
-        fileio.rmtree(baseline.uri)
-        fileio.rmtree(blessing.uri)
-        os.remove(digest_file(baseline.uri))
+        evaluation.uri = os.path.join(folder, AGAIN)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            baseline.uri, blessing.uri = os.path.join(scratch, "baseline"), os.path.join(scratch, "blessing")
+            io_utils.copy_dir(served.path, os.path.join(baseline.uri, FORMAT_SERVING))
+            write_digests(baseline.uri)
+            evaluator.Executor(self._context).Do(
+                {**{key: inputs[key] for key in (specs.EXAMPLES_KEY, specs.MODEL_KEY)}, "baseline_model": [baseline]},
+                {specs.EVALUATION_KEY: [evaluation], specs.BLESSING_KEY: [blessing]},
+                exec_properties,
+                pushed_meanwhile=served.version,
+            )
         return blessing.get_int_custom_property("blessed") == 1
 
 
@@ -171,23 +160,19 @@ def _copy_whole(model: str, digests: Digests, base: str) -> str:
     Raises:
       ReportedError: the copy differs from the blessed model.
     """
-    staging = os.path.join(base, f"{STAGING}{uuid.uuid4().hex}")
     clear(base, STAGING, days=1)
-    found = versions(base)
-    version = max(int(time.time()), found[-1] + 1 if found else 0)
-    path = os.path.join(base, str(version))
-    try:
-        io_utils.copy_dir(model, staging)
-        check_digests(staging, digests)
+    path = os.path.join(base, str(max([int(time.time()), *(version + 1 for version in versions(base))])))
+    with tempfile.TemporaryDirectory(prefix=STAGING, dir=base) as folder:
+        staging = os.path.join(folder, "model")
+        try:
+            io_utils.copy_dir(model, staging)
+            check_digests(staging, digests)
+        except DamageError as error:
+            what = f"the copy of the blessed model is damaged: {error}"
+            raise ReportedError(what, value=staging, remedy="Start again; nothing was pushed") from error
         sync(staging)
         record_digests(path, digests)
         os.rename(staging, path)
-    except DamageError as error:
-        what = f"the copy of the blessed model is damaged: {error}"
-        raise ReportedError(what, value=staging, remedy="Start again; nothing was pushed") from error
-    finally:
-        if fileio.exists(staging):
-            fileio.rmtree(staging)
     sync_folder(base)
     return path
 

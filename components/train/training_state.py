@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import pathlib
 from typing import Any
 
 from trainer.storage.atomic import discard
@@ -69,8 +70,7 @@ def forget_training(model_run: str, training: str) -> None:
     """
     path = os.path.join(model_run, LEFT)
     try:
-        with open(path, "rb") as file:
-            name = json.loads(file.read())["state"]
+        name = json.loads(pathlib.Path(path).read_bytes())["state"]
         if name != os.path.basename(name) or name in ("", ".", ".."):
             raise ValueError(f"{name!r} is not the name of a folder")
     except FileNotFoundError:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -167,11 +168,10 @@ def write_history(config: TrainConfig, result: TrainResult, workdir: str) -> Non
         "quality": result.quality and result.quality._asdict(),
         "epochs": [epoch.to_dict() for epoch in result.epochs],
     }
-    with whole("the history", os.path.join(workdir, HISTORY)) as path, tf.io.gfile.GFile(path, "w") as file:
-        file.write(json.dumps(history, indent=1))
+    with whole("the history", os.path.join(workdir, HISTORY)) as path:
+        pathlib.Path(path).write_text(json.dumps(history, indent=1))
 
 
 def read_history(workdir: str) -> dict[str, Any]:
     """Returns the history that `write_history` wrote to the folder `workdir`."""
-    with tf.io.gfile.GFile(os.path.join(workdir, HISTORY)) as file:
-        return json.loads(file.read())
+    return json.loads(pathlib.Path(workdir, HISTORY).read_text())
