@@ -63,6 +63,4 @@ def anomaly_sentences(anomalies: anomalies_pb2.Anomalies) -> list[str]:
 
 def _read(artifact: types.Artifact, split: str) -> anomalies_pb2.Anomalies:
     path = os.path.join(artifact_utils.get_split_uri([artifact], split), executor.DEFAULT_FILE_NAME)
-    anomalies = anomalies_pb2.Anomalies()
-    anomalies.ParseFromString(io_utils.read_bytes_file(path))
-    return anomalies
+    return anomalies_pb2.Anomalies.FromString(io_utils.read_bytes_file(path))

@@ -73,6 +73,14 @@ def read_digests(folder: str) -> Digests:
         raise DamageError(path, "is damaged") from error
 
 
+def recorded_or_present(folder: str) -> Digests:
+    """Returns the recorded digests of `folder`, or those of its present files if the record is damaged."""
+    try:
+        return read_digests(folder)
+    except DamageError:
+        return compute_digests(folder)
+
+
 def verify_digests(folder: str) -> Digests:
     """Compares every file below `folder` with the recorded digests, and returns them.
 
