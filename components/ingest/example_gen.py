@@ -108,13 +108,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExecutor)
     DRIVER_CLASS = ImageDriver
 
-    def __init__(
-        self,
-        dataset: str,
-        data_dirs: list[str],
-        manual_dir: str | None,
-        allow_shared_images: bool = False,
-    ) -> None:
+    def __init__(self, dataset: str, data_dirs: list[str], manual_dir: str | None, allow_shared_images: bool) -> None:
         source = {"dataset": dataset, "data_dirs": data_dirs, "manual_dir": manual_dir}
         super().__init__(
             input_base="resolved by the driver",

@@ -7,6 +7,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
+import pydantic
 import tensorflow as tf
 
 from trainer.evaluate import MeanELBO, Quality
@@ -34,11 +35,6 @@ class Epoch(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields as JSON types."""
         return {**self._asdict(), "held_out": self.held_out._asdict(), "test": self.test._asdict()}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Epoch":
-        """Undoes `to_dict`."""
-        return cls(**{**values, "held_out": MeanELBO(**values["held_out"]), "test": MeanELBO(**values["test"])})
 
 
 class Progress(NamedTuple):
@@ -69,7 +65,7 @@ class Progress(NamedTuple):
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Progress":
         """Undoes `to_dict`."""
-        return cls(**{**values, "epochs": tuple(Epoch.from_dict(epoch) for epoch in values["epochs"])})
+        return pydantic.TypeAdapter(cls).validate_python(values)
 
 
 class TrainResult(NamedTuple):
