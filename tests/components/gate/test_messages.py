@@ -84,7 +84,7 @@ MESSAGES = {
         the last blessed model cannot be compared with a new one, because ML Metadata records no model with its files.
         Restore the artifacts and metadata of its run, or pass --no-baseline to push without a comparison""",
     damaged_copy: """
-        the copy of the blessed model is damaged: FOLDER/pushed/.incomplete-X/graph has changed since it was
+        the copy of the blessed model is damaged: FOLDER/pushed/.incomplete-X/model/graph has changed since it was
         written. Start again; nothing was pushed""",
     damaged_meanwhile: """
         version 7, which another run pushed during this one, is damaged: FOLDER/pushed/7.digests.json is missing. Start
