@@ -19,13 +19,13 @@ _came: list[int] | None = None  # signals within the current interruptible(); No
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Raises InterruptError in the main thread when a signal arrives within the block."""
+    global _came
 
     def stop(number: int) -> None:
         if number == signal.SIGHUP and _came and _came.count(number) > 1:
             return  # a closing terminal sends several; the later ones would interrupt the cleanup
         raise InterruptError(number)
 
-    global _came
     if not _in_main_thread():
         yield
         return

@@ -161,7 +161,8 @@ def _copy_whole(model: str, digests: Digests, base: str) -> str:
       ReportedError: the copy differs from the blessed model.
     """
     clear(base, STAGING, days=1)
-    path = os.path.join(base, str(max([int(time.time()), *(version + 1 for version in versions(base))])))
+    version = max([int(time.time()), *(earlier + 1 for earlier in versions(base))])
+    path = os.path.join(base, str(version))
     with tempfile.TemporaryDirectory(prefix=STAGING, dir=base) as folder:
         staging = os.path.join(folder, "model")
         try:
