@@ -121,13 +121,11 @@ def test_inputs_and_evaluation_have_their_rates(bench, patch):
         assert name in printed
 
 
-def test_a_training_of_more_images_is_held_against_one_of_fewer(bench, patch, tmp_path):
+def test_a_training_of_more_images_is_held_against_one_of_fewer(bench, patch):
     """In processes of their own, with another recipe than the benchmark's."""
-    config = tmp_path / "config.json"
-    config.write_text(json.dumps(SMALL.to_dict()))
-    patch.setattr(growth, "run_module", lambda *command: process.run_module(*command, "--config", str(config)))
+    patch.setattr(growth, "run_module", lambda *command: process.run_module(*command, "--preset", "smoke"))
     patch.setattr(growth, "trained", functools.cache(growth.trained.__wrapped__))
-    patch.setattr(growth, "SIZES", (IMAGES // 2, IMAGES))
+    patch.setattr(growth, "SIZES", (IMAGES, 2 * IMAGES))
     rows, _ = bench("growth")
     for images in growth.SIZES:
         row = rows.pop((f"load and train one epoch, {images} images", None))
