@@ -18,7 +18,7 @@ from kubeflow.spec.revision import revision
 from pipeline.console import redirected
 
 PIPELINE = "vaeiaf"  # its name in Kubeflow
-NO_DROP_DOWNS = 'unknown field "literals"'  # what Kubeflow Pipelines before 2.16 says of drop-downs
+STRANGE = "unknown template format"  # what Kubeflow Pipelines before 2.16 says of a pipeline with drop-downs
 
 
 class Version(NamedTuple):
@@ -48,7 +48,7 @@ def upload(api: Api, cluster: Cluster) -> Version:
     try:
         return _upload(api, cluster)
     except ApiError as error:
-        if not cluster.drop_downs or NO_DROP_DOWNS not in error.failure.cause:
+        if not cluster.drop_downs or STRANGE not in error.failure.cause:
             raise
         return _upload(api, dataclasses.replace(cluster, drop_downs=False))
 

@@ -10,9 +10,10 @@ from kfp import compiler, dsl, kubernetes
 from kfp.dsl.base_component import BaseComponent
 from kfp.dsl.pipeline_task import PipelineTask
 
-from kubeflow.spec.cluster import Cluster, PodSettings
+from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, METRICS, OWNER, PAGES, PASSWORD, RUN_ID
-from kubeflow.spec.parameters import description, parameters
+from kubeflow.spec.parameters import ABOUT, parameters
+from kubeflow.spec.pod import PodSettings
 from kubeflow.spec.tasks import TASKS
 
 NAME = "vaeiaf"
@@ -39,7 +40,7 @@ def build(cluster: Cluster) -> BaseComponent:
             task = component(name, cluster)(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **given)
             before = [configure(task, name, cluster).after(*before)]
 
-    built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description())(
+    built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=ABOUT)(
         declare(pipeline, NAME, form)
     )
     if cluster.drop_downs:  # KFP's SDK has no way to say it

@@ -11,7 +11,6 @@ from trainer.presets import PRESETS
 from trainer.schema import Place, Setting, SettingError, fields, plain_type, setting, settings, table
 from trainer.settings import STRATEGIES, TrainConfig
 
-
 OF_PRESET, NONE = "preset", "none"  # words of the form: what the preset says, and no bound
 ABOUT = "Retrains a VAE with inverse autoregressive flow and pushes it if its test-set ELBO allows."
 

@@ -90,7 +90,9 @@ class PodSettings:
 
     cpu: Text = cluster_setting("processors that the pod requests", default="1", **AMOUNT)
     memory: Text = cluster_setting("memory that the pod requests", default="4Gi", **MEMORY_AMOUNT)
-    cpu_limit: Text | None = cluster_setting("processors that it may use at most; none: no limit", default=None, **AMOUNT)
+    cpu_limit: Text | None = cluster_setting(
+        "processors that it may use at most; none: no limit", default=None, **AMOUNT
+    )
     memory_limit: Text | None = cluster_setting(
         "memory beyond which it is killed; none: as memory", default=None, **MEMORY_AMOUNT
     )
