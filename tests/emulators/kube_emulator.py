@@ -11,7 +11,7 @@ from kube_clock import StillClock
 from kube_state import PLURALS, State, has_labels
 
 PATH = re.compile(
-    r"/(?:api|apis/batch|apis/networking\.k8s\.io)/v1/namespaces/([^/?]+)/(\w+)(?:/([^/?]+))?(/log)?(?:\?(.*))?"
+    r"/apis?(?:/batch|/networking\.k8s\.io)?/v1/namespaces/([^/?]+)/(\w+)(?:/([^/?]+))?(/log)?(?:\?(.*))?"
 )
 MERGES = ("application/merge-patch+json", "application/strategic-merge-patch+json")
 GROUPS = {"jobs": "batch", "networkpolicies": "networking.k8s.io"}

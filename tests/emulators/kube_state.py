@@ -77,9 +77,8 @@ class State:
             self.objects[kind, meta["name"]] = made
             self.created[kind].append(copy.deepcopy(made))
             self.record("ADDED", made)
-            if kind == "Job":
-                if not made["spec"].get("suspend"):
-                    self.start_job(made)
+            if kind == "Job" and not made["spec"].get("suspend"):
+                self.start_job(made)
             if owner_uids(made) and not self.owners(made):  # the owner is gone, or never existed
                 self.remove(made)
             return copy.deepcopy(made)

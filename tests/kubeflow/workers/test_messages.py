@@ -102,7 +102,7 @@ MESSAGES = [
     (ends(lambda run: run.ended(128 + 60)), f"{WORKER} was killed by signal 60"),
     (
         ends(lambda run: run.ended(137, "OOMKilled")),
-        f"{WORKER} was killed (OOMKilled): it needs more memory than workers.pod.memory in cluster.yaml, 8Gi",
+        f"{WORKER} was killed (OOMKilled): it needs more memory than the limit of workers.pod in cluster.yaml, 8Gi",
     ),
     (
         ends(lambda run: run.ended(128, "StartError", 'exec: "python": not found')),
