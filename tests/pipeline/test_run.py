@@ -266,7 +266,7 @@ def test_an_edit_of_the_training_code_retrains_to_the_same_model_and_ingests_not
 def test_a_served_model_whose_artifact_is_gone_stops_the_run(series):
     series.first()
     before = series.versions()
-    series.only("Trainer/model/*").rename(series.root / "moved")
+    series.only("Trainer/model/*/Format-Serving").parent.rename(series.root / "moved")
     code, console = series.run("--seed=7")
     assert code == words.FAILED
     assert f"vaeiaf: version {before[-1]}, which is served from" in console
