@@ -86,12 +86,12 @@ def exit_codes() -> str:
     return "\n\n".join(
         [
             "# Exit codes",
-            "Of `vaeiaf run`, and of `python -m trainer` except for 3. `make` has exit codes of its own.",
-            _table(("code", "outcome", "who has to act"), rows),
+            "`vaeiaf run` has these exit codes, and so has `python -m trainer`, except 3. `make` has its own exit codes.",
+            _table(("code", "outcome", "who must act"), rows),
             "## By command",
             "\n\n".join(f"**`vaeiaf {name}`.** {_plain(epilog)}" for name, epilog in _epilogs()),
             "## error.json",
-            "A process that fails writes the failure beside its log, in a file whose name ends with `error.json`. A "
+            "A process that fails writes the failure to a file beside its log, whose name ends with `error.json`. A "
             "pod on Kubernetes also writes it to its termination message. The fields:",
             _fields("trainer.failure", "Failure"),
         ]
@@ -171,16 +171,16 @@ def settings() -> str:
     return "\n\n".join(
         [
             "# Settings",
-            "`--option`, here and below, is an option of [`vaeiaf run`](commands.md#vaeiaf-run). *Form* is a parameter "
-            "of a run on Kubeflow, which `submit` and `schedule` take as `--param NAME=VALUE`.",
+            "On this page, `--option` is an option of [`vaeiaf run`](commands.md#vaeiaf-run). *Form* is a parameter of a "
+            "run on Kubeflow, which `submit` and `schedule` take as `--param NAME=VALUE`.",
             "## A run",
             _settings(settings_of(PipelineConfig)),
             "## The recipe of a training",
-            "`--preset` chooses a recipe. `--set NAME=VALUE`, or the parameter `settings` of the form, changes any "
-            "setting of it.",
+            "`--preset` chooses a recipe. `--set NAME=VALUE`, or the parameter `settings` of the form, changes one "
+            "of its settings.",
             _settings(settings_of(TrainConfig)),
             "## Presets",
-            "What a preset does not list has the default above.",
+            "All other settings of a preset have the defaults above.",
             _presets(),
         ]
     )

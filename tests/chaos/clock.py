@@ -42,7 +42,7 @@ def run(lab: Lab, trial: Trial) -> list[Result]:
     """Executes the runs and judges those that are not killed."""
     result = Result("clock", trial.subject, "success", trial=trial.name)
     if LIBRARY is None:
-        result.outcome = "LEFT OUT, as there is no libfaketime"
+        result.outcome = "LEFT OUT: libfaketime is not installed"
         return [result]
     site = lab.site()
     for number, (settings, text, days) in enumerate(trial.runs):

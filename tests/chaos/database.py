@@ -120,7 +120,7 @@ def run(lab: Lab, trial: Trial) -> list[Result]:
     """Runs all nodes, kills the server during each, and judges the nodes and the model."""
     scenario = f"database killed, {trial.phase}" + (", stays away" if trial.stays_away else "")
     if shutil.which("mariadbd") is None:
-        return [Result(scenario, "all nodes", "LEFT OUT, as there is no MariaDB", trial=trial.name)]
+        return [Result(scenario, "all nodes", "LEFT OUT: MariaDB is not installed", trial=trial.name)]
     site, rng = lab.site(), lab.random(trial.name)
     results = []
     with tempfile.TemporaryDirectory(prefix="chaos-mariadb-") as folder, Server(pathlib.Path(folder)) as server:

@@ -58,7 +58,7 @@ def run(lab: Lab, trial: Trial) -> list[Result]:
         work[trial.scenario](site, trial, result)
         site.keep(trial.name, [result])
     except subprocess.CalledProcessError as error:
-        result.outcome = f"LEFT OUT, as {error.cmd[0]} needs root"
+        result.outcome = f"LEFT OUT: {error.cmd[0]} needs root"
     finally:
         for place in (*(site.root / place for place in PLACES[1:]), site.root):
             if os.path.ismount(place):
