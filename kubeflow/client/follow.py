@@ -82,4 +82,3 @@ def _outcome(api: Api, run: Any, tasks: list[Any]) -> int:
     said = f" {run.error.message}" if run.error and run.error.message else ""
     print(f"FAILED in {', '.join(lost) or 'no node'}.{said} {url}")
     return FAILED
-

@@ -235,9 +235,7 @@ def test_this_image_runs_the_pipeline_of_every_release(golden, cluster):
         name: spec["defaultValue"] for name, spec in ir["root"]["inputDefinitions"]["parameters"].items()
     }  # as a run started in the UI has them, whole numbers as floats
     tasks = [told(found["container"], defaults) for found in ir["deploymentSpec"]["executors"].values()]
-    assert {name for task in tasks for name in task.nodes} == {
-        name for stage in TASKS.values() for name in stage.nodes
-    }
+    assert {name for task in tasks for name in task.nodes} == {name for stage in TASKS.values() for name in stage.nodes}
     assert {task.config for task in tasks} == {run_config({}, cluster)}
 
 
@@ -249,7 +247,10 @@ def test_this_image_accepts_the_cluster_of_earlier_pipeline_versions(line):
     earlier.pop("nodes")  # only a compiler needs them
     now = task.cluster.to_dict()
     assert {name: now[name] for name in earlier} == earlier
-    assert {name: now[name] for name in now.keys() - earlier.keys()} in ({"tasks": {}}, {"tasks": {}, "service_account": ""})
+    assert {name: now[name] for name in now.keys() - earlier.keys()} in (
+        {"tasks": {}},
+        {"tasks": {}, "service_account": ""},
+    )
 
 
 def test_the_golden_file_of_this_release_is_what_is_compiled_but_for_descriptions(loaded):
