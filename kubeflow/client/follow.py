@@ -5,22 +5,25 @@ from collections.abc import Collection
 from typing import Any
 
 from kubeflow.client.api import Api, ApiError
-from kubeflow.client.failures import failures
+from kubeflow.client.argo import pods
+from kubeflow.client.failures import failures, outcome
 from trainer.errors import InterruptError
-from trainer.failure import Kind
+from trainer.failure import EXIT_CODES, Kind
 
 POLL_SECONDS = 5.0
 PATIENCE = 900.0  # seconds that the API may be away
-VERDICT = "verdict"  # the last task, which fails when the gate refuses
 DONE, FAILED = 0, 1
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
+UNTOLD = "Done: the model was pushed, or is unchanged. Kubeflow does not hand out the numbers, which are on its page"
+SILENT = "it left no message; see its log"
+WITHHELD = "Kubeflow does not hand out its message; see its log, which may also say that the gate refused"
 
 
 def follow(api: Api, run: str, nodes: Collection[str]) -> int:
     """Prints a line for each change in the state of `nodes`, the tasks' names, and the outcome at the end.
 
     Returns:
-      0 pushed or unchanged, 3 refused by the gate, 1 failed or cancelled.
+      0 pushed or unchanged, 3 refused by the gate, 2 bad input that a task found, 1 failed or terminated.
 
     Raises:
       InterruptError: a signal; the run continues.
@@ -65,26 +68,23 @@ def _seconds(task: Any) -> float:
 
 
 def _outcome(api: Api, run: Any, tasks: list[Any], nodes: Collection[str]) -> int:
-    url = api.url(run.run_id)
+    url, found = api.url(run.run_id), pods(api, run.run_id)
     if run.state == "SUCCEEDED":
-        print(f"Done: the model was pushed, or is unchanged. {url}")
+        print(f"{outcome(api, run.run_id, found) or UNTOLD}\n{url}")
         return DONE
-    if run.state == "CANCELED":
-        print(f"CANCELLED before the verdict. {url}")
-        return FAILED
     failed = [task.display_name for task in tasks if task.state == "FAILED"]
     lost = sorted({name for node in failed if (name := node.removesuffix("-driver")) in nodes})
-    left = failures(api, run.run_id)
-    if lost == [VERDICT] and VERDICT in left and left[VERDICT].kind == Kind.REFUSED:
-        print(f"REFUSED by the gate: {left[VERDICT]}. {url}")
-        return left[VERDICT].exit_code
+    left = {task.removesuffix("-driver"): failure for task, failure in failures(found).items()}
+    kinds = {left[node].kind if node in left else None for node in lost}
+    if kinds == {Kind.REFUSED}:
+        print(f"REFUSED by the gate: {'; '.join(str(left[node]) for node in lost)}. {url}")
+        return EXIT_CODES[Kind.REFUSED]
+    if "CANCELING" in [status.state for status in run.state_history or []] or run.state == "CANCELED":
+        print(f"TERMINATED in the UI or by the API, before the verdict. {url}")
+        return FAILED
     for node in lost:
-        print(f"{node}: {left.get(node) or _silent(node)}")
+        print(f"{node}: {left.get(node) or (SILENT if found else WITHHELD)}")
+    where = f"in {', '.join(lost)}" if lost else "outside of its tasks"
     said = f" {run.error.message}" if run.error and run.error.message else ""
-    print(f"FAILED in {', '.join(lost) or 'no node'}.{said} {url}")
-    return FAILED
-
-
-def _silent(node: str) -> str:
-    """Returns the sentence about a pod whose message is unknown."""
-    return "it left no message; see its log" + (" for whether the gate refused" if node == VERDICT else "")
+    print(f"FAILED {where}.{said} {url}")
+    return EXIT_CODES[Kind.BAD_INPUT] if Kind.BAD_INPUT in kinds else FAILED

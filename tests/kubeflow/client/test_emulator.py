@@ -50,12 +50,3 @@ def test_nodes_and_tasks_are_those_of_a_recorded_run(name):
     nodes = kfp_argo.nodes(real["state"], {task: of_task[task] for task in names}, {**messages, **LOST[name]})
     assert told(nodes) == told(real["nodes"])
     assert listed(kfp_argo.tasks(nodes), kfp_argo.WORKFLOW) == listed(real["tasks"], workflow(real["nodes"]))
-
-
-def test_a_pods_name_is_its_workflows_its_templates_and_the_number_of_its_node():
-    (pod,) = [
-        node
-        for node in recording("refused")["nodes"]
-        if node["type"] == "Pod" and node["phase"] == "Failed"
-    ]
-    assert kfp_argo.pod_name(pod) == "vaeiaf-run-metadata-1-0-system-container-impl-2756077033"
