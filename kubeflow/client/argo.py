@@ -41,7 +41,7 @@ def pods(api: Api, run: str) -> list[Pod]:
 
 def _pod(node: dict[str, Any], nodes: dict[str, Any]) -> Pod:
     """Reads a node. A task's pod is called `executor`, and its boundary is named after the task, as `trainer(0)`."""
-    shown, boundary = _name(node), nodes.get(node.get("boundaryID"))
+    shown, boundary = _name(node), nodes.get(str(node.get("boundaryID")))
     workflow, _, number = node["id"].rpartition("-")
     return Pod(
         task=_name(boundary) if boundary and shown == "executor" else shown,

@@ -203,6 +203,12 @@ class Cluster:
         valid="a Kubernetes name",
         **_matches(f"({NAME})?"),
     )
+    ui: str = _setting(
+        "address of Kubeflow's UI, for the links that commands print; the API's address does not serve it",
+        default="",
+        valid="an address, such as https://kubeflow.example.com/pipeline",
+        **_matches(r"(https?://\S+)?"),
+    )
     time_zone: str = _setting(
         "time zone of all schedules: cronScheduleTimezone in Kubeflow's ConfigMap pipeline-install-config",
         default="UTC",

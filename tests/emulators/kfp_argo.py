@@ -1,7 +1,7 @@
 """Argo's record of a run, and Kubeflow's list of its tasks, as Kubeflow Pipelines 2.17 makes them.
 
 Its stock configuration gives every template a retry strategy. So each task is a node of type Retry with a child for
-each attempt, as `trainer` and `trainer(0)`, and so are its driver, its pod (`executor` and `executor(0)`) and the graph.
+each attempt, as `trainer` and `trainer(0)`, and so are its driver, its pod (`executor`, `executor(0)`) and the graph.
 """
 
 import zlib
@@ -71,7 +71,9 @@ def _retried(
 
 
 def _node(boundary: str, name: str, template: str, kind: str, phase: str, start: str, message: str) -> dict:
-    ended = {"Omitted": start, "Running": None, "Pending": None}.get(phase, f"{start[:14]}{int(start[14:16]) + 1:02}:05Z")
+    ended = {"Omitted": start, "Running": None, "Pending": None}.get(
+        phase, f"{start[:14]}{int(start[14:16]) + 1:02}:05Z"
+    )
     return {
         "id": _id(f"{boundary}.{name}" if boundary else name),
         "displayName": name,
