@@ -154,6 +154,7 @@ def test_a_success_whose_log_cannot_be_read_says_so(kfp, vaeiaf, clock):
     assert (code, err) == (0, "")
     assert f"\n{follow.UNTOLD}\n#/runs/details/run-" in out
     assert clock == [follow.POLL_SECONDS]
+    assert len([path for _, path in kfp.requests if "/nodes/" in path]) == 2 * 3, "drivers say nothing of the model"
 
 
 BAD_RECORDS = [
