@@ -1,26 +1,27 @@
 """Follows a run to its end."""
 
 import time
-from collections.abc import Collection
 from typing import Any
 
 from kubeflow.client.api import Api, ApiError
 from kubeflow.client.argo import pods
 from kubeflow.client.failures import failures, outcome
+from kubeflow.spec.nodes import TITLES, kebab
+from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
 from trainer.errors import InterruptError
-from trainer.failure import EXIT_CODES, Kind
+from trainer.failure import Kind
 
 POLL_SECONDS = 5.0
 PATIENCE = 900.0  # seconds that the API may be away
-DONE, FAILED = 0, 1
+TASKS = {kebab(node) for node in TITLES}  # names
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 UNTOLD = "Done: the model was pushed, or is unchanged. Kubeflow does not hand out the numbers, which are on its page"
 SILENT = "it left no message; see its log"
 WITHHELD = "Kubeflow does not hand out its message; see its log, which may also say that the gate refused"
 
 
-def follow(api: Api, run: str, nodes: Collection[str]) -> int:
-    """Prints a line for each change in the state of `nodes`, the tasks' names, and the outcome at the end.
+def follow(api: Api, run: str) -> int:
+    """Prints a line for each change in the state of a task, and the outcome at the end.
 
     Returns:
       0 pushed or unchanged, 3 refused by the gate, 2 bad input that a task found, 1 failed or terminated.
@@ -34,9 +35,9 @@ def follow(api: Api, run: str, nodes: Collection[str]) -> int:
         while True:
             state = api.ask("look at the run", api.client.runs.run_service_get_run, run, patience=PATIENCE)
             tasks = _latest((state.run_details and state.run_details.task_details) or [])
-            _tell([task for task in tasks if task.display_name in nodes], known)
+            _tell([task for task in tasks if task.display_name in TASKS], known)
             if state.state in ENDED:
-                return _outcome(api, state, tasks, nodes)
+                return _outcome(api, state, tasks)
             time.sleep(POLL_SECONDS)
     except InterruptError:
         print(f"\nNo longer followed; the run continues: {api.url(run)}", flush=True)
@@ -67,24 +68,25 @@ def _seconds(task: Any) -> float:
     return max(0.0, (task.end_time - task.start_time).total_seconds())
 
 
-def _outcome(api: Api, run: Any, tasks: list[Any], nodes: Collection[str]) -> int:
+def _outcome(api: Api, run: Any, tasks: list[Any]) -> int:
+    """Prints the outcome of a run that ended, and returns the exit code."""
     url, found = api.url(run.run_id), pods(api, run.run_id)
     if run.state == "SUCCEEDED":
         print(f"{outcome(api, run.run_id, found) or UNTOLD}\n{url}")
-        return DONE
+        return PUSHED
     failed = [task.display_name for task in tasks if task.state == "FAILED"]
-    lost = sorted({name for node in failed if (name := node.removesuffix("-driver")) in nodes})
+    lost = sorted({name for shown in failed if (name := shown.removesuffix("-driver")) in TASKS})
     left = {task.removesuffix("-driver"): failure for task, failure in failures(found).items()}
-    kinds = {left[node].kind if node in left else None for node in lost}
+    kinds = {left[task].kind if task in left else None for task in lost}
     if kinds == {Kind.REFUSED}:
-        print(f"REFUSED by the gate: {'; '.join(str(left[node]) for node in lost)}. {url}")
-        return EXIT_CODES[Kind.REFUSED]
-    if "CANCELING" in [status.state for status in run.state_history or []] or run.state == "CANCELED":
+        print(f"REFUSED by the gate: {'; '.join(str(left[task]) for task in lost)}. {url}")
+        return REFUSED
+    if run.state == "CANCELED" or "CANCELING" in [status.state for status in run.state_history or []]:
         print(f"TERMINATED in the UI or by the API, before the verdict. {url}")
         return FAILED
-    for node in lost:
-        print(f"{node}: {left.get(node) or (SILENT if found else WITHHELD)}")
+    for task in lost:
+        print(f"{task}: {left.get(task) or (SILENT if found else WITHHELD)}")
     where = f"in {', '.join(lost)}" if lost else "outside of its tasks"
     said = f" {run.error.message}" if run.error and run.error.message else ""
     print(f"FAILED {where}.{said} {url}")
-    return EXIT_CODES[Kind.BAD_INPUT] if Kind.BAD_INPUT in kinds else FAILED
+    return BAD_INPUT if Kind.BAD_INPUT in kinds else FAILED

@@ -86,7 +86,8 @@ def exit_codes() -> str:
     return "\n\n".join(
         [
             "# Exit codes",
-            "Of `vaeiaf run` and `vaeiaf submit --wait`, and of `python -m trainer` except for 3. `make` has exit codes of its own.",
+            "Of `vaeiaf run` and `vaeiaf submit --wait`, and of `python -m trainer` except for 3. `make` has exit "
+            "codes of its own.",
             _table(("code", "outcome", "who has to act"), rows),
             "## By command",
             "\n\n".join(f"**`vaeiaf {name}`.** {_plain(epilog)}" for name, epilog in _epilogs()),

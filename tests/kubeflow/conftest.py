@@ -14,7 +14,7 @@ from kubeflow.spec.parameters import parameters
 from pipeline.cli import main, parser
 from trainer.errors import ReportedError
 
-NODES = ("image-example-gen", "trainer", "push", "verdict")
+NODES = ("image-example-gen", "trainer", "verdict")
 KINDS = {str: "STRING", int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE", bool: "BOOLEAN", dict: "STRUCT"}
 
 
@@ -29,7 +29,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def kfp(clock, monkeypatch, tmp_path):
-    """The server; its pipeline has the parameters of a run, and four nodes."""
+    """The server; its pipeline has the parameters of a run, and three nodes."""
     for name in [name for name in os.environ if name.startswith("KF_PIPELINES_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("VAEIAF_REVISION", "v1")

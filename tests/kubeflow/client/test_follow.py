@@ -15,6 +15,13 @@ from trainer.failure import Failure, Kind
 DATA = pathlib.Path(__file__).parents[1] / "data"
 NODES = ("image-example-gen", "trainer", "verdict")
 
+
+@pytest.fixture(autouse=True)
+def tasks(monkeypatch):
+    """The tasks of a pipeline, which are not those of every release."""
+    monkeypatch.setattr(follow, "TASKS", {*NODES, "push"})
+
+
 RUNNING = ("RUNNING", {"image-example-gen": "RUNNING"})
 TRAINING = ("RUNNING", {"image-example-gen": "SUCCEEDED", "trainer": "RUNNING"})
 TRAINED = {"image-example-gen": "SUCCEEDED", "trainer": "SUCCEEDED"}
