@@ -1,5 +1,6 @@
 """The work of one node: a TFX node, by TFX's portable launcher, or the verdict on the run."""
 
+import json
 import traceback
 from typing import Any
 
@@ -12,6 +13,7 @@ from kubeflow.node.outputs import write_outputs
 from kubeflow.node.task import Task
 from kubeflow.node.tries import fail
 from kubeflow.spec.cluster import Cluster
+from kubeflow.spec.contract import OUTCOME
 from kubeflow.spec.nodes import OPTIONAL, VERDICT
 from kubeflow.workers.launcher import launch_pods
 from pipeline.console import Story
@@ -19,7 +21,7 @@ from pipeline.local import launch_node, plan, site_of
 from pipeline.outcome import read_outcome
 from pipeline.state.lineage import artifacts_of, executions_of, output_of
 from pipeline.state.metadata import Metadata
-from pipeline.words import PUSHED, describe
+from pipeline.words import PUSHED, bounds, describe
 from trainer.errors import InterruptError, UserError
 from trainer.failure import Failure, Kind
 from trainer.workers.launch import Launch
@@ -37,8 +39,10 @@ def work(task: Task, story: Story) -> int:
 
 def _verdict(task: Task, found: Metadata, story: Story) -> int:
     outcome = read_outcome(found, task.run_id)
-    story.say(f"\n{describe(outcome)}")
+    text = f"{describe(outcome)}\n{bounds(task.config)}"
+    story.say(f"\n{text}")
     if outcome.verdict.blessed:
+        story.say(json.dumps({OUTCOME: text}))  # for `submit --wait`
         return PUSHED
     return fail(Failure(Kind.REFUSED, "; ".join(outcome.verdict.reasons)), task.error_file)
 

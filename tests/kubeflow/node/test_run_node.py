@@ -17,7 +17,7 @@ from kubeflow.node import tries
 from kubeflow.run_node import main
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.compile import graph
-from kubeflow.spec.contract import OUTPUTS
+from kubeflow.spec.contract import OUTCOME, OUTPUTS
 from kubeflow.spec.parameters import parameters
 from pipeline.local import plan
 from pipeline.outcome import Outcome
@@ -270,6 +270,19 @@ def test_a_refusal_is_the_message_of_the_verdicts_pod(node, termination_log, mon
     monkeypatch.setattr("kubeflow.node.work.read_outcome", lambda store, run_id: outcome)
     assert node("Verdict", "r")[0] == REFUSED
     assert left(str(termination_log)) == Failure(Kind.REFUSED, "the ELBO is low; label 3 is worse")
+
+
+def test_the_last_line_of_a_success_is_its_outcome_for_a_client(node, monkeypatch):
+    mean = {"elbo": -1852.214, "elbo_standard_error": 2.05, "images": 10000.0, "independent_pixels": -2117.8}
+    verdict = types.SimpleNamespace(blessed=True, notes=[], reasons=[], candidate=mean, baseline=None)
+    outcome = Outcome(verdict, Push(pushed_to="/mnt/vaeiaf/pushed/7"), "report", trained=True)
+    monkeypatch.setattr("kubeflow.node.work.read_outcome", lambda store, run_id: outcome)
+    code, console = node("Verdict", "r", min_elbo="-1900")
+    text = json.loads(console.splitlines()[-1])[OUTCOME]
+    assert (code, text in console) == (PUSHED, True), "a person reads it too"
+    assert "Test-set ELBO -1852.21 nats per image, standard error 2.05 over 10000 images" in text
+    assert "\nPUSHED to /mnt/vaeiaf/pushed/7\n" in text
+    assert text.splitlines()[-1].startswith("Lower bounds: -1900.00 for the test-set ELBO")
 
 
 def test_a_node_that_the_image_does_not_know_is_no_success(node, termination_log):
