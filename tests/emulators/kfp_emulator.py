@@ -150,23 +150,20 @@ class Emulator:
     def get_run(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
         if identity not in self.runs:
             return _refuse(404, 5, f"ResourceNotFoundError: Run {identity} not found")
-        run = self.runs[identity]
-        if self.recorded:
-            state, tasks = self.recorded["state"], self.recorded["tasks"]
-        else:
-            state, states = self.story.pop(0) if len(self.story) > 1 else self.story[0]
-            tasks = kfp_argo.tasks(kfp_argo.nodes(state, states, self.messages))
+        run, found = self.runs[identity], self._recorded(identity)
+        if len(self.story) > 1:
+            self.story.pop(0)
         history = run.setdefault("state_history", [])
-        if not history or history[-1]["state"] != state:
-            history.append({"update_time": kfp_argo.START, "state": state})
-        run.update(state=state, run_details={"task_details": tasks})
+        if not history or history[-1]["state"] != found["state"]:
+            history.append({"update_time": kfp_argo.START, "state": found["state"]})
+        run.update(state=found["state"], run_details={"task_details": found["tasks"]})
         return 200, run
 
     def get_run_of_version_one(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
         """With Argo's record of its nodes."""
         if identity not in self.runs:
             return _refuse(404, 5, f"ResourceNotFoundError: Run {identity} not found")
-        nodes = {node["id"]: node for node in self._nodes()}
+        nodes = {node["id"]: node for node in self._recorded(identity)["nodes"]}
         return 200, {
             "run": {"id": identity},
             "pipeline_runtime": {"workflow_manifest": json.dumps({"status": {"nodes": nodes}})},
@@ -174,24 +171,30 @@ class Emulator:
 
     def read_artifact(self, identity: str, node: str, name: str, query: dict, body: None) -> tuple[int, dict]:
         """Argo keeps a pod's log as the artifact `main-logs` of its node."""
-        found = next((one for one in self._nodes() if one["id"] == node), None)
+        found = next((one for one in self._recorded(identity)["nodes"] if one["id"] == node), None)
         if not (found and self.archives and name == "main-logs" and found["type"] == "Pod"):
             return 404, {"error_message": "artifact not found", "error_details": "artifact not found"}
-        return 200, {"data": base64.b64encode(self._log(found).encode()).decode()}
+        return 200, {"data": base64.b64encode(self._log(identity, found).encode()).decode()}
 
     def read_log(self, identity: str, pod: str, query: dict, body: None) -> tuple[int, str]:
         """Has the status 200 when it fails too, because its head is written first."""
-        found = next((one for one in self._nodes() if kfp_argo.pod_name(one) == pod), None)
+        found = next((one for one in self._recorded(identity)["nodes"] if kfp_argo.pod_name(one) == pod), None)
         if not (found and self.keeps_pods):
             return 200, '{"error_message": "Failed to read logs", "error_details": "Failed to read logs"}'
-        return 200, self._log(found)
+        return 200, self._log(identity, found)
 
-    def _nodes(self) -> list[dict]:
-        return self.recorded["nodes"] if self.recorded else kfp_argo.nodes(*self.story[-1], self.messages)
+    def _recorded(self, identity: str) -> dict:
+        """State, tasks and Argo's nodes of a run: those of a real one, or of the story."""
+        if self.recorded:
+            return self.recorded
+        state, states = self.story[0]
+        nodes = kfp_argo.nodes(state, states, self.messages)
+        return {"state": state, "tasks": kfp_argo.tasks(nodes), "nodes": nodes}
 
-    def _log(self, node: dict) -> str:
-        boundary = next((one for one in self._nodes() if one["id"] == node["boundaryID"]), node)
-        return self.logs.get(boundary["displayName"].partition("(")[0], "")
+    def _log(self, identity: str, pod: dict) -> str:
+        """What the pod printed, if it is one of a task's."""
+        names = {one["id"]: one["displayName"] for one in self._recorded(identity)["nodes"]}
+        return self.logs.get(names.get(pod["boundaryID"], "").partition("(")[0], "")
 
     def list_runs(self, query: dict, body: None) -> tuple[int, dict]:
         return _page(self.runs, "runs", query)

@@ -225,7 +225,10 @@ def test_this_image_accepts_the_cluster_of_earlier_pipeline_versions(line):
     earlier = json.loads(line)
     now = Cluster(**earlier).to_dict()
     assert {name: now[name] for name in earlier} == earlier
-    assert {name: now[name] for name in now.keys() - earlier.keys()}.items() <= {"service_account": "", "ui": ""}.items()
+    assert {name: now[name] for name in now.keys() - earlier.keys()}.items() <= {
+        "service_account": "",
+        "ui": "",
+    }.items()
 
 
 def test_the_golden_file_of_this_release_is_what_is_compiled_but_for_descriptions(loaded):
