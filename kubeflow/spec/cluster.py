@@ -129,6 +129,11 @@ class Cluster:
         default="",
         **matches(f"({NAME})?", "a Kubernetes name"),
     )
+    ui: str = _setting(
+        "address of Kubeflow's UI, for the links that commands print; the API's address does not serve it",
+        default="",
+        **_matches(r"(https?://\S+)?", "an address, such as https://kubeflow.example.com/pipeline"),
+    )
     time_zone: str = _setting(
         "time zone of all schedules: cronScheduleTimezone in Kubeflow's ConfigMap pipeline-install-config",
         default="UTC",

@@ -16,7 +16,7 @@ from components.gate.pusher import Push
 from components.gate.serving import versions
 from kubeflow.node import attempt, supervisor
 from kubeflow.run_node import main
-from kubeflow.spec.contract import METRICS, PAGES
+from kubeflow.spec.contract import METRICS, OUTCOME, PAGES
 from kubeflow.spec.parameters import parameters
 from kubeflow.spec.tasks import TASKS, nodes_of
 from pipeline.local import plan
@@ -226,6 +226,21 @@ def test_a_refusal_is_the_message_of_the_verdicts_pod(node, termination_log, mon
     monkeypatch.setattr("kubeflow.node.work.read_outcome", lambda store, run_id: outcome)
     assert node("Verdict", "r")[0] == REFUSED  # a task of version 0.1
     assert left(str(termination_log)) == Failure(Kind.REFUSED, "the ELBO is low; label 3 is worse")
+
+
+def test_the_last_line_of_a_success_is_its_outcome_for_a_client(node, monkeypatch):
+    mean = {"elbo": -1852.214, "elbo_standard_error": 2.05, "images": 10000.0, "independent_pixels": -2117.8}
+    verdict = types.SimpleNamespace(blessed=True, notes=[], reasons=[], candidate=mean, baseline=None)
+    outcome = Outcome(verdict, Push(pushed_to="/mnt/vaeiaf/pushed/7"), "report", trained=True)
+    monkeypatch.setattr("kubeflow.node.work.read_outcome", lambda store, run_id: outcome)
+    code, console = node("Verdict", "r", min_elbo="-1900")
+    last = console.splitlines()[-1]
+    text = json.loads(last[last.index("{") :])[OUTCOME]
+    assert code == PUSHED
+    assert all(f"  {line}\n" in console for line in text.splitlines()), "a person reads it too"
+    assert "Test-set ELBO -1852.21 nats per image, standard error 2.05 over 10000 images" in text
+    assert "\nPUSHED to /mnt/vaeiaf/pushed/7\n" in text
+    assert text.splitlines()[-1].startswith("Lower bounds: -1900.00 for the test-set ELBO")
 
 
 def test_a_node_that_the_image_does_not_know_is_no_success(node, termination_log):
