@@ -12,6 +12,7 @@ from kubeflow.spec.names import (
     LABEL,
     MOUNT_PATH,
     NAME,
+    Name,
     Text,
     check_mount_path,
     cluster_setting,
@@ -100,7 +101,9 @@ class Workers:
     restarts: int = _setting(
         "restarts of all workers, after a lost pod, without a new checkpoint in between", default=3, ge=0
     )
-    queue: Text | None = _setting("Kueue's LocalQueue for the Job; none: no queue", default=None, **KUBERNETES_NAME)
+    queue: Name | None = _setting(
+        "Kueue's LocalQueue for the Job; none: no queue", default=None, valid="a Kubernetes name"
+    )
     queue_seconds: int = _setting("time that a Job may wait in a queue", "seconds", default=DAY, ge=1)
 
     def __post_init__(self) -> None:
@@ -132,7 +135,7 @@ class Cluster:
     ui: str = _setting(
         "address of Kubeflow's UI, for the links that commands print; the API's address does not serve it",
         default="",
-        **_matches(r"(https?://\S+)?", "an address, such as https://kubeflow.example.com/pipeline"),
+        **matches(r"(https?://\S+)?", "an address, such as https://kubeflow.example.com/pipeline"),
     )
     time_zone: str = _setting(
         "time zone of all schedules: cronScheduleTimezone in Kubeflow's ConfigMap pipeline-install-config",

@@ -4,7 +4,7 @@ import functools
 import pathlib
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from trainer.schema import Place, SettingError, setting
 from trainer.storage.folders import name_fault
@@ -29,10 +29,15 @@ class _Text(BeforeValidator):
         return {**handler(core_schema), "type": ["string", "number"]}
 
 
-Text = Annotated[
-    str,
-    _Text(lambda value: str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value),
-]
+_of_number = _Text(
+    lambda value: str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+)
+Text = Annotated[str, _of_number]
+# Types of settings that may be absent, for which the bounds of `matches` would not be in the JSON Schema.
+Cpu = Annotated[str, Field(pattern=f"^({CPU})$"), _of_number]
+Memory = Annotated[str, Field(pattern=f"^({MEMORY})$"), _of_number]
+Name = Annotated[str, Field(pattern=f"^({NAME})$", max_length=253), _of_number]
+Label = Annotated[str, Field(pattern=f"^({LABEL})$"), _of_number]
 
 cluster_setting = functools.partial(setting, places=Place.CLUSTER)
 

@@ -9,16 +9,16 @@ from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from kubeflow.spec.contract import VARIABLES
 from kubeflow.spec.names import (
-    CPU,
     KEY,
     KUBERNETES_NAME,
-    LABEL,
-    MEMORY,
     MOUNT_PATH,
-    NAME,
     RESOURCE,
     VARIABLE,
     WORD,
+    Cpu,
+    Label,
+    Memory,
+    Name,
     Text,
     check_mount_path,
     cluster_setting,
@@ -27,9 +27,8 @@ from kubeflow.spec.names import (
 from trainer.schema import SettingError, nested, table
 
 IMAGE = "the name of a container image"
-AMOUNT = matches(CPU, "an amount, such as 2 or 500m")
-MEMORY_AMOUNT = matches(MEMORY, "an amount of memory, such as 4Gi")
-VOLUME_NAME = matches(LABEL, "a Kubernetes name without dots")  # as Kubeflow names the volume after its object
+AMOUNT, MEMORY_AMOUNT = "an amount, such as 2 or 500m", "an amount of memory, such as 4Gi"
+NO_DOTS = "a Kubernetes name without dots"
 KINDS = ("claim", "secret", "config_map")
 # Labels and annotations by which this program, Kubeflow, Argo and Kubernetes know their pods.
 OWNED = re.compile(
@@ -62,9 +61,10 @@ class SecretKey:
 class ExtraVolume:
     """A volume beside the shared one: exactly one of claim, secret and config_map, which gives it its name."""
 
-    claim: Text | None = cluster_setting("PersistentVolumeClaim", default=None, **VOLUME_NAME)
-    secret: Text | None = cluster_setting("Secret, one file for each key", default=None, **VOLUME_NAME)
-    config_map: Text | None = cluster_setting("ConfigMap, one file for each key", default=None, **VOLUME_NAME)
+    # Kubeflow names the volume after its object, and the name of a volume has no dots.
+    claim: Label | None = cluster_setting("PersistentVolumeClaim", default=None, valid=NO_DOTS)
+    secret: Label | None = cluster_setting("Secret, one file for each key", default=None, valid=NO_DOTS)
+    config_map: Label | None = cluster_setting("ConfigMap, one file for each key", default=None, valid=NO_DOTS)
     path: str = cluster_setting("where it is mounted", "folder", **MOUNT_PATH)
 
     def __post_init__(self) -> None:
@@ -88,13 +88,13 @@ class ExtraVolume:
 class PodSettings:
     """The resources, image, placement and environment of a pod."""
 
-    cpu: Text = cluster_setting("processors that the pod requests", default="1", **AMOUNT)
-    memory: Text = cluster_setting("memory that the pod requests", default="4Gi", **MEMORY_AMOUNT)
-    cpu_limit: Text | None = cluster_setting(
-        "processors that it may use at most; none: no limit", default=None, **AMOUNT
+    cpu: Cpu = cluster_setting("processors that the pod requests", default="1", valid=AMOUNT)
+    memory: Memory = cluster_setting("memory that the pod requests", default="4Gi", valid=MEMORY_AMOUNT)
+    cpu_limit: Cpu | None = cluster_setting(
+        "processors that it may use at most; none: no limit", default=None, valid=AMOUNT
     )
-    memory_limit: Text | None = cluster_setting(
-        "memory beyond which it is killed; none: as memory", default=None, **MEMORY_AMOUNT
+    memory_limit: Memory | None = cluster_setting(
+        "memory beyond which it is killed; none: as memory", default=None, valid=MEMORY_AMOUNT
     )
     accelerator: Text = cluster_setting(
         "resource name of the accelerators",
@@ -116,11 +116,13 @@ class PodSettings:
     )
     labels: dict[str, Text] = cluster_setting("labels of the pod", default_factory=dict)
     annotations: dict[str, Text] = cluster_setting("annotations of the pod", default_factory=dict)
-    pull_secrets: list[Text] = cluster_setting(
-        "Secrets for the registry, beside those of the service account", default_factory=list
+    pull_secrets: list[Name] = cluster_setting(
+        "Secrets for the registry, beside those of the service account",
+        default_factory=list,
+        valid="a list of Kubernetes names",
     )
-    priority_class: Text | None = cluster_setting(
-        "PriorityClass, of workers only; none: the cluster's default", default=None, **KUBERNETES_NAME
+    priority_class: Name | None = cluster_setting(
+        "PriorityClass, of workers only; none: the cluster's default", default=None, valid="a Kubernetes name"
     )
     volumes: list[Annotated[ExtraVolume, nested(ExtraVolume)]] = cluster_setting(
         "volumes beside the shared one: claim, secret or config_map, and path", default_factory=list
@@ -138,9 +140,6 @@ class PodSettings:
         for key, value in self.labels.items():
             if not re.fullmatch(f"({WORD})?", value):
                 raise SettingError(f"labels.{key}", "at most 63 letters, digits, -, _ and .", value)
-        for name in self.pull_secrets:
-            if not re.fullmatch(NAME, name):
-                raise SettingError("pull_secrets", "Kubernetes names", name)
         _check_different("volumes", "name", [volume.name for volume in self.volumes])
         _check_different("volumes", "path", [volume.path for volume in self.volumes])
 

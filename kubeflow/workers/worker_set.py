@@ -114,10 +114,11 @@ class WorkerSet:
             error = WorkerError(f"the queue of the Job {self._job.name} took its machines back")
             log.warning("%s", error)
             raise LostError(error)
-        self._queue.check()
         if self._api.clock.monotonic() - self._checked >= JOB_SECONDS:
             self._checked = self._api.clock.monotonic()
             self._job_done([])
+        if self._job.suspended:
+            self._queue.check()
 
     def _check_stopping(self, pods: Sequence[Pod]) -> None:
         """Raises LostError if a pod still exists long after its grace: its machine may be down."""

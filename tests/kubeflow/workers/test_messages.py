@@ -13,6 +13,7 @@ from kube_scenarios import (
     no_pods,
     not_allowed,
     not_created,
+    queued,
     shown,
     stuck,
     too_long,
@@ -81,6 +82,16 @@ MESSAGES = [
         waits(lambda run: None, 60),
         f"{WORKER} has not started within 60 s: no reason is given. Raise workers.start_seconds in cluster.yaml if the "
         "cluster needs longer",
+    ),
+    (
+        queued(3600),
+        "the queue has not started the Job JOB within 3600 s. Raise workers.queue_seconds in cluster.yaml, or make room "
+        "in the queue; `kubectl describe workloads -n training` says what it waits for",
+    ),
+    (
+        not_created("NetworkPolicy"),
+        "the NetworkPolicy JOB still exists 60 s after its deletion. Check for a finalizer, or for another process that "
+        "recreates it",
     ),
     (
         waits(lambda run: run.unschedulable("0/3 nodes are available."), PLACE_SECONDS + 1),
