@@ -85,13 +85,13 @@ MESSAGES = [
     ),
     (
         queued(3600),
-        "the queue has not started the Job JOB within 3600 s. Raise workers.queue_seconds in cluster.yaml, or make room "
-        "in the queue; `kubectl describe workloads -n training` says what it waits for",
+        "the queue has not started the Job JOB within 3600 s. Raise workers.queue_seconds in cluster.yaml, or make "
+        "room in the queue; `kubectl describe workloads -n training` says what it waits for",
     ),
     (
         not_created("NetworkPolicy"),
-        "the NetworkPolicy JOB still exists 60 s after its deletion. Check for a finalizer, or for another process that "
-        "recreates it",
+        "the NetworkPolicy JOB still exists 60 s after its deletion. Check for a finalizer, or for another process "
+        "that recreates it",
     ),
     (
         waits(lambda run: run.unschedulable("0/3 nodes are available."), PLACE_SECONDS + 1),
