@@ -195,7 +195,12 @@ def test_of_a_graph_that_argo_retries_the_newest_tasks_are_told(kfp, vaeiaf):
     kfp.recorded = {
         "state": "SUCCEEDED",
         "nodes": [],
-        "tasks": [task("trainer", "SUCCEEDED", 9), task("trainer", "FAILED", 1), task("verdict", "SUCCEEDED", 10)],
+        "tasks": [
+            task("trainer-driver", "SUCCEEDED", 0),
+            task("trainer", "SUCCEEDED", 9),
+            task("trainer", "FAILED", 1),
+            task("verdict", "SUCCEEDED", 10),
+        ],
     }
     code, out, _ = vaeiaf("submit", "--wait")
     assert code == 0
