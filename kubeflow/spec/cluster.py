@@ -94,7 +94,9 @@ class Workers:
     start_seconds: int = _setting(
         "time until all have started; the cluster may have to add machines", "seconds", default=900, ge=1
     )
-    deadline_seconds: int = _setting("limit of the whole training, over all restarts and queues", "seconds", default=WEEK, ge=1)
+    deadline_seconds: int = _setting(
+        "limit of the whole training, over all restarts and queues", "seconds", default=WEEK, ge=1
+    )
     ttl_seconds: int = _setting(
         "time that a finished Job stays if its Trainer cannot delete it", "seconds", default=3600, ge=0
     )

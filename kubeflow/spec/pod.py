@@ -32,8 +32,8 @@ NO_DOTS = "a Kubernetes name without dots"
 KINDS = ("claim", "secret", "config_map")
 # Labels and annotations by which this program, Kubeflow, Argo and Kubernetes know their pods.
 OWNED = re.compile(
-    r"(vaeiaf|app\.kubernetes\.io|batch\.kubernetes\.io|pipelines\.kubeflow\.org|workflows\.argoproj\.io)/.*"
-    r"|sidecar\.istio\.io/inject|job-name|controller-uid|pipeline/.*"
+    r"(vaeiaf|batch\.kubernetes\.io|pipelines\.kubeflow\.org|workflows\.argoproj\.io|pipeline)/.*"
+    r"|app\.kubernetes\.io/(name|component|instance)|sidecar\.istio\.io/inject|job-name|controller-uid"
 )
 OWNED_VARIABLES = ("KFP_", "ARGO_")  # starts of the names of Kubeflow's and Argo's variables
 

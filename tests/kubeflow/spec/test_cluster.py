@@ -231,7 +231,16 @@ def schema():
         LEAST,
         yaml.safe_load(EXAMPLE.read_text()),
         yaml.safe_load(uncommented()),
-        {**LEAST, "pod": {"cpu_limit": 2, "env": {"A": 1}, "env_from_secret": {"A_B": KEY}, "volumes": [SETS]}},
+        {
+            **LEAST,
+            "pod": {
+                "cpu_limit": 2,
+                "labels": {"app.kubernetes.io/part-of": "x"},
+                "env": {"A": 1},
+                "env_from_secret": {"A_B": KEY},
+                "volumes": [SETS],
+            },
+        },
         {**LEAST, "workers": {"queue": "gpus", "pod": {"priority_class": "high", "pull_secrets": ["registry"]}}},
         {**LEAST, "pod": {"cpu": 0.5, "memory": "1Gi", "node_selector": {"disk": "fast", "cores": 8}}},
         Cluster(**LEAST).to_dict(),
