@@ -90,14 +90,16 @@ def test_a_kubeflow_that_knows_no_drop_downs_gets_none(kfp, vaeiaf, cluster_file
     assert len(kfp.runs) == 2
 
 
-def test_a_package_without_drop_downs_that_kubeflow_does_not_know_is_told(kfp, refused, monkeypatch):
+@pytest.mark.parametrize("drop_downs", [True, False])
+def test_a_package_without_drop_downs_that_kubeflow_does_not_know_is_told(kfp, refused, cluster_file, drop_downs):
     """Something else is wrong with it then."""
+    cluster_file.write_text(cluster_file.read_text() + f"drop_downs: {str(drop_downs).lower()}\n")
     kfp.fault = lambda number, method, path: (
         Fault(500, b'{"error_message": "unknown template format"}') if path.endswith("upload_version") else None
     )
     assert "unknown template format" in str(refused("submit"))
     uploads = [request for request in kfp.requests if request[1].endswith("upload_version")]
-    assert len(uploads) == 2
+    assert len(uploads) == 1 + drop_downs
 
 
 def test_a_version_is_found_on_whatever_page_it_is(kfp, vaeiaf, monkeypatch):

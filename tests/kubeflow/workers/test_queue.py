@@ -2,8 +2,9 @@
 
 import pytest
 from kube_scenarios import queued, taken_back
-from kube_world import held_in_queue, leave, well
+from kube_world import held_in_queue, leave, wait_until, well
 
+from kubeflow.workers.worker_set import JOB_SECONDS
 from trainer.workers.launch import WorkerError
 
 
@@ -34,6 +35,23 @@ def test_workers_whose_machines_were_taken_back_queue_again(world, said):
     taken_back(world)
     assert world.jobs == 2
     assert [job["spec"]["suspend"] for job in world.kube.state.created["Job"]] == [True, True]
+
+
+def test_workers_that_still_save_when_the_queue_took_their_machines_are_not_waited_for_in_it(world):
+    world.set(queue="gpus", restarts=1)
+    held_in_queue(world, 1)
+
+    def suspended(run):
+        run.running()
+        if run.index == 1:
+            world.noticed(run)
+            held_in_queue(world, 1, job=2)
+            run.state.suspend(world.name)
+            world.clock.advance(JOB_SECONDS)
+        wait_until(lambda: any(request.startswith("delete jobs") for request in world.kube.requests))
+
+    world.launch(suspended, well)
+    assert world.jobs == 2
 
 
 def test_a_job_in_a_queue_is_adopted(world, said):
