@@ -1,7 +1,6 @@
 """The pipeline, as one linear function."""
 
 import pathlib
-from collections.abc import Sequence
 
 import tensorflow as tf  # noqa: F401  before tfx, whose imports would print its start-up lines
 from tfx.components.statistics_gen.component import StatisticsGen
@@ -29,14 +28,11 @@ from components.ingest.schema import CuratedSchema
 from components.ingest.validator import StrictExampleValidator
 from components.pages.report import Report
 from components.train.site import SITE, Site
+from pipeline.beam.arguments import beam_args, job_prefix
 from pipeline.settings import PipelineConfig
 from trainer.units import Units
 
 SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
-
-# FnApiRunner is the engine of Beam's DirectRunner, without its attempt to download another one first. The image `none`
-# keeps TFX from packing itself into an archive for remote workers, which leaves 50 MB a node in /tmp.
-BEAM_ARGS = ["--runner=FnApiRunner", "--sdk_container_image=none"]
 
 
 def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
@@ -140,7 +136,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
             report,
         ],
         enable_cache=True,
-        beam_pipeline_args=beam_args(config.beam_args),
+        beam_pipeline_args=beam_args(config.beam_args, job_prefix(config.name, config.root, site.run)),
     )
 
 
@@ -155,12 +151,6 @@ def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
         if node.pipeline_node.node_info.id in ("AtomicPusher", "UnitsCheck", "Report"):
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     return ir
-
-
-def beam_args(given: Sequence[str]) -> list[str]:
-    """Returns Beam's arguments: `given`, after the default runner unless `given` names another."""
-    other = any(argument.startswith("--runner") for argument in given)
-    return list(given) if other else [*BEAM_ARGS, *given]
 
 
 def schema_of(dataset: str) -> BaseNode:

@@ -87,7 +87,11 @@ class PipelineConfig(Execution):
         default="vaeiaf",
     )
     beam_args: tuple[str, ...] = setting(
-        "passed to Beam, as in --beam-arg=--runner=FlinkRunner", "", Place.COMMAND_LINE, "place", default=()
+        "an argument of Beam, as in --beam-arg=--runner=FlinkRunner; repeatable",
+        "",
+        Place.COMMAND_LINE,
+        "place",
+        default=(),
     )
 
     def __post_init__(self) -> None:

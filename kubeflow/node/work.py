@@ -1,5 +1,6 @@
 """The work of one node: a TFX node, by TFX's portable launcher, or the verdict on the run."""
 
+import dataclasses
 import traceback
 from typing import Any
 
@@ -52,7 +53,8 @@ def _run(task: Task, found: Metadata, story: Story) -> int:
         launcher="kubeflow.node.work.pods",
         launcher_settings=task.cluster.to_dict(),
     )
-    pipeline = plan(task.config, task.run_id, site)
+    config = dataclasses.replace(task.config, beam_args=task.cluster.beam.arguments(task.node))
+    pipeline = plan(config, task.run_id, site)
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in pipeline.nodes}
     if task.node not in nodes:
         return _leave_out(task, story)

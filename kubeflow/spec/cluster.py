@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
+import re
 import zoneinfo
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
-from kubeflow.spec.nodes import TITLES
+from kubeflow.spec.nodes import BEAM, TITLES
 from trainer.schema import Needs, Place, SettingError, nested, setting, table
 from trainer.storage.folders import name_fault
 
@@ -182,6 +183,31 @@ class Workers:
 
 
 @table
+class Beam:
+    """The engine of Beam's work: ingestion, statistics and evaluation."""
+
+    runner: Text = _setting(
+        "Beam's runner, such as FlinkRunner or PortableRunner; FnApiRunner: the node's own process",
+        default="FnApiRunner",
+        valid="the name of a runner of Beam",
+        **_matches(r"[A-Za-z][\w.]*"),
+    )
+    args: list[str] = _setting("arguments of Beam", default_factory=list, valid="a list of texts such as --NAME=VALUE")
+    nodes: list[Literal[BEAM]] = _setting(  # type: ignore[valid-type]
+        "nodes that run on it", default_factory=lambda: list(BEAM), valid=f"a list of names among {', '.join(BEAM)}"
+    )
+
+    def __post_init__(self) -> None:
+        for argument in self.args:
+            if re.match(r"(?!--)|--runner\b", argument):
+                raise SettingError("args", "arguments that start with --, without --runner", argument)
+
+    def arguments(self, node: str) -> tuple[str, ...]:
+        """Returns the arguments of Beam in the pod of `node`."""
+        return (f"--runner={self.runner}", *self.args) if node in self.nodes else ()
+
+
+@table
 class Cluster:
     """The settings of a cluster: the content of `cluster.yaml`."""
 
@@ -197,6 +223,7 @@ class Cluster:
     )
     retries: Annotated[Retries, nested(Retries)] = Field(default_factory=Retries)
     workers: Annotated[Workers, nested(Workers)] = Field(default_factory=Workers)
+    beam: Annotated[Beam, nested(Beam)] = Field(default_factory=Beam)
     service_account: Text = _setting(
         "service account of the runs' pods; empty: Kubeflow's own, which has more rights",
         default="",

@@ -14,6 +14,7 @@ from kubeflow.spec.cluster import Cluster, PodSettings
 from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, HTML, METRICS, OUTPUTS, PASSWORD, RUN_ID
 from kubeflow.spec.nodes import TITLES, VERDICT
 from kubeflow.spec.parameters import parameters, run_config
+from pipeline.beam.arguments import beam_args
 from pipeline.dag import compile_pipeline, create_pipeline
 
 NAME = "vaeiaf"
@@ -27,7 +28,13 @@ def compile_to(path: str, cluster: Cluster) -> None:
 
 
 def build(cluster: Cluster) -> BaseComponent:
-    """Builds the pipeline, whose parameters are those of the form."""
+    """Builds the pipeline, whose parameters are those of the form.
+
+    Raises:
+      SettingError: Beam refuses an argument in `beam.args`.
+    """
+    for node in cluster.beam.nodes:
+        beam_args(cluster.beam.arguments(node), setting="beam.args")
     upstream = graph(cluster)
     form = {name: (found.kind, found.default, found.help) for name, found in parameters().items()}
 

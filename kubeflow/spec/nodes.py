@@ -2,6 +2,7 @@
 
 VERDICT = "Verdict"  # fails when the gate refuses, so that the run does
 OPTIONAL = ("Tuner",)  # TFX's nodes that a run may do without
+BEAM = ("ImageExampleGen", "StatisticsGen", "Evaluator", "AtomicPusher")  # the last one may evaluate again
 TITLES = {  # by node, as the UI shows them
     "ImageExampleGen": "Read the images",
     "StatisticsGen": "Count their features",
