@@ -87,10 +87,8 @@ class PipelineConfig(Execution):
         default="vaeiaf",
     )
     beam_args: tuple[str, ...] = setting(
-        "an argument of Beam, as in --beam-arg=--runner=FlinkRunner; repeatable",
-        "",
-        Place.COMMAND_LINE,
-        "place",
+        "an argument of Beam, as in --beam-arg=--runner=FlinkRunner; may be repeated",
+        *("", Place.COMMAND_LINE, "place"),
         default=(),
     )
 

@@ -14,7 +14,7 @@ from apache_beam.runners.portability.flink_runner import MAGIC_HOST_NAMES, Flink
 from apache_beam.version import __version__ as BEAM_VERSION  # noqa: N812
 
 from pipeline.beam.engine import ANSWER_SECONDS, EngineError
-from trainer.errors import UserError
+from trainer.errors import UserError, reason
 
 VERSIONS = FlinkRunnerOptions.PUBLISHED_FLINK_VERSIONS
 JAR = re.compile(r"beam-runners-flink-(?P<flink>\d+\.\d+)-job-server-(?P<beam>\d+\.\d+\.\d+)\.jar$")
@@ -90,7 +90,7 @@ class Flink:
             answer.raise_for_status()
             return answer.json()
         except requests.HTTPError as error:
-            raise self._error(f"answers {error.response.status_code} to {method} {path}") from error
+            raise self._error(f"refuses {method} {path}: {reason(error)}") from error
         except requests.JSONDecodeError:
             return None
         except requests.RequestException as error:
