@@ -12,7 +12,7 @@ from tfx.dsl.compiler import placeholder_utils
 from tfx.orchestration.portable import beam_executor_operator, data_types
 from tfx.proto.orchestration import execution_result_pb2
 
-from pipeline.beam.arguments import plain, runner_of
+from pipeline.beam.arguments import NO_ARCHIVE, plain, runner_of
 from pipeline.beam.engine import Engine, EngineError, cancel_jobs, no_orphans
 from pipeline.beam.flink import Flink, check_jar, starts_flink
 from pipeline.beam.job_service import JobService
@@ -87,16 +87,27 @@ def engine_of(options: PipelineOptions) -> Engine | None:
 
 
 def made(arguments: list[str]) -> beam.Pipeline:
-    """Makes a pipeline.
+    """Makes a pipeline for an engine outside of this process.
 
     Raises:
-      UserError: Beam refuses the arguments.
+      UserError: Beam refuses the arguments, or they give the workers no code of this project.
     """
     try:
-        return beam.Pipeline(argv=arguments)
+        pipeline = beam.Pipeline(argv=arguments)
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise UserError(f"Beam refuses its arguments: {reason}", value=arguments, remedy="Correct them") from error
+    options = pipeline.options.view_as(PortableOptions)
+    in_containers = (options.environment_type or "DOCKER").upper() == "DOCKER"
+    image = options.environment_config or options.lookup_environment_option("docker_container_image")
+    if in_containers and not image and NO_ARCHIVE in arguments:
+        raise UserError(
+            "Beam's workers would have no code of this project",
+            value=options.environment_type,
+            valid="--environment_type EXTERNAL, PROCESS or LOOPBACK, or --environment_config with an image of it",
+            remedy="Add one of them to Beam's arguments",
+        )
+    return pipeline
 
 
 @contextlib.contextmanager
