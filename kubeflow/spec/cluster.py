@@ -192,15 +192,17 @@ class Beam:
         valid="the name of a runner of Beam",
         **_matches(r"[A-Za-z][\w.]*"),
     )
-    args: list[str] = _setting("arguments of Beam", default_factory=list, valid="a list of texts such as --NAME=VALUE")
+    args: list[Annotated[str, Field(pattern="^--")]] = _setting(
+        "arguments of Beam", default_factory=list, valid="texts that start with --, such as --NAME=VALUE"
+    )
     nodes: list[Literal[BEAM]] = _setting(  # type: ignore[valid-type]
         "nodes that run on it", default_factory=lambda: list(BEAM), valid=f"a list of names among {', '.join(BEAM)}"
     )
 
     def __post_init__(self) -> None:
         for argument in self.args:
-            if re.match(r"(?!--)|--runner\b", argument):
-                raise SettingError("args", "arguments that start with --, without --runner", argument)
+            if re.match(r"--runner\b", argument):
+                raise SettingError("args", "no --runner", argument, remedy="Use beam.runner")
 
     def arguments(self, node: str) -> tuple[str, ...]:
         """Returns the arguments of Beam in the pod of `node`."""

@@ -19,6 +19,7 @@ from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.compile import graph
 from kubeflow.spec.contract import OUTPUTS
 from kubeflow.spec.parameters import parameters
+from pipeline.beam import job_service
 from pipeline.local import plan
 from pipeline.outcome import Outcome
 from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
@@ -157,6 +158,20 @@ def test_sigterm_ends_the_trainer_after_a_checkpoint_with_a_code_to_try_again(no
     assert f"vaeiaf: {failure}\n" in console
     (state,) = (volume / "training/vaeiaf-toy").glob("run-stopped*")
     assert list(state.glob("step-*"))
+
+
+@pytest.mark.parametrize(("nodes", "code"), [(["ImageExampleGen"], FAILED), (["Evaluator"], PUSHED)])
+def test_beam_runs_on_the_cluster_s_engine_in_the_nodes_that_it_is_for(
+    nodes, code, node, cluster, termination_log, monkeypatch
+):
+    monkeypatch.setattr(job_service, "ANSWER_SECONDS", 0.5)
+    arguments = ["--job_endpoint=localhost:1", "--environment_type=LOOPBACK"]
+    engine = {"runner": "PortableRunner", "args": arguments, "nodes": nodes}
+    name = f"run-on-an-engine-for-{nodes[0].lower()}"
+    other_data = {"allow_shared_images": True}  # which no other run here has ingested
+    assert node("ImageExampleGen", name, {**cluster, "beam": engine}, **other_data)[0] == code
+    if code == FAILED:
+        assert left(str(termination_log)).value == "localhost:1"
 
 
 def test_a_node_whose_predecessors_did_not_run_fails_and_says_so(node, termination_log):
