@@ -76,5 +76,5 @@ def _parsed(given: Sequence[str], setting: str) -> PipelineOptions:
             options.get_all_options()
     except SystemExit:
         reason = said.getvalue().strip().splitlines()[-1].rpartition("error: ")[2]
-        raise SettingError(setting, f"arguments of Beam ({reason})", list(given)) from None
+        raise SettingError(setting, "arguments that Beam accepts", list(given), remedy=f"Beam says: {reason}") from None
     return options

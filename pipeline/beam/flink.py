@@ -14,7 +14,7 @@ from apache_beam.runners.portability.flink_runner import MAGIC_HOST_NAMES, Flink
 from apache_beam.version import __version__ as BEAM_VERSION  # noqa: N812
 
 from pipeline.beam.engine import ANSWER_SECONDS, EngineError
-from trainer.errors import UserError, reason
+from trainer.errors import UserError
 
 VERSIONS = FlinkRunnerOptions.PUBLISHED_FLINK_VERSIONS
 JAR = re.compile(r"beam-runners-flink-(?P<flink>\d+\.\d+)-job-server-(?P<beam>\d+\.\d+\.\d+)\.jar$")
@@ -87,10 +87,9 @@ class Flink:
             answer = requests.request(method, self.master + path, timeout=ANSWER_SECONDS)
             if answer.status_code in (404, 409) and method == "PATCH":  # the job has ended
                 return None
-            answer.raise_for_status()
+            if not answer.ok:
+                raise self._error(f"answers {answer.status_code} to {method} {path}")
             return answer.json()
-        except requests.HTTPError as error:
-            raise self._error(f"refuses {method} {path}: {reason(error)}") from error
         except requests.JSONDecodeError:
             return None
         except requests.RequestException as error:

@@ -95,7 +95,7 @@ def made(arguments: list[str]) -> beam.Pipeline:
     try:
         pipeline = beam.Pipeline(argv=arguments)
     except ValueError as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).removeprefix("Pipeline has validations errors: ").rstrip(".")
         raise UserError(f"Beam refuses its arguments: {reason}", value=arguments, remedy="Correct them") from error
     options = pipeline.options.view_as(PortableOptions)
     in_containers = (options.environment_type or "DOCKER").upper() == "DOCKER"
