@@ -1,5 +1,6 @@
 """The pipeline, as one linear function."""
 
+import json
 import pathlib
 
 import tensorflow as tf  # noqa: F401  before tfx, whose imports would print its start-up lines
@@ -8,6 +9,7 @@ from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.components.tuner.component import Tuner
 from tfx.dsl.compiler import compiler
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.pipeline import Pipeline
@@ -28,7 +30,7 @@ from components.ingest.schema import CuratedSchema
 from components.ingest.validator import StrictExampleValidator
 from components.pages.report import Report
 from components.train.site import SITE, Site
-from pipeline.beam.arguments import beam_args, job_prefix
+from pipeline.beam.arguments import BEAM_ARGS, beam_args, job_prefix
 from pipeline.settings import PipelineConfig
 from trainer.units import Units
 
@@ -38,10 +40,7 @@ SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
 def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
     """TFDS images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report."""
     example_gen = ImageExampleGen(
-        config.dataset,
-        config.data_dirs,
-        config.manual_dir,
-        allow_shared_images=config.allow_shared_images,
+        config.dataset, config.data_dirs, config.manual_dir, allow_shared_images=config.allow_shared_images
     )
     examples = example_gen.outputs["examples"]
 
@@ -67,7 +66,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         model_blessing=Channel(type=ModelBlessing),
     ).with_id("LastBlessedModel")
     units_check = UnitsCheck(
-        units,
+        units=json.dumps(units._asdict()),
         baseline=last_blessed.outputs["model"],
         blessing=last_blessed.outputs["model_blessing"],
         push_directory=config.push_directory,
@@ -118,26 +117,25 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         pushed_model=pusher.outputs["pushed_model"],
     )
 
-    return Pipeline(
-        pipeline_name=config.name,
-        pipeline_root=config.artifacts,
-        components=[
-            example_gen,
-            statistics_gen,
-            schema,
-            validator,
-            transform,
-            last_blessed,
-            units_check,
-            *tuners,
-            trainer,
-            evaluator,
-            pusher,
-            report,
-        ],
-        enable_cache=True,
-        beam_pipeline_args=beam_args(config.beam_args, job_prefix(config.name, config.root, site.run)),
-    )
+    components = [
+        example_gen,
+        statistics_gen,
+        schema,
+        validator,
+        transform,
+        last_blessed,
+        units_check,
+        *tuners,
+        trainer,
+        evaluator,
+        pusher,
+        report,
+    ]
+    engine = beam_args(config.beam_args, job_prefix(config.name, config.root, site.run))
+    for node in components:
+        if isinstance(node, BaseBeamComponent):
+            node.with_beam_pipeline_args(engine if node.id in config.beam_nodes else BEAM_ARGS)
+    return Pipeline(pipeline_name=config.name, pipeline_root=config.artifacts, components=components, enable_cache=True)
 
 
 def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
@@ -155,7 +153,6 @@ def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
 
 def schema_of(dataset: str) -> BaseNode:
     """Returns the node of the data set's curated schema, whose content is part of the cache key."""
-    name = base_name(dataset)
-    folder = SCHEMAS / name if (SCHEMAS / name).is_dir() else SCHEMAS / "default"
-    path = folder / "schema.pbtxt"
+    folder = SCHEMAS / base_name(dataset)
+    path = (folder if folder.is_dir() else SCHEMAS / "default") / "schema.pbtxt"
     return CuratedSchema(content=path.read_text(), source=str(path)).with_id("Schema")

@@ -7,7 +7,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
 
-from tests.bench import growth, inputs, scaling, startup, steps
+from tests.bench import growth, inputs, scaling, startup, steps, tasks
 from tests.bench.rows import table, write
 
 FILE = pathlib.Path("bench.json")
@@ -17,11 +17,12 @@ SECTIONS = {
     "scaling": lambda _: scaling.rows(),
     "growth": lambda _: growth.rows(),
     "startup": lambda _: startup.rows(),
+    "tasks": lambda _: tasks.rows(),
 }
 
 
 def main() -> None:
-    """Runs the sections that were asked for, in order, and writes after each what there is."""
+    """Runs the selected sections in order, and writes all rows after each of them."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS), help="sections to run")
     parser.add_argument(

@@ -109,9 +109,7 @@ def test_the_cluster_yaml_of_the_document_fits_the_manifests():
         yaml.safe_load(block.text) for block in blocks(REPOSITORY / "docs/howto/beam.md") if block.language == "yaml"
     ]
     cluster = Cluster(**{**CLUSTER.to_dict(), **table})
-    arguments = dict(
-        argument.lstrip("-").partition("=")[::2] for argument in beam_args(cluster.beam.arguments("Evaluator"))
-    )
+    arguments = dict(argument.lstrip("-").partition("=")[::2] for argument in beam_args(cluster.beam.arguments))
     assert arguments["flink_master"] == f"http://{JOB_MANAGER}:{ports(JOB_MANAGER)['rest']}"
     assert arguments["environment_config"] == f"localhost:{ports(TASK_MANAGER)['workers']}"
     assert pathlib.PurePath(arguments["flink_job_server_jar"]).is_relative_to(CLUSTER.volume.path)

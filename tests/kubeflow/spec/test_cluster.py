@@ -11,6 +11,7 @@ from tfx.orchestration.local import runner_utils
 
 from kubeflow.spec.cluster import Beam, Cluster, Database, PodSettings, Retries, Volume, Workers
 from kubeflow.spec.file import load_cluster
+from kubeflow.spec.parameters import run_config
 from pipeline.cli import main
 from pipeline.dag import compile_pipeline, create_pipeline
 from pipeline.settings import PipelineConfig
@@ -23,19 +24,19 @@ LEAST = {"image": "vaeiaf:1", "namespace": "ml", "volume": {"claim": "data"}}
 
 def test_the_example_gives_what_has_no_default_and_one_pod():
     values = yaml.safe_load(EXAMPLE.read_text())
-    assert {name: values[name] for name in values.keys() - {"nodes"}} == {
+    assert {name: values[name] for name in values.keys() - {"tasks"}} == {
         "image": "vaeiaf:0.1.0",
         "namespace": "kubeflow-user-example-com",
         "volume": {"claim": "vaeiaf"},
     }
-    assert load_cluster(str(EXAMPLE)).nodes == {"Trainer": PodSettings(cpu="4", memory="8Gi")}
+    assert load_cluster(str(EXAMPLE)).tasks == {"train": PodSettings(cpu="4", memory="8Gi")}
 
 
 def test_what_is_commented_out_in_the_example_is_valid_too(tmp_path):
     (tmp_path / "cluster.yaml").write_text(uncommented())
     cluster = load_cluster(str(tmp_path / "cluster.yaml"))
     assert cluster.service_account == "vaeiaf"
-    assert cluster.nodes["Trainer"].accelerator == "nvidia.com/gpu"
+    assert cluster.tasks["train"].accelerator == "nvidia.com/gpu"
     assert cluster.workers.pod.accelerator == "google.com/tpu"
 
 
@@ -106,10 +107,10 @@ INVALID = [
     ({"pod": {"accelerator": "nvidia.com/gpu"}}, "pod.accelerator", ["nvidia.com/gpu", 0]),
     ({"pod": {"node_selector": {"disk": True}}}, "pod.node_selector.disk", True),
     ({"pod": {"node_selector": "fast"}}, "pod.node_selector", "fast"),
-    ({"nodes": {"Trainer": {"memory": "8 GB"}}}, "nodes.Trainer.memory", "8 GB"),
-    ({"nodes": {"Trainer": {"gpus": 1}}}, "nodes.Trainer.gpus", "gpus"),
-    ({"nodes": {"Trainer": 3}}, "nodes.Trainer", 3),
-    ({"nodes": {"Trainor": {}}}, "nodes.Trainor", "Trainor"),
+    ({"tasks": {"train": {"memory": "8 GB"}}}, "tasks.train.memory", "8 GB"),
+    ({"tasks": {"train": {"gpus": 1}}}, "tasks.train.gpus", "gpus"),
+    ({"tasks": {"train": 3}}, "tasks.train", 3),
+    ({"tasks": {"trian": {}}}, "tasks.trian", "trian"),
     ({"retries": {"count": -1}}, "retries.count", -1),
     ({"retries": {"seconds": -1}}, "retries.seconds", -1),
     ({"retries": {"factor": 0}}, "retries.factor", 0),
@@ -124,6 +125,7 @@ INVALID = [
     ({"workers": {"ttl_seconds": -1}}, "workers.ttl_seconds", -1),
     ({"workers": {"restarts": True}}, "workers.restarts", True),
     ({"workers": {"pod": {"cpu": ""}}}, "workers.pod.cpu", ""),
+    ({"ui": "kubeflow.example.com"}, "ui", "kubeflow.example.com"),
     ({"time_zone": "Mars/Olympus"}, "time_zone", "Mars/Olympus"),
     ({"time_zone": ""}, "time_zone", ""),
     # without meaning beside the others
@@ -162,7 +164,7 @@ def test_the_table_above_has_every_setting():
     tables["beam."] = Beam
     wanted = {f"{place}{name}" for place, table in (tables | {"workers.": Workers}).items() for name in fields(table)}
     found = {setting for _, setting, _ in INVALID} | {"pod.tolerations", "beam.nodes"}  # below
-    tables_of_tables = {"beam", "database", "pod", "nodes", "retries", "workers", "workers.pod"}
+    tables_of_tables = {"beam", "database", "pod", "tasks", "retries", "workers", "workers.pod"}
     assert wanted - found <= tables_of_tables
 
 
@@ -208,7 +210,7 @@ def test_the_schema_tells_what_an_editor_shows(schema):
     wait = schema["$defs"]["Database"]["properties"]["wait_seconds"]
     assert (wait["default"], wait["minimum"], wait["unit"]) == (900, 0, "seconds")
     assert "unreachable database" in wait["description"]
-    assert "Trainer" in schema["properties"]["nodes"]["propertyNames"]["enum"]
+    assert schema["properties"]["tasks"]["propertyNames"]["enum"] == ["ingest", "train", "gate"]
     assert schema["required"] == ["image", "namespace", "volume"]
 
 
@@ -275,10 +277,8 @@ def test_a_missing_setting_is_named_with_the_line_of_its_table(tmp_path):
             "PreferNoSchedule or NoExecute), tolerationSeconds, got 'gpu'",
         ),
         (
-            {"nodes": {"Trainor": {}}},
-            "nodes.Trainor: expected one of ImageExampleGen, StatisticsGen, Schema, StrictExampleValidator, Transform, "
-            "LastBlessedModel, UnitsCheck, Tuner, Trainer, Evaluator, AtomicPusher, Report, Verdict, got 'Trainor'. "
-            "Did you mean Trainer?",
+            {"tasks": {"trian": {}}},
+            "tasks.trian: expected one of ingest, train, gate, got 'trian'. Did you mean train?",
         ),
         ({"database": {"host": ""}}, "database.host: expected the name or address of a host, got ''"),
         (
@@ -333,8 +333,9 @@ def test_an_error_of_yaml_is_one_line(tmp_path):
 
 def test_beam_s_engine_is_for_the_nodes_of_the_table():
     cluster = Cluster(**LEAST, beam={"runner": "FlinkRunner", "args": ["--parallelism=2"], "nodes": ["Evaluator"]})
-    assert cluster.beam.arguments("Evaluator") == ("--runner=FlinkRunner", "--parallelism=2")
-    assert cluster.beam.arguments("ImageExampleGen") == ()
+    config = run_config({}, cluster)
+    assert (config.beam_args, config.beam_nodes) == (("--runner=FlinkRunner", "--parallelism=2"), ("Evaluator",))
+    assert run_config({}, Cluster(**LEAST)).beam_args == ()
 
 
 @pytest.mark.parametrize(

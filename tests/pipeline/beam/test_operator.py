@@ -12,6 +12,7 @@ from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
 from components.train.site import Site
 from pipeline.beam import operator
+from pipeline.beam.arguments import BEAM_ARGS
 from pipeline.beam.engine import EngineError
 from pipeline.beam.flink import Flink
 from pipeline.beam.job_service import JobService
@@ -156,8 +157,8 @@ def test_a_flink_that_beam_starts_needs_its_jar_before_anything_else():
         engine_of(PipelineOptions(["--runner=FlinkRunner"]))
 
 
-def test_every_component_of_the_graph_gets_the_arguments_and_the_name_of_the_run(tmp_path):
-    config = PipelineConfig(root=str(tmp_path), beam_args=tuple(REMOTE))
+def test_the_nodes_that_the_engine_is_for_get_the_arguments_and_the_name_of_the_run(tmp_path):
+    config = PipelineConfig(root=str(tmp_path), beam_args=tuple(REMOTE), beam_nodes=("ImageExampleGen", "Evaluator"))
     graph = compile_pipeline(create_pipeline(config, Site(run="run-1")))
     (deployment,) = [graph.deployment_config]
     local = pipeline_pb2.IntermediateDeploymentConfig()
@@ -168,6 +169,11 @@ def test_every_component_of_the_graph_gets_the_arguments_and_the_name_of_the_run
             spec = executable_spec_pb2.BeamExecutableSpec()
             packed.Unpack(spec)
             found[node] = [argument.value.string_value for argument in spec.beam_pipeline_args_placeholders]
-    assert {"ImageExampleGen", "StatisticsGen", "Evaluator", "AtomicPusher"} <= found.keys()
-    for arguments in found.values():
-        assert {*REMOTE, "--job_name=vaeiaf-cifar10-run-1", "--sdk_container_image=none"} == set(arguments)
+    on_engine = {*REMOTE, "--job_name=vaeiaf-cifar10-run-1", "--sdk_container_image=none"}
+    assert {node: set(arguments) for node, arguments in found.items()} == {
+        "ImageExampleGen": on_engine,
+        "StatisticsGen": {*BEAM_ARGS},
+        "Transform": {*BEAM_ARGS},
+        "Evaluator": on_engine,
+        "AtomicPusher": {*BEAM_ARGS},
+    }

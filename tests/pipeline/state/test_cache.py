@@ -175,7 +175,7 @@ def test_every_setting_is_covered():
     """A new setting has to be told apart above."""
     known = {"dataset", "train", "root", "data_dir", "manual_dir", "min_elbo", "max_regression", "min_label_elbo"}
     known |= {"no_baseline", "allow_shared_images", "tune", "warm_start", "strategy", "workers", "checkpoint_minutes"}
-    assert {field.name for field in dataclasses.fields(PipelineConfig)} == {*known, "beam_args"}
+    assert {field.name for field in dataclasses.fields(PipelineConfig)} == {*known, "beam_args", "beam_nodes"}
 
 
 LIBRARIES = sorted({library for of in code.CODE.values() for library in of.libraries})
