@@ -65,7 +65,11 @@ class PipelineConfig(Execution):
         *("", Place.COMMAND_LINE, "place"),
         default=(),
     )
-    beam_nodes: tuple[str, ...] = Field(default=BEAM_NODES)  # to which they apply; cluster.yaml may name fewer
+    beam_nodes: tuple[str, ...] = setting(
+        "nodes that beam_args are for; on a cluster beam.nodes of cluster.yaml",
+        places=Place.CLUSTER,
+        default=BEAM_NODES,
+    )
 
     def __post_init__(self) -> None:
         if self.tune and self.warm_start:

@@ -178,8 +178,7 @@ class Beam:
     runner: Text = _setting(
         "Beam's runner, such as FlinkRunner or PortableRunner; FnApiRunner: the task's own process",
         default=IN_PROCESS,
-        valid="the name of a runner of Beam",
-        **_matches(r"[A-Za-z][\w.]*"),
+        **_matches(r"[A-Za-z][\w.]*", "the name of a runner of Beam"),
     )
     args: list[Annotated[str, Field(pattern="^--")]] = _setting(
         "arguments of Beam", default_factory=list, valid="texts that start with --, such as --NAME=VALUE"
