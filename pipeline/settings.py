@@ -12,6 +12,9 @@ from trainer.settings import RUN, Execution, Number, TrainConfig, check_workers
 from trainer.storage.folders import checked_folder
 
 TUNER_STRATEGIES = ("auto", "default", "mirrored")  # of one process, on devices that it can use itself
+NOTIFY_SECRET = "VAEIAF_NOTIFY_SECRET"  # environment variable: signs notifications
+WEBHOOK = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
+VALID_WEBHOOK = "an address such as https://hooks.example.com/vaeiaf, without a user or password"
 BASELINE = Needs("a baseline", lambda config: not config.no_baseline)
 
 
@@ -85,6 +88,13 @@ class PipelineConfig(Execution):
         Place.COMMAND_LINE,
         "place",
         default="vaeiaf",
+    )
+    notify_url: str | None = setting(
+        f"webhook that a push, a refusal or a failure is posted to as a CloudEvent, signed if {NOTIFY_SECRET} is set",
+        *("URL", Place.COMMAND_LINE, "place"),
+        default=None,
+        pattern=WEBHOOK,
+        valid=VALID_WEBHOOK,
     )
     beam_args: tuple[str, ...] = setting(
         "passed to Beam, as in --beam-arg=--runner=FlinkRunner", "", Place.COMMAND_LINE, "place", default=()
