@@ -45,7 +45,15 @@ def compiled(cluster: Cluster) -> Iterator[Package]:
             content = file.read()
         spec = next(yaml.load_all(content, yaml.CSafeLoader))
         digest = hashlib.sha256(content).hexdigest()[:8]  # each cluster.yaml makes a package of its own
-        yield Package(path, f"{revision()}-{digest}", tuple(spec["root"]["dag"]["tasks"]))
+        yield Package(path, f"{revision()}-{digest}", _nodes(spec))
+
+
+def _nodes(spec: dict[str, Any]) -> tuple[str, ...]:
+    """Returns the names of the nodes' tasks. With a webhook they are below an exit handler's task."""
+    below = {name: part["dag"]["tasks"] for name, part in spec.get("components", {}).items() if "dag" in part}
+    tasks = spec["root"]["dag"]["tasks"]
+    handled = [below[name] for task in tasks.values() if (name := task["componentRef"]["name"]) in below]
+    return tuple(handled[0] if handled else tasks)
 
 
 def write_package(path: str, cluster: Cluster) -> None:

@@ -1,5 +1,6 @@
 """Compiles TFX's graph into a native pipeline of Kubeflow Pipelines v2: a container component for each node."""
 
+import contextlib
 import inspect
 import json
 import re
@@ -12,9 +13,10 @@ from kfp.dsl.pipeline_task import PipelineTask
 
 from kubeflow.spec.cluster import Cluster, PodSettings
 from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, HTML, METRICS, OUTPUTS, PASSWORD, RUN_ID
-from kubeflow.spec.nodes import TITLES, VERDICT
+from kubeflow.spec.nodes import NOTIFY, NOTIFY_TITLE, TITLES, VERDICT
 from kubeflow.spec.parameters import parameters, run_config
 from pipeline.dag import compile_pipeline, create_pipeline
+from pipeline.settings import NOTIFY_SECRET
 
 NAME = "vaeiaf"
 KINDS = {HTML: dsl.Output[dsl.HTML], METRICS: dsl.Output[dsl.Metrics]}
@@ -34,9 +36,13 @@ def build(cluster: Cluster) -> BaseComponent:
     def pipeline(*values: Any) -> None:
         given = dict(zip(form, values, strict=True))
         tasks: dict[str, PipelineTask] = {}
-        for node, before in upstream.items():
-            task = component(node, cluster)(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **given)
-            tasks[node] = configure(task, node, cluster).after(*(tasks[name] for name in before))
+
+        def add(node: str) -> PipelineTask:
+            return configure(component(node, cluster)(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **given), node, cluster)
+
+        with dsl.ExitHandler(add(NOTIFY), name="Run") if cluster.notify else contextlib.nullcontext():
+            for node, before in upstream.items():
+                tasks[node] = add(node).after(*(tasks[name] for name in before))
 
     description = "Retrains a VAE with inverse autoregressive flow and pushes it if its test-set ELBO allows."
     built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description)(
@@ -47,9 +53,11 @@ def build(cluster: Cluster) -> BaseComponent:
 
 def _bound_retries(pipeline: BaseComponent, seconds: int) -> BaseComponent:
     """Allows attempts for `seconds`. Argo counts from the start of the first one; KFP's SDK allows an hour at most."""
-    for task in pipeline.pipeline_spec.root.dag.tasks.values():
-        if task.HasField("retry_policy"):
-            task.retry_policy.backoff_max_duration.FromSeconds(seconds)
+    spec = pipeline.pipeline_spec
+    for part in (spec.root, *spec.components.values()):  # an exit handler makes its tasks a part of their own
+        for task in part.dag.tasks.values():
+            if task.HasField("retry_policy"):
+                task.retry_policy.backoff_max_duration.FromSeconds(seconds)
     return pipeline
 
 
@@ -64,12 +72,15 @@ def graph(cluster: Cluster) -> dict[str, list[str]]:
 def component(node: str, cluster: Cluster) -> BaseComponent:
     """Makes the container that runs `node`. It gets all parameters, in the executor input that Kubeflow writes."""
     pod = cluster.nodes.get(node, cluster.pod)
-    settings = json.dumps(cluster.to_dict(), separators=(",", ":"))
+    known = cluster.to_dict()
+    if node != NOTIFY:
+        del known["notify"]  # no other node needs it
+    settings = json.dumps(known, separators=(",", ":"))
 
     def run(*_: Any) -> dsl.ContainerSpec:
         return dsl.ContainerSpec(
             image=pod.image or cluster.image,
-            command=["python", "-P", "-m", "kubeflow.run_node"],
+            command=["python", "-P", "-m", "kubeflow.node.notify" if node == NOTIFY else "kubeflow.run_node"],
             args=["--node", node, "--cluster", settings, "--executor-input", "{{$}}"],
         )
 
@@ -81,8 +92,10 @@ def component(node: str, cluster: Cluster) -> BaseComponent:
 
 def configure(task: PipelineTask, node: str, cluster: Cluster) -> PipelineTask:
     """Sets the task's name in the UI, its pod and its retries. The verdict has none, because it would not change."""
-    task.set_display_name(TITLES[node]).set_caching_options(False)  # TFX has a cache, which knows the content of inputs
-    if node != VERDICT:
+    task.set_display_name(TITLES.get(node, NOTIFY_TITLE)).set_caching_options(
+        False
+    )  # TFX has a cache, which knows the content of inputs
+    if node not in (VERDICT, NOTIFY):
         policy = cluster.retries
         task.set_retry(policy.count, f"{policy.seconds}s", policy.factor)
         kubernetes.use_field_path_as_env(task, env_name=ARGO_NODE, field_path=ARGO_NODE_FIELD)
@@ -91,6 +104,9 @@ def configure(task: PipelineTask, node: str, cluster: Cluster) -> PipelineTask:
     kubernetes.add_pod_annotation(task, "vaeiaf/node", node)
     if cluster.database.kind != "sqlite":
         kubernetes.use_secret_as_env(task, cluster.database.secret, {"password": PASSWORD})
+    if node == NOTIFY and cluster.notify and (secret := cluster.notify.secret):
+        # Optional: a pod without its Secret would never start, and the run would never end.
+        kubernetes.use_secret_as_env(task, secret.name, {secret.key: NOTIFY_SECRET}, optional=True)
     if node == "Trainer":  # its pod owns those of its workers
         for name, path in OWNER.items():
             kubernetes.use_field_path_as_env(task, env_name=name, field_path=path)

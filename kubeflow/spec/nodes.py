@@ -1,6 +1,8 @@
 """The tasks of the pipeline: TFX's nodes, and the verdict behind them."""
 
 VERDICT = "Verdict"  # fails when the gate refuses, so that the run does
+NOTIFY = "Notify"  # the exit handler, which runs after all of them and after a failure of any
+NOTIFY_TITLE = "Notify the webhook"
 OPTIONAL = ("Tuner",)  # TFX's nodes that a run may do without
 TITLES = {  # by node, as the UI shows them
     "ImageExampleGen": "Read the images",
