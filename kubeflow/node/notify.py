@@ -1,7 +1,7 @@
 """The exit handler: tells the webhook how the run ended. `python -m kubeflow.node.notify`, with run_node's arguments.
 
 Kubeflow runs it after the last node, or after a node failed for good, whatever became of its pod. It reads what the
-nodes left on the volume and in ML Metadata, because Kubeflow tells an exit handler no more than that a node failed.
+nodes left, because Kubeflow tells an exit handler no more than that a node failed.
 
 Exit codes: 0 pushed, unchanged or refused; the failure's own after a failed run, so that Retry in the UI runs this
 again (it keeps tasks that succeeded). A webhook that does not answer changes no exit code.
@@ -13,39 +13,26 @@ import json
 import os
 import pathlib
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from cloudevents.core.base import BaseCloudEvent
-from tfx.orchestration.portable.mlmd import execution_lib
 
-from kubeflow.node.database import lineage
+from kubeflow.node.ending import Failed, ending
 from kubeflow.node.tries import fail
 from kubeflow.spec.cluster import Cluster, Notify
 from kubeflow.spec.contract import RUN_ID
-from kubeflow.spec.nodes import OPTIONAL, TITLES
 from kubeflow.spec.parameters import run_config
 from pipeline.console import Story, console
-from pipeline.failures import failure_of
 from pipeline.notify.events import Ending, of_failure, of_outcome
 from pipeline.notify.webhook import Webhook, notify
-from pipeline.outcome import Outcome, read_outcome
-from pipeline.settings import NOTIFY_SECRET, PipelineConfig
-from pipeline.state.lineage import IncompleteRunError, executions_of
-from pipeline.state.metadata import Metadata
+from pipeline.settings import NOTIFY_SECRET
 from pipeline.words import PUSHED
 from trainer.errors import ReportedError, UserError
-from trainer.failure import FILE, Failure, Kind, left
+from trainer.failure import Failure
 from trainer.interrupt import interruptible
 
-PIPELINE = "vaeiaf"  # the event's source, of a run whose parameters are invalid
-
-
-class Failed(NamedTuple):
-    """A run without a verdict."""
-
-    failure: Failure
-    node: str | None = None
+PIPELINE = "vaeiaf"  # the source of the event, of a run whose parameters are invalid
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -106,49 +93,12 @@ def _webhook(settings: Notify) -> Webhook:
     return Webhook.of(settings.url, secret)
 
 
-def ending(cluster: Cluster, config: PipelineConfig, run_id: str, logs: pathlib.Path) -> Outcome | Failed:
-    """Returns how the run ended: the failure that a node left beside its log in `logs`, or the verdict."""
-    for node in TITLES:
-        failure = left(str(logs / f"{node}.{FILE}"))
-        if failure and failure.kind != Kind.REFUSED:  # a refusal is a verdict, which has the numbers
-            return Failed(failure, node)
-    found = lineage(cluster.database, config.root)
-    try:
-        try:
-            return read_outcome(found, run_id)
-        except IncompleteRunError:
-            return _lost(next(_unfinished(config, found, run_id, logs)))
-    except Exception as error:
-        return Failed(failure_of(error, config.root))
-
-
-def _unfinished(config: PipelineConfig, found: Metadata, run_id: str, logs: pathlib.Path) -> Iterator[str]:
-    """Yields the nodes that did not finish: first those that started, which have a log."""
-    with found as handle:
-        executions = executions_of(handle.store, run_id)
-    done = {name for name, execution in executions.items() if execution_lib.is_execution_successful(execution)}
-    left_out = () if config.tune else OPTIONAL
-    missing = [name for name in TITLES if name not in done and name not in left_out]
-    yield from sorted(missing, key=lambda name: not (logs / f"{name}.log").exists())
-
-
-def _lost(node: str) -> Failed:
-    """Returns the failure of a node whose pod left none."""
-    sentence = f"{node} did not finish and left no failure: its pod was lost, or never started"
-    return Failed(Failure(Kind.INFRASTRUCTURE, sentence, value=node, remedy="See the pod's events in the UI"), node)
-
-
 def _last_written(logs: pathlib.Path) -> datetime.datetime:
     """Returns when a node last wrote to the run's logs, which another attempt of this pod finds again; else now."""
     try:
-        seconds = max((path.stat().st_mtime for path in logs.iterdir()), default=None)
-    except OSError:
-        seconds = None
-    return (
-        datetime.datetime.now(datetime.UTC)
-        if seconds is None
-        else datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    )
+        return max(datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC) for path in logs.iterdir())
+    except (OSError, ValueError):  # ValueError: no node wrote anything
+        return datetime.datetime.now(datetime.UTC)
 
 
 if __name__ == "__main__":
