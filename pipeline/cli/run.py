@@ -76,7 +76,7 @@ def _webhook(config: PipelineConfig) -> "Webhook | None":
         return None
     from pipeline.notify.webhook import Webhook
 
-    return Webhook.of(config.notify_url, os.environ.get(NOTIFY_SECRET))
+    return Webhook.of(config.notify_url, os.environ.pop(NOTIFY_SECRET, None))  # workers do not inherit it
 
 
 def _notify(

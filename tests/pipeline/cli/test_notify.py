@@ -1,5 +1,6 @@
 """`vaeiaf run --notify-url`, with a real webhook and a pipeline that ends as it is told."""
 
+import os
 import signal
 
 import pytest
@@ -34,6 +35,7 @@ def run(receiver, tmp_path, monkeypatch, capfd):
 
     def run(ending, url=receiver.url):
         def ends(config, run_id, story):
+            assert NOTIFY_SECRET not in os.environ  # which workers inherit
             if isinstance(ending, Exception):
                 raise ending
             return ending
