@@ -42,10 +42,7 @@ BEAM_ARGS = ["--runner=FnApiRunner", "--sdk_container_image=none"]
 def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
     """TFDS images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report."""
     example_gen = ImageExampleGen(
-        config.dataset,
-        config.data_dirs,
-        config.manual_dir,
-        allow_shared_images=config.allow_shared_images,
+        config.dataset, config.data_dirs, config.manual_dir, allow_shared_images=config.allow_shared_images
     )
     examples = example_gen.outputs["examples"]
 
@@ -165,7 +162,6 @@ def beam_args(given: Sequence[str]) -> list[str]:
 
 def schema_of(dataset: str) -> BaseNode:
     """Returns the node of the data set's curated schema, whose content is part of the cache key."""
-    name = base_name(dataset)
-    folder = SCHEMAS / name if (SCHEMAS / name).is_dir() else SCHEMAS / "default"
-    path = folder / "schema.pbtxt"
+    folder = SCHEMAS / base_name(dataset)
+    path = (folder if folder.is_dir() else SCHEMAS / "default") / "schema.pbtxt"
     return CuratedSchema(content=path.read_text(), source=str(path)).with_id("Schema")

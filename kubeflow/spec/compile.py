@@ -13,7 +13,7 @@ from kfp.dsl.pipeline_task import PipelineTask
 
 from kubeflow.spec.cluster import Cluster, PodSettings
 from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, HTML, METRICS, OUTPUTS, PASSWORD, RUN_ID
-from kubeflow.spec.nodes import NOTIFY, NOTIFY_TITLE, TITLES, VERDICT
+from kubeflow.spec.nodes import NOTIFY, NOTIFY_TITLE, TITLES, VERDICT, kebab
 from kubeflow.spec.parameters import parameters, run_config
 from pipeline.dag import compile_pipeline, create_pipeline
 from pipeline.settings import NOTIFY_SECRET
@@ -48,17 +48,12 @@ def build(cluster: Cluster) -> BaseComponent:
     built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description)(
         declare(pipeline, NAME, form)
     )
-    return _bound_retries(built, cluster.retries.within_seconds)
-
-
-def _bound_retries(pipeline: BaseComponent, seconds: int) -> BaseComponent:
-    """Allows attempts for `seconds`. Argo counts from the start of the first one; KFP's SDK allows an hour at most."""
-    spec = pipeline.pipeline_spec
-    for part in (spec.root, *spec.components.values()):  # an exit handler makes its tasks a part of their own
+    # KFP's SDK allows an hour at most for all attempts. Argo counts from the start of the first one.
+    for part in (built.pipeline_spec.root, *built.pipeline_spec.components.values()):  # an exit handler's are apart
         for task in part.dag.tasks.values():
             if task.HasField("retry_policy"):
-                task.retry_policy.backoff_max_duration.FromSeconds(seconds)
-    return pipeline
+                task.retry_policy.backoff_max_duration.FromSeconds(cluster.retries.within_seconds)
+    return built
 
 
 def graph(cluster: Cluster) -> dict[str, list[str]]:
@@ -135,11 +130,6 @@ def declare(function: Callable, name: str, arguments: dict[str, tuple[Any, Any, 
     lines = [f"    {argument}: {text}" for argument, (*_, text) in arguments.items() if text]
     function.__doc__ = "\n".join([f"{name}.", "", "Args:", *lines])
     return function
-
-
-def kebab(node: str) -> str:
-    """Returns the name of the node's task: image-example-gen for ImageExampleGen."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", node).lower()
 
 
 def _snake(name: str) -> str:
