@@ -1,5 +1,6 @@
 """The pipeline, as one linear function."""
 
+import json
 import pathlib
 from collections.abc import Sequence
 
@@ -68,7 +69,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         model_blessing=Channel(type=ModelBlessing),
     ).with_id("LastBlessedModel")
     units_check = UnitsCheck(
-        units,
+        units=json.dumps(units._asdict()),
         baseline=last_blessed.outputs["model"],
         blessing=last_blessed.outputs["model_blessing"],
         push_directory=config.push_directory,
