@@ -1,7 +1,7 @@
 """The exit handler: tells the webhook how the run ended. `python -m kubeflow.node.notify`, with run_node's arguments.
 
 Kubeflow runs it after the last node, or after a node failed for good, whatever became of its pod. It reads what the
-nodes left, because Kubeflow tells an exit handler no more than that a node failed.
+nodes left, because Kubeflow tells an exit handler only that a node failed.
 
 Exit codes: 0 pushed, unchanged or refused; the failure's own after a failed run, so that Retry in the UI runs this
 again (it keeps tasks that succeeded). A webhook that does not answer changes no exit code.
@@ -94,7 +94,7 @@ def _webhook(settings: Notify) -> Webhook:
 
 
 def _last_written(logs: pathlib.Path) -> datetime.datetime:
-    """Returns when a node last wrote to the run's logs, which another attempt of this pod finds again; else now."""
+    """Returns the time of the last write to the run's logs, the same for every attempt of this pod; without logs, now."""
     try:
         return max(datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC) for path in logs.iterdir())
     except (OSError, ValueError):  # ValueError: no node wrote anything
