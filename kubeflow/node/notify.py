@@ -94,7 +94,7 @@ def _webhook(settings: Notify) -> Webhook:
 
 
 def _last_written(logs: pathlib.Path) -> datetime.datetime:
-    """Returns the time of the last write to the run's logs, the same for each attempt of this pod; without logs, now."""
+    """Returns the time of the last write to the run's logs, the same for every attempt at this pod; else now."""
     try:
         return max(datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC) for path in logs.iterdir())
     except (OSError, ValueError):  # ValueError: no node wrote anything
