@@ -1,7 +1,7 @@
 """The exit handler: tells the webhook how the run ended. `python -m kubeflow.node.notify`, with run_node's arguments.
 
-Kubeflow runs it after the last node, or after a node failed for good, whatever became of its pod. It reads what the
-nodes left, because Kubeflow tells an exit handler only that a node failed.
+Kubeflow runs it after the last task, or after a task failed for good, whatever became of its pod. It reads what the
+tasks left, because Kubeflow tells an exit handler only that one failed.
 
 Exit codes: 0 pushed, unchanged or refused; the failure's own after a failed run, so that Retry in the UI runs this
 again (it keeps tasks that succeeded). A webhook that does not answer changes no exit code.
@@ -19,7 +19,7 @@ from typing import Any
 from cloudevents.core.base import BaseCloudEvent
 
 from kubeflow.node.ending import Failed, ending
-from kubeflow.node.tries import fail
+from kubeflow.node.supervisor import fail
 from kubeflow.spec.cluster import Cluster, Notify
 from kubeflow.spec.contract import RUN_ID
 from kubeflow.spec.parameters import run_config
@@ -68,13 +68,13 @@ def _ended(cluster: Cluster, run_id: str, values: Mapping[str, Any]) -> tuple[Ba
     time = _last_written(logs)
     try:
         config = run_config(values, cluster)
-    except ReportedError as error:  # no node could run
+    except ReportedError as error:  # no task could run
         return of_failure(Ending(PIPELINE, run_id, time), error.failure), error.failure
     name, ended = Ending(config.name, run_id, time), ending(cluster, config, run_id, logs)
     if not isinstance(ended, Failed):
         return of_outcome(name, ended, config), None
-    log = logs / f"{ended.node}.log"
-    return of_failure(name, ended.failure, node=ended.node, log=str(log) if log.exists() else None), ended.failure
+    log = logs / f"{ended.task}.log"
+    return of_failure(name, ended.failure, task=ended.task, log=str(log) if log.exists() else None), ended.failure
 
 
 def _webhook(settings: Notify) -> Webhook:
@@ -97,7 +97,7 @@ def _last_written(logs: pathlib.Path) -> datetime.datetime:
     """Returns the time of the last write to the run's logs, the same for every attempt at this pod; else now."""
     try:
         return max(datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC) for path in logs.iterdir())
-    except (OSError, ValueError):  # ValueError: no node wrote anything
+    except (OSError, ValueError):  # ValueError: no task wrote anything
         return datetime.datetime.now(datetime.UTC)
 
 

@@ -1,4 +1,4 @@
-"""Compiles TFX's graph into a native pipeline of Kubeflow Pipelines v2: a container component for each node."""
+"""Compiles the tasks into a native pipeline of Kubeflow Pipelines v2: a container component for each one."""
 
 import contextlib
 import inspect
@@ -12,14 +12,12 @@ from kfp.dsl.base_component import BaseComponent
 from kfp.dsl.pipeline_task import PipelineTask
 
 from kubeflow.spec.cluster import Cluster, PodSettings
-from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, HTML, METRICS, OUTPUTS, PASSWORD, RUN_ID
-from kubeflow.spec.nodes import NOTIFY, NOTIFY_TITLE, TITLES, VERDICT, kebab
-from kubeflow.spec.parameters import parameters, run_config
-from pipeline.dag import compile_pipeline, create_pipeline
+from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, METRICS, PAGES, PASSWORD, RUN_ID
+from kubeflow.spec.parameters import parameters
+from kubeflow.spec.tasks import NOTIFY, NOTIFY_TITLE, TASKS, nodes_of
 from pipeline.settings import NOTIFY_SECRET
 
 NAME = "vaeiaf"
-KINDS = {HTML: dsl.Output[dsl.HTML], METRICS: dsl.Output[dsl.Metrics]}
 OWNER = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_UID": "metadata.uid"}
 
 
@@ -30,19 +28,18 @@ def compile_to(path: str, cluster: Cluster) -> None:
 
 def build(cluster: Cluster) -> BaseComponent:
     """Builds the pipeline, whose parameters are those of the form."""
-    upstream = graph(cluster)
     form = {name: (found.kind, found.default, found.help) for name, found in parameters().items()}
 
     def pipeline(*values: Any) -> None:
         given = dict(zip(form, values, strict=True))
-        tasks: dict[str, PipelineTask] = {}
+        before: list[PipelineTask] = []
 
-        def add(node: str) -> PipelineTask:
-            return configure(component(node, cluster)(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **given), node, cluster)
+        def add(name: str) -> PipelineTask:
+            return configure(component(name, cluster)(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **given), name, cluster)
 
         with dsl.ExitHandler(add(NOTIFY), name="Run") if cluster.notify else contextlib.nullcontext():
-            for node, before in upstream.items():
-                tasks[node] = add(node).after(*(tasks[name] for name in before))
+            for name in TASKS:
+                before = [add(name).after(*before)]
 
     description = "Retrains a VAE with inverse autoregressive flow and pushes it if its test-set ELBO allows."
     built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description)(
@@ -56,55 +53,48 @@ def build(cluster: Cluster) -> BaseComponent:
     return built
 
 
-def graph(cluster: Cluster) -> dict[str, list[str]]:
-    """Returns the direct predecessors of every node, in an order of execution, with the optional nodes."""
-    config = run_config({"tune": 1}, cluster)
-    nodes = [node.pipeline_node for node in compile_pipeline(create_pipeline(config)).nodes]
-    found = {node.node_info.id: list(node.upstream_nodes) for node in nodes}
-    return {**found, VERDICT: [nodes[-1].node_info.id]}
-
-
-def component(node: str, cluster: Cluster) -> BaseComponent:
-    """Makes the container that runs `node`. It gets all parameters, in the executor input that Kubeflow writes."""
-    pod = cluster.nodes.get(node, cluster.pod)
+def component(name: str, cluster: Cluster) -> BaseComponent:
+    """Makes the container of a task. It gets all parameters, in the executor input that Kubeflow writes."""
+    pod = cluster.tasks.get(name, cluster.pod)
     known = cluster.to_dict()
-    if node != NOTIFY:
-        del known["notify"]  # no other node needs it
+    if name != NOTIFY:
+        del known["notify"]  # no other task needs it
     settings = json.dumps(known, separators=(",", ":"))
 
     def run(*_: Any) -> dsl.ContainerSpec:
         return dsl.ContainerSpec(
             image=pod.image or cluster.image,
-            command=["python", "-P", "-m", "kubeflow.node.notify" if node == NOTIFY else "kubeflow.run_node"],
-            args=["--node", node, "--cluster", settings, "--executor-input", "{{$}}"],
+            command=["python", "-P", "-m", "kubeflow.node.notify" if name == NOTIFY else "kubeflow.run_node"],
+            args=["--node", name, "--cluster", settings, "--executor-input", "{{$}}"],
         )
 
-    kinds = {RUN_ID: str} | {name: found.kind for name, found in parameters().items()}
-    kinds |= {name: KINDS[name] for name in OUTPUTS.get(node, ())}
-    arguments = {name: (kind, inspect.Parameter.empty, "") for name, kind in kinds.items()}
-    return dsl.container_component(declare(run, kebab(node), arguments))
+    kinds: dict[str, Any] = {RUN_ID: str} | {name: found.kind for name, found in parameters().items()}
+    for node in nodes_of(name):
+        kinds |= {PAGES[node]: dsl.Output[dsl.HTML]} if node in PAGES else {}
+        kinds |= {METRICS[node]: dsl.Output[dsl.Metrics]} if node in METRICS else {}
+    arguments = {argument: (kind, inspect.Parameter.empty, "") for argument, kind in kinds.items()}
+    return dsl.container_component(declare(run, name, arguments))
 
 
-def configure(task: PipelineTask, node: str, cluster: Cluster) -> PipelineTask:
-    """Sets the task's name in the UI, its pod and its retries. The verdict has none, because it would not change."""
-    task.set_display_name(TITLES.get(node, NOTIFY_TITLE)).set_caching_options(
-        False
-    )  # TFX has a cache, which knows the content of inputs
-    if node not in (VERDICT, NOTIFY):
+def configure(task: PipelineTask, name: str, cluster: Cluster) -> PipelineTask:
+    """Sets the task's title in the UI, its pod, and the retries of a lost pod; see `kubeflow.node.supervisor`."""
+    task.set_display_name(TASKS[name].title if name in TASKS else NOTIFY_TITLE)
+    task.set_caching_options(False)  # TFX's cache knows the content of inputs
+    if name != NOTIFY:
         policy = cluster.retries
         task.set_retry(policy.count, f"{policy.seconds}s", policy.factor)
         kubernetes.use_field_path_as_env(task, env_name=ARGO_NODE, field_path=ARGO_NODE_FIELD)
-    _pod(task, cluster.nodes.get(node, cluster.pod))
+    _pod(task, cluster.tasks.get(name, cluster.pod))
     kubernetes.mount_pvc(task, pvc_name=cluster.volume.claim, mount_path=cluster.volume.path)
-    kubernetes.add_pod_annotation(task, "vaeiaf/node", node)
+    kubernetes.add_pod_annotation(task, "vaeiaf/task", name)
     if cluster.database.kind != "sqlite":
         kubernetes.use_secret_as_env(task, cluster.database.secret, {"password": PASSWORD})
-    if node == NOTIFY and cluster.notify and (secret := cluster.notify.secret):
+    if name == NOTIFY and cluster.notify and (secret := cluster.notify.secret):
         # Optional: a pod without its Secret would never start, and the run would never end.
         kubernetes.use_secret_as_env(task, secret.name, {secret.key: NOTIFY_SECRET}, optional=True)
-    if node == "Trainer":  # its pod owns those of its workers
-        for name, path in OWNER.items():
-            kubernetes.use_field_path_as_env(task, env_name=name, field_path=path)
+    if "Trainer" in nodes_of(name):  # the pod owns those of the workers
+        for variable, path in OWNER.items():
+            kubernetes.use_field_path_as_env(task, env_name=variable, field_path=path)
     return task
 
 

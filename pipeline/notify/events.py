@@ -52,9 +52,9 @@ def of_outcome(ending: Ending, outcome: "Outcome", config: PipelineConfig) -> Cl
     return _event(EventType.PUSHED if verdict.blessed else EventType.REFUSED, ending, data)
 
 
-def of_failure(ending: Ending, failure: Failure, *, node: str | None = None, log: str | None = None) -> CloudEvent:
-    """Returns the event of a failed run. `node` is the one that failed, `log` the path of its log, if known."""
-    data = {**json.loads(failure.to_json()), "exit_code": failure.exit_code, "node": node, "log": log}
+def of_failure(ending: Ending, failure: Failure, *, task: str | None = None, log: str | None = None) -> CloudEvent:
+    """Returns the event of a failed run. On Kubeflow, `task` is the one that failed; `log` is the path of the log."""
+    data = {**json.loads(failure.to_json()), "exit_code": failure.exit_code, "task": task, "log": log}
     return _event(EventType.FAILED, ending, data)
 
 

@@ -11,7 +11,7 @@ import standardwebhooks
 from webhook_receiver import SECRET, Receiver
 
 from components.gate.pusher import Push
-from kubeflow.node import notify, tries
+from kubeflow.node import notify, supervisor
 from kubeflow.spec.contract import ARGO_NODE
 from kubeflow.spec.parameters import parameters
 from pipeline.outcome import Outcome
@@ -41,7 +41,7 @@ def logs(tmp_path):
 def termination_log(tmp_path, monkeypatch):
     path = tmp_path / "termination-log"
     path.touch()
-    monkeypatch.setattr(tries, "TERMINATION_LOG", str(path))
+    monkeypatch.setattr(supervisor, "TERMINATION_LOG", str(path))
     return path
 
 
@@ -58,7 +58,7 @@ def arguments(receiver, logs):
             "notify": {"url": url, "secret": secret},
         }
         told = {"inputs": {"parameterValues": {**parameters, "run_id": "run-1"}}, "outputs": {}}
-        return ["--node=Notify", f"--cluster={json.dumps(cluster)}", f"--executor-input={json.dumps(told)}"]
+        return ["--node=notify", f"--cluster={json.dumps(cluster)}", f"--executor-input={json.dumps(told)}"]
 
     return make
 
@@ -106,7 +106,7 @@ def test_a_push_is_told(exit_handler, outcome, receiver):
 
 def test_a_refusal_is_told_with_its_numbers_and_no_failure_of_this_pod(exit_handler, outcome, logs, termination_log):
     outcome(False, Push(), ["too low"])
-    leave(Failure(Kind.REFUSED, "too low"), str(logs / "Verdict.error.json"))
+    leave(Failure(Kind.REFUSED, "too low"), str(logs / "gate.error.json"))
     code, (event,), _ = exit_handler()
     assert (code, event["type"], event["data"]["reasons"]) == (PUSHED, "io.vaeiaf.model.refused", ["too low"])
     assert event["data"]["candidate"] == {"elbo": -1850.0}
@@ -118,35 +118,26 @@ def test_an_unchanged_model_is_not_told(exit_handler, outcome):
     assert exit_handler() == (PUSHED, [], "")
 
 
-def test_the_failure_that_a_node_left_is_told_and_fails_this_pod(exit_handler, logs, termination_log):
+def test_the_failure_that_a_task_left_is_told_and_fails_this_pod(exit_handler, logs, termination_log):
     failure = Failure(Kind.BAD_INPUT, "the loss is nan", value="nan", remedy="Lower learning_rate")
-    leave(failure, str(logs / "Trainer.error.json"))
-    (logs / "Trainer.log").touch()
+    leave(failure, str(logs / "train.error.json"))
+    (logs / "train.log").touch()
     code, (event,), _ = exit_handler()
     assert (code, event["type"]) == (BAD_INPUT, "io.vaeiaf.run.failed")
-    assert (event["data"]["node"], event["data"]["log"]) == ("Trainer", str(logs / "Trainer.log"))
+    assert (event["data"]["task"], event["data"]["log"]) == ("train", str(logs / "train.log"))
     assert event["data"]["message"] == str(failure)
     assert left(str(termination_log)) == failure
 
 
-def test_a_run_whose_pod_died_is_told_with_the_node_that_had_begun(exit_handler, logs):
-    for node in ("ImageExampleGen", "Trainer"):  # neither is recorded; the first would be, in a real run
-        (logs / f"{node}.log").touch()
+def test_a_run_whose_pod_died_is_told_with_its_task(exit_handler):
     code, (event,), _ = exit_handler()
-    assert (code, event["data"]["node"], event["data"]["kind"]) == (FAILED, "ImageExampleGen", "infrastructure")
+    assert (code, event["data"]["task"], event["data"]["kind"]) == (FAILED, "ingest", "infrastructure")
     assert event["data"]["message"] == (
-        "ImageExampleGen did not finish and left no failure: its pod was lost, or never started. See the pod's "
-        "events in the UI"
+        "ingest did not finish and left no failure: its pod was lost, or never started. See the pod's events in the UI"
     )
 
 
-def test_a_node_that_had_begun_comes_before_one_that_had_not(exit_handler, logs):
-    (logs / "Trainer.log").touch()
-    _, (event,), _ = exit_handler()
-    assert (event["data"]["node"], event["data"]["log"]) == ("Trainer", str(logs / "Trainer.log"))
-
-
-def test_invalid_parameters_which_fail_every_node_are_told(exit_handler):
+def test_invalid_parameters_which_fail_every_task_are_told(exit_handler):
     code, (event,), _ = exit_handler(parameters={**DEFAULTS, "epochs": -1})
     assert (code, event["source"], event["data"]["kind"]) == (BAD_INPUT, "/vaeiaf", "bad input")
     assert event["data"]["value"] == -1
@@ -160,17 +151,17 @@ def test_a_database_that_is_away_is_told(exit_handler, monkeypatch):
 
 
 def test_a_second_attempt_of_this_pod_sends_the_same_event_again(exit_handler, logs):
-    (logs / "Trainer.log").touch()
-    os.utime(logs / "Trainer.log", (1_000_000_000, 1_000_000_000))
+    (logs / "train.log").touch()
+    os.utime(logs / "train.log", (1_000_000_000, 1_000_000_000))
     first, second = exit_handler()[1][0], exit_handler()[1][0]
     assert first == second
     assert first["time"] == "2001-09-09T01:46:40Z"
 
 
 def test_retry_in_the_ui_makes_another_event(exit_handler, logs):
-    leave(Failure(Kind.BUG, "it broke"), str(logs / "Trainer.error.json"))
+    leave(Failure(Kind.BUG, "it broke"), str(logs / "train.error.json"))
     first = exit_handler()[1][0]
-    os.utime(logs / "Trainer.error.json", (2_000_000_000, 2_000_000_000))
+    os.utime(logs / "train.error.json", (2_000_000_000, 2_000_000_000))
     assert exit_handler()[1][0]["id"] != first["id"]
 
 
@@ -212,7 +203,7 @@ def test_an_unsigned_event_is_sent_where_cluster_yaml_names_no_secret(arguments,
 
 
 def test_the_program_ends_with_the_failures_exit_code(arguments, logs, receiver):
-    leave(Failure(Kind.BAD_INPUT, "no images"), str(logs / "ImageExampleGen.error.json"))
+    leave(Failure(Kind.BAD_INPUT, "no images"), str(logs / "ingest.error.json"))
     environment = {**os.environ, NOTIFY_SECRET: SECRET, ARGO_NODE: ""}
     command = [sys.executable, "-m", "kubeflow.node.notify", *arguments()]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)

@@ -59,12 +59,12 @@ def test_a_number_that_json_does_not_have_is_null(number):
 
 
 def test_a_failure_has_its_fields():
-    event = of_failure(ENDING, FAILURE, node="Trainer", log="/logs/Trainer.log")
+    event = of_failure(ENDING, FAILURE, task="train", log="/logs/train.log")
     assert event.get_type() == "io.vaeiaf.run.failed"
     data = event.get_data()
     assert Failure.from_json(json.dumps({name: data[name] for name in json.loads(FAILURE.to_json())})) == FAILURE
     assert (data["message"], data["exit_code"]) == (str(FAILURE), 1)
-    assert (data["node"], data["log"]) == ("Trainer", "/logs/Trainer.log")
+    assert (data["task"], data["log"]) == ("train", "/logs/train.log")
 
 
 def test_a_failure_with_a_huge_value_is_cut():
