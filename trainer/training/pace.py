@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 class Pace:
     """Decides when a checkpoint is due, from what the last ones cost.
 
-    Training pauses while a checkpoint is saved. The time that follows pays for the pause, and the next checkpoint is due
+    Training pauses while a checkpoint is saved, and the time that follows pays for the pause. The next checkpoint is due
     when all earlier ones are paid:
 
         due <- max(due, start) + pause / share
 
-    So pauses take at most `share` of the time, and those that come before they are due, as at the end of an epoch, are
-    paid by later ones. A first checkpoint, whose cost is still unknown, is due at once.
+    So pauses take at most `share` of the time. A checkpoint that comes before it is due, as at the end of an epoch, is
+    paid later, like the others. The first one, whose cost is still unknown, is due at once.
 
     Args:
       share: the part of the time that pauses may take, 0 to 1; with 0 none is ever due by cost.
