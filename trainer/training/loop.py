@@ -48,8 +48,8 @@ def train_and_evaluate(
 
     It starts from the weights of the SavedModel at `base_model`, or from random ones, and resumes from the newest
     checkpoint in the folder `checkpoints` (default: `workdir`/checkpoints), which the caller may remove afterwards. It
-    saves one at the end of each epoch, and in between every `checkpoint_minutes` and as often as `checkpoint_percent` of
-    the time allows. It writes TensorBoard scalars to `workdir` and, at the end, `history.json`.
+    saves one at the end of each epoch, and between them every `checkpoint_minutes` and as often as `checkpoint_percent`
+    of the time allows. It writes TensorBoard scalars to `workdir` and, at the end, `history.json`.
 
     Raises:
       UserError: fewer images than a batch, a batch that does not divide over the replicas, an ELBO that is not

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 class Pace:
     """Decides when a checkpoint is due, from what the last ones cost.
 
-    Training pauses while a checkpoint is saved, and the time that follows pays for the pause. The next checkpoint is due
-    when all earlier ones are paid:
+    Training pauses while a checkpoint is saved, and the time that follows pays for the pause. The next checkpoint is
+    due when all earlier ones are paid:
 
         due <- max(due, start) + pause / share
 

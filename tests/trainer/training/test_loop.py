@@ -337,7 +337,9 @@ def saved(quick_config, told, train, unseen, tmp_path, monkeypatch):
         monkeypatch.setattr(trainer.training.loop, "STEPS_PER_CALL", 1)
         monkeypatch.setattr(trainer.training.loop, "is_chief", lambda strategy: chief)
         monkeypatch.setattr(Checkpoints, "save", save)
-        train_and_evaluate(quick_config(batch_size=270 // steps, epochs=epochs), train, unseen, str(tmp_path), **settings)
+        train_and_evaluate(
+            quick_config(batch_size=270 // steps, epochs=epochs), train, unseen, str(tmp_path), **settings
+        )
         return saved
 
     return run

@@ -183,7 +183,7 @@ def test_a_run_that_dies_anywhere_ends_as_one_that_does_not(data, tmp_path, monk
     undisturbed = start("undisturbed")
     assert undisturbed.best_epoch < CONFIG.epochs
     died = []
-    for place in (4, 10, 25):  # after a checkpoint, in an evaluation, and when the best epoch is over
+    for place in (4, 10, 29):  # after a checkpoint, in an evaluation, and when the best epoch is over
         deaths.calls, deaths.place = 0, place
         with pytest.raises(Killed):
             start("disturbed")
