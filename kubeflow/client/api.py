@@ -1,6 +1,7 @@
 """The API of Kubeflow Pipelines: a client, and its errors in one sentence."""
 
 import contextlib
+import functools
 import io
 import json
 import logging
@@ -28,15 +29,13 @@ class ApiError(ReportedError):
     """A request that Kubeflow Pipelines did not fulfil.
 
     Arguments:
-      sentence, remedy, cause: fields of the failure, whose value is the status.
       status: of HTTP; None without an answer.
       transient: whether the same request may succeed later.
+      fields: of the failure, whose value is the status.
     """
 
-    def __init__(
-        self, sentence: str, *, status: int | None = None, transient: bool = False, remedy: str = "", cause: str = ""
-    ) -> None:
-        super().__init__(sentence, value=status, remedy=remedy, cause=cause)
+    def __init__(self, sentence: str, *, status: int | None = None, transient: bool = False, **fields: Any) -> None:
+        super().__init__(sentence, value=status, **fields)
         self.status, self.transient = status, transient
 
 
@@ -51,15 +50,22 @@ class Api:
     """Kubeflow Pipelines at one address, for one namespace.
 
     `client` has the generated calls of the API: `pipelines`, `pipeline_uploads`, `experiments`, `runs`,
-    `recurring_runs`.
+    `recurring_runs`. `ui` is the address of the UI, which is not that of the API; empty: unknown.
     """
 
-    def __init__(self, client: Any, namespace: str, host: str) -> None:
-        self.client, self.namespace = client, namespace
+    def __init__(self, client: Any, namespace: str, host: str, ui: str) -> None:
+        self.client, self.namespace, self.ui = client, namespace, ui.rstrip("/")
         self._host = host or "Kubeflow Pipelines"
-        self._ui = os.environ.get("KF_PIPELINES_UI_ENDPOINT") or host or "/pipeline"
 
-    def ask(self, what: str, call: Callable[..., Any], *arguments: Any, patience: float = 0, **keywords: Any) -> Any:
+    def ask(
+        self,
+        what: str,
+        call: Callable[..., Any],
+        *arguments: Any,
+        patience: float = 0,
+        media: str = "json",
+        **keywords: Any,
+    ) -> Any:
         """Returns the answer of `call`. Repeats a transient error, with growing pauses of `patience` s in all.
 
         Raises:
@@ -68,13 +74,35 @@ class Api:
         waited, pause = 0.0, 1.0
         while True:
             try:
-                return self._once(what, call, *arguments, **keywords)
+                return self._once(what, media, call, *arguments, **keywords)
             except ApiError as error:
                 if not error.transient or waited >= patience:
                     raise
             time.sleep(pause)
             waited += pause
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def get(self, what: str, path: str, patience: float = 0, media: str = "json", **names: str) -> Any:
+        """Returns the answer of an endpoint that the generated client lacks: parsed JSON, or the text of other media.
+
+        `names` fill in the `path`.
+
+        Raises:
+          ApiError: Kubeflow did not do `what`, or its answer is of another type than `media`.
+        """
+        api_client = self.client.runs.api_client
+        call = functools.partial(
+            api_client.call_api,
+            path,
+            "GET",
+            names,
+            header_params={"Accept": "*/*"},
+            response_type="object" if media == "json" else None,
+            auth_settings=["Bearer"],
+            _return_http_data_only=True,
+        )
+        parsed = self.ask(what, call, patience=patience, media=media)
+        return parsed if media == "json" else api_client.last_response.data
 
     def every(self, what: str, call: Callable[..., Any], field: str, **keywords: Any) -> Iterator[Any]:
         """Yields the content of `field` in the answers of `call`, over all pages."""
@@ -87,10 +115,10 @@ class Api:
                 return
 
     def url(self, run: str) -> str:
-        """Returns the address of the run in the UI."""
-        return f"{self._ui.rstrip('/')}/#/runs/details/{run}"
+        """Returns the address of the run in the UI; without the UI's own, its path."""
+        return f"{self.ui}/#/runs/details/{run}" if self.ui else f"#/runs/details/{run}"
 
-    def _once(self, what: str, call: Any, *arguments: Any, **keywords: Any) -> Any:
+    def _once(self, what: str, media: str, call: Any, *arguments: Any, **keywords: Any) -> Any:
         try:
             answer = call(*arguments, _request_timeout=SECONDS, **keywords)
         except kfp_server_api.ApiException as error:
@@ -98,10 +126,9 @@ class Api:
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(what, getattr(error, "reason", None) or error) from None
         except (TypeError, ValueError, OSError) as error:
-            sentence = f"{self._host} was asked to {what} and gave an unexpected answer: {error}"
-            raise ApiError(sentence, cause=str(error)) from None
+            raise ApiError(f"{self._host} was asked to {what} and gave an unexpected answer: {error}") from error
         kind = self.client.runs.api_client.last_response.getheader("content-type") or "of no type"
-        if "json" not in kind:
+        if media not in kind:
             raise ApiError(f"{self._host} wants a login to {what}: it answers with a page ({kind})", remedy=LOGIN)
         return answer
 
@@ -117,7 +144,7 @@ class Api:
 
     def _refusal(self, what: str, error: Any) -> ApiError:
         status, said = error.status, _said(error.body)
-        words = f": {said}" if said else ""
+        words, transient = f": {said}" if said else "", status == 429 or status >= 500
         if status == 401:
             sentence, remedy = f"{self._host} wants a login to {what} (401)", LOGIN
         elif status == 403:
@@ -126,17 +153,20 @@ class Api:
         elif status == 404 and not said:
             sentence = f"{self._host} has no API of Kubeflow Pipelines v2 to {what} (404)"
             remedy = "Check that --host has the path too, as in https://kubeflow.example.com/pipeline"
-        elif status == 429 or status >= 500:
+        elif transient:
             sentence = f"{self._host} failed to {what} ({status}){words}"
             remedy = "Try again; if the error stays, read the log of its deployment ml-pipeline"
         else:
             sentence, remedy = f"{self._host} refuses to {what} ({status}){words or f': {error.reason}'}", ""
-        transient = status == 429 or status >= 500
         return ApiError(sentence, status=status, transient=transient, remedy=remedy, cause=said)
 
 
 def connect(
-    namespace: str, host: str | None = None, token_file: str | None = None, cookie_file: str | None = None
+    namespace: str,
+    host: str | None = None,
+    token_file: str | None = None,
+    cookie_file: str | None = None,
+    ui: str = "",
 ) -> Api:
     """Connects to Kubeflow Pipelines at `host`, or KF_PIPELINES_ENDPOINT, or the cluster of this pod or of kubectl.
 
@@ -161,7 +191,7 @@ def connect(
         raise UserError(
             "the address of Kubeflow Pipelines is unknown", remedy="Give --host, or set KF_PIPELINES_ENDPOINT"
         )
-    return Api(client, namespace, host)
+    return Api(client, namespace, host, ui)
 
 
 def where(name: str, value: str) -> str:

@@ -15,31 +15,32 @@ API, DATABASE, VOLUME = "Kubernetes API", "database", "volume"
 
 
 class Workload(NamedTuple):
-    """A pod, or several of a kind."""
+    """A pod, or several of one kind."""
 
     name: str
     lines: list[str]  # what runs in it
-    uses: dict[str, bool]  # of the three rails, and whether it may write
+    uses: dict[str, bool]  # rails, and whether the pod may write to each
 
 
 class Deployment(NamedTuple):
     """Everything in the picture."""
 
     namespace: str
-    starters: list[tuple[str, list[str]]]  # name and role of what starts a run, in order
+    starters: list[tuple[str, list[str]]]  # name and role of each starter of a run, in order
     workloads: list[Workload]
-    rails: dict[str, str]  # what each rail is, from left to right
+    rails: dict[str, str]  # description of each rail, from left to right
 
 
 @functools.cache
 def read_deployment() -> Deployment:
-    """The deployment that the example of `cluster.yaml` and the manifests describe."""
-    from kubeflow.spec.compile import build, graph, kebab
+    """Reads the deployment that the example `cluster.yaml` and the manifests describe."""
+    from kubeflow.spec.compile import build
     from kubeflow.spec.file import load_cluster
+    from kubeflow.spec.tasks import TASKS
 
     cluster = load_cluster("kubeflow/spec/cluster.yaml")
     objects = [part for path in sorted(MANIFESTS.glob("*.yaml")) for part in yaml.safe_load_all(path.read_text())]
-    tasks = _tasks(build(cluster), [kebab(node) for node in graph(cluster)], _role(objects, "jobs"))
+    tasks = _tasks(build(cluster), list(TASKS), _role(objects, "jobs"))
     database = _object(objects, "StatefulSet", cluster.database.host)
     (image,) = [container["image"] for container in _containers(database)]
     return Deployment(
@@ -58,7 +59,7 @@ def read_deployment() -> Deployment:
 
 
 def _tasks(pipeline: Any, names: list[str], role: str) -> list[Workload]:
-    """The pods of the compiled pipeline's tasks; the Trainer's, which starts others, last."""
+    """Returns the pods of the compiled pipeline's tasks, with the Trainer's, which starts others, last."""
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
     platform = json_format.MessageToDict(pipeline.platform_spec)["platforms"]["kubernetes"]
     executors = platform["deploymentSpec"]["executors"]
@@ -68,7 +69,7 @@ def _tasks(pipeline: Any, names: list[str], role: str) -> list[Workload]:
         fields = {entry["name"] for entry in given.get("fieldPathAsEnv", [])}
         used = {API: "POD_UID" in fields, DATABASE: "secretAsEnv" in given, VOLUME: "pvcMount" in given}
         alike.setdefault(tuple(rail for rail, is_used in used.items() if is_used), []).append(name)
-    command = " ".join(spec["deploymentSpec"]["executors"]["exec-trainer"]["container"]["command"])
+    command = " ".join(spec["deploymentSpec"]["executors"]["exec-train"]["container"]["command"])
     return [
         Workload(
             f"pod of the task {tasks[0]}" if API in uses else f"{len(tasks)} pods, one a task",
@@ -95,7 +96,7 @@ def _workers(cluster: Any) -> Workload:
 
 
 def _standing(objects: list[Any], claim: str) -> list[Workload]:
-    """What the manifests run beside the database."""
+    """Returns the workloads of the manifests besides the database."""
     found = []
     for part in objects:
         mounts = [
@@ -117,7 +118,7 @@ def _containers(part: Any) -> list[Any]:
 
 
 def _role(objects: list[Any], resource: str) -> str:
-    """The name of the Role that governs `resource`."""
+    """Returns the name of the Role that governs `resource`."""
     (found,) = [
         part["metadata"]["name"]
         for part in objects
