@@ -8,13 +8,14 @@ import jsonschema
 import pytest
 import yaml
 
-from kubeflow.spec.cluster import Cluster, Database, PodSettings, Retries, Volume, Workers
+from kubeflow.spec.cluster import Cluster, Database, Notify, PodSettings, Retries, SecretKey, Volume, Workers
 from kubeflow.spec.file import load_cluster
 from pipeline.cli import main
 from trainer.errors import UserError
 from trainer.schema import SettingError, fields
 
 EXAMPLE = pathlib.Path(__file__).parents[3] / "kubeflow/spec/cluster.yaml"
+HOOK = "https://hooks.example.com/vaeiaf"
 LEAST = {"image": "vaeiaf:1", "namespace": "ml", "volume": {"claim": "data"}}
 
 
@@ -119,6 +120,13 @@ INVALID = [
     ({"workers": {"ttl_seconds": -1}}, "workers.ttl_seconds", -1),
     ({"workers": {"restarts": True}}, "workers.restarts", True),
     ({"workers": {"pod": {"cpu": ""}}}, "workers.pod.cpu", ""),
+    ({"notify": "https://hooks.example.com"}, "notify", "https://hooks.example.com"),
+    ({"notify": {"url": "hooks.example.com"}}, "notify.url", "hooks.example.com"),
+    ({"notify": {"url": "ftp://hooks.example.com"}}, "notify.url", "ftp://hooks.example.com"),
+    ({"notify": {"url": "https://me:word@example.com"}}, "notify.url", "https://me:word@example.com"),
+    ({"notify": {"url": HOOK, "secret": "hook"}}, "notify.secret", "hook"),
+    ({"notify": {"url": HOOK, "secret": {"name": "A"}}}, "notify.secret.name", "A"),
+    ({"notify": {"url": HOOK, "secret": {"name": "a", "key": "a b"}}}, "notify.secret.key", "a b"),
     ({"ui": "kubeflow.example.com"}, "ui", "kubeflow.example.com"),
     ({"time_zone": "Mars/Olympus"}, "time_zone", "Mars/Olympus"),
     ({"time_zone": ""}, "time_zone", ""),
@@ -155,6 +163,7 @@ def refused(tmp_path, values):
 
 def test_the_table_above_has_every_setting():
     tables = {"": Cluster, "volume.": Volume, "database.": Database, "pod.": PodSettings, "retries.": Retries}
+    tables |= {"notify.": Notify, "notify.secret.": SecretKey}
     wanted = {f"{place}{name}" for place, table in (tables | {"workers.": Workers}).items() for name in fields(table)}
     found = {setting for _, setting, _ in INVALID} | {"pod.tolerations"}  # below
     tables_of_tables = {"database", "pod", "tasks", "retries", "workers", "workers.pod"}
