@@ -69,6 +69,7 @@ def test_only_the_pusher_and_the_check_of_units_are_never_cached(config):
     ("node", "setting", "values"),
     [
         ("Trainer", "checkpoint_minutes", (9.0, 0.5)),
+        ("Trainer", "checkpoint_percent", (9.0, 0.5)),
         ("Trainer", "strategy", ("auto", "mirrored")),
         ("Trainer", "workers", (1, 2)),
         ("Trainer", "root", ("/here", "/there")),
