@@ -78,7 +78,8 @@ def run_config(values: Mapping[str, Any], cluster: Cluster) -> PipelineConfig:
             recipe = recipe | {name: _number(name, given.pop(name), OF_PRESET, plain_type(fields(TrainConfig)[name]))}
     for name in given.keys() & {"min_elbo", "min_label_elbo"}:
         given[name] = _number(name, given[name], NONE, float) if given[name].strip() else None  # empty in version 0.1
-    return build_config(preset, recipe, {**given, "root": cluster.volume.path})
+    engine = {"beam_args": cluster.beam.arguments, "beam_nodes": tuple(cluster.beam.nodes)}
+    return build_config(preset, recipe, {**given, **engine, "root": cluster.volume.path})
 
 
 @functools.cache
