@@ -25,7 +25,7 @@ from components.gate.pusher import AtomicPusher
 from components.gate.rules import eval_config
 from components.gate.units_check import UnitsCheck
 from components.ingest.datasets import base_name
-from components.ingest.example_gen import ImageExampleGen
+from components.ingest.example_gen import Asked, ImageExampleGen
 from components.ingest.schema import CuratedSchema
 from components.ingest.validator import StrictExampleValidator
 from components.pages.report import Report
@@ -38,14 +38,12 @@ SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
 
 
 def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
-    """TFDS images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report."""
-    example_gen = ImageExampleGen(
-        config.dataset, config.data_dirs, config.manual_dir, allow_shared_images=config.allow_shared_images
-    )
+    """Images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report."""
+    example_gen = ImageExampleGen(Asked(**{name: getattr(config, name) for name in Asked._fields}))
     examples = example_gen.outputs["examples"]
 
     statistics_gen = StatisticsGen(examples)
-    schema = schema_of(config.dataset)
+    schema = schema_of(None if config.data else config.dataset)
     validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["schema"])
 
     transform = Transform(
@@ -151,8 +149,8 @@ def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
     return ir
 
 
-def schema_of(dataset: str) -> BaseNode:
-    """Returns the node of the data set's curated schema, whose content is part of the cache key."""
-    folder = SCHEMAS / base_name(dataset)
+def schema_of(dataset: str | None) -> BaseNode:
+    """Returns the node of the data set's curated schema, or of the default one; its content is part of the cache key."""
+    folder = SCHEMAS / base_name(dataset or "default")
     path = (folder if folder.is_dir() else SCHEMAS / "default") / "schema.pbtxt"
     return CuratedSchema(content=path.read_text(), source=str(path)).with_id("Schema")

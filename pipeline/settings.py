@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from components.ingest.splits import PATTERN
 from trainer.presets import PRESETS, recipe
 from trainer.schema import Needs, Place, SettingError, check_needs, setting, table
 from trainer.settings import RUN, Execution, Number, TrainConfig, check_workers
@@ -17,6 +18,7 @@ BEAM_NODES = ("ImageExampleGen", "StatisticsGen", "Evaluator", "AtomicPusher")  
 NOTIFY_SECRET = "VAEIAF_NOTIFY_SECRET"  # environment variable: signs notifications
 WEBHOOK = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
 VALID_WEBHOOK = "an address such as https://hooks.example.com/vaeiaf, without a user or password"
+TFDS = Needs("a data set of TFDS as the source, whose place data takes", lambda config: config.data is None)
 BASELINE = Needs("a baseline", lambda config: not config.no_baseline)
 
 # The choice of a recipe is no field of a table, because the recipe takes its place.
@@ -40,13 +42,30 @@ class PipelineConfig(Execution):
     dataset: str = _data(
         "data set: photo_patches (embedded), cifar10, or another TFDS name",
         default="cifar10",
+        needs=TFDS,
         pattern=r"^\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?$",
         valid="a name as TFDS writes it, such as cifar10 or cifar10:3.0.2",
     )
-    data_dir: str | None = _folder("prepared TFDS data sets; none: TFDS_DATA_DIR", group="data", default=None)
-    manual_dir: str | None = _folder(
-        "archive of the data set, for a machine without a network", group="data", default=None
+    data: str | None = _data("path of your own images, in place of a data set; none: dataset", default=None)
+    data_dir: str | None = _folder(
+        "prepared TFDS data sets; none: TFDS_DATA_DIR", group="data", default=None, needs=TFDS
     )
+    manual_dir: str | None = _folder(
+        "archive of the data set, for a machine without a network", group="data", default=None, needs=TFDS
+    )
+    splits: str | None = _data(
+        "parts of the data for train and test, as in train=train+extra,test=validation; none: those of these names",
+        default=None,
+        pattern=PATTERN,
+        valid="parts of the data, as in train=train+extra,test=validation",
+    )
+    test_share: float = _data(
+        "share of the images that become test by a hash of each, in data without a part for test",
+        default=0.1,
+        gt=0,
+        lt=1,
+    )
+    max_unreadable: float = _data("share of unreadable images that are left out", default=0.0, ge=0, lt=1)
     allow_shared_images: bool = _data("accept test images that are also training images, pixel by pixel", default=False)
     train: TrainConfig = Field(default_factory=TrainConfig)
     tune: int = _training("trials of the Tuner, each over a quarter of the epochs; 0: no Tuner", default=0, ge=0)
@@ -92,7 +111,7 @@ class PipelineConfig(Execution):
             raise SettingError("workers", f"1 {alone}", self.workers)
         if self.tune and self.strategy not in TUNER_STRATEGIES:
             raise SettingError("strategy", f"one of {', '.join(TUNER_STRATEGIES)} {alone}", self.strategy)
-        for name in ("root", "data_dir", "manual_dir"):
+        for name in ("root", "data", "data_dir", "manual_dir"):
             if (folder := getattr(self, name)) is not None:
                 object.__setattr__(self, name, checked_folder(name, folder))
         for name in ("data_dir", "manual_dir"):
@@ -101,8 +120,9 @@ class PipelineConfig(Execution):
 
     @property
     def name(self) -> str:
-        """Name of the pipeline: models of one data set compete with each other."""
-        return "vaeiaf-" + "".join(c if c.isalnum() else "-" for c in self.dataset)
+        """Name of the pipeline: models of one data set, or of data of the same name, compete with each other."""
+        data = os.path.basename(self.data) if self.data else self.dataset
+        return "vaeiaf-" + "".join(c if c.isalnum() else "-" for c in data)
 
     @property
     def data_dirs(self) -> list[str]:

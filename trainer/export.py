@@ -84,7 +84,7 @@ class Servable(tf.Module):
     def _posterior_center(self, images: tf.Tensor) -> tf.Tensor:
         """Pushes the centre of q(z0|x) through the flow: latents [B, L] without noise, of encoded images [B]."""
         count = tf.shape(images)[:1]
-        raw = {"image": images, "label": tf.zeros(count, tf.int64), "id": tf.fill(count, "")}
+        raw = {"image": images, "id": tf.fill(count, "")}
         x = tf.ensure_shape(self.transform(raw)["image"], [None, IMAGE_SIZE])
         return self.model.infer(x, tf.zeros([count[0], self.model.latent_size])).z
 

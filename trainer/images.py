@@ -15,8 +15,7 @@ IMAGE_SIZE = 3072
 ROUNDING = 2.0**-23  # of float32 below 1: graphs may divide by 255 or multiply by its reciprocal
 
 EXAMPLE_FEATURES = {
-    "image": tf.io.FixedLenFeature([], tf.string),  # PNG, JPEG or BMP
-    "label": tf.io.FixedLenFeature([], tf.int64),
+    "image": tf.io.FixedLenFeature([], tf.string),  # PNG, JPEG, WebP or BMP
     "id": tf.io.FixedLenFeature([], tf.string),
 }
 

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 from components.ingest import photo_patches  # noqa: F401  registers the data set with TFDS
 from components.ingest.prepared import INFO, REMEDY, open_prepared
+from components.ingest.splits import parts_of
 from trainer.errors import UserError
 from trainer.images import IMAGE_SHAPE
 from trainer.storage.digests import write_digests
@@ -17,21 +18,23 @@ from trainer.storage.digests import write_digests
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5
-SPLITS = ("train", "test")
-CHOOSE = "Choose an image classification data set with train and test images of 32x32x3 bytes"
+CHOOSE = "Choose an image data set with train images of 32x32x3 bytes"
 
 
-def prepared_builder(dataset: str, data_dirs: list[str], manual_dir: str | None = None) -> tfds.core.DatasetBuilder:
+def prepared_builder(
+    dataset: str, data_dirs: list[str], manual_dir: str | None = None, splits: str | None = None
+) -> tfds.core.DatasetBuilder:
     """Returns the TFDS builder of `dataset`, whose files are on disk.
 
     Args:
       dataset: TFDS's name, such as `cifar10` or `cifar10:3.0.2`.
       data_dirs: folders of prepared data sets, searched in order; a data set in none of them is prepared in the last.
       manual_dir: folder with the data set's archive, for a machine that cannot download it.
+      splits: TFDS's splits that are train and test; None: those of these names.
 
     Raises:
-      UserError: the data set is unknown, cannot be had, or is damaged; its images are not 8-bit 32x32x3; or it has no
-        train or test images.
+      UserError: the data set is unknown, cannot be had, or is damaged; its images are not 8-bit 32x32x3; or `splits`
+        has no images.
     """
     builders = [builder for data_dir in data_dirs if (builder := _builder(dataset, data_dir))]
     if not builders:
@@ -50,11 +53,22 @@ def prepared_builder(dataset: str, data_dirs: list[str], manual_dir: str | None 
         except OSError:
             if not _is_ready(builder):
                 raise
-            return prepared_builder(dataset, data_dirs, manual_dir)  # another run was faster
+            return prepared_builder(dataset, data_dirs, manual_dir, splits)  # another run was faster
     builder = open_prepared(str(builder.data_path))
-    _check_features(builder)  # again: TFDS's code may describe other features than the files have
-    _check_splits(builder)
+    check_prepared(builder, splits)  # again: TFDS's code may describe other features than the files have
     return builder
+
+
+def check_prepared(builder: tfds.core.DatasetBuilder, splits: str | None) -> None:
+    """Checks the features of a prepared data set, and its splits, which `splits` maps to train and test.
+
+    Raises:
+      UserError: they are unfit.
+    """
+    _check_features(builder)
+    name = f"data set {builder.info.full_name}"
+    for parts in parts_of(splits, list(builder.info.splits), name).values():
+        _check_splits(builder, parts)
 
 
 def base_name(dataset: str) -> str:
@@ -127,10 +141,10 @@ def _check_source(builder: tfds.core.DatasetBuilder, manual_dir: str | None, way
 
 
 def _check_features(builder: tfds.core.DatasetBuilder) -> None:
-    """Raises UserError unless the data set has the features `image`, `label` and, optionally, `id`, of usable types."""
+    """Raises UserError unless the data set has the features `image` and, optionally, `label` and `id`, of usable types."""
     features = builder.info.features
     if not isinstance(features, tfds.features.FeaturesDict):
-        raise _unfit(builder, "features", "'image' and 'label'", str(features))
+        raise _unfit(builder, "features", "a dictionary with an 'image'", str(features))
     image, label, name = (dict(features.items()).get(feature) for feature in ("image", "label", "id"))
     if not isinstance(image, tfds.features.Image | tfds.features.Tensor):
         raise _unfit(builder, "features", "an 'image'", list(features))
@@ -139,20 +153,19 @@ def _check_features(builder: tfds.core.DatasetBuilder) -> None:
     if np.dtype(image.np_dtype) != np.uint8:
         remedy = "Convert the images to 8 bits per channel and prepare the data set again"
         raise _unfit(builder, "type of the pixels", "uint8", str(np.dtype(image.np_dtype)), remedy)
-    if not isinstance(label, tfds.features.ClassLabel):
-        raise _unfit(builder, "features", "a 'label' with classes", list(features))
+    if label is not None and not isinstance(label, tfds.features.ClassLabel):
+        remedy = "Prepare the data set with classes as its label, or with no label"
+        raise _unfit(builder, "feature 'label'", "a label with classes", str(label), remedy)
     scalar = isinstance(name, tfds.features.Tensor) and not name.shape
     if name is not None and not (scalar and np.dtype(name.np_dtype).kind in "OUSiu"):
         remedy = "Prepare the data set with such ids, or with none: TFDS then numbers the images"
         raise _unfit(builder, "feature 'id'", "a text, bytes or an integer", str(name), remedy)
 
 
-def _check_splits(builder: tfds.core.DatasetBuilder) -> None:
-    """Raises UserError unless the splits are there, have images, and have all their files."""
+def _check_splits(builder: tfds.core.DatasetBuilder, names: list[str]) -> None:
+    """Raises UserError unless TFDS's splits `names` have images, and all their files."""
     splits = builder.info.splits
-    for split in SPLITS:
-        if split not in splits:
-            raise _unfit(builder, "splits", "train and test", list(splits))
+    for split in names:
         if not splits[split].num_examples:
             raise _unfit(builder, f"images of the split {split}", "at least 1", 0)
         for path in splits[split].filepaths:

@@ -1,15 +1,12 @@
-"""Finds repeated ids and test images that are also training images; refuses or records them.
+"""Finds repeated ids and test images that are also training images; refuses or records them."""
 
-Beam finds them and writes a file beside the Examples, because a remote Beam runner can return nothing else.
-"""
-
-import json
 import logging
-import pathlib
+import os
 
 import apache_beam as beam
 from tfx.types import Artifact
 
+from components.ingest.findings import Found, read_findings, summary, write_findings
 from trainer.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -31,7 +28,7 @@ def find(train: beam.PCollection, test: beam.PCollection, folder: str) -> None:
 
     Memory holds the digests of the test images. Ids are counted by key.
     """
-    found: dict[str, beam.pvalue.AsSideInput] = {}
+    found: Found = {}
     for split, keys in (("train", train), ("test", test)):
         repeated = (
             keys
@@ -40,7 +37,7 @@ def find(train: beam.PCollection, test: beam.PCollection, folder: str) -> None:
             | f"RepeatedIds[{split}]" >> beam.Filter(lambda item: item[1] > 1)
             | f"ShowIds[{split}]" >> beam.Map(lambda item: (readable(item[0]), item[1]))
         )
-        found |= _summary(f"repeated_{split}", repeated)
+        found |= summary(f"repeated_{split}", repeated, SHOWN)
     digests = test | "TestDigests" >> beam.Map(lambda key: (key[0], None))
     in_train = (
         train
@@ -48,8 +45,8 @@ def find(train: beam.PCollection, test: beam.PCollection, folder: str) -> None:
         | "FirstInTrain" >> beam.CombinePerKey(min)
     )
     shared = test | "AlsoInTrain" >> beam.FlatMap(_twins, beam.pvalue.AsDict(in_train))
-    found |= _summary("shared", shared)
-    _ = test.pipeline | "Start" >> beam.Create([folder]) | "WriteDuplicates" >> beam.Map(_write, **found)
+    found |= summary("shared", shared, SHOWN)
+    write_findings(test.pipeline, os.path.join(folder, FILE), found)
 
 
 def check(examples: Artifact, test_images: int, allow_shared_images: bool) -> None:
@@ -58,7 +55,7 @@ def check(examples: Artifact, test_images: int, allow_shared_images: bool) -> No
     Raises:
       UserError: an id is repeated, or an image is shared and that is not allowed.
     """
-    found = json.loads(pathlib.Path(examples.uri, FILE).read_text())
+    found = read_findings(os.path.join(examples.uri, FILE))
     for split in ("train", "test"):
         if count := found[f"repeated_{split}_count"]:
             raise UserError(
@@ -93,14 +90,3 @@ def readable(name: bytes) -> str:
 def _twins(key: Key, in_train: dict[bytes, bytes]) -> list[tuple[str, str]]:
     digest, name = key
     return [(readable(name), readable(in_train[digest]))] if digest in in_train else []
-
-
-def _summary(name: str, items: beam.PCollection) -> dict[str, beam.pvalue.AsSideInput]:
-    """Returns the number of `items` and the first few of them, as side inputs of `_write`."""
-    count = items | f"Count[{name}]" >> beam.combiners.Count.Globally()
-    first = items | f"First[{name}]" >> beam.combiners.Top.Smallest(SHOWN)
-    return {f"{name}_count": beam.pvalue.AsSingleton(count), f"{name}_examples": beam.pvalue.AsSingleton(first)}
-
-
-def _write(folder: str, **found: int | list) -> None:
-    pathlib.Path(folder, FILE).write_text(json.dumps(found))

@@ -1,9 +1,9 @@
-"""ImageExampleGen: turns a TFDS image classification data set into TFX Examples, and checks each image."""
+"""ImageExampleGen: turns images of any source into TFX Examples, and checks each image."""
 
 import hashlib
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import tensorflow as tf
@@ -16,43 +16,76 @@ from tfx.types import standard_component_specs as specs
 from tfx.utils import proto_utils
 
 from components.artifacts import Artifacts
-from components.ingest import duplicates
-from components.ingest.datasets import SPLITS, prepared_builder
-from components.ingest.decoding import decode_batch
+from components.ingest import duplicates, unreadable
+from components.ingest.datasets import prepared_builder
 from components.ingest.duplicates import Key
-from components.ingest.prepared import Shard, content_fingerprint, open_prepared, shards
-from components.ingest.records import read_batches
+from components.ingest.own_data import open_data, source_of
+from components.ingest.prepared import Shard
+from components.ingest.records import Fault
+from components.ingest.source import PreparedSource, Source, fields_of
+from components.ingest.splits import SPLITS, TEST, TRAIN, Parts, is_test, parts_of
+from components.ingest.unreadable import decoded
 from trainer.errors import ReportedError
 from trainer.failure import FILE, leave, left
+from trainer.schema import SettingError
+
+FAULTS = "faults"  # Beam's tag of what is no image
+
+
+class Asked(NamedTuple):
+    """What a run asks for, in settings of `PipelineConfig`."""
+
+    dataset: str
+    data: str | None  # path of data of the user's own, which take the place of `dataset`
+    data_dirs: list[str]  # folders of prepared data sets, searched in order; a new one is prepared in the last
+    manual_dir: str | None  # folder with the data set's archive, for a machine that cannot download it
+    splits: str | None
+    test_share: float
+    max_unreadable: float
+    allow_shared_images: bool
+    min_label_elbo: float | None = None  # needs labels
 
 
 class ImageDriver(driver.Driver):
-    """Driver that finds or prepares the data set; its name, version and content decide on the cache."""
+    """Driver that finds or prepares the data; their content and what becomes of it decide on the cache."""
 
     def resolve_exec_properties(self, exec_properties: dict[str, Any], *_: Any) -> dict[str, Any]:
-        """Replaces the folders to search by the data set's folder and the fingerprint of its content.
+        """Replaces what was asked for by the source that was found, its parts and the fingerprint of their content.
 
         Only `input_base` holds a path, so the same data found elsewhere have the same cache key.
+
+        Raises:
+          UserError: there are no such data.
+          SettingError: a setting does not fit them.
         """
-        source = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
-        builder = prepared_builder(source["dataset"], source["data_dirs"], source["manual_dir"])
-        settings = {"allow_shared_images": source["allow_shared_images"]}
-        exec_properties[specs.INPUT_BASE_KEY] = str(builder.data_path)
+        asked = Asked(**_unpack(exec_properties[specs.CUSTOM_CONFIG_KEY]))
+        source, parts = _found(asked)
+        settings: dict[str, Any] = {
+            "source": fields_of(source),
+            "parts": parts,
+            "max_unreadable": asked.max_unreadable,
+            "allow_shared_images": asked.allow_shared_images,
+        }
+        if TEST not in parts:
+            settings["test_share"] = asked.test_share
+        exec_properties[specs.INPUT_BASE_KEY] = source.location
         exec_properties[specs.CUSTOM_CONFIG_KEY] = proto_utils.proto_to_json(_pack(settings))
         exec_properties[utils.SPAN_PROPERTY_NAME] = 0
         exec_properties[utils.VERSION_PROPERTY_NAME] = None
-        exec_properties[utils.FINGERPRINT_PROPERTY_NAME] = content_fingerprint(builder, SPLITS)
+        used = [part for names in parts.values() for part in names]
+        exec_properties[utils.FINGERPRINT_PROPERTY_NAME] = source.fingerprint(used)
         return exec_properties
 
 
 class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
-    """Executor that reads the prepared data set shard by shard, and leaves encoded images unchanged."""
+    """Executor that reads the source piece by piece, and leaves encoded images unchanged."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
-        """Writes the Examples, then checks for duplicates and records their number in the artifact.
+        """Writes the Examples, then checks what Beam found and records it in the artifact.
 
         Raises:
-          UserError: an image is bad, an id is repeated, or a test image is also in train and that is not allowed.
+          UserError: too many images are unreadable, a split has no images, an id is repeated, or a test image is also
+            in train and that is not allowed.
         """
         examples = artifact_utils.get_single_instance(output_dict[specs.EXAMPLES_KEY])
         self._folder = examples.uri
@@ -62,9 +95,9 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
             if failure := left(os.path.join(self._folder, FILE)):
                 raise ReportedError.of(failure) from error
             raise
-        builder = open_prepared(exec_properties[specs.INPUT_BASE_KEY])
         settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
-        duplicates.check(examples, builder.info.splits["test"].num_examples, settings["allow_shared_images"])
+        images = unreadable.check(examples, settings["max_unreadable"])
+        duplicates.check(examples, images[TEST], settings["allow_shared_images"])
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
         """Is unused, because `GenerateExamplesByBeam` needs both splits at once."""
@@ -76,47 +109,65 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         """Returns the serialized Examples of each split.
 
         Raises (when the pipeline runs):
-          UserError: a record cannot be read, or an image cannot be decoded, has another shape, or has 16 bits.
+          UserError: a file is damaged.
         """
-        folder = exec_properties[specs.INPUT_BASE_KEY]
-        builder = open_prepared(folder)
-        checked = {
-            split: pipeline
-            | f"Shards[{split}]" >> beam.Create(shards(builder, split))
-            | f"Read[{split}]" >> beam.FlatMap(_checked_examples, folder, self._folder)
-            for split in SPLITS
-        }
-        keys = {split: items | f"Keys[{split}]" >> beam.Map(lambda item: item[0]) for split, items in checked.items()}
-        duplicates.find(keys["train"], keys["test"], self._folder)
+        settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
+        source = source_of(location=exec_properties[specs.INPUT_BASE_KEY], **settings["source"])
+        images, faults = {}, []
+        for split, parts in settings["parts"].items():
+            read = self._read(pipeline, source, split, parts)
+            images[split] = read[None]
+            faults.append(read[FAULTS])
+        if TEST not in images:
+            images[TRAIN], images[TEST] = images[TRAIN] | "Side" >> beam.Partition(_side, 2, settings["test_share"])
+        unreadable.find(faults | "Faults" >> beam.Flatten(), images, self._folder)
+        keys = {split: items | f"Keys[{split}]" >> beam.Map(lambda item: item[0]) for split, items in images.items()}
+        duplicates.find(keys[TRAIN], keys[TEST], self._folder)
         return {
-            split: items | f"Examples[{split}]" >> beam.Map(lambda item: item[1]) for split, items in checked.items()
+            split: items | f"Examples[{split}]" >> beam.Map(lambda item: item[1]) for split, items in images.items()
         }
+
+    def _read(self, pipeline: beam.Pipeline, source: Source, split: str, parts: list[str]) -> Any:
+        """Returns key and serialized Example of each image of the parts, and apart from them the texts of faults."""
+        return (
+            pipeline
+            | f"Parts[{split}]" >> beam.Create(parts)
+            | f"Shards[{split}]" >> beam.FlatMap(_guarded, source.shards, self._folder)
+            | f"Spread[{split}]" >> beam.Reshuffle()
+            | f"Read[{split}]" >> beam.FlatMap(_guarded, _Reader(source), self._folder).with_outputs(FAULTS)
+        )
 
 
 class ImageExampleGen(component.FileBasedExampleGen):
-    """Ingestion of a TFDS image classification data set of 32x32x3 images, with TFDS's splits train and test.
+    """Ingestion of images of 32x32x3, in the splits train and test.
 
-    Examples have the features `image` (encoded as stored), `label` and `id`.
-
-    Args:
-      dataset: TFDS's name of the data set.
-      data_dirs: folders of prepared data sets, searched in order; a data set in none of them is prepared in the last.
-      manual_dir: folder with its archive, for a machine that cannot download it.
-      allow_shared_images: whether test images may also be training images; `duplicates.shared_images` counts them.
+    Examples have the features `image` (encoded as stored), `id` and, if the data have labels, `label`.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExecutor)
     DRIVER_CLASS = ImageDriver
 
-    def __init__(self, dataset: str, data_dirs: list[str], manual_dir: str | None, allow_shared_images: bool) -> None:
-        source = {"dataset": dataset, "data_dirs": data_dirs, "manual_dir": manual_dir}
+    def __init__(self, asked: Asked) -> None:
         super().__init__(
             input_base="resolved by the driver",
             input_config=example_gen_pb2.Input(
-                splits=[example_gen_pb2.Input.Split(name=split, pattern="as TFDS says") for split in SPLITS]
+                splits=[example_gen_pb2.Input.Split(name=split, pattern="as the source says") for split in SPLITS]
             ),
-            custom_config=_pack({**source, "allow_shared_images": allow_shared_images}),
+            custom_config=_pack(asked._asdict()),
         )
+
+
+def _found(asked: Asked) -> tuple[Source, Parts]:
+    """Returns the source that was asked for, and the parts of each split."""
+    source: Source
+    if asked.data:
+        source = open_data(asked.data, asked.splits)
+    else:
+        builder = prepared_builder(asked.dataset, asked.data_dirs, asked.manual_dir, asked.splits)
+        source = PreparedSource(str(builder.data_path))
+    if asked.min_label_elbo is not None and not source.labelled:
+        raise SettingError("min_label_elbo", "none, because the data have no labels", asked.min_label_elbo)
+    return source, parts_of(asked.splits, source.parts, source.location)
 
 
 def _pack(source: dict[str, Any]) -> example_gen_pb2.CustomConfig:
@@ -133,23 +184,46 @@ def _unpack(config_json: str) -> dict[str, Any]:
     return json_format.MessageToDict(struct)
 
 
-def _checked_examples(shard: Shard, folder: str, output: str) -> Iterator[tuple[Key, bytes]]:
-    """Yields key and serialized Example of each image in the shard; leaves a failure in the folder `output`."""
+def _guarded(item: Any, function: Callable[[Any], Iterator[Any]], output: str) -> Iterator[Any]:
+    """Yields what `function` makes of `item`; leaves a failure in the folder `output`."""
     try:
-        for batch in read_batches(shard, open_prepared(folder).info.features):
-            decoded = decode_batch(batch, shard)
-            for pixels, image, label, name in zip(decoded, batch.images, batch.labels, batch.ids, strict=True):
-                digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
-                yield (digest, name), _example(image, int(label), name)
+        yield from function(item)
     except ReportedError as error:
         leave(error.failure, os.path.join(output, FILE))
         raise
 
 
-def _example(image: bytes, label: int, name: bytes) -> bytes:
+class _Reader(NamedTuple):
+    """A function that Beam can send to its workers."""
+
+    source: Source
+
+    def __call__(self, shard: Shard) -> Iterator[tuple[Key, bytes] | beam.pvalue.TaggedOutput]:
+        """Yields key and serialized Example of each image in the shard, and the texts of faults."""
+        for batch in self.source.read(shard):
+            if isinstance(batch, Fault):
+                yield beam.pvalue.TaggedOutput(FAULTS, batch.text)
+                continue
+            for found in decoded(batch, shard):
+                if isinstance(found, Fault):
+                    yield beam.pvalue.TaggedOutput(FAULTS, found.text)
+                    continue
+                i, pixels = found
+                digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
+                label = None if batch.labels is None else int(batch.labels[i])
+                yield (digest, batch.ids[i]), _example(batch.images[i], label, batch.ids[i])
+
+
+def _side(item: tuple[Key, bytes], _: int, share: float) -> int:
+    (digest, _), _ = item
+    return int(is_test(digest, share))
+
+
+def _example(image: bytes, label: int | None, name: bytes) -> bytes:
     features = {
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
-        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
         "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name])),
     }
+    if label is not None:
+        features["label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)

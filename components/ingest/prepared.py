@@ -20,11 +20,12 @@ FORMATS = {"tfrecord": "tensorflow", "array_record": "array_record", "parquet": 
 
 
 class Shard(NamedTuple):
-    """One file of a split."""
+    """A piece of a part of the data, which one worker reads."""
 
-    path: str
-    file_format: str  # a key of FORMATS
-    records: int  # according to dataset_info.json
+    path: str  # a file, or the folder of `names`
+    file_format: str  # a key of FORMATS, or the kind of another source
+    records: int  # of a data set according to dataset_info.json
+    names: tuple[str, ...] = ()  # image files; none: the file `path` holds many images
 
 
 def open_prepared(folder: str) -> tfds.core.DatasetBuilder:

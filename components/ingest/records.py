@@ -20,8 +20,19 @@ class Batch(NamedTuple):
 
     first: int  # index of the first one in the shard
     images: np.ndarray  # [B] object, encoded images
-    labels: np.ndarray  # [B] int64
+    labels: np.ndarray | None  # [B] int64; None: the data have none
     ids: list[bytes]  # of length B
+
+    def only(self, i: int) -> "Batch":
+        """Returns the batch of record `i` of this one."""
+        labels = None if self.labels is None else self.labels[i : i + 1]
+        return Batch(self.first + i, self.images[i : i + 1], labels, self.ids[i : i + 1])
+
+
+class Fault(NamedTuple):
+    """An image that cannot be read."""
+
+    text: str  # its name and what is wrong, for a message
 
 
 def read_batches(shard: Shard, features: tfds.features.FeaturesDict) -> Iterator[Batch]:
@@ -46,7 +57,7 @@ def read_batches(shard: Shard, features: tfds.features.FeaturesDict) -> Iterator
 
 
 def _parser(features: tfds.features.FeaturesDict) -> tf.types.experimental.PolymorphicFunction:
-    """Returns the parser of serialized Examples [B] into features [B]: `image`, `label` and, if there is one, `id`."""
+    """Returns the parser of serialized Examples [B] into features [B]: `image` and, if there are such, `label`, `id`."""
     wanted = {name: feature for name, feature in features.items() if name in ("image", "label", "id")}
     specs = {name: _spec(feature.get_serialized_info()) for name, feature in wanted.items()}
     encode = isinstance(features["image"], tfds.features.Tensor)
@@ -87,7 +98,7 @@ def _batch(parse: tf.types.experimental.PolymorphicFunction, serialized: np.ndar
         ids = [name if isinstance(name, bytes) else b"%d" % name for name in parsed["id"].tolist()]
     else:  # as TFDS names images
         ids = [f"{pathlib.Path(shard.path).name}__{first + i}".encode() for i in range(len(serialized))]
-    return Batch(first, parsed["image"], parsed["label"], ids)
+    return Batch(first, parsed["image"], parsed.get("label"), ids)
 
 
 def _damaged(shard: Shard, index: int, error: Exception, record: str = "record") -> UserError:

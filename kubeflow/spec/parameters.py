@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -35,7 +36,9 @@ def parameters() -> dict[str, Parameter]:
         found[name] = Parameter(str, OF_PRESET, f"{_help(declared)}; a number, or {OF_PRESET}")
     for name, declared in settings(PipelineConfig, Place.FORM).items():
         field = fields(PipelineConfig)[name]
-        if field.default is None:
+        if field.default is None and plain_type(field) is str:
+            found[name] = Parameter(str, NONE, _help(declared))
+        elif field.default is None:
             found[name] = Parameter(str, NONE, f"{_help(declared)}; a number, or {NONE}")
         else:
             choices = STRATEGIES if name == "strategy" else ()
@@ -78,6 +81,8 @@ def run_config(values: Mapping[str, Any], cluster: Cluster) -> PipelineConfig:
             recipe = recipe | {name: _number(name, given.pop(name), OF_PRESET, plain_type(fields(TrainConfig)[name]))}
     for name in given.keys() & {"min_elbo", "min_label_elbo"}:
         given[name] = _number(name, given[name], NONE, float) if given[name].strip() else None  # empty in version 0.1
+    if "data" in given:
+        given["data"] = os.path.join(cluster.volume.path, given["data"])
     engine = {"beam_args": cluster.beam.arguments, "beam_nodes": tuple(cluster.beam.nodes)}
     return build_config(preset, recipe, {**given, **engine, "root": cluster.volume.path})
 

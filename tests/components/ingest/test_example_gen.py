@@ -12,17 +12,17 @@ from tfx.orchestration import metadata
 from tfx.types import artifact_utils
 
 from components.ingest.duplicates import shared_images
-from components.ingest.example_gen import ImageDriver, ImageExampleGen
+from components.ingest.example_gen import ImageDriver
 from components.ingest.validator import StrictExampleValidator
 from pipeline.dag import schema_of
 from pipeline.failures import failure_of
-from toy_data import png, rows, write_toy
+from toy_data import asked, png, rows, write_toy
 from trainer.failure import Kind
 from trainer.images import EXAMPLE_FEATURES, load_images, preprocess
 
 
-def example_gen(*data_dirs, allow_shared_images=False):
-    return ImageExampleGen("toy", [str(data_dir) for data_dir in data_dirs], None, allow_shared_images)
+def example_gen(*data_dirs, **settings):
+    return asked(data_dirs=[str(data_dir) for data_dir in data_dirs], **settings)
 
 
 def read(folder, split):
@@ -51,9 +51,9 @@ def test_every_row_becomes_an_example_with_its_bytes_label_and_id(tmp_path, run_
 def test_a_failure_inside_beam_reaches_the_caller_with_its_fields_and_leaves_no_artifact(tmp_path, run_nodes):
     data_dir = write_toy(tmp_path, [*rows("train", 5, 0), ("bad", png(7, (16, 32, 3)), 0)], rows("test", 5, 100))
     failure = refusal(run_nodes, example_gen(data_dir))
-    assert (failure.sentence, failure.value, failure.valid) == ("image bad, shape", [16, 32, 3], "[32, 32, 3]")
     (file,) = data_dir.glob("toy/1.0.0/toy-train*")
-    assert f"record 5, counted from 0, of {file}" in failure.remedy
+    fault = "image bad, shape: expected [32, 32, 3], got [16, 32, 3], record 5, counted from 0, of"
+    assert failure.value == [f"{fault} {file}"]
     assert not list((tmp_path / "artifacts").glob("ImageExampleGen/examples/*"))
 
 

@@ -1,0 +1,111 @@
+"""A directory of image files; sub-directories, if there are any, are their labels."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+
+from components.ingest.own_files import files_fingerprint, visible, walk
+from components.ingest.prepared import Shard
+from components.ingest.records import Batch, Fault
+from components.ingest.unreadable import unreadable
+from trainer.errors import UnreadableError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+SHARD_FILES = 256
+BATCH_BYTES = 16 * 2**20  # of encoded images in memory together
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFolder:
+    """Image files in the folder `location`. An image's id is its path below it.
+
+    Args:
+      location: the folder.
+      folders: part -> its folder below `location`; empty for `location` itself.
+      labels: the names of the labels, of which an image has the index; none if no part has sub-directories.
+    """
+
+    KIND: ClassVar[str] = "images"
+    location: str
+    folders: dict[str, str]
+    labels: list[str]
+
+    @classmethod
+    def of(cls, location: str, folders: dict[str, str]) -> "ImageFolder":
+        """Finds the labels: the sub-directories of all parts."""
+        found = {name for folder in folders.values() for name in subdirectories(os.path.join(location, folder))}
+        return cls(location, folders, sorted(found))
+
+    @property
+    def parts(self) -> list[str]:
+        """The names of the parts."""
+        return list(self.folders)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are sub-directories."""
+        return bool(self.labels)
+
+    def fingerprint(self, parts: list[str]) -> str:
+        """Returns a hash of the names and contents of the files."""
+        folders = sorted(self.folders[part] for part in parts)
+        return files_fingerprint(self.location, (name for part in folders for name in self._names(part)))
+
+    def shards(self, part: str) -> Iterator[Shard]:
+        """Yields the files in groups."""
+        path, group = os.path.join(self.location, self.folders[part]), []
+        for name in self._names(self.folders[part]):
+            group.append(name)
+            if len(group) == SHARD_FILES:
+                yield Shard(path, self.KIND, len(group), tuple(group))
+                group = []
+        if group:
+            yield Shard(path, self.KIND, len(group), tuple(group))
+
+    def read(self, shard: Shard) -> Iterator[Batch | Fault]:
+        """Yields the content of the files, which may be images.
+
+        Raises:
+          UnreadableError: the system cannot read a file.
+        """
+        indices = {name: i for i, name in enumerate(self.labels)}
+        batch, size = [], 0
+        for name in shard.names:
+            below = pathlib.PurePath(os.path.relpath(os.path.join(self.location, name), shard.path)).parts
+            if self.labels and len(below) == 1:
+                what = f"label: expected a sub-directory, such as {self.labels[0]}, as other images have"
+                yield unreadable(os.fsencode(name), what)
+                continue
+            image = self._content(name)
+            batch.append((os.fsencode(name), image, indices[below[0]] if self.labels else 0))
+            size += len(image)
+            if size > BATCH_BYTES:
+                yield self._batch(batch)
+                batch, size = [], 0
+        if batch:
+            yield self._batch(batch)
+
+    def _batch(self, rows: list[tuple[bytes, bytes, int]]) -> Batch:
+        ids, images, labels = zip(*rows, strict=True)
+        return Batch(0, np.array(images, object), np.array(labels, np.int64) if self.labels else None, list(ids))
+
+    def _content(self, name: str) -> bytes:
+        path = pathlib.Path(self.location, name)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise UnreadableError("the image", str(path), error) from error
+
+    def _names(self, folder: str) -> Iterator[str]:
+        for names in walk(self.location, folder):
+            yield from names
+
+
+def subdirectories(folder: str) -> list[str]:
+    """Returns the names of the visible directories in `folder`, sorted."""
+    with os.scandir(folder) as entries:
+        return visible(entry.name for entry in entries if entry.is_dir())

@@ -1,0 +1,76 @@
+"""Counts the images that cannot be read, and names the first of them; above a share of all, the run ends."""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Iterator, Mapping
+
+import apache_beam as beam
+import numpy as np
+from tfx.types import Artifact
+
+from components.ingest.decoding import decode_batch
+from components.ingest.duplicates import readable
+from components.ingest.findings import counted, read_findings, summary, write_findings
+from components.ingest.prepared import Shard
+from components.ingest.records import Batch, Fault
+from trainer.errors import UserError
+
+log = logging.getLogger(__name__)
+
+FILE = "unreadable.json"
+SHOWN = 10  # images in a message
+
+
+def decoded(batch: Batch, shard: Shard) -> Iterator[tuple[int, np.ndarray] | Fault]:
+    """Yields the index in the batch and the pixels of each image, or its fault."""
+    try:
+        yield from enumerate(decode_batch(batch, shard))
+    except UserError:
+        for i in range(len(batch.ids)):
+            try:
+                yield i, decode_batch(batch.only(i), shard)[0]
+            except UserError as error:
+                record = "" if shard.names else f", record {batch.first + i}, counted from 0, of {shard.path}"
+                yield Fault(f"{dataclasses.replace(error.failure, remedy='')}{record}")
+
+
+def find(faults: beam.PCollection, images: Mapping[str, beam.PCollection], folder: str) -> None:
+    """Extends the pipeline of `faults`, texts, and of the `images` of each split; it writes both numbers to `folder`."""
+    found = summary("unreadable", faults, SHOWN)
+    for split, items in images.items():
+        found |= counted(split, items)
+    write_findings(faults.pipeline, os.path.join(folder, FILE), found)
+
+
+def check(examples: Artifact, max_unreadable: float) -> dict[str, int]:
+    """Returns the number of images in each split.
+
+    Raises:
+      UserError: too many images are unreadable, or a split has none.
+    """
+    found = read_findings(os.path.join(examples.uri, FILE))
+    count, first = found.pop("unreadable_count"), found.pop("unreadable_examples")
+    images = {name.removesuffix("_count"): number for name, number in found.items()}
+    total = count + sum(images.values())
+    shown = f", of which the first {SHOWN} are shown" if count > SHOWN else ""
+    sentence = f"{count} of {total} images cannot be read{shown}"
+    if count > max_unreadable * total:
+        raise UserError(
+            sentence,
+            valid=f"a share of at most {max_unreadable:g} (max_unreadable)",
+            value=first,
+            remedy="Repair or remove them, or leave them out with a larger --max-unreadable; nothing was trained",
+        )
+    if count:
+        log.warning("%s; left out, as max_unreadable allows: %s", sentence, "; ".join(first))
+    for split, number in images.items():
+        if not number:
+            remedy = "Add images, or change --splits or --test-share"
+            raise UserError(f"images of the split {split}", valid="at least 1", value=0, remedy=remedy)
+    return images
+
+
+def unreadable(name: bytes, what: str) -> Fault:
+    """Returns the fault of the image `name`."""
+    return Fault(f"image {readable(name)}, {what}")
