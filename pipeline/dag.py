@@ -150,7 +150,7 @@ def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
 
 
 def schema_of(dataset: str | None) -> BaseNode:
-    """Returns the node of the data set's curated schema, or of the default one; its content is part of the cache key."""
+    """Returns the node of the data set's curated schema, or of the default one; the cache key has its content."""
     folder = SCHEMAS / base_name(dataset or "default")
     path = (folder if folder.is_dir() else SCHEMAS / "default") / "schema.pbtxt"
     return CuratedSchema(content=path.read_text(), source=str(path)).with_id("Schema")

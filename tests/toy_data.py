@@ -8,9 +8,6 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from components.ingest.example_gen import Asked, ImageExampleGen
-from pipeline.settings import PipelineConfig
-
 FEATURES = tfds.features.FeaturesDict(
     {
         "id": tfds.features.Text(),
@@ -18,8 +15,6 @@ FEATURES = tfds.features.FeaturesDict(
         "label": tfds.features.ClassLabel(num_classes=10),
     }
 )
-
-DATA = {name: getattr(PipelineConfig(), name) for name in Asked._fields}
 
 Row = tuple[str | bytes | int, bytes, int]  # id, encoded image, label
 
@@ -47,11 +42,6 @@ def serialized(name: str, image: bytes, label: int) -> bytes:
         "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
     }
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
-
-
-def asked(**settings: Any) -> ImageExampleGen:
-    """The ingestion of the data set `toy` with the defaults of a run but for these settings."""
-    return ImageExampleGen(Asked(**{**DATA, "data_dirs": [], "dataset": "toy", **settings}))
 
 
 def write_toy(

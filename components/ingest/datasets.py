@@ -141,7 +141,7 @@ def _check_source(builder: tfds.core.DatasetBuilder, manual_dir: str | None, way
 
 
 def _check_features(builder: tfds.core.DatasetBuilder) -> None:
-    """Raises UserError unless the data set has the features `image` and, optionally, `label` and `id`, of usable types."""
+    """Raises UserError unless the features `image` and, if they are there, `label` and `id` have usable types."""
     features = builder.info.features
     if not isinstance(features, tfds.features.FeaturesDict):
         raise _unfit(builder, "features", "a dictionary with an 'image'", str(features))

@@ -215,8 +215,7 @@ class _Reader(NamedTuple):
 
 
 def _side(item: tuple[Key, bytes], _: int, share: float) -> int:
-    (digest, _), _ = item
-    return int(is_test(digest, share))
+    return int(is_test(item[0][0], share))
 
 
 def _example(image: bytes, label: int | None, name: bytes) -> bytes:

@@ -57,7 +57,7 @@ def read_batches(shard: Shard, features: tfds.features.FeaturesDict) -> Iterator
 
 
 def _parser(features: tfds.features.FeaturesDict) -> tf.types.experimental.PolymorphicFunction:
-    """Returns the parser of serialized Examples [B] into features [B]: `image` and, if there are such, `label`, `id`."""
+    """Returns the parser of serialized Examples [B] into features [B]: `image` and, if they exist, `label`, `id`."""
     wanted = {name: feature for name, feature in features.items() if name in ("image", "label", "id")}
     specs = {name: _spec(feature.get_serialized_info()) for name, feature in wanted.items()}
     encode = isinstance(features["image"], tfds.features.Tensor)

@@ -15,7 +15,10 @@ class Source(Protocol):
     """
 
     KIND: ClassVar[str]
-    location: str  # path of a folder or file
+
+    @property
+    def location(self) -> str:
+        """Path of a folder or file."""
 
     @property
     def parts(self) -> list[str]:

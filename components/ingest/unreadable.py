@@ -36,7 +36,7 @@ def decoded(batch: Batch, shard: Shard) -> Iterator[tuple[int, np.ndarray] | Fau
 
 
 def find(faults: beam.PCollection, images: Mapping[str, beam.PCollection], folder: str) -> None:
-    """Extends the pipeline of `faults`, texts, and of the `images` of each split; it writes both numbers to `folder`."""
+    """Extends the pipeline of `faults`, texts, and `images` of each split; it writes their numbers to `folder`."""
     found = summary("unreadable", faults, SHOWN)
     for split, items in images.items():
         found |= counted(split, items)

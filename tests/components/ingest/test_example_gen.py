@@ -14,11 +14,12 @@ from tfx.types import artifact_utils
 from components.ingest.duplicates import shared_images
 from components.ingest.example_gen import ImageDriver
 from components.ingest.validator import StrictExampleValidator
+from own_data import asked
 from pipeline.dag import schema_of
 from pipeline.failures import failure_of
-from toy_data import asked, png, rows, write_toy
+from toy_data import png, rows, write_toy
 from trainer.failure import Kind
-from trainer.images import EXAMPLE_FEATURES, load_images, preprocess
+from trainer.images import load_images, preprocess
 
 
 def example_gen(*data_dirs, **settings):
@@ -28,7 +29,9 @@ def example_gen(*data_dirs, **settings):
 def read(folder, split):
     files = tf.io.gfile.glob(str(folder / "ImageExampleGen/examples/*" / f"Split-{split}/*"))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
-    return [tf.io.parse_single_example(record, EXAMPLE_FEATURES) for record in records]
+    kinds = {"image": tf.string, "label": tf.int64, "id": tf.string}
+    features = {name: tf.io.FixedLenFeature([], kind) for name, kind in kinds.items()}
+    return [tf.io.parse_single_example(record, features) for record in records]
 
 
 def refusal(run_nodes, node):

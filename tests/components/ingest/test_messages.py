@@ -63,8 +63,8 @@ def no_image(folder):
     prepare(folder, [(0, {"label": 0})], label=LABEL)
 
 
-def no_label(folder):
-    prepare(folder, [(0, {"image": PIXELS})], image=IMAGE)
+def other_label(folder):
+    prepare(folder, [(0, {"image": PIXELS, "label": 0.5})], image=IMAGE, label=tfds.features.Scalar(np.float32))
 
 
 def sixteen_bits(folder):
@@ -77,8 +77,8 @@ def fractional_id(folder):
     prepare(folder, [(0, row)], id=tfds.features.Scalar(np.float32), image=IMAGE, label=LABEL)
 
 
-def no_test_split(folder):
-    write(folder, FEATURES, {"train": [("a", {"id": "a", "image": PIXELS, "label": 0})]})
+def no_train_split(folder):
+    write(folder, FEATURES, {"validation": [("a", {"id": "a", "image": PIXELS, "label": 0})]})
     prepared_builder("toy", [str(folder)])
 
 
@@ -178,7 +178,7 @@ def shared_images(folder):
     check_duplicates(folder, shared_count=3, shared_examples=[["a", "b"], ["c", "d"]])
 
 
-CHOOSE = "Choose an image classification data set with train and test images of 32x32x3 bytes"
+CHOOSE = "Choose an image data set with train images of 32x32x3 bytes"
 WAYS = """
     Connect this machine to the network and run again, set TFDS_DATA_DIR or --data-dir to a folder in which TFDS
     prepared cifar10/3.0.2, or put cifar-10-binary.tar.gz into a folder and pass it with --manual-dir"""
@@ -194,14 +194,18 @@ MESSAGES = {
     other_archive: f"the archive of cifar10/3.0.2 has another checksum than TFDS expects. {WAYS}",
     other_shape: f"data set mnist/3.0.1, shape of the images: expected [32, 32, 3], got [28, 28, 1]. {CHOOSE}",
     no_image: f"data set toy/1.0.0, features: expected an 'image', got ['label']. {CHOOSE}",
-    no_label: f"data set toy/1.0.0, features: expected a 'label' with classes, got ['image']. {CHOOSE}",
+    other_label: """
+        data set toy/1.0.0, feature 'label': expected a label with classes, got 'Scalar(shape=(), dtype=float32)'.
+        Prepare the data set with classes as its label, or with no label""",
     sixteen_bits: """
         data set toy/1.0.0, type of the pixels: expected uint8, got 'uint16'. Convert the images to 8 bits per channel
         and prepare the data set again""",
     fractional_id: """
         data set toy/1.0.0, feature 'id': expected a text, bytes or an integer, got 'Scalar(shape=(), dtype=float32)'.
         Prepare the data set with such ids, or with none: TFDS then numbers the images""",
-    no_test_split: f"data set toy/1.0.0, splits: expected train and test, got ['train']. {CHOOSE}",
+    no_train_split: """
+        data set toy/1.0.0, parts: expected one named train, got ['validation']. Say with --splits which of them are
+        train and test, as in --splits train=a+b,test=c""",
     empty_split: f"data set toy/1.0.0, images of the split test: expected at least 1, got 0. {CHOOSE}",
     missing_file: f"""
         data set toy/1.0.0 is incomplete: FOLDER/toy/1.0.0/toy-test.tfrecord-00000-of-00001, which its dataset_info.json

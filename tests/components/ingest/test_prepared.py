@@ -2,8 +2,9 @@ import shutil
 
 import pytest
 
-from components.ingest.datasets import SPLITS, prepared_builder
+from components.ingest.datasets import prepared_builder
 from components.ingest.prepared import content_fingerprint, open_prepared
+from components.ingest.splits import SPLITS
 from trainer.errors import UserError
 
 

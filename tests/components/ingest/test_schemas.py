@@ -13,8 +13,8 @@ def load(name):
 
 
 @pytest.mark.parametrize("name", ["cifar10", "photo_patches", "default"])
-def test_a_schema_has_the_features_that_the_model_parses(name):
-    assert {feature.name for feature in load(name).feature} == set(EXAMPLE_FEATURES)
+def test_a_schema_has_the_features_that_the_model_parses_and_the_label(name):
+    assert {feature.name for feature in load(name).feature} == {*EXAMPLE_FEATURES, "label"}
 
 
 @pytest.mark.parametrize("name", ["cifar10", "photo_patches"])

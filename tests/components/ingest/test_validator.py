@@ -6,14 +6,14 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.statistics_gen.component import StatisticsGen
 
 import pipeline.dag
-from components.ingest.example_gen import ImageExampleGen
 from components.ingest.validator import StrictExampleValidator, anomaly_sentences
+from own_data import asked
 from toy_data import rows, write_toy
 from trainer.errors import UserError
 
 
 def nodes(data_dir):
-    example_gen = ImageExampleGen("toy", [str(data_dir)], None, allow_shared_images=False)
+    example_gen = asked(data_dirs=[str(data_dir)])
     statistics_gen = StatisticsGen(example_gen.outputs["examples"])
     schema = pipeline.dag.schema_of("toy")
     validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["schema"])

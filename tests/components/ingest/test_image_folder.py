@@ -1,0 +1,150 @@
+"""Image files become Examples."""
+
+import io
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.orchestration import metadata
+
+from components.ingest import image_folder
+from components.ingest.example_gen import ImageDriver
+from components.ingest.image_folder import ImageFolder
+from components.ingest.validator import StrictExampleValidator
+from own_data import asked, write_files
+from pipeline.dag import schema_of
+from pipeline.failures import failure_of
+from toy_data import pixels, png
+from trainer.errors import UnreadableError
+from trainer.failure import Kind
+from trainer.images import decode
+
+
+def examples(folder, split):
+    """The Examples of a split, by id."""
+    files = tf.io.gfile.glob(str(folder / f"ImageExampleGen/examples/*/Split-{split}/*"))
+    found = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset(files, compression_type="GZIP")]
+    return {one.features.feature["id"].bytes_list.value[0].decode(): one.features.feature for one in found}
+
+
+def encoded(seed, kind):
+    content = io.BytesIO()
+    Image.fromarray(pixels(seed)).save(content, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    return content.getvalue()
+
+
+def test_files_of_every_format_become_examples_with_their_bytes_label_and_path(tmp_path, run_nodes):
+    files = {
+        "train/cat/1.png": png(1),
+        "train/dog/deep/2.jpg": encoded(2, "JPEG"),
+        "test/dog/3.webp": encoded(3, "WEBP"),
+    }
+    nodes = [asked(data=write_files(tmp_path / "data", files))]
+    nodes.append(StatisticsGen(nodes[0].outputs["examples"]))
+    nodes.append(schema_of(None))
+    nodes.append(StrictExampleValidator(nodes[1].outputs["statistics"], nodes[2].outputs["schema"]))
+    folder = run_nodes(nodes)
+    train, test = (examples(folder, split) for split in ("train", "test"))
+    came = {name: found["image"].bytes_list.value[0] for name, found in (train | test).items()}
+    assert came == files
+    assert {name: found["label"].int64_list.value[0] for name, found in (train | test).items()} == {
+        "train/cat/1.png": 0,
+        "train/dog/deep/2.jpg": 1,
+        "test/dog/3.webp": 1,
+    }
+    np.testing.assert_array_equal(decode(tf.constant([came["test/dog/3.webp"]])), [pixels(3)])
+
+
+def test_without_a_test_part_an_image_stays_on_its_side_whatever_is_added(tmp_path, run_nodes):
+    files = {f"{i:02d}.png": png(i) for i in range(40)}
+    folder = run_nodes([asked(data=write_files(tmp_path / "one", files), test_share=0.3)])
+    train, test = (set(examples(folder, split)) for split in ("train", "test"))
+    assert train | test == set(files)
+    assert not train & test
+    assert 4 <= len(test) <= 20, "binomial of 40 draws of 0.3, five standard deviations"
+    assert "label" not in next(iter(examples(folder, "test").values()))
+    other = tmp_path / "other"
+    other.mkdir()
+    more = {f"new/{i}.png": png(100 + i) for i in range(20)} | {f"old/{name}": image for name, image in files.items()}
+    (tmp_path / "artifacts").rename(tmp_path / "before")
+    folder = run_nodes([asked(data=write_files(other, more), test_share=0.3)])
+    assert {name.removeprefix("old/") for name in examples(folder, "test") if name.startswith("old/")} == test
+
+
+BAD = {
+    "broken.png": png(5)[:300],
+    "notes.txt": b"not an image",
+    "small.png": png(6, (16, 32, 3)),
+    "stray.png": png(7),
+}
+
+
+@pytest.fixture(scope="module")
+def partly(tmp_path_factory):
+    """A directory of 16 images with a label, three unreadable ones, and one without a label."""
+    files = {f"train/cat/{i:02d}.png": png(i) for i in range(14)} | {f"test/cat/{i}.png": png(90 + i) for i in range(2)}
+    names = ["train/cat/broken.png", "train/cat/notes.txt", "test/cat/small.png", "train/stray.png"]
+    return write_files(tmp_path_factory.mktemp("partly"), files | dict(zip(names, BAD.values(), strict=True)))
+
+
+def test_unreadable_files_are_counted_and_named_and_end_the_run(partly, run_nodes):
+    with pytest.raises(Exception) as error:  # noqa: PT011  Beam chooses the type
+        run_nodes([asked(data=partly, max_unreadable=0.19)])
+    failure = failure_of(error.value, "root")
+    assert failure.kind == Kind.BAD_INPUT
+    assert failure.sentence == "4 of 20 images cannot be read"
+    assert [text.split(", ")[0] for text in failure.value] == [
+        "image test/cat/small.png",
+        "image train/cat/broken.png",
+        "image train/cat/notes.txt",
+        "image train/stray.png",
+    ]
+
+
+def test_up_to_the_share_they_are_left_out(partly, run_nodes, caplog):
+    folder = run_nodes([asked(data=partly, max_unreadable=0.2)])
+    assert (len(examples(folder, "train")), len(examples(folder, "test"))) == (14, 2)
+    (warning,) = [record.getMessage() for record in caplog.records if "cannot be read" in record.getMessage()]
+    assert warning.startswith("4 of 20 images cannot be read; left out, as max_unreadable allows: image test/cat/small")
+
+
+def test_groups_and_batches_together_are_all_files_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_folder, "SHARD_FILES", 4)
+    monkeypatch.setattr(image_folder, "BATCH_BYTES", 6000)  # an image has 3 kB
+    files = {f"{name}/{i}.png": png(i) for name in "ab" for i in range(5)}
+    source = ImageFolder.of(write_files(tmp_path, files), {"train": ""})
+    batches = [list(source.read(shard)) for shard in source.shards("train")]
+    assert [sum(len(batch.ids) for batch in of) for of in batches] == [4, 4, 2]
+    assert max(len(batch.ids) for of in batches for batch in of) == 2
+    rows = [row for of in batches for batch in of for row in zip(batch.ids, batch.images, batch.labels, strict=True)]
+    assert rows == [(name.encode(), image, "ab".index(name[0])) for name, image in files.items()]
+
+
+def test_a_file_that_vanishes_is_a_failed_read_and_no_bad_input(tmp_path):
+    source = ImageFolder.of(write_files(tmp_path, {"a.png": png(1)}), {"train": ""})
+    (shard,) = source.shards("train")
+    os.remove(tmp_path / "a.png")
+    with pytest.raises(UnreadableError) as error:
+        list(source.read(shard))
+    assert error.value.failure.value == f"{tmp_path}/a.png"
+
+
+def test_linked_directories_are_followed(tmp_path):
+    write_files(tmp_path, {"elsewhere/a.png": png(1), "data/cat/b.png": png(2)})
+    (tmp_path / "data/dog").symlink_to(tmp_path / "elsewhere")
+    source = ImageFolder.of(str(tmp_path / "data"), {"train": ""})
+    (shard,) = source.shards("train")
+    assert (source.labels, shard.names) == (["cat", "dog"], ("cat/b.png", "dog/a.png"))
+
+
+def test_a_bound_of_labels_needs_labels(tmp_path):
+    node = asked(data=write_files(tmp_path, {"a.png": png(1)}), min_label_elbo=-2000.0)
+    with (
+        metadata.Metadata(metadata.sqlite_metadata_connection_config(":memory:")) as handle,
+        pytest.raises(ValueError, match="the data have no labels") as error,
+    ):
+        ImageDriver(handle).resolve_exec_properties(dict(node.exec_properties))
+    assert (error.value.setting, error.value.failure.value) == ("min_label_elbo", -2000.0)
