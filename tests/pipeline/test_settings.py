@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from pipeline.settings import PipelineConfig
+from pipeline.settings import PipelineConfig, build_config
 from trainer.schema import SettingError
 from trainer.settings import TrainConfig
 
@@ -21,6 +21,11 @@ NUMBERS = ("min_elbo", "max_regression", "min_label_elbo", "checkpoint_minutes",
     [
         ("dataset", ""),
         ("dataset", "../cifar10"),
+        ("data", "st*r"),
+        ("test_share", 0.0),
+        ("test_share", 1.0),
+        ("max_unreadable", -0.1),
+        ("max_unreadable", 1.0),
         ("max_regression", -0.5),
         ("checkpoint_minutes", -1.0),
         *((name, value) for name in NUMBERS for value in (math.nan, math.inf, "1")),
@@ -104,6 +109,18 @@ def test_models_of_different_data_sets_do_not_meet(config):
     assert config.name != other.name
     assert config.artifacts != other.artifacts
     assert config.push_directory != other.push_directory
+
+
+def test_data_of_one_name_are_a_series_wherever_they_are(config, tmp_path):
+    names = {dataclasses.replace(config, data=str(tmp_path / place / "my photos")).name for place in ("a", "b")}
+    assert names == {"vaeiaf-my-photos"}
+
+
+@pytest.mark.parametrize(("name", "value"), [("dataset", "cifar10"), ("data_dir", "/"), ("manual_dir", "/")])
+def test_a_run_has_a_data_set_or_data(name, value):
+    with pytest.raises(SettingError) as error:
+        build_config("smoke", {}, {"data": "/images", name: value})
+    assert (error.value.setting, error.value.failure.value) == (name, value)
 
 
 def test_data_are_looked_for_where_tfds_looks(config, monkeypatch, tmp_path):

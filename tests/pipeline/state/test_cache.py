@@ -14,12 +14,14 @@ from tfx.types import artifact_utils, standard_artifacts
 import pipeline.dag
 from components.ingest.example_gen import ImageDriver
 from components.train import code
+from own_data import write_files
 from pipeline.dag import compile_pipeline, create_pipeline
 from pipeline.local import site_of
 from pipeline.settings import PipelineConfig
 from pipeline.state import cache
 from pipeline.state.database import sqlite_connection
 from pipeline.state.metadata import Metadata
+from toy_data import png
 from trainer.settings import TrainConfig
 from trainer.storage.digests import digest_file, write_digests
 
@@ -139,6 +141,9 @@ TRAINER = {"Tuner", "Trainer"}
         ({"min_label_elbo": -1.0}, {"Evaluator"}),
         ({"no_baseline": True}, {"Evaluator"}),
         ({"allow_shared_images": True}, {"ImageExampleGen"}),
+        ({"max_unreadable": 0.5}, {"ImageExampleGen"}),
+        ({"splits": "train=test,test=train"}, {"ImageExampleGen"}),
+        ({"test_share": 0.5}, set()),  # the data have a part for test
         # where and how a run works, of which the result is the same
         ({"strategy": "mirrored"}, set()),
         ({"tune": 0, "workers": 2}, set()),
@@ -158,8 +163,19 @@ def test_a_setting_changes_the_keys_of_the_nodes_whose_result_depends_on_it(keys
 
 def test_the_files_of_the_data_set_change_the_key_of_the_examples(keys, monkeypatch):
     before = keys()
-    monkeypatch.setattr("components.ingest.example_gen.content_fingerprint", lambda *_: "other")
+    monkeypatch.setattr("components.ingest.source.content_fingerprint", lambda *_: "other")
     assert differ(before, keys()) == {"ImageExampleGen"}
+
+
+def test_own_data_are_told_apart_by_content_alone(keys, tmp_path):
+    for name, seed in (("one", 1), ("two", 1), ("three", 2)):
+        write_files(tmp_path / name / "photos", {"a.png": png(seed)})
+    one, two, three = (
+        keys(dataclasses.replace(BASE, data=f"{tmp_path}/{name}/photos")) for name in ("one", "two", "three")
+    )
+    share = keys(dataclasses.replace(BASE, data=f"{tmp_path}/two/photos", test_share=0.2))
+    assert differ(one, two) == set()
+    assert differ(one, three) == differ(one, share) == {"ImageExampleGen"}
 
 
 def test_an_edit_of_a_schema_changes_its_key(keys, monkeypatch, tmp_path):
@@ -176,6 +192,7 @@ def test_every_setting_is_covered():
     """A new setting has to be told apart above."""
     known = {"dataset", "train", "root", "data_dir", "manual_dir", "min_elbo", "max_regression", "min_label_elbo"}
     known |= {"no_baseline", "allow_shared_images", "tune", "warm_start", "strategy", "workers", "notify_url"}
+    known |= {"data", "splits", "test_share", "max_unreadable"}
     known |= {"checkpoint_minutes", "checkpoint_percent", "beam_args", "beam_nodes"}
     assert {field.name for field in dataclasses.fields(PipelineConfig)} == known
 
