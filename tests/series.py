@@ -36,13 +36,14 @@ _KEPT: dict = {}  # (data set, arguments of the run) -> folder with a copy of th
 class Series:
     """Runs in one state directory."""
 
-    def __init__(self, root, data_dir, capfd):
-        self.root, self.data_dir, self._capfd = root, data_dir, capfd
+    def __init__(self, root, data_dir, capfd, data=None):
+        self.root, self.data_dir, self._capfd, self._data = root, data_dir, capfd, data
 
     def options(self, *arguments):
         """Returns the arguments of `vaeiaf run` whose gate passes every model with a finite ELBO."""
         return [
-            *["--dataset=toy", f"--data-dir={self.data_dir}", "--preset=smoke", "--batch-size=32"],
+            *([f"--data={self._data}"] if self._data else ["--dataset=toy", f"--data-dir={self.data_dir}"]),
+            *["--preset=smoke", "--batch-size=32"],
             *[f"--root={self.root}", "--min-elbo=-100000", "--epochs=1"],
             *([] if "--no-baseline" in arguments else ["--max-regression=1000"]),
             *[f"--set={setting}" for setting in TINY],
@@ -96,7 +97,7 @@ class Series:
 
     @property
     def pushed(self):
-        return pathlib.Path(self.root, "pushed/vaeiaf-toy")
+        return pathlib.Path(self.root, f"pushed/vaeiaf-{pathlib.Path(self._data or 'toy').name}")
 
     def only(self, pattern):
         """The one path below the artifacts that matches."""

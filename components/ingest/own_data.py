@@ -3,38 +3,46 @@
 import os
 from collections.abc import Callable
 
+from components.ingest import array_files, image_folder
+from components.ingest.array_files import ArrayFiles
 from components.ingest.datasets import check_prepared
-from components.ingest.image_folder import SUFFIXES, ImageFolder, subdirectories
+from components.ingest.example_files import ExampleFiles, is_record_file
+from components.ingest.image_folder import ImageFolder, subdirectories
 from components.ingest.own_files import walk
 from components.ingest.prepared import INFO, open_prepared
 from components.ingest.source import PreparedSource, Source
 from components.ingest.splits import SPLITS, TRAIN, given_parts
 from trainer.errors import UserError
 
-VALID = "a directory of images (PNG, JPEG, WebP)"
-SOURCES: dict[str, Callable[..., Source]] = {kind.KIND: kind for kind in (PreparedSource, ImageFolder)}
+VALID = "images (PNG, JPEG, WebP), arrays (.npz, .npy) or TFRecords of Examples (.tfrecord)"
+SOURCES: dict[str, Callable[..., Source]] = {
+    kind.KIND: kind for kind in (PreparedSource, ImageFolder, ExampleFiles, ArrayFiles)
+}
 
 
 def open_data(path: str, splits: str | None) -> Source:
     """Returns the source of the data at `path`, whose parts `splits` may name.
 
+    The kind is that of the first file whose name tells one.
+
     Raises:
-      UserError: there are none, or their kind or their parts are not clear.
+      UserError: there are none; their kind or their parts are not clear; or they are damaged.
     """
     if not os.path.exists(path):
-        raise UserError(f"--data {path} does not exist", value=path, remedy=f"Give {VALID}")
+        raise UserError(f"--data {path} does not exist", value=path, remedy="Check the path")
     if os.path.isfile(os.path.join(path, INFO)):
         check_prepared(open_prepared(path), splits)
         return PreparedSource(path)
     if not os.path.isdir(path):
-        raise UserError(f"--data {path}, kind", value=os.path.basename(path), valid=VALID, remedy="Convert the data")
+        folder, name = os.path.split(path)
+        return _of_files(_kind(name), path, folder, {TRAIN: [name]})
     folders = _folders(path, splits)
-    for folder in folders.values():
-        for names in walk(path, folder):
-            for name in names:
-                if name.lower().endswith(SUFFIXES):
-                    return ImageFolder.of(path, folders)
-    raise UserError(f"--data {path} has no images", value=path, valid=VALID, remedy="Check the path")
+    named = (name for folder in folders.values() for names in walk(path, folder) for name in names)
+    kind = next((found for name in named if (found := _kind(name))), "")
+    if kind == ImageFolder.KIND:
+        return ImageFolder.of(path, folders)
+    files = {part: [name for names in walk(path, folder) for name in names] for part, folder in folders.items()}
+    return _of_files(kind, path, path, files)
 
 
 def source_of(kind: str, location: str, **fields: object) -> Source:
@@ -42,18 +50,36 @@ def source_of(kind: str, location: str, **fields: object) -> Source:
     return SOURCES[kind](location, **fields)
 
 
+def _kind(name: str) -> str:
+    """Returns the kind of data that the name of a file tells; empty if it tells none."""
+    if is_record_file(name):
+        return ExampleFiles.KIND
+    if name.lower().endswith(array_files.SUFFIXES):
+        return ArrayFiles.KIND
+    return ImageFolder.KIND if name.lower().endswith(image_folder.SUFFIXES) else ""
+
+
+def _of_files(kind: str, path: str, location: str, files: dict[str, list[str]]) -> Source:
+    """Returns the source of files that each hold many images."""
+    if kind == ExampleFiles.KIND:
+        return ExampleFiles.of(location, files)
+    if kind == ArrayFiles.KIND:
+        return ArrayFiles.of(location, files)
+    raise UserError(f"--data {path} is not known as data", valid=VALID, value=path, remedy="Check the path")
+
+
 def _folders(path: str, splits: str | None) -> dict[str, str]:
     """Returns the parts and their folders; the whole directory is train unless it has a sub-directory of that name."""
     found = subdirectories(path)
-    if not splits and TRAIN not in found:
+    if splits and set(found) & {part for parts in given_parts(splits).values() for part in parts}:
+        return {name: name for name in found}
+    if splits or TRAIN not in found:
         return {TRAIN: ""}
-    if not splits and (others := [name for name in found if name not in SPLITS]):
+    if others := [name for name in found if name not in SPLITS]:
         raise UserError(
             f"--data {path} has other directories beside train",
             valid="train and test alone, or labels alone",
             value=others,
             remedy="Say with --splits which directories are train and test, such as --splits train=train,test=test",
         )
-    if splits and not set(found) & {part for parts in given_parts(splits).values() for part in parts}:
-        return {TRAIN: ""}
     return {name: name for name in found}

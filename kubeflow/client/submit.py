@@ -102,7 +102,7 @@ def start(api: Api, version: Version, experiment: str, parameters: Mapping[str, 
     """Starts a run of `version` and returns its id. An empty service account is Kubeflow's choice."""
     run = kfp_server_api.V2beta1Run(
         experiment_id=experiment,
-        display_name=f"{parameters.get('dataset', PIPELINE)} {version.name}",
+        display_name=f"{parameters.get('data') or parameters.get('dataset', PIPELINE)} {version.name}",
         pipeline_version_reference=version.reference,
         runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(parameters)),
         service_account=account,

@@ -22,8 +22,9 @@ import pipeline.state.cache
 import trainer.training.loop
 import trainer.workers.job
 from components.gate.serving import versions as pushed_versions
+from own_data import write_files
 from pipeline import cli, words
-from series import Series, report, took
+from series import Series, gradients, report, took
 from toy_data import png, rows, write_toy
 
 pytestmark = pytest.mark.slow
@@ -177,8 +178,22 @@ def test_a_truncated_image_stops_the_run_by_its_id(run, tmp_path):
     data_dir = write_toy(tmp_path / "data", [*rows("train", 40, 0), ("cut", png(7)[:500], 0)], rows("test", 10, 100))
     code, console = run(f"--data-dir={data_dir}", dataset="toy", root=tmp_path / "root")
     assert code == words.BAD_INPUT
-    assert "vaeiaf: image cut, format: expected a complete PNG" in console
+    assert "vaeiaf: 1 of 51 images cannot be read" in console
+    assert "image cut, format: expected a complete PNG" in console
     assert "StatisticsGen" not in console
+
+
+def test_a_directory_without_labels_is_trained_on_and_no_page_has_figures_of_labels(tmp_path, capfd, monkeypatch):
+    rows = gradients("image", 150, 0)
+    data = write_files(tmp_path / "faces", {f"{name}.png": image for name, image, _ in rows})
+    series = Series(tmp_path / "root", None, capfd, data=data)
+    code, console = series.run("--test-share=0.2")
+    assert code == words.PUSHED, console
+    test = int(re.search(r"held out, (\d+) test", console).group(1))
+    assert 8 <= test <= 55, "binomial of 150 draws of 0.2, five standard deviations"
+    assert len(series.versions()) == 1
+    assert "label" not in report(console)
+    assert series.run("--test-share=0.2", "--min-label-elbo=-9000")[0] == words.BAD_INPUT
 
 
 def test_a_damaged_record_stops_the_run_with_its_file_and_index(run, tmp_path):
