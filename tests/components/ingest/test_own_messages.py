@@ -148,7 +148,9 @@ MESSAGES = {
         all others""",
     damaged_array: f"FOLDER/a.npz is damaged: File is not a zip file. {AGAIN}",
     no_records: f"FOLDER/a.tfrecord has no records: expected at least one Example, got 'FOLDER/a.tfrecord'. {AGAIN}",
-    no_example: f"FOLDER/a.tfrecord, record 0: expected an Example, got 'Error parsing message'. {AGAIN}",
+    no_example: f"""
+        FOLDER/a.tfrecord, record 0: expected an Example, got "Error parsing message with type 'tensorflow.Example'".
+        {AGAIN}""",
     no_image: f"FOLDER/a.tfrecord, features: expected an 'image', got []. {AGAIN}",
     text_label: f"FOLDER/a.tfrecord, feature 'label': expected int64_list, got 'bytes_list'. {AGAIN}",
     damaged_records: f"""
