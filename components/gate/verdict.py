@@ -9,6 +9,7 @@ import tensorflow_model_analysis as tfma
 from components.gate.evaluator import Evidence, read_evidence
 from components.gate.metric import BASELINE, CANDIDATE
 
+Label = int | str  # its number, or its name if the data have one
 Metrics = dict[str, float]  # metric name -> value, nats per image
 
 
@@ -18,31 +19,31 @@ class Verdict(NamedTuple):
     blessed: bool
     candidate: Metrics
     baseline: Metrics | None  # of the last blessed model, if there is one
-    labels: dict[int, Metrics]  # of the candidate, over the images of each label
+    labels: dict[Label, Metrics]  # of the candidate, over the images of each label
     reasons: list[str]  # of the refusal, with their numbers
     notes: list[str]  # on the comparison: overrides, and a version that was pushed meanwhile
 
 
 def read_verdict(evaluation: str) -> Verdict:
     """Reads the verdict of the evaluation artifact at the path `evaluation`."""
-    found: dict[str, dict[int | None, Metrics]] = {CANDIDATE: {}, BASELINE: {}}
+    evidence = read_evidence(evaluation)
+    found: dict[str, dict[Label | None, Metrics]] = {CANDIDATE: {}, BASELINE: {}}
     for slice_metrics in tfma.load_metrics(evaluation):
         for item in slice_metrics.metric_keys_and_values:
             if not item.key.is_diff:
                 of_model = found[item.key.model_name or CANDIDATE]
-                of_model.setdefault(_label(slice_metrics), {})[item.key.name] = item.value.double_value.value
+                of_model.setdefault(_label(slice_metrics, evidence), {})[item.key.name] = item.value.double_value.value
     candidate, baseline = found[CANDIDATE].pop(None, {}), found[BASELINE].get(None)
     labels = {label: metrics for label, metrics in sorted(found[CANDIDATE].items()) if label is not None}
     result = tfma.load_validation_result(evaluation)
     reasons = [
-        _reason(failure, _label(validation), candidate, labels, baseline)
+        _reason(failure, _label(validation, evidence), candidate, labels, baseline)
         for validation in result.metric_validations_per_slice
         for failure in validation.failures
     ]
     if not result.validation_ok and not reasons:
         reasons = ["TFMA has no numbers to compare with the bounds"]
-    notes = list(_notes(read_evidence(evaluation)))
-    return Verdict(result.validation_ok, candidate, baseline, labels, sorted(set(reasons)), notes)
+    return Verdict(result.validation_ok, candidate, baseline, labels, sorted(set(reasons)), list(_notes(evidence)))
 
 
 def _notes(evidence: Evidence) -> Iterator[str]:
@@ -53,6 +54,8 @@ def _notes(evidence: Evidence) -> Iterator[str]:
             f"{evidence.shared_images} test images are also training images (--allow-shared-images), so the ELBO says "
             "less about new ones"
         )
+    if evidence.unreadable_images:
+        yield f"{evidence.unreadable_images} unreadable images were left out (--max-unreadable)"
     if evidence.pushed_meanwhile is not None:
         yield (
             f"another run pushed version {evidence.pushed_meanwhile} during this one, so the gate decided again, "
@@ -60,15 +63,15 @@ def _notes(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _label(of_slice: Any) -> int | None:
+def _label(of_slice: Any, evidence: Evidence) -> Label | None:
     """Returns the label of a slice; None for the slice of all images."""
     for part in of_slice.slice_key.single_slice_keys:
-        return part.int64_value
+        return evidence.labels[part.int64_value] if evidence.labels else part.int64_value
     return None
 
 
 def _reason(
-    failure: Any, label: int | None, candidate: Metrics, labels: dict[int, Metrics], baseline: Metrics | None
+    failure: Any, label: Label | None, candidate: Metrics, labels: dict[Label, Metrics], baseline: Metrics | None
 ) -> str:
     if failure.message:  # TFMA has no number to compare with the threshold
         return f"{failure.metric_key.name}: {failure.message.strip()}"

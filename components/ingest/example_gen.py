@@ -1,6 +1,7 @@
 """ImageExampleGen: turns images of any source into TFX Examples, and checks each image."""
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from components.ingest.datasets import prepared_builder
 from components.ingest.duplicates import Key
 from components.ingest.own_data import open_data, source_of
 from components.ingest.prepared import Shard
+from components.ingest.properties import LABELS
 from components.ingest.records import Fault
 from components.ingest.source import PreparedSource, Source, fields_of
 from components.ingest.splits import SPLITS, TEST, TRAIN, Parts, is_test, parts_of
@@ -97,6 +99,8 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
             raise
         settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
         images = unreadable.check(examples, settings["max_unreadable"])
+        if names := settings["source"].get("labels"):
+            examples.set_string_custom_property(LABELS, json.dumps(names))
         duplicates.check(examples, images[TEST], settings["allow_shared_images"])
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:

@@ -13,6 +13,7 @@ from components.ingest.decoding import decode_batch
 from components.ingest.duplicates import readable
 from components.ingest.findings import counted, read_findings, summary, write_findings
 from components.ingest.prepared import Shard
+from components.ingest.properties import UNREADABLE
 from components.ingest.records import Batch, Fault
 from trainer.errors import UserError
 
@@ -44,7 +45,7 @@ def find(faults: beam.PCollection, images: Mapping[str, beam.PCollection], folde
 
 
 def check(examples: Artifact, max_unreadable: float) -> dict[str, int]:
-    """Returns the number of images in each split.
+    """Returns the number of images in each split, and records the number of unreadable ones in `examples`.
 
     Raises:
       UserError: too many images are unreadable, or a split has none.
@@ -62,6 +63,7 @@ def check(examples: Artifact, max_unreadable: float) -> dict[str, int]:
             value=first,
             remedy="Repair or remove them, or leave them out with a larger --max-unreadable; nothing was trained",
         )
+    examples.set_int_custom_property(UNREADABLE, count)
     if count:
         log.warning("%s; left out, as max_unreadable allows: %s", sentence, "; ".join(first))
     for split, number in images.items():

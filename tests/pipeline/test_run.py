@@ -184,16 +184,19 @@ def test_a_truncated_image_stops_the_run_by_its_id(run, tmp_path):
 
 
 def test_a_directory_without_labels_is_trained_on_and_no_page_has_figures_of_labels(tmp_path, capfd, monkeypatch):
-    rows = gradients("image", 150, 0)
-    data = write_files(tmp_path / "faces", {f"{name}.png": image for name, image, _ in rows})
+    files = {f"{name}.png": image for name, image, _ in gradients("image", 150, 0)}
+    data = write_files(tmp_path / "faces", files | {"notes.txt": b"no image"})
     series = Series(tmp_path / "root", None, capfd, data=data)
     code, console = series.run("--test-share=0.2")
+    assert (code, "vaeiaf: 1 of 151 images cannot be read" in console) == (words.BAD_INPUT, True)
+    assert "StatisticsGen" not in console
+    code, console = series.run("--test-share=0.2", "--max-unreadable=0.01")
     assert code == words.PUSHED, console
     test = int(re.search(r"held out, (\d+) test", console).group(1))
     assert 8 <= test <= 55, "binomial of 150 draws of 0.2, five standard deviations"
     assert len(series.versions()) == 1
     assert not re.search("(?i)per label|<th>label", report(console))
-    assert series.run("--test-share=0.2", "--min-label-elbo=-9000")[0] == words.BAD_INPUT
+    assert "1 unreadable images were left out (--max-unreadable)" in report(console)
 
 
 def test_a_damaged_record_stops_the_run_with_its_file_and_index(run, tmp_path):
