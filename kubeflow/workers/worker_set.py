@@ -21,7 +21,9 @@ from trainer.workers.launch import STOPPED, TAIL_LINES, WorkerError, why_failed
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5  # between checks of signals and clocks; the watch reports a pod's change at once
+# Between checks of signals and clocks. A Trainer's pod has a second at most between SIGTERM and its end, in which it
+# deletes the Job.
+POLL_SECONDS = 0.1
 JOB_SECONDS = 5.0  # between checks of the Job itself
 SETTLE_SECONDS = 5.0  # after a worker's end, for other machines to report theirs
 LOST_SECONDS = 30.0  # beyond its grace for a pod to stop, after which its machine counts as lost
@@ -39,10 +41,11 @@ class LostError(Exception):
 class WorkerSet:
     """The `count` pods of `job`. `adopted`: another launcher created it."""
 
-    def __init__(self, api: Api, watch: PodWatch, job: Job, count: int, settings: Workers, adopted: bool) -> None:
-        self._api, self._watch, self._job = api, watch, job
+    def __init__(
+        self, api: Api, watch: PodWatch, job: Job, start: WorkerStart, count: int, settings: Workers, adopted: bool
+    ) -> None:
+        self._api, self._watch, self._job, self._start = api, watch, job, start
         self._count, self._settings, self._adopted = count, settings, adopted
-        self._start = WorkerStart(api, job.name, count, settings.start_seconds)
         self._checked = api.clock.monotonic()
         self._waits = Durations(api.clock)
         self._log: PodLog | None = None
@@ -52,6 +55,7 @@ class WorkerSet:
 
         Raises:
           LostError: a worker was lost.
+          NoRoomError: the cluster has no room for all of them now.
           UserError: a worker found bad input.
           WorkerError: the workers cannot be started, or exceed their deadline.
           InterruptError: a signal came, or the Job was deleted.
@@ -88,7 +92,7 @@ class WorkerSet:
             if self._job_done(failed):
                 return True
             raise self._failure(min(failed, key=lambda pod: (-pod.blame, pod.finished or "unknown")))
-        self._start.check(pods)
+        self._start.check(self._job, pods)
         self._check_stopping(pods)
         if self._api.clock.monotonic() - self._checked < JOB_SECONDS:
             return False
