@@ -115,6 +115,8 @@ class _Training:
     def _give_back(self, job: Job) -> None:
         """Deletes the Job, and returns when its pods are gone and their machines free.
 
+        A worker that waits for the others does not hear SIGTERM, so this can take the pods' whole grace.
+
         Raises:
           WorkerError: its pods do not go away.
         """

@@ -7,7 +7,7 @@ import threading
 import pytest
 from kube_machines import Crowd
 from kube_scenarios import FULL, QUOTA, least, let_pass, refuse, rejected
-from kube_world import wait_until, well
+from kube_world import LIMIT, wait_until, well
 
 from kubeflow.workers.start import MAX_PAUSE_SECONDS, PAUSE_SECONDS, PLACE_SECONDS
 from trainer.errors import InterruptError
@@ -68,6 +68,25 @@ def test_each_try_is_told_in_one_line(world, said):
     assert len(tries) == 2
 
 
+def test_a_pause_begins_when_the_machines_are_free(world, said):
+    """A worker that waits for the others does not hear SIGTERM; Kubernetes kills it after its grace."""
+    told = []
+
+    def deaf(run):
+        if run.index:
+            return rejected(world)(run)
+        run.running()
+        run.stopping.wait(LIMIT)
+        looks = run.state.listed["Pod"]
+        wait_until(lambda: run.state.listed["Pod"] > looks + 3)
+        told.extend(line for line in said() if "trying again" in line)
+        return run.ended(137)
+
+    world.launch(deaf, well, uniform=least)
+    assert world.jobs == 2
+    assert not told
+
+
 def test_pauses_grow_to_a_limit_and_are_random(world):
     world.set(start_seconds=20000)
     drawn = []
@@ -110,7 +129,7 @@ def test_the_tries_of_a_start_are_those_since_the_last_loss(world):
             world.clock.advance(1000)
             run.ended(137)
         else:
-            run.stopping.wait(30)
+            run.stopping.wait(LIMIT)
 
     world.launch(rejected(world), lost, rejected(world), well, uniform=least)
     assert world.jobs == 4
