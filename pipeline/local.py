@@ -1,7 +1,6 @@
 """Runs the pipeline, or one node of it, in this process."""
 
 import dataclasses
-import datetime
 from typing import Any
 
 from tfx.dsl.compiler import constants
@@ -23,14 +22,13 @@ from pipeline.state.metadata import Metadata
 from trainer.settings import Execution
 
 
-def run(config: PipelineConfig, story: Story) -> Outcome:
-    """Runs the components one after another, skipping cached ones, and tells `story`.
+def run(config: PipelineConfig, run_id: str, story: Story) -> Outcome:
+    """Runs the components one after another as the run `run_id`, skipping cached ones, and tells `story`.
 
     Raises:
       Exception: whatever a component raised; `pipeline.failures` turns it into a failure.
       IncompleteRunError: a component did not finish.
     """
-    run_id = datetime.datetime.now().isoformat()
     pipeline = plan(config, run_id, site_of(config))
     lineage = Metadata(sqlite_connection(config.metadata), config.root)
     for node in pipeline.nodes:

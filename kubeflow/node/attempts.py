@@ -33,7 +33,7 @@ def is_first_pod() -> bool:
 
 
 def read_attempts(path: str) -> list[Attempt]:
-    """Returns the attempts in the file `path`; none if there is none that can be read, as they only inform and count."""
+    """Returns the attempts in the file `path`, or none: an unreadable one only costs a count."""
     attempts: list[Attempt] = []
     try:
         with open(path) as file:

@@ -20,7 +20,7 @@ MEMORY_EVENTS = "/sys/fs/cgroup/memory.events"  # of the container, by version 2
 def run_process(task: Task, arguments: list[str]) -> Failure | None:
     """Does the work of `task` in a process with these arguments of the command line; returns its failure.
 
-    Forwards SIGINT, SIGTERM and SIGHUP as one SIGTERM, and waits for the end: whoever sent it kills what takes too long.
+    Forwards SIGINT, SIGTERM and SIGHUP as one SIGTERM, and waits for the end.
     """
     kills = _memory_kills()
     with signals_noted() as signals:

@@ -1,5 +1,6 @@
 """The work of a task: TFX's nodes, by TFX's portable launcher, and the verdict on the run."""
 
+import json
 import traceback
 from typing import Any
 
@@ -12,7 +13,7 @@ from kubeflow.node.database import lineage
 from kubeflow.node.outputs import write_outputs
 from kubeflow.node.task import Task
 from kubeflow.spec.cluster import Cluster
-from kubeflow.spec.contract import METRICS, PAGES
+from kubeflow.spec.contract import METRICS, OUTCOME, PAGES
 from kubeflow.spec.tasks import OPTIONAL, VERDICT
 from kubeflow.workers.launcher import launch_pods
 from pipeline.console import Story
@@ -20,7 +21,7 @@ from pipeline.local import launch_node, plan, site_of
 from pipeline.outcome import read_outcome
 from pipeline.state.lineage import artifacts_of, executions_of, output_of
 from pipeline.state.metadata import Metadata
-from pipeline.words import describe
+from pipeline.words import bounds, describe
 from trainer.errors import InterruptError, UserError
 from trainer.failure import Failure, Kind
 from trainer.workers.launch import Launch
@@ -107,5 +108,9 @@ def _view(name: str, task: Task, found: Metadata, story: Story) -> View:
 
 def _verdict(task: Task, found: Metadata, story: Story) -> Failure | None:
     outcome = read_outcome(found, task.run_id)
-    story.say(describe(outcome))
-    return None if outcome.verdict.blessed else Failure(Kind.REFUSED, "; ".join(outcome.verdict.reasons))
+    text = f"{describe(outcome)}\n{bounds(task.config)}"
+    story.say(text)
+    if not outcome.verdict.blessed:
+        return Failure(Kind.REFUSED, "; ".join(outcome.verdict.reasons))
+    story.say(json.dumps({OUTCOME: text}))  # for `submit --wait`
+    return None

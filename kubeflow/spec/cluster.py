@@ -10,6 +10,7 @@ from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from kubeflow.spec.tasks import TASKS
 from kubeflow.spec.zone import zone
+from pipeline.settings import VALID_WEBHOOK, WEBHOOK
 from trainer.schema import Needs, Place, SettingError, nested, setting, table
 from trainer.storage.folders import name_fault
 
@@ -169,6 +170,22 @@ class Workers:
 
 
 @table
+class SecretKey:
+    """The secret that signs notifications, in a Kubernetes Secret."""
+
+    name: Text = _setting("name of the Secret", **KUBERNETES_NAME)
+    key: Text = _setting("its key", default="secret", **_matches(r"[-._a-zA-Z0-9]{1,253}", "a key of a Secret"))
+
+
+@table
+class Notify:
+    """The webhook that the end of every run is posted to as a CloudEvent."""
+
+    url: str = _setting("address; everybody who can see the pipeline can see it", valid=VALID_WEBHOOK, pattern=WEBHOOK)
+    secret: Annotated[SecretKey | None, nested(SecretKey)] = None
+
+
+@table
 class Cluster:
     """The settings of a cluster: the content of `cluster.yaml`."""
 
@@ -184,10 +201,16 @@ class Cluster:
     )
     retries: Annotated[Retries, nested(Retries)] = Field(default_factory=Retries)
     workers: Annotated[Workers, nested(Workers)] = Field(default_factory=Workers)
+    notify: Annotated[Notify | None, nested(Notify)] = None
     service_account: Text = _setting(
         "service account of the runs' pods; empty: Kubeflow's own, which has more rights",
         default="",
         **_matches(f"({NAME})?", "a Kubernetes name"),
+    )
+    ui: str = _setting(
+        "address of Kubeflow's UI, for the links that commands print; the API's address does not serve it",
+        default="",
+        **_matches(r"(https?://\S+)?", "an address, such as https://kubeflow.example.com/pipeline"),
     )
     time_zone: str = _setting(
         "time zone of all schedules: cronScheduleTimezone in Kubeflow's ConfigMap pipeline-install-config",

@@ -10,3 +10,4 @@ ARGO_NODE = "ARGO_NODE"  # environment variable: the pod's node in Argo, whose n
 ARGO_NODE_FIELD = "metadata.annotations['workflows.argoproj.io/node-name']"
 AGAIN = "the next attempt at this run (Retry in the UI)"  # it keeps the run's id, by which checkpoints are found
 TERMINATION_LOG = "/dev/termination-log"  # made by Kubernetes, which shows its content with the pod
+OUTCOME = "outcome"  # key of the line of JSON in the last task's log that tells what became of the model

@@ -86,7 +86,8 @@ def exit_codes() -> str:
     return "\n\n".join(
         [
             "# Exit codes",
-            "`vaeiaf run` has these exit codes, and so has `python -m trainer`, except 3. `make` has its own exit codes.",
+            "`vaeiaf run` and `vaeiaf submit --wait` have these exit codes, and so has `python -m trainer`, except 3. "
+            "`make` has its own exit codes.",
             _table(("code", "outcome", "who must act"), rows),
             "## By command",
             "\n\n".join(f"**`vaeiaf {name}`.** {_plain(epilog)}" for name, epilog in _epilogs()),
@@ -171,8 +172,8 @@ def settings() -> str:
     return "\n\n".join(
         [
             "# Settings",
-            "On this page, `--option` is an option of [`vaeiaf run`](commands.md#vaeiaf-run). *Form* is a parameter of a "
-            "run on Kubeflow, which `submit` and `schedule` take as `--param NAME=VALUE`.",
+            "On this page, `--option` is an option of [`vaeiaf run`](commands.md#vaeiaf-run). *Form* is a parameter of "
+            "a run on Kubeflow, which `submit` and `schedule` take as `--param NAME=VALUE`.",
             "## A run",
             _settings(settings_of(PipelineConfig)),
             "## The recipe of a training",
@@ -214,8 +215,13 @@ def cluster() -> str:
         _settings(settings_of(spec.Cluster)),
     ]
     for name, table in tables_in(spec.Cluster):
-        inner = [f"`{name}.{part}` has the settings of [`pod`](#pod)." for part, _ in tables_in(table)]
-        text += [f"## {name}", _plain(table.__doc__ or ""), *inner, _settings(settings_of(table))]
+        inner = {f"{name}.{part}": found for part, found in tables_in(table)}
+        text += [f"## {name}", _plain(table.__doc__ or "")]
+        text += [f"`{part}` has the settings of [`pod`](#pod)." for part in inner if inner[part] is spec.PodSettings]
+        text.append(_settings(settings_of(table)))
+        for part, found in inner.items():
+            if found is not spec.PodSettings:
+                text += [f"### {part}", _plain(found.__doc__ or ""), _settings(settings_of(found))]
     example = pathlib.Path(spec.__file__).parent / "cluster.yaml"
     rows = [(f"`{name}`", f"`{it.kind.__name__}`", f"`{it.default}`", it.help) for name, it in parameters().items()]
     text += [

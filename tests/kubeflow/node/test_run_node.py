@@ -11,12 +11,13 @@ import time
 import types
 
 import pytest
+from webhook_receiver import Receiver
 
 from components.gate.pusher import Push
 from components.gate.serving import versions
-from kubeflow.node import attempt, supervisor
+from kubeflow.node import attempt, notify, supervisor
 from kubeflow.run_node import main
-from kubeflow.spec.contract import METRICS, PAGES
+from kubeflow.spec.contract import METRICS, OUTCOME, PAGES
 from kubeflow.spec.parameters import parameters
 from kubeflow.spec.tasks import TASKS, nodes_of
 from pipeline.local import plan
@@ -94,6 +95,20 @@ def node(arguments, monkeypatch, capfd):
 
 
 @pytest.fixture
+def told(cluster):
+    """Runs the exit handler of a run: the event that a webhook gets of it; None if there is none."""
+
+    def tell(run_id, **parameters):
+        executor_input = json.dumps({"inputs": {"parameterValues": {**SMALL, **parameters, "run_id": run_id}}})
+        with Receiver() as receiver:
+            settings = json.dumps({**cluster, "notify": {"url": receiver.url}})
+            notify.main(["--node=notify", f"--cluster={settings}", f"--executor-input={executor_input}"])
+        return json.loads(receiver.received[0].body) if receiver.received else None
+
+    return tell
+
+
+@pytest.fixture
 def run(node):
     """Runs the tasks of a run up to the first that fails; returns each one's exit code and console."""
 
@@ -113,13 +128,15 @@ def cached(done):
 
 
 @pytest.mark.slow
-def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(run, node, volume, tmp_path, termination_log):
+def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(
+    run, node, told, volume, tmp_path, termination_log
+):
     first = run("run-1")
     assert {code for code, _ in first.values()} == {PUSHED}
     assert not cached(first)
     assert "Tuner has nothing to do with these parameters" in first["train"][1]
     assert "epoch 1/1" in first["train"][1]
-    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  \S", line) for line in first["train"][1].splitlines())
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(  |$)", line) for line in first["train"][1].splitlines())
     pushed = volume / "pushed/vaeiaf-toy"
     (version,) = versions(str(pushed))
     assert f"PUSHED to {pushed / str(version)}" in first["gate"][1]
@@ -139,6 +156,10 @@ def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(run, node
     assert "below the bound -100.00" in pathlib.Path(tmp_path, "run-2/gate/evaluation_page").read_text()
     assert versions(str(pushed)) == [version]
 
+    event, other = told("run-1"), told("run-2", min_elbo="-100")
+    assert (event["type"], event["data"]["pushed_to"]) == ("io.vaeiaf.model.pushed", str(pushed / str(version)))
+    assert (other["type"], other["data"]["reasons"]) == ("io.vaeiaf.model.refused", [failure.sentence])
+
     # Kubeflow tries again what it did not see end
     code, console = node("gate", "run-1")
     assert (code, console.count("was finished by an earlier attempt")) == (PUSHED, 3)
@@ -149,7 +170,7 @@ def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(run, node
 
 
 @pytest.mark.slow
-def test_sigterm_ends_the_training_after_a_checkpoint_with_a_code_to_try_again(node, arguments, volume):
+def test_sigterm_ends_the_training_after_a_checkpoint_with_a_code_to_try_again(node, arguments, told, volume):
     assert node("ingest", "run-stopped", seed=5)[0] == PUSHED
     log = volume / "logs/run-stopped/train.log"
     command = [sys.executable, "-m", "kubeflow.run_node", *arguments("train", "run-stopped", epochs=500, seed=5)]
@@ -165,6 +186,12 @@ def test_sigterm_ends_the_training_after_a_checkpoint_with_a_code_to_try_again(n
     assert f"vaeiaf: {failure}\n" in console
     (state,) = (volume / "training/vaeiaf-toy").glob("run-stopped*")
     assert list(state.glob("step-*"))
+
+    error_file = log.with_suffix(".error.json")
+    assert told("run-stopped", seed=5)["data"]["message"] == str(failure)
+    error_file.unlink()  # as of a pod that was killed
+    lost = told("run-stopped", seed=5)["data"]
+    assert (lost["task"], lost["kind"], lost["log"]) == ("train", "infrastructure", str(log))
 
 
 def test_a_node_whose_predecessors_did_not_run_fails_and_says_so(node, termination_log):
@@ -226,6 +253,21 @@ def test_a_refusal_is_the_message_of_the_verdicts_pod(node, termination_log, mon
     monkeypatch.setattr("kubeflow.node.work.read_outcome", lambda store, run_id: outcome)
     assert node("Verdict", "r")[0] == REFUSED  # a task of version 0.1
     assert left(str(termination_log)) == Failure(Kind.REFUSED, "the ELBO is low; label 3 is worse")
+
+
+def test_the_last_line_of_a_success_is_its_outcome_for_a_client(node, monkeypatch):
+    mean = {"elbo": -1852.214, "elbo_standard_error": 2.05, "images": 10000.0, "independent_pixels": -2117.8}
+    verdict = types.SimpleNamespace(blessed=True, notes=[], reasons=[], candidate=mean, baseline=None)
+    outcome = Outcome(verdict, Push(pushed_to="/mnt/vaeiaf/pushed/7"), "report", trained=True)
+    monkeypatch.setattr("kubeflow.node.work.read_outcome", lambda store, run_id: outcome)
+    code, console = node("Verdict", "r", min_elbo="-1900")
+    last = console.splitlines()[-1]
+    text = json.loads(last[last.index("{") :])[OUTCOME]
+    assert code == PUSHED
+    assert all(f"  {line}\n" in console for line in text.splitlines()), "a person reads it too"
+    assert "Test-set ELBO -1852.21 nats per image, standard error 2.05 over 10000 images" in text
+    assert "\nPUSHED to /mnt/vaeiaf/pushed/7\n" in text
+    assert text.splitlines()[-1].startswith("Lower bounds: -1900.00 for the test-set ELBO")
 
 
 def test_a_node_that_the_image_does_not_know_is_no_success(node, termination_log):

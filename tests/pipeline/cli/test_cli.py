@@ -156,7 +156,7 @@ def caused(error, cause):
     ],
 )
 def test_a_failure_is_one_sentence_with_the_path_of_the_log(capfd, tmp_path, monkeypatch, error, code, expected):
-    def fail(config, story):
+    def fail(config, run_id, story):
         raise error
 
     monkeypatch.setattr(local, "run", fail)
@@ -212,7 +212,7 @@ def test_an_interrupt_comes_before_what_failed_on_its_account():
 def test_the_preset_is_the_default_and_an_option_overrides_it(tmp_path, monkeypatch):
     configs = []
 
-    def remember(config, story):
+    def remember(config, run_id, story):
         configs.append(config)
         raise UserError("enough")
 
