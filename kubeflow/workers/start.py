@@ -93,7 +93,7 @@ class WorkerStart:
         return pause
 
     def _no_machine(self, pod: Pod, count: int) -> NoRoomError:
-        sentence = f"{count} of {self._count} workers {'has' if count == 1 else 'have'} no machine"
+        sentence = f"no machine for {count} of {self._count} workers"
         less = "Request less in workers.pod of cluster.yaml, add machines, raise workers.start_seconds"
         return NoRoomError(sentence, pod.name, pod.why_waiting, f"{less}, or run again when other runs have ended")
 

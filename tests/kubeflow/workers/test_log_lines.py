@@ -38,7 +38,7 @@ LINES = [
     (tried_again, f"{WORKER} waits for a machine: Unschedulable: 0/3 nodes are available"),
     (
         tried_again,
-        "1 of 2 workers has no machine: Unschedulable: 0/3 nodes are available; gave the machines back, trying again "
+        "no machine for 1 of 2 workers: Unschedulable: 0/3 nodes are available; gave the machines back, trying again "
         "in 15 s",
     ),
     (blind, f"cannot read Events, so waiting the full 900 s for machines: {not_allowed('list', 'events')}"),

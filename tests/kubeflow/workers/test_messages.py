@@ -86,7 +86,7 @@ MESSAGES = [
     ),
     (
         waits(lambda run: run.unschedulable("0/3 nodes are available."), PLACE_SECONDS + 1),
-        "1 of 2 workers has no machine, tried 1 time in 121 s: Unschedulable: 0/3 nodes are available. Request less in "
+        "no machine for 1 of 2 workers, tried 1 time in 121 s: Unschedulable: 0/3 nodes are available. Request less in "
         "workers.pod of cluster.yaml, add machines, raise workers.start_seconds, or run again when other runs have "
         "ended",
     ),
