@@ -7,10 +7,11 @@ from tfx.dsl.compiler import constants
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
-from tfx.proto.orchestration import pipeline_pb2
+from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
 from components.train.site import Site
 from components.train.training_state import forget_training
+from pipeline.beam.operator import BeamOperator
 from pipeline.console import Story
 from pipeline.dag import compile_pipeline, create_pipeline
 from pipeline.outcome import Outcome, read_outcome
@@ -71,6 +72,7 @@ def launch_node(
         pipeline_runtime_spec=pipeline.runtime_spec,
         executor_spec=runner_utils.extract_executor_spec(deployment, name),
         custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+        custom_executor_operators={executable_spec_pb2.BeamExecutableSpec: BeamOperator},
     ).launch()
     if lineage.failure:  # TFX's input resolution swallows it
         raise lineage.failure

@@ -13,6 +13,7 @@ from trainer.settings import RUN, Execution, Number, TrainConfig, check_workers
 from trainer.storage.folders import checked_folder
 
 TUNER_STRATEGIES = ("auto", "default", "mirrored")  # of one process, on devices that it can use itself
+BEAM_NODES = ("ImageExampleGen", "StatisticsGen", "Evaluator", "AtomicPusher")  # the last one may evaluate again
 NOTIFY_SECRET = "VAEIAF_NOTIFY_SECRET"  # environment variable: signs notifications
 WEBHOOK = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
 VALID_WEBHOOK = "an address such as https://hooks.example.com/vaeiaf, without a user or password"
@@ -70,7 +71,14 @@ class PipelineConfig(Execution):
         valid=VALID_WEBHOOK,
     )
     beam_args: tuple[str, ...] = setting(
-        "passed to Beam, as in --beam-arg=--runner=FlinkRunner", "", Place.COMMAND_LINE, "place", default=()
+        "an argument of Beam, as in --beam-arg=--runner=FlinkRunner; may be repeated",
+        *("", Place.COMMAND_LINE, "place"),
+        default=(),
+    )
+    beam_nodes: tuple[str, ...] = setting(
+        "nodes that beam_args are for; on a cluster beam.nodes of cluster.yaml",
+        places=Place.CLUSTER,
+        default=BEAM_NODES,
     )
 
     def __post_init__(self) -> None:

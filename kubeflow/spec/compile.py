@@ -27,7 +27,15 @@ def compile_to(path: str, cluster: Cluster) -> None:
 
 
 def build(cluster: Cluster) -> BaseComponent:
-    """Builds the pipeline, whose parameters are those of the form."""
+    """Builds the pipeline, whose parameters are those of the form.
+
+    Raises:
+      SettingError: Beam refuses an argument in `beam.args`.
+    """
+    if cluster.beam.args:
+        from pipeline.beam.arguments import beam_args  # its import takes seconds
+
+        beam_args(cluster.beam.arguments, setting="beam.args")
     form = {name: (found.kind, found.default, found.help) for name, found in parameters().items()}
 
     def pipeline(*values: Any) -> None:

@@ -20,6 +20,7 @@ from kubeflow.run_node import main
 from kubeflow.spec.contract import METRICS, OUTCOME, PAGES
 from kubeflow.spec.parameters import parameters
 from kubeflow.spec.tasks import TASKS, nodes_of
+from pipeline.beam import job_service
 from pipeline.local import plan
 from pipeline.outcome import Outcome
 from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
@@ -192,6 +193,20 @@ def test_sigterm_ends_the_training_after_a_checkpoint_with_a_code_to_try_again(n
     error_file.unlink()  # as of a pod that was killed
     lost = told("run-stopped", seed=5)["data"]
     assert (lost["task"], lost["kind"], lost["log"]) == ("train", "infrastructure", str(log))
+
+
+@pytest.mark.parametrize(("nodes", "code"), [(["ImageExampleGen"], FAILED), (["Evaluator"], PUSHED)])
+def test_beam_runs_on_the_cluster_s_engine_in_the_nodes_that_it_is_for(
+    nodes, code, node, cluster, termination_log, monkeypatch
+):
+    monkeypatch.setattr(job_service, "ANSWER_SECONDS", 0.5)
+    arguments = ["--job_endpoint=localhost:1", "--environment_type=LOOPBACK"]
+    engine = {"runner": "PortableRunner", "args": arguments, "nodes": nodes}
+    name = f"run-on-an-engine-for-{nodes[0].lower()}"
+    other_data = {"allow_shared_images": True}  # which no other run here has ingested
+    assert node("ImageExampleGen", name, {**cluster, "beam": engine}, **other_data)[0] == code
+    if code == FAILED:
+        assert left(str(termination_log)).value == "localhost:1"
 
 
 def test_a_node_whose_predecessors_did_not_run_fails_and_says_so(node, termination_log):

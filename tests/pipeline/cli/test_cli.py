@@ -57,6 +57,7 @@ def test_help_lists_every_exit_code(capsys):
         (["--checkpoint-minutes=-1"], "checkpoint_minutes", -1.0),
         (["--checkpoint-minutes=nan"], "checkpoint_minutes", "nan"),
         (["--checkpoint-minutes=1e999"], "checkpoint_minutes", "inf"),
+        (["--checkpoint-percent=101"], "checkpoint_percent", 101.0),
         (["--set=learning_rate=Infinity"], "learning_rate", "inf"),
         (["--tune=2", "--workers=2"], "workers", 2),
         (["--tune=2", "--strategy=tpu"], "strategy", "tpu"),
