@@ -38,7 +38,7 @@ class NoRoomError(Exception):
 
 
 class WorkerStart:
-    """The start of `count` pods, which have `seconds` from now on.
+    """The start of `count` pods, which have `seconds` from now on, without the time in a queue.
 
     Two runs can hold machines that the other one needs. So a Job whose pods do not all find a machine ends and gives
     its machines back. The next one follows after a pause, which grows, and is random: otherwise two runs try at the
@@ -47,7 +47,7 @@ class WorkerStart:
 
     def __init__(self, api: Api, count: int, seconds: int, uniform: Callable[[float, float], float]) -> None:
         self._api, self._count, self._seconds, self._uniform = api, count, seconds, uniform
-        self._began = api.clock.monotonic()
+        self._spent, self._seen = 0.0, api.clock.monotonic()  # seconds, and when they were last added up
         self._waits = Durations(api.clock)
         self._tries = 0  # that found no room
         self._promised: set[str] = set()  # uids of pods for which an autoscaler adds a machine
@@ -76,7 +76,7 @@ class WorkerStart:
         if missing > PLACE_SECONDS and job.uid not in self._explained:
             self._explained.add(job.uid)
             self._check_refusal(job, len(pods))
-        if self._api.clock.monotonic() - self._began >= self._seconds:
+        if self._elapsed() >= self._seconds:
             self._give_up(job, waiting, len(pods))
 
     def pause(self, full: NoRoomError) -> float:
@@ -86,11 +86,20 @@ class WorkerStart:
           WorkerError: the start would be over by then.
         """
         mean = min(PAUSE_SECONDS * 2**self._tries, MAX_PAUSE_SECONDS)
-        pause, elapsed = self._uniform(0.5 * mean, 1.5 * mean), self._api.clock.monotonic() - self._began
+        pause, elapsed = self._uniform(0.5 * mean, 1.5 * mean), self._elapsed()
         self._tries += 1
         if elapsed + pause >= self._seconds:
             raise full.error(self._tries, elapsed) from None
         return pause
+
+    def queued(self) -> None:
+        """Leaves out the time since the last look: the Job waits in a queue, which has its own limit."""
+        self._seen = self._api.clock.monotonic()
+
+    def _elapsed(self) -> float:
+        now = self._api.clock.monotonic()
+        self._spent, self._seen = self._spent + now - self._seen, now
+        return self._spent
 
     def _no_machine(self, pod: Pod, count: int) -> NoRoomError:
         sentence = f"no machine for {count} of {self._count} workers"

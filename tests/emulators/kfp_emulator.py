@@ -58,6 +58,7 @@ class Emulator:
         self.headers: dict[str, str] = {}  # that each request must have
         self.orphans = True  # knows propagation_policy, as from 2.16 on
         self._ids = itertools.count(1)
+        self.literals = True  # False: a Kubeflow before 2.16, to which a pipeline with them is none
 
     def __enter__(self) -> "Emulator":
         self._stack = contextlib.ExitStack()
@@ -124,7 +125,13 @@ class Emulator:
         if any(one["display_name"] == name and one["pipeline_id"] == pipeline for one in self.versions.values()):
             return 409, {"error_message": "Failed to create a pipeline version", "error_details": "exists"}
         spec = next(iter(yaml.safe_load_all(body)))
+        form = spec["root"]["inputDefinitions"]["parameters"]
+        if not self.literals and any("literals" in entry for entry in form.values()):
+            said = "InvalidInputError: unknown template format: pipeline spec is invalid"
+            said = f"Failed to create a pipeline version: Failed to create a pipeline version due to {said}"
+            return 500, {"error_message": said, "error_details": said}
         values = {"pipeline_id": pipeline, "display_name": name, "name": name, "pipeline_spec": spec}
+        values["description"] = query.get("description", "")
         return 200, self._add(self.versions, "pipeline_version_id", values)
 
     def list_versions(self, pipeline: str, query: dict, body: None) -> tuple[int, dict]:

@@ -10,8 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from kube_clock import StillClock
 from kube_state import PLURALS, State, has_labels
 
-PATH = re.compile(r"/(?:api|apis/batch)/v1/namespaces/([^/?]+)/(\w+)(?:/([^/?]+))?(/log)?(?:\?(.*))?")
+PATH = re.compile(
+    r"/apis?(?:/batch|/networking\.k8s\.io)?/v1/namespaces/([^/?]+)/(\w+)(?:/([^/?]+))?(/log)?(?:\?(.*))?"
+)
 MERGES = ("application/merge-patch+json", "application/strategic-merge-patch+json")
+GROUPS = {"jobs": "batch", "networkpolicies": "networking.k8s.io"}
 REASONS = {403: "Forbidden", 404: "NotFound", 409: "AlreadyExists", 410: "Expired", 429: "TooManyRequests"}
 
 
@@ -106,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif isinstance(kind, int):
             self._status(kind, f"injected {kind}", self.fault.headers)
         elif (verb, resource) in self.emulator.forbidden:
-            group = "batch" if plural == "jobs" else ""
+            group = GROUPS.get(plural, "")
             user = f"system:serviceaccount:{namespace}:default-editor"
             what = f'cannot {verb} resource "{resource}" in API group "{group}" in the namespace "{namespace}"'
             self._status(403, f'{resource} is forbidden: User "{user}" {what}')
