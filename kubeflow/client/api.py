@@ -57,7 +57,7 @@ class Api:
     def __init__(self, client: Any, namespace: str, host: str) -> None:
         self.client, self.namespace = client, namespace
         self._host = host or "Kubeflow Pipelines"
-        self._ui = os.environ.get("KF_PIPELINES_UI_ENDPOINT") or host or "/pipeline"
+        self.ui = os.environ.get("KF_PIPELINES_UI_ENDPOINT") or host or "/pipeline"
 
     def ask(self, what: str, call: Callable[..., Any], *arguments: Any, patience: float = 0, **keywords: Any) -> Any:
         """Returns the answer of `call`. Repeats a transient error, with growing pauses of `patience` s in all.
@@ -88,7 +88,7 @@ class Api:
 
     def url(self, run: str) -> str:
         """Returns the address of the run in the UI."""
-        return f"{self._ui.rstrip('/')}/#/runs/details/{run}"
+        return f"{self.ui.rstrip('/')}/#/runs/details/{run}"
 
     def _once(self, what: str, call: Any, *arguments: Any, **keywords: Any) -> Any:
         try:

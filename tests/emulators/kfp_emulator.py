@@ -52,6 +52,7 @@ class Emulator:
         self.recorded: dict | None = None  # what a real Kubeflow answered about a run, in place of the story
         self.fault: Callable[[int, str, str], Fault | None] = lambda *_: None  # of number, method and path
         self.headers: dict[str, str] = {}  # that each request must have
+        self.health: dict = {"multi_user": True, "tag_name": "2.17.0"}
         self.orphans = True  # knows propagation_policy, as from 2.16 on
         self._ids = itertools.count(1)
 
@@ -165,6 +166,10 @@ class Emulator:
             "pipeline_runtime": {"workflow_manifest": json.dumps({"status": {"nodes": nodes}})},
         }
 
+    def get_health(self, query: dict, body: None) -> tuple[int, dict]:
+        """As the first version of the API, which tells the server's version."""
+        return 200, self.health
+
     def _nodes(self) -> Iterator[dict]:
         """Argo's nodes: the pods of a task are within the boundary of its first attempt, the newest first."""
         for name in self.story[-1][1]:
@@ -238,6 +243,7 @@ _ROUTES: list[tuple[str, str, Callable[..., tuple[int, dict]]]] = [
     ("GET", "/runs", Emulator.list_runs),
     ("GET", "/runs/([^/]+)", Emulator.get_run),
     ("GET", "/apis/v1beta1/runs/([^/]+)", Emulator.get_run_of_version_one),
+    ("GET", "/apis/v1beta1/healthz", Emulator.get_health),
     ("POST", "/recurringruns", Emulator.create_recurring),
     ("GET", "/recurringruns", Emulator.list_recurring),
     ("POST", "/recurringruns/([^/:]+):(enable|disable)", Emulator.switch_recurring),

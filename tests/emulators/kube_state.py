@@ -8,7 +8,16 @@ import time
 import uuid
 from collections import Counter, defaultdict
 
-PLURALS = {"jobs": "Job", "services": "Service", "pods": "Pod", "events": "Event"}
+PLURALS = {
+    "jobs": "Job",
+    "services": "Service",
+    "pods": "Pod",
+    "events": "Event",
+    "persistentvolumeclaims": "PersistentVolumeClaim",
+    "configmaps": "ConfigMap",
+    "serviceaccounts": "ServiceAccount",
+    "resourcequotas": "ResourceQuota",
+}
 FALLBACK = "FallbackToLogsOnError"
 INDEX = "batch.kubernetes.io/job-completion-index"
 
@@ -72,7 +81,8 @@ class State:
             meta = made["metadata"]
             if (kind, meta["name"]) in self.objects:
                 return None
-            meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": self.date(), "namespace": self.namespace}
+            meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": self.date()}
+            meta.setdefault("namespace", self.namespace)
             made.setdefault("status", {})
             self.objects[kind, meta["name"]] = made
             self.created[kind].append(copy.deepcopy(made))
