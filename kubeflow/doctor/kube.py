@@ -25,7 +25,12 @@ class Kube(Api):
 
     def version(self) -> tuple[int, int]:
         """Returns the major and the minor version of Kubernetes."""
-        found = self._call("get /version", lambda namespace, **options: self._version.get_code(**options))
+
+        def read(**options: Any) -> Any:
+            del options["namespace"]
+            return self._version.get_code(**options)
+
+        found = self._call("get the version", read)
         return int(found["major"]), int(found["minor"].rstrip("+"))  # some clouds add a plus
 
     def has_account(self, name: str) -> bool:
