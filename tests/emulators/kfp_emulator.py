@@ -49,6 +49,8 @@ class Emulator:
         self.requests: list[tuple[str, str]] = []  # method and path
         self.story: list[tuple[str, dict[str, str]]] = []  # of runs: state, and states of nodes, at each look
         self.messages: dict[str, list[str]] = {}  # by node, Argo's message about the failed pod of each attempt
+        self.packages: dict[str, list] = {}  # by version, the documents of the compiled pipeline
+        self.engine: Any = None  # runs the runs in earnest, in place of the story
         self.recorded: dict | None = None  # what a real Kubeflow answered about a run, in place of the story
         self.fault: Callable[[int, str, str], Fault | None] = lambda *_: None  # of number, method and path
         self.headers: dict[str, str] = {}  # that each request must have
@@ -120,9 +122,11 @@ class Emulator:
             return 400, {"error_message": "Failed to create a pipeline version", "error_details": "no pipeline"}
         if any(one["display_name"] == name and one["pipeline_id"] == pipeline for one in self.versions.values()):
             return 409, {"error_message": "Failed to create a pipeline version", "error_details": "exists"}
-        spec = next(iter(yaml.safe_load_all(body)))
-        values = {"pipeline_id": pipeline, "display_name": name, "name": name, "pipeline_spec": spec}
-        return 200, self._add(self.versions, "pipeline_version_id", values)
+        documents = [*yaml.load_all(body, yaml.CSafeLoader)]
+        values = {"pipeline_id": pipeline, "display_name": name, "name": name, "pipeline_spec": documents[0]}
+        made = self._add(self.versions, "pipeline_version_id", values)
+        self.packages[made["pipeline_version_id"]] = documents
+        return 200, made
 
     def list_versions(self, pipeline: str, query: dict, body: None) -> tuple[int, dict]:
         return _page(self.versions, "pipeline_versions", query, pipeline_id=pipeline)
@@ -142,14 +146,18 @@ class Emulator:
         refused = _unknown(body, kfp_server_api.V2beta1Run) or self._unfit(body)
         if refused:
             return refused
-        return 200, self._add(self.runs, "run_id", {**body, "state": "PENDING", **_account(body)})
+        made = self._add(self.runs, "run_id", {**body, "state": "PENDING", **_account(body)})
+        if self.engine:
+            self.engine.start(made)
+        return 200, made
 
     def get_run(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
         if identity not in self.runs:
             return _refuse(404, 5, f"ResourceNotFoundError: Run {identity} not found")
-        run = self.runs[identity]
-        if self.recorded:
-            state, tasks = self.recorded["state"], self.recorded["tasks"]
+        run, recorded = self.runs[identity], self._recorded(identity)
+        if recorded:
+            state, tasks = recorded["state"], recorded["tasks"]
+            run.update(state_history=recorded.get("history", []))
         else:
             state, nodes = self.story.pop(0) if len(self.story) > 1 else self.story[0]
             tasks = [*_tasks(nodes)]
@@ -160,7 +168,7 @@ class Emulator:
         """With Argo's record of its nodes."""
         if identity not in self.runs:
             return _refuse(404, 5, f"ResourceNotFoundError: Run {identity} not found")
-        nodes = {node["id"]: node for node in (self.recorded or {"nodes": self._nodes()})["nodes"]}
+        nodes = {node["id"]: node for node in (self._recorded(identity) or {"nodes": self._nodes()})["nodes"]}
         return 200, {
             "run": {"id": identity},
             "pipeline_runtime": {"workflow_manifest": json.dumps({"status": {"nodes": nodes}})},
@@ -169,6 +177,18 @@ class Emulator:
     def get_health(self, query: dict, body: None) -> tuple[int, dict]:
         """As the first version of the API, which tells the server's version."""
         return 200, self.health
+
+    def _recorded(self, identity: str) -> dict | None:
+        return self.engine.record(identity) if self.engine else self.recorded
+
+    def terminate(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
+        if identity not in self.runs:
+            return _refuse(404, 5, f"ResourceNotFoundError: Run {identity} not found")
+        self.engine.terminate(identity)
+        return 200, {}
+
+    def delete_run(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
+        return (200, {}) if self.runs.pop(identity, None) else _refuse(404, 5, f"Run {identity} not found")
 
     def _nodes(self) -> Iterator[dict]:
         """Argo's nodes: the pods of a task are within the boundary of its first attempt, the newest first."""
@@ -206,6 +226,8 @@ class Emulator:
         if identity not in self.recurring:
             return _refuse(404, 5, f"ResourceNotFoundError: Job {identity} not found")
         self.recurring[identity]["mode"] = verb.upper()
+        if self.engine:
+            self.engine.fires(self.recurring[identity])
         return 200, {}
 
     def delete_recurring(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
@@ -242,6 +264,8 @@ _ROUTES: list[tuple[str, str, Callable[..., tuple[int, dict]]]] = [
     ("POST", "/runs", Emulator.create_run),
     ("GET", "/runs", Emulator.list_runs),
     ("GET", "/runs/([^/]+)", Emulator.get_run),
+    ("DELETE", "/runs/([^/]+)", Emulator.delete_run),
+    ("POST", "/runs/([^/:]+):terminate", Emulator.terminate),
     ("GET", "/apis/v1beta1/runs/([^/]+)", Emulator.get_run_of_version_one),
     ("GET", "/apis/v1beta1/healthz", Emulator.get_health),
     ("POST", "/recurringruns", Emulator.create_recurring),

@@ -260,13 +260,17 @@ class PodRun:
         for variable in self.pod["spec"]["containers"][0]["env"]:
             if "value" in variable:
                 value = re.sub(r"\$\((\w+)\)", lambda match: found.get(match[1], match[0]), variable["value"])
+            elif "secretKeyRef" in variable["valueFrom"]:
+                value = "word"
             else:
-                key = re.fullmatch(r"metadata\.annotations\['(.*)'\]", variable["valueFrom"]["fieldRef"]["fieldPath"])[
-                    1
-                ]
-                value = self.pod["metadata"]["annotations"][key]
+                value = self._field(variable["valueFrom"]["fieldRef"]["fieldPath"])
             found[variable["name"]] = value
         return found
+
+    def _field(self, path):
+        """Returns a field of the pod, or an annotation."""
+        annotation = re.fullmatch(r"metadata\.annotations\['(.*)'\]", path)
+        return self.pod["metadata"]["annotations"][annotation[1]] if annotation else field(self.pod, path)
 
     def running(self, node="node-1"):
         self.pod["spec"]["nodeName"] = node

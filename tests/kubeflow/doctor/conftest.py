@@ -1,14 +1,13 @@
 """A cluster that can run the pipeline, and the doctor that looks at it."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from kube_clock import StillClock
 from kube_emulator import Emulator
 from kube_state import ScriptedKubelet
 from kube_world import api_client
+from ui_page import ui_page
 
 from kubeflow.doctor.checkup import examine
 from kubeflow.doctor.kube import Kube
@@ -58,29 +57,11 @@ def claim(modes=("ReadWriteMany",), phase="Bound"):
     return {"spec": spec, "status": {"phase": phase, "capacity": {"storage": "50Gi"}}}
 
 
-class Page(BaseHTTPRequestHandler):
-    """The UI, which answers each request with `status` and a page of type `kind`."""
-
-    status, kind = 200, "text/html; charset=utf-8"
-
-    def do_GET(self):
-        self.send_response(self.status)
-        self.send_header("Content-Type", self.kind)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def page():
-    """The class of the UI's answers, with its `address`."""
-    made = type("Page", (Page,), {})
-    with HTTPServer(("127.0.0.1", 0), made) as server:
-        made.address = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+    """The UI's answers."""
+    with ui_page() as made:
         yield made
-        server.shutdown()
 
 
 @pytest.fixture

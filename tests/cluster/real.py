@@ -1,0 +1,7 @@
+"""A real cluster."""
+
+from world import World
+
+
+class Real(World):
+    """x."""

@@ -1,0 +1,73 @@
+"""What the checks need of a cluster. A real one and the emulated one are worlds."""
+
+import abc
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from hands import Hands
+
+from kubeflow.client.api import Api
+from kubeflow.spec.cluster import Cluster
+
+Found = TypeVar("Found")
+
+
+class World(abc.ABC):
+    """A cluster with Kubeflow Pipelines.
+
+    Attributes:
+      cluster: the content of cluster.yaml.
+      api: Kubeflow Pipelines.
+      kube: Kubernetes, in the namespace of the runs.
+      small: parameters of a run that pushes a model soon.
+      long: those that make its training long enough to disturb it.
+      away_seconds: how long the database is taken away.
+      patience: seconds for one run.
+      lacks: what this world cannot show, with the reason.
+    """
+
+    cluster: Cluster
+    api: Api
+    kube: Hands
+    small: Mapping[str, Any]
+    long: Mapping[str, Any]
+    away_seconds: float
+    patience: float
+    lacks: Mapping[str, str]
+
+    @abc.abstractmethod
+    def apply(self) -> None:
+        """Applies the manifests, and waits until the volume and the database are ready."""
+
+    @abc.abstractmethod
+    def doctor(self) -> tuple[int, str]:
+        """Runs `vaeiaf doctor`; returns its exit code and what it prints."""
+
+    @abc.abstractmethod
+    def set_database(self, there: bool) -> None:
+        """Takes the database away, or brings it back."""
+
+    @abc.abstractmethod
+    def page(self, run: str, output: str) -> str:
+        """Returns a page that a task of the run has shown, as the UI gets it."""
+
+    @abc.abstractmethod
+    def metrics(self, run: str) -> Mapping[str, float]:
+        """Returns the numbers that the tasks of a run have shown, as the UI gets them."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Removes what this world, and `apply`, made."""
+
+    def wait_for(self, seconds: float) -> None:
+        """Lets time pass."""
+        time.sleep(seconds)
+
+    def wait(self, what: str, look: Callable[[], Found], seconds: float) -> Found:
+        """Returns what `look` finds, once that is true."""
+        end = time.monotonic() + seconds
+        while not (found := look()):
+            assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
+            time.sleep(min(2.0, seconds / 100))
+        return found
