@@ -2,19 +2,20 @@
 PYTHON := .venv/bin/python
 # Where `bench` finds PyTorch and pythae, see CONTRIBUTING.md.
 TORCH_PYTHON := $(or $(wildcard .venv-bench/bin/python),$(PYTHON))
-# Named by the folder: a venv does not survive a move.
+# Named after the folder, because a venv breaks when it is moved.
 SETUP := .venv/.complete-$(shell pwd | cksum | cut -d ' ' -f 1)
-# TensorFlow traces, and XLA compiles, on one core. A file's tests stay together, as they share fixtures and folders.
+# TensorFlow traces and XLA compiles on one core. The tests of a file share fixtures and folders, so they stay together.
+# tests/conftest.py orders the files.
 TEST_PROCESSES := 2
 UV = $(shell test -x .uv/bin/uv && echo .uv/bin/uv || echo uv)
 
 IMAGE_PLATFORM := x86_64-manylinux_2_39
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-# What is in an image; a file that is new there, and in no commit, changes it too.
+# The sources of an image; an uncommitted new file among them changes it, too.
 SOURCES = pyproject.toml requirements.lock trainer components pipeline kubeflow ':!kubeflow/deploy/manifests'
 CHANGED = $(if $(shell git status --porcelain -- $(SOURCES) 2>/dev/null),-dirty)
 REVISION = $(or $(addsuffix $(CHANGED),$(shell git rev-parse HEAD 2>/dev/null)),unknown)
-# A schedule stays with its version of the pipeline, so that has to name an image that stays too: by its revision.
+# A schedule keeps its version of the pipeline, which must name an image that also stays: by its revision.
 TAG = $(VERSION)-$(shell echo $(REVISION) | sed -E 's/^([0-9a-f]{12})[0-9a-f]*/\1/')
 FLAVOR = $(if $(GPU),gpu,$(if $(TPU),tpu))
 
@@ -33,7 +34,7 @@ run: $(SETUP)  ## the whole pipeline on embedded data, in a few minutes
 	@$(PYTHON) -m pipeline run --dataset photo_patches --preset smoke
 
 test: $(SETUP)  ## all tests, in two processes (TEST_PROCESSES=1 for one)
-	@$(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+	@$(PYTHON) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test-containers: $(SETUP) image  ## the compiled Kubeflow pipeline in containers; needs Docker Engine, and takes a quarter of an hour
 	@VAEIAF_IMAGE=vaeiaf:$(VERSION) $(PYTHON) -m pytest tests/containers
@@ -54,13 +55,13 @@ check: $(SETUP)  ## lint, format, types and import rules
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
 
-format: $(SETUP)  ## format the sources and mend what lint can
+format: $(SETUP)  ## format the sources and fix what lint can fix
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 
 LOCK = $(UV) pip compile --generate-hashes --upgrade --quiet --no-header --no-emit-index-url --python-version 3.11
 
-# The wheels of CUDA have a lock of their own, of nothing else, and so has the TPU image: see kubeflow/deploy/Dockerfile.
+# The CUDA wheels and the TPU image have separate locks: see kubeflow/deploy/Dockerfile.
 lock: $(SETUP)  ## renew requirements.lock, kubeflow/deploy/gpu.lock and kubeflow/deploy/tpu.lock from pyproject.toml
 	@$(LOCK) --universal --group build --group test --group docs --group lint --group types \
 		--output-file requirements.lock pyproject.toml
@@ -73,5 +74,5 @@ image:  ## build the container image vaeiaf:VERSION, also named VERSION-REVISION
 		--tag vaeiaf:$(VERSION)$(FLAVOR:%=-%) --tag vaeiaf:$(TAG)$(FLAVOR:%=-%) \
 		$(BASE:%=--build-arg BASE=%) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) $(DOCKER_ARGS) .
 
-clean:  ## remove what set-up made
+clean:  ## remove everything that set-up made
 	rm -rf .venv .venv-bench .uv

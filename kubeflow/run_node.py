@@ -64,11 +64,9 @@ def open_log(task: Task) -> None:
         os.makedirs(os.path.dirname(task.log_file), exist_ok=True)
         open(task.log_file, "a").close()
     except OSError as error:
-        raise UserError(
-            f"{root} is not a volume that user {os.getuid()} in group {os.getgid()} can write: {error.strerror}",
-            value=root,
-            remedy=f"Check volume in cluster.yaml, and the owner of the claim {task.cluster.volume.claim}",
-        ) from error
+        sentence = f"{root} is not a volume that user {os.getuid()} in group {os.getgid()} can write"
+        remedy = f"Check volume in cluster.yaml, and the owner of the claim {task.cluster.volume.claim}"
+        raise UserError(sentence, value=root, remedy=remedy, cause=error) from error
 
 
 def _run(task: Task, story: Story) -> int:

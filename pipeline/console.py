@@ -63,8 +63,7 @@ def console(log_file: str) -> Iterator[Story]:
         stream = stack.enter_context(lossy_text(_copy(1), "w"))
         log = stack.enter_context(lossy_text(log_file, "a"))
         for descriptor in (1, 2):
-            stack.callback(_restore, descriptor, _copy(descriptor))
-            os.dup2(log.fileno(), descriptor)
+            stack.enter_context(redirected(descriptor, log))
         stack.enter_context(contextlib.redirect_stdout(log))
         stack.enter_context(contextlib.redirect_stderr(log))
         story = Story(stream)
@@ -72,16 +71,23 @@ def console(log_file: str) -> Iterator[Story]:
         yield story
 
 
+@contextlib.contextmanager
+def redirected(descriptor: int, file: TextIO) -> Iterator[None]:
+    """Sends what native code writes to `descriptor` to `file`."""
+    original = _copy(descriptor)
+    os.dup2(file.fileno(), descriptor)
+    try:
+        yield
+    finally:
+        os.dup2(original, descriptor)
+        os.close(original)
+
+
 def _copy(descriptor: int) -> int:
     try:
         return os.dup(descriptor)
     except OSError:  # the process started without this descriptor
         return os.open(os.devnull, os.O_WRONLY)
-
-
-def _restore(descriptor: int, original: int) -> None:
-    os.dup2(original, descriptor)
-    os.close(original)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The pipeline, as one linear function."""
 
+import json
 import pathlib
 from collections.abc import Sequence
 
@@ -42,10 +43,7 @@ BEAM_ARGS = ["--runner=FnApiRunner", "--sdk_container_image=none"]
 def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
     """TFDS images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report."""
     example_gen = ImageExampleGen(
-        config.dataset,
-        config.data_dirs,
-        config.manual_dir,
-        allow_shared_images=config.allow_shared_images,
+        config.dataset, config.data_dirs, config.manual_dir, allow_shared_images=config.allow_shared_images
     )
     examples = example_gen.outputs["examples"]
 
@@ -71,7 +69,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         model_blessing=Channel(type=ModelBlessing),
     ).with_id("LastBlessedModel")
     units_check = UnitsCheck(
-        units,
+        units=json.dumps(units._asdict()),
         baseline=last_blessed.outputs["model"],
         blessing=last_blessed.outputs["model_blessing"],
         push_directory=config.push_directory,
@@ -165,7 +163,6 @@ def beam_args(given: Sequence[str]) -> list[str]:
 
 def schema_of(dataset: str) -> BaseNode:
     """Returns the node of the data set's curated schema, whose content is part of the cache key."""
-    name = base_name(dataset)
-    folder = SCHEMAS / name if (SCHEMAS / name).is_dir() else SCHEMAS / "default"
-    path = folder / "schema.pbtxt"
+    folder = SCHEMAS / base_name(dataset)
+    path = (folder if folder.is_dir() else SCHEMAS / "default") / "schema.pbtxt"
     return CuratedSchema(content=path.read_text(), source=str(path)).with_id("Schema")

@@ -9,10 +9,11 @@ from trainer.failure import Failure, Kind
 
 # TensorFlow, Beam and SQLite report these as text only; each phrase is the system's own.
 DISK_FULL = "No space left on device|database or disk is full|Disk quota exceeded"
+ADDED = r" \[while running .*|\{\{.*?\}\} | \[Op:\w+\]"  # by Beam and TensorFlow, to the messages of others
 WITHHELD = "Read-only file system|Permission denied|Input/output error|Stale file handle|Operation not permitted"
 
 
-def failure_of(error: BaseException, root: str, again: str = "the next run") -> Failure:
+def failure_of(error: Exception, root: str, again: str = "the next run") -> Failure:
     """Returns the failure of a run in `root`, from its exception and the causes of that.
 
     `again` names what resumes from the checkpoints that this run leaves.
@@ -20,12 +21,9 @@ def failure_of(error: BaseException, root: str, again: str = "the next run") -> 
     chain = _causes(error)
     resumes = f"{again} resumes after the last finished component or checkpoint"
     if any(re.search(DISK_FULL, str(cause)) for cause in chain):
-        return Failure(
-            Kind.INFRASTRUCTURE,
-            f"no space is left on the disk of {root}, or of the temporary files in {tempfile.gettempdir()}",
-            remedy=f"Free some, and {resumes}",
-            cause=reason(chain[-1]) if isinstance(chain[-1], Exception) else "",
-        )
+        sentence = f"no space is left on the disk of {root}, or of the temporary files in {tempfile.gettempdir()}"
+        remedy = f"Free some, and {resumes}"
+        return Failure(Kind.INFRASTRUCTURE, sentence, remedy=remedy, cause=reason(chain[-1]))
     for cause in chain:  # before the others, because an interrupt makes other code fail too
         if isinstance(cause, InterruptError):
             return dataclasses.replace(cause.failure, remedy=f"{resumes[0].upper()}{resumes[1:]}")
@@ -35,27 +33,17 @@ def failure_of(error: BaseException, root: str, again: str = "the next run") -> 
     for cause in chain:
         if match := re.search(WITHHELD, str(cause)):
             path = cause.filename if isinstance(cause, OSError) and cause.filename else f"a file below {root}"
-            return Failure(
-                Kind.INFRASTRUCTURE,
-                f"{path} cannot be read or written: {match.group()}",
-                value=path,
-                remedy=f"Let this user read and write everything below {root}, and start again: finished work is kept",
-                cause=match.group(),
-            )
-    said = next((cause for cause in chain if str(cause).strip()), error)
-    return Failure(Kind.BUG, f"{type(said).__name__}{_first_line(said)}")
+            sentence = f"{path} cannot be read or written: {match.group()}"
+            remedy = f"Let this user read and write everything below {root}, and start again: finished work is kept"
+            return Failure(Kind.INFRASTRUCTURE, sentence, value=path, remedy=remedy, cause=match.group())
+    told = next((cause for cause in chain if str(cause).strip()), error)
+    line = re.sub(ADDED, "", str(told).strip().partition("\n")[0])
+    return Failure(Kind.BUG, f"{type(told).__name__}: {line}".removesuffix(": "))
 
 
-def _causes(error: BaseException) -> list[BaseException]:
+def _causes(error: Exception) -> list[Exception]:
     """Returns `error` and its chain of causes."""
     chain = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+    while isinstance(cause := chain[-1].__cause__ or chain[-1].__context__, Exception) and cause not in chain:
         chain.append(cause)
     return chain
-
-
-def _first_line(error: BaseException) -> str:
-    """Returns the first line of the message, without what Beam and TensorFlow add."""
-    line = (str(error).strip().splitlines() or [""])[0]
-    line = re.sub(r" \[while running .*|\{\{.*?\}\} | \[Op:\w+\]", "", line)
-    return f": {line}" if line else ""

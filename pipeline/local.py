@@ -16,7 +16,7 @@ from pipeline.console import Story
 from pipeline.dag import compile_pipeline, create_pipeline
 from pipeline.outcome import Outcome, read_outcome
 from pipeline.settings import PipelineConfig
-from pipeline.state.database import AWAY_SECONDS, sqlite_connection
+from pipeline.state.database import sqlite_connection
 from pipeline.state.launcher import Launcher
 from pipeline.state.lineage import IncompleteRunError, output_of
 from pipeline.state.metadata import Metadata
@@ -32,7 +32,7 @@ def run(config: PipelineConfig, story: Story) -> Outcome:
     """
     run_id = datetime.datetime.now().isoformat()
     pipeline = plan(config, run_id, site_of(config))
-    lineage = Metadata(sqlite_connection(config.metadata), config.root, AWAY_SECONDS)
+    lineage = Metadata(sqlite_connection(config.metadata), config.root)
     for node in pipeline.nodes:
         story.starts(node.pipeline_node.node_info.id)
         story.ends(cached=launch_node(pipeline, node.pipeline_node, lineage, config.training))

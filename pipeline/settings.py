@@ -1,28 +1,28 @@
 """What a pipeline run is made of."""
 
+import functools
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import Field
 
 from trainer.presets import PRESETS, recipe
-from trainer.schema import Needs, Place, Setting, SettingError, check_needs, setting, table
+from trainer.schema import Needs, Place, SettingError, check_needs, setting, table
 from trainer.settings import RUN, Execution, Number, TrainConfig, check_workers
 from trainer.storage.folders import checked_folder
 
 TUNER_STRATEGIES = ("auto", "default", "mirrored")  # of one process, on devices that it can use itself
 BASELINE = Needs("a baseline", lambda config: not config.no_baseline)
 
+# The choice of a recipe is no field of a table, because the recipe takes its place.
+PRESET, PRESET_HELP = "default", f"recipe of the training: {', '.join(PRESETS)}"
 
-class Preset(NamedTuple):
-    """The choice of a recipe: no field of a table, because the recipe takes its place."""
-
-    default: str
-    setting: Setting
-
-
-PRESET = Preset("default", Setting(f"recipe of the training: {', '.join(PRESETS)}", "", RUN, "training"))
+_data = functools.partial(setting, places=RUN, group="data")
+_folder = functools.partial(setting, unit="folder", places=Place.COMMAND_LINE)
+_training = functools.partial(setting, places=RUN, group="training")
+_gate = functools.partial(setting, places=RUN, group="gate")
+_bound = functools.partial(_gate, unit="nats")
 
 
 @table
@@ -33,59 +33,32 @@ class PipelineConfig(Execution):
       SettingError: a value is invalid.
     """
 
-    dataset: str = setting(
+    dataset: str = _data(
         "data set: photo_patches (embedded), cifar10, or another TFDS name",
-        *("", RUN, "data"),
         default="cifar10",
         pattern=r"^\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?$",
         valid="a name as TFDS writes it, such as cifar10 or cifar10:3.0.2",
     )
-    data_dir: str | None = setting(
-        "prepared TFDS data sets; none: TFDS_DATA_DIR", "folder", Place.COMMAND_LINE, "data", default=None
+    data_dir: str | None = _folder("prepared TFDS data sets; none: TFDS_DATA_DIR", group="data", default=None)
+    manual_dir: str | None = _folder(
+        "archive of the data set, for a machine without a network", group="data", default=None
     )
-    manual_dir: str | None = setting(
-        "archive of the data set, for a machine without a network", "folder", Place.COMMAND_LINE, "data", default=None
-    )
-    allow_shared_images: bool = setting(
-        "accept test images that are also training images, pixel by pixel", "", RUN, "data", default=False
-    )
+    allow_shared_images: bool = _data("accept test images that are also training images, pixel by pixel", default=False)
     train: TrainConfig = Field(default_factory=TrainConfig)
-    tune: int = setting(
-        "trials of the Tuner, each over a quarter of the epochs; 0: no Tuner",
-        "",
-        RUN,
-        "training",
-        default=0,
-        ge=0,
+    tune: int = _training("trials of the Tuner, each over a quarter of the epochs; 0: no Tuner", default=0, ge=0)
+    warm_start: bool = _training("start from the weights of the last blessed model, if there is one", default=False)
+    min_elbo: Number | None = _bound(
+        "lower bound of the test-set ELBO per image; none: that of independent pixels", default=None
     )
-    warm_start: bool = setting(
-        "start from the weights of the last blessed model, if there is one", "", RUN, "training", default=False
-    )
-    min_elbo: Number | None = setting(
-        "lower bound of the test-set ELBO per image; none: that of independent pixels",
-        "nats",
-        RUN,
-        "gate",
-        default=None,
-    )
-    max_regression: Number = setting(
+    max_regression: Number = _bound(
         "loss of ELBO per image, against the last blessed model, that passes with 95 % confidence",
-        *("nats", RUN, "gate"),
         default=1.0,
         needs=BASELINE,
         ge=0,
     )
-    min_label_elbo: Number | None = setting(
-        "lower bound of the ELBO on the images of each label", "nats", RUN, "gate", default=None
-    )
-    no_baseline: bool = setting("compare with no earlier model; the verdict says so", "", RUN, "gate", default=False)
-    root: str = setting(
-        "state directory: artifacts, metadata, pushed models, logs",
-        "folder",
-        Place.COMMAND_LINE,
-        "place",
-        default="vaeiaf",
-    )
+    min_label_elbo: Number | None = _bound("lower bound of the ELBO on the images of each label", default=None)
+    no_baseline: bool = _gate("compare with no earlier model; the verdict says so", default=False)
+    root: str = _folder("state directory: artifacts, metadata, pushed models, logs", group="place", default="vaeiaf")
     beam_args: tuple[str, ...] = setting(
         "passed to Beam, as in --beam-arg=--runner=FlinkRunner", "", Place.COMMAND_LINE, "place", default=()
     )
@@ -96,23 +69,17 @@ class PipelineConfig(Execution):
         if self.warm_start and self.no_baseline:
             raise SettingError("warm_start", "false with no_baseline, which finds no model to start from", True)
         check_workers(self, self.train)
-        if self.tune:
-            self._check_trials()
+        alone = f"with tune {self.tune}, whose trials run in one process"
+        if self.tune and self.workers > 1:
+            raise SettingError("workers", f"1 {alone}", self.workers)
+        if self.tune and self.strategy not in TUNER_STRATEGIES:
+            raise SettingError("strategy", f"one of {', '.join(TUNER_STRATEGIES)} {alone}", self.strategy)
         for name in ("root", "data_dir", "manual_dir"):
             if (folder := getattr(self, name)) is not None:
                 object.__setattr__(self, name, checked_folder(name, folder))
         for name in ("data_dir", "manual_dir"):
-            folder = getattr(self, name)
-            if folder is not None and not os.path.isdir(folder):
+            if (folder := getattr(self, name)) is not None and not os.path.isdir(folder):
                 raise SettingError(name, "a folder that exists", folder)
-
-    def _check_trials(self) -> None:
-        """Trials of the Tuner run in its own process, one after the other."""
-        if self.workers > 1:
-            raise SettingError("workers", f"1 with tune {self.tune}, whose trials run in one process", self.workers)
-        if self.strategy not in TUNER_STRATEGIES:
-            expected = f"one of {', '.join(TUNER_STRATEGIES)} with tune {self.tune}, whose trials run in one process"
-            raise SettingError("strategy", expected, self.strategy)
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Loads TensorFlow Probability, which is lazy, before a test module imports TensorFlow Transform.
+"""Orders the test files, and loads TensorFlow Probability, which is lazy, before TensorFlow Transform.
 
 Transform's import sets TF_USE_LEGACY_KERAS, after which tf.keras is Keras 2 and Probability fails to load.
 """
@@ -7,3 +7,9 @@ import tensorflow_probability as tfp
 
 assert tfp.bijectors.MaskedAutoregressiveFlow
 assert tfp.distributions.TransformedDistribution
+
+
+def pytest_collection_modifyitems(items):
+    """Puts files with slow tests first, so that no process starts a long file when the others have nothing left."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

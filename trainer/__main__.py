@@ -3,17 +3,14 @@
 import argparse
 import contextlib
 import dataclasses
-import json
 import logging
 import os
-import pathlib
 import sys
 
 from trainer.errors import UserError, report
 from trainer.failure import FILE
 from trainer.interrupt import interruptible
 from trainer.presets import PRESETS
-from trainer.schema import check_needs
 from trainer.settings import Execution, TrainConfig, check_workers
 from trainer.storage.folders import checked_folder
 from trainer.storage.lock import BusyError, alone
@@ -28,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         logging.getLogger("trainer").setLevel(logging.INFO)
         output = ""
         try:
-            config = PRESETS[options.preset] if options.config is None else _read(options.config)
+            config = PRESETS[options.preset]
             if options.epochs is not None:
                 config = dataclasses.replace(config, epochs=options.epochs)
             execution = Execution(workers=options.workers)
@@ -49,28 +46,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--output", required=True, metavar="DIR", help="folder of the model, history and TensorBoard scalars"
     )
-    recipe = parser.add_mutually_exclusive_group()
-    recipe.add_argument("--preset", default="default", choices=list(PRESETS), help="recipe (default: %(default)s)")
-    recipe.add_argument("--config", metavar="FILE", help="JSON file of settings instead")
+    parser.add_argument("--preset", default="default", choices=list(PRESETS), help="recipe (default: %(default)s)")
     parser.add_argument("--epochs", type=int, help="overrides the recipe's")
     parser.add_argument(
         "--workers", type=int, default=Execution.workers, help="processes that train together (default: %(default)s)"
     )
     return parser.parse_args(arguments)
-
-
-def _read(path: str) -> TrainConfig:
-    try:
-        settings = json.loads(pathlib.Path(path).read_text())
-    except (OSError, ValueError) as error:
-        valid = "a JSON file of settings"
-        raise UserError("the recipe cannot be read", value=path, valid=valid, cause=error) from error
-    if not isinstance(settings, dict):
-        raise UserError(f"the recipe {path} is invalid", value=settings, valid="a JSON object of settings")
-    config = TrainConfig(**settings)
-    if len(settings) < len(config.to_dict()):  # the record of a whole recipe has settings without meaning
-        check_needs(config, settings)
-    return config
 
 
 def _train(config: TrainConfig, execution: Execution, train_files: str, test_files: str, output: str) -> None:

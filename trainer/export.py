@@ -5,14 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from trainer.evaluate import image_elbo
-from trainer.images import (
-    EXAMPLE_FEATURES,
-    IMAGE_SHAPE,
-    IMAGE_SIZE,
-    Transform,
-    noise_seed,
-    to_bytes,
-)
+from trainer.images import EXAMPLE_FEATURES, IMAGE_SHAPE, IMAGE_SIZE, Transform, noise_seed, to_bytes
 from trainer.model.likelihoods import PixelModel
 from trainer.model.vae import VAE
 from trainer.storage.atomic import whole

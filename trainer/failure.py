@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import enum
 import json
+import pathlib
 import signal
 from typing import Any
 
@@ -72,14 +73,13 @@ def _cut(value: Any, length: int) -> Any:
 
 def leave(failure: Failure, path: str) -> None:
     """Writes the failure to the file `path` for whoever asks later. A disk that does not take it is no new failure."""
-    with contextlib.suppress(OSError), open(path, "w") as file:
-        file.write(failure.to_json())
+    with contextlib.suppress(OSError):
+        pathlib.Path(path).write_text(failure.to_json())
 
 
 def left(path: str) -> Failure | None:
     """The failure that a process left in the file `path`; None if there is none."""
     try:
-        with open(path) as file:
-            return Failure.from_json(file.read())
+        return Failure.from_json(pathlib.Path(path).read_text())
     except (OSError, UnicodeDecodeError):
         return None

@@ -182,11 +182,8 @@ def hold_out(images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.nd
 
 def pixel_model(images: ImageSet) -> PixelModel:
     """Computes the mean and variance of every pixel over `images`."""
-    mean, square = np.zeros(IMAGE_SIZE), np.zeros(IMAGE_SIZE)
-    for chunk in np.array_split(images.pixels, -(-len(images) // 1000)):
-        x = chunk / 255.0
-        mean += x.sum(axis=0) / len(images)
-        square += (x**2).sum(axis=0) / len(images)
+    mean = images.pixels.mean(axis=0) / 255.0
+    square = np.einsum("nd,nd->d", images.pixels, images.pixels, dtype=np.float64) / (255.0**2 * len(images))
     return PixelModel(tf.constant(mean, tf.float32), tf.constant(square - mean**2, tf.float32))
 
 

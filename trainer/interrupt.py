@@ -19,14 +19,22 @@ _came: list[int] | None = None  # signals within the current interruptible(); No
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Raises InterruptError in the main thread when a signal arrives within the block."""
+    global _came
 
     def stop(number: int) -> None:
         if number == signal.SIGHUP and _came and _came.count(number) > 1:
             return  # a closing terminal sends several; the later ones would interrupt the cleanup
         raise InterruptError(number)
 
-    with _remembered(), _handled(stop):
+    if not _in_main_thread():
         yield
+        return
+    outer, _came = _came, []
+    try:
+        with _handled(stop):
+            yield
+    finally:
+        _came = None if outer is None else outer + _came
 
 
 @contextlib.contextmanager
@@ -40,19 +48,6 @@ def signals_noted() -> Iterator[list[int]]:
 def interrupted() -> bool:
     """Tells whether a signal, raised or recorded, arrived within the current `interruptible` block."""
     return bool(_came)
-
-
-@contextlib.contextmanager
-def _remembered() -> Iterator[None]:
-    global _came
-    if not _in_main_thread():
-        yield
-        return
-    outer, _came = _came, []
-    try:
-        yield
-    finally:
-        _came = None if outer is None else outer + _came
 
 
 @contextlib.contextmanager

@@ -152,22 +152,21 @@ def check_workers(execution: Execution, recipe: TrainConfig) -> None:
         raise SettingError("strategy", f"auto or multi_worker with {workers} workers", strategy)
     if workers == 1 and strategy == "multi_worker":
         raise SettingError("workers", "several with strategy multi_worker", workers, remedy="Use --workers N")
-    if workers > 1 and recipe.free_bits:
-        raise SettingError(
-            "free_bits",
-            f"0 with {workers} workers, because the KL is averaged over the whole batch",
-            recipe.free_bits,
-            remedy="Use --workers 1 --strategy default",
-        )
-    shard_size(recipe.batch_size, workers)
+    shard_size(recipe, workers)
 
 
-def shard_size(batch_size: int, replicas: int) -> int:
+def shard_size(recipe: TrainConfig, replicas: int) -> int:
     """Returns the number of images per step and replica.
 
     Raises:
-      SettingError: the batch does not divide; the failure names the sizes near it that do.
+      SettingError: the loss needs a single replica; or the batch does not divide, and the failure names the sizes near
+        it that do.
     """
+    if recipe.free_bits and replicas > 1:
+        valid = f"0 with {replicas} replicas, because the KL is averaged over the whole batch"
+        remedy = "Use --workers 1 --strategy default, which has one replica"
+        raise SettingError("free_bits", valid, recipe.free_bits, remedy=remedy)
+    batch_size = recipe.batch_size
     if batch_size % replicas:
         below = batch_size - batch_size % replicas
         near = " or ".join(str(size) for size in (below, below + replicas) if size)

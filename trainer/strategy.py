@@ -33,10 +33,9 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
       UserError: its devices, kernels or workers are missing.
     """
     Execution(strategy=name)  # raises
-    if name == "auto":
-        return _found()
     kind, _, resolver = name.partition(":")
     strategies: dict[str, Callable[[], tf.distribute.Strategy]] = {
+        "auto": _found,
         "default": tf.distribute.get_strategy,
         "mirrored": tf.distribute.MirroredStrategy,
         "multi_worker": _multi_worker,

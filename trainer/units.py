@@ -1,16 +1,14 @@
 """The units of an ELBO. Two ELBOs are comparable only if their units are equal."""
 
 import json
-import os
+import pathlib
 from typing import NamedTuple
-
-import tensorflow as tf
 
 from trainer.errors import UserError
 from trainer.model.likelihoods import LIKELIHOODS
 from trainer.settings import TrainConfig
 
-FILE = os.path.join("assets.extra", "units.json")  # TensorFlow Serving ignores a file of this name
+FILE = "assets.extra/units.json"  # TensorFlow Serving ignores a file of this name
 
 
 class Units(NamedTuple):
@@ -34,10 +32,9 @@ class Units(NamedTuple):
 
 def write_units(units: Units, model: str) -> None:
     """Writes `units` into the SavedModel at `model`, so that a copy of the model keeps them."""
-    path = os.path.join(model, FILE)
-    tf.io.gfile.makedirs(os.path.dirname(path))
-    with tf.io.gfile.GFile(path, "w") as file:
-        file.write(json.dumps(units._asdict(), indent=1))
+    path = pathlib.Path(model, FILE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(units._asdict(), indent=1))
 
 
 def read_units(model: str) -> Units:
@@ -47,8 +44,7 @@ def read_units(model: str) -> Units:
       UserError: it has none.
     """
     try:
-        with tf.io.gfile.GFile(os.path.join(model, FILE)) as file:
-            return Units(**json.loads(file.read()))
-    except (tf.errors.OpError, ValueError, TypeError) as error:
+        return Units(**json.loads(pathlib.Path(model, FILE).read_text()))
+    except (OSError, ValueError, TypeError) as error:
         what, valid = f"the model states no units of its ELBO in {FILE}", "a model that this version wrote"
         raise UserError(what, value=model, valid=valid, remedy="Start a new series with another --root") from error

@@ -2,16 +2,17 @@
 
 import json
 import os
+import pathlib
 from typing import Any, NamedTuple
 
 from tensorflow_model_analysis.proto import config_pb2 as tfma
-from tfx import types
 from tfx.components.evaluator import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 from tfx.types import standard_component_specs as specs
 from tfx.utils import proto_utils
 
+from components.artifacts import Artifacts
 from components.gate.rules import without_baseline
 from components.gate.serving import saved_model_digests
 from components.ingest.duplicates import shared_images
@@ -35,8 +36,8 @@ class Executor(executor.Executor):
 
     def Do(
         self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
+        input_dict: Artifacts,
+        output_dict: Artifacts,
         exec_properties: dict[str, Any],
         pushed_meanwhile: int | None = None,
     ) -> None:
@@ -62,5 +63,4 @@ class Evaluator(component.Evaluator):
 
 def read_evidence(evaluation: str) -> Evidence:
     """Returns the evidence of the evaluation at the path `evaluation`."""
-    with open(os.path.join(evaluation, FILE)) as file:
-        return Evidence(**json.loads(file.read()))
+    return Evidence(**json.loads(pathlib.Path(evaluation, FILE).read_text()))

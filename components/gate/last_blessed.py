@@ -10,6 +10,7 @@ from tfx import types
 from tfx.components.util.model_utils import is_model_blessed
 from tfx.dsl.components.common.resolver import ResolverStrategy
 
+from components.artifacts import Artifacts
 from components.gate.serving import newest, saved_model_digests
 from trainer.storage.digests import DamageError, identity
 
@@ -27,9 +28,7 @@ class LastBlessedModelStrategy(ResolverStrategy):
     def __init__(self, push_directory: str, no_baseline: bool) -> None:
         self._push_directory, self._no_baseline = push_directory, no_baseline
 
-    def resolve_artifacts(
-        self, store: MetadataStore, input_dict: dict[str, list[types.Artifact]]
-    ) -> dict[str, list[types.Artifact]]:
+    def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
         """Returns the model and, if nothing is served, its blessing. A blessing alone means that its model is lost."""
         models, blessings = input_dict[MODEL], input_dict[BLESSING]
         if self._no_baseline:

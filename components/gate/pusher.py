@@ -1,34 +1,26 @@
 """AtomicPusher: pushes a blessed model whole or not at all, and only if it may still replace the served one."""
 
 import os
+import tempfile
 import time
-import uuid
 from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 from tfx import types
 from tfx.components.pusher import executor
 from tfx.dsl.components.base import base_beam_component, executor_spec
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, component_spec
 from tfx.types import standard_component_specs as specs
 from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation, PushedModel
 from tfx.utils import io_utils, json_utils
 
+from components.artifacts import Artifacts
 from components.gate import evaluator
 from components.gate.evaluator import read_evidence
 from components.gate.serving import FORMAT_SERVING, LOCK, Served, newest, saved_model_digests, versions
 from components.gate.units_check import check_units
 from trainer.errors import ReportedError
-from trainer.storage.digests import (
-    DamageError,
-    Digests,
-    check_digests,
-    digest_file,
-    identity,
-    record_digests,
-    write_digests,
-)
+from trainer.storage.digests import DamageError, Digests, check_digests, identity, record_digests, write_digests
 from trainer.storage.durable import sync, sync_folder
 from trainer.storage.leftovers import clear
 from trainer.storage.lock import locked
@@ -67,12 +59,7 @@ class Executor(executor.Executor):
     Serving ignores, verified, and renamed. The artifact holds no copy.
     """
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Pushes a blessed model that differs from the newest version, and records what it did in the artifact.
 
         Raises:
@@ -87,13 +74,7 @@ class Executor(executor.Executor):
         with locked(os.path.join(base, LOCK), "push"):
             self._push(base, input_dict, artifact, exec_properties).write(artifact)
 
-    def _push(
-        self,
-        base: str,
-        inputs: dict[str, list[types.Artifact]],
-        artifact: types.Artifact,
-        exec_properties: dict[str, Any],
-    ) -> Push:
+    def _push(self, base: str, inputs: Artifacts, artifact: types.Artifact, exec_properties: dict[str, Any]) -> Push:
         model, digests = self.GetModelPath(inputs), saved_model_digests(inputs[specs.MODEL_KEY][0].uri)
         served = newest(base)
         fault = damage(served.path) if served else None
@@ -112,25 +93,21 @@ class Executor(executor.Executor):
         moved = quarantine_folder(served.path, fault) if served and fault else None  # only after its successor is there
         return Push(pushed_to=pushed, damaged=moved, decided_again=again)
 
-    def _decide_again(
-        self, served: Served, inputs: dict[str, list[types.Artifact]], folder: str, exec_properties: dict[str, Any]
-    ) -> bool:
+    def _decide_again(self, served: Served, inputs: Artifacts, folder: str, exec_properties: dict[str, Any]) -> bool:
         """Evaluates against a version that another run pushed meanwhile; returns whether the model is blessed."""
         check_units(read_units(self.GetModelPath(inputs)), served.path)
         baseline, evaluation, blessing = Model(), ModelEvaluation(), ModelBlessing()
-        baseline.uri = os.path.join(folder, "baseline")
-        evaluation.uri, blessing.uri = os.path.join(folder, AGAIN), os.path.join(folder, "blessing")
-        io_utils.copy_dir(served.path, os.path.join(baseline.uri, FORMAT_SERVING))
-        write_digests(baseline.uri)
-        evaluator.Executor(self._context).Do(
-            {**{key: inputs[key] for key in (specs.EXAMPLES_KEY, specs.MODEL_KEY)}, "baseline_model": [baseline]},
-            {specs.EVALUATION_KEY: [evaluation], specs.BLESSING_KEY: [blessing]},
-            exec_properties,
-            pushed_meanwhile=served.version,
-        )
-        fileio.rmtree(baseline.uri)
-        fileio.rmtree(blessing.uri)
-        os.remove(digest_file(baseline.uri))
+        evaluation.uri = os.path.join(folder, AGAIN)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            baseline.uri, blessing.uri = os.path.join(scratch, "baseline"), os.path.join(scratch, "blessing")
+            io_utils.copy_dir(served.path, os.path.join(baseline.uri, FORMAT_SERVING))
+            write_digests(baseline.uri)
+            evaluator.Executor(self._context).Do(
+                {**{key: inputs[key] for key in (specs.EXAMPLES_KEY, specs.MODEL_KEY)}, "baseline_model": [baseline]},
+                {specs.EVALUATION_KEY: [evaluation], specs.BLESSING_KEY: [blessing]},
+                exec_properties,
+                pushed_meanwhile=served.version,
+            )
         return blessing.get_int_custom_property("blessed") == 1
 
 
@@ -172,27 +149,9 @@ class AtomicPusher(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = AtomicPusherSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(
-        self,
-        examples: types.BaseChannel,
-        model: types.BaseChannel,
-        model_blessing: types.BaseChannel,
-        evaluation: types.BaseChannel,
-        push_directory: str,
-        eval_config: Any,
-    ) -> None:
-        super().__init__(
-            spec=AtomicPusherSpec(
-                examples=examples,
-                model=model,
-                model_blessing=model_blessing,
-                evaluation=evaluation,
-                push_directory=push_directory,
-                eval_config=eval_config,
-                example_splits=json_utils.dumps(["test"]),
-                pushed_model=types.Channel(type=PushedModel),
-            )
-        )
+    def __init__(self, **arguments: Any) -> None:
+        outputs = {specs.PUSHED_MODEL_KEY: types.Channel(type=PushedModel)}
+        super().__init__(AtomicPusherSpec(**arguments, **outputs, example_splits=json_utils.dumps(["test"])))
 
 
 def _copy_whole(model: str, digests: Digests, base: str) -> str:
@@ -201,23 +160,20 @@ def _copy_whole(model: str, digests: Digests, base: str) -> str:
     Raises:
       ReportedError: the copy differs from the blessed model.
     """
-    staging = os.path.join(base, f"{STAGING}{uuid.uuid4().hex}")
     clear(base, STAGING, days=1)
-    found = versions(base)
-    version = max(int(time.time()), found[-1] + 1 if found else 0)
+    version = max([int(time.time()), *(earlier + 1 for earlier in versions(base))])
     path = os.path.join(base, str(version))
-    try:
-        io_utils.copy_dir(model, staging)
-        check_digests(staging, digests)
+    with tempfile.TemporaryDirectory(prefix=STAGING, dir=base) as folder:
+        staging = os.path.join(folder, "model")
+        try:
+            io_utils.copy_dir(model, staging)
+            check_digests(staging, digests)
+        except DamageError as error:
+            what = f"the copy of the blessed model is damaged: {error}"
+            raise ReportedError(what, value=staging, remedy="Start again; nothing was pushed") from error
         sync(staging)
         record_digests(path, digests)
         os.rename(staging, path)
-    except DamageError as error:
-        what = f"the copy of the blessed model is damaged: {error}"
-        raise ReportedError(what, value=staging, remedy="Start again; nothing was pushed") from error
-    finally:
-        if fileio.exists(staging):
-            fileio.rmtree(staging)
     sync_folder(base)
     return path
 

@@ -37,23 +37,20 @@ def eval_config(
     if min_label_elbo is not None:
         bounds.setdefault("elbo", []).append(_at_least(min_label_elbo, LABELS))
     kept = json.dumps({"units": str(units), "no_baseline": no_baseline})
-    metric = tfma.MetricConfig(module="components.gate.metric", class_name="MeanELBO", config=kept)
+    metric = {"module": "components.gate.metric", "class_name": "MeanELBO", "config": kept}
     model = {"signature_name": "evaluate", "model_type": "tf_generic"}
     return tfma.EvalConfig(
-        model_specs=[
-            tfma.ModelSpec(name=CANDIDATE, **model),
-            tfma.ModelSpec(name=BASELINE, is_baseline=True, **model),
-        ],
+        model_specs=[{"name": CANDIDATE, **model}, {"name": BASELINE, "is_baseline": True, **model}],
         slicing_specs=[WHOLE, LABELS],
         metrics_specs=[
-            tfma.MetricsSpec(
-                metrics=[metric],
-                model_names=[CANDIDATE, BASELINE],
+            {
+                "metrics": [metric],
+                "model_names": [CANDIDATE, BASELINE],
                 # `thresholds` would apply to every slice.
-                per_slice_thresholds={
+                "per_slice_thresholds": {
                     name: tfma.PerSliceMetricThresholds(thresholds=thresholds) for name, thresholds in bounds.items()
                 },
-            )
+            }
         ],
     )
 
@@ -64,15 +61,11 @@ def without_baseline(rules: tfma.EvalConfig) -> bool:
 
 
 def _at_least(bound: float, images: tfma.SlicingSpec) -> tfma.PerSliceMetricThreshold:
-    threshold = tfma.GenericValueThreshold(lower_bound={"value": bound})  # refuses NaN
-    return tfma.PerSliceMetricThreshold(
-        slicing_specs=[images], threshold=tfma.MetricThreshold(value_threshold=threshold)
-    )
+    threshold = {"value_threshold": {"lower_bound": {"value": bound}}}  # refuses NaN
+    return tfma.PerSliceMetricThreshold(slicing_specs=[images], threshold=threshold)
 
 
 def _gain_at_least(bound: float) -> tfma.PerSliceMetricThreshold:
     """Returns a change threshold, which TFX drops without a baseline. The baseline's own gain is 0."""
-    threshold = tfma.GenericChangeThreshold(absolute={"value": bound}, direction=tfma.MetricDirection.HIGHER_IS_BETTER)
-    return tfma.PerSliceMetricThreshold(
-        slicing_specs=[WHOLE], threshold=tfma.MetricThreshold(change_threshold=threshold)
-    )
+    change = {"absolute": {"value": bound}, "direction": tfma.MetricDirection.HIGHER_IS_BETTER}
+    return tfma.PerSliceMetricThreshold(slicing_specs=[WHOLE], threshold={"change_threshold": change})

@@ -3,7 +3,7 @@
 import os
 from typing import NamedTuple
 
-from trainer.storage.digests import DamageError, Digests, below, compute_digests, identity, read_digests
+from trainer.storage.digests import Digests, below, identity, read_digests, recorded_or_present
 
 LOCK = ".lock"  # in a push directory; a model server reads only names that are numbers
 FORMAT_SERVING = "Format-Serving"  # TFX's folder of the SavedModel in a Model artifact
@@ -33,11 +33,7 @@ def newest(base: str) -> Served | None:
     if not found:
         return None
     path = os.path.join(base, str(found[-1]))
-    try:
-        digests = read_digests(path)
-    except DamageError:
-        digests = compute_digests(path)
-    return Served(found[-1], path, identity(digests))
+    return Served(found[-1], path, identity(recorded_or_present(path)))
 
 
 def saved_model_digests(model: str) -> Digests:

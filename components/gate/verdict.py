@@ -1,6 +1,7 @@
 """The gate's verdict in words."""
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import tensorflow_model_analysis as tfma
@@ -40,25 +41,23 @@ def read_verdict(evaluation: str) -> Verdict:
     ]
     if not result.validation_ok and not reasons:
         reasons = ["TFMA has no numbers to compare with the bounds"]
-    notes = _notes(read_evidence(evaluation))
+    notes = list(_notes(read_evidence(evaluation)))
     return Verdict(result.validation_ok, candidate, baseline, labels, sorted(set(reasons)), notes)
 
 
-def _notes(evidence: Evidence) -> list[str]:
-    notes = []
+def _notes(evidence: Evidence) -> Iterator[str]:
     if evidence.no_baseline:
-        notes.append("not compared with an earlier model (--no-baseline)")
+        yield "not compared with an earlier model (--no-baseline)"
     if evidence.shared_images:
-        notes.append(
+        yield (
             f"{evidence.shared_images} test images are also training images (--allow-shared-images), so the ELBO says "
             "less about new ones"
         )
     if evidence.pushed_meanwhile is not None:
-        notes.append(
+        yield (
             f"another run pushed version {evidence.pushed_meanwhile} during this one, so the gate decided again, "
             "against that version"
         )
-    return notes
 
 
 def _label(of_slice: Any) -> int | None:

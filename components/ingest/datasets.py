@@ -2,6 +2,7 @@
 
 import logging
 import pathlib
+from typing import Any
 
 import numpy as np
 import requests
@@ -127,51 +128,38 @@ def _check_source(builder: tfds.core.DatasetBuilder, manual_dir: str | None, way
 
 def _check_features(builder: tfds.core.DatasetBuilder) -> None:
     """Raises UserError unless the data set has the features `image`, `label` and, optionally, `id`, of usable types."""
-    name, described = f"data set {builder.info.full_name}", builder.info.features
-    if not isinstance(described, tfds.features.FeaturesDict):
-        raise UserError(f"{name}, features", valid="'image' and 'label'", value=str(described), remedy=CHOOSE)
-    features = dict(described.items())
-    _check_image(name, features)
-    if not isinstance(features.get("label"), tfds.features.ClassLabel):
-        raise UserError(f"{name}, features", valid="a 'label' with classes", value=list(features), remedy=CHOOSE)
-    if "id" in features:
-        kind = features["id"]
-        if not isinstance(kind, tfds.features.Tensor) or kind.shape or np.dtype(kind.np_dtype).kind not in "OUSiu":
-            raise UserError(
-                f"{name}, feature 'id'",
-                valid="a text, bytes or an integer",
-                value=str(kind),
-                remedy="Prepare the data set with such ids, or with none: TFDS then numbers the images",
-            )
-
-
-def _check_image(name: str, features: dict[str, tfds.features.FeatureConnector]) -> None:
-    image = features.get("image")
+    features = builder.info.features
+    if not isinstance(features, tfds.features.FeaturesDict):
+        raise _unfit(builder, "features", "'image' and 'label'", str(features))
+    image, label, name = (dict(features.items()).get(feature) for feature in ("image", "label", "id"))
     if not isinstance(image, tfds.features.Image | tfds.features.Tensor):
-        raise UserError(f"{name}, features", valid="an 'image'", value=list(features), remedy=CHOOSE)
+        raise _unfit(builder, "features", "an 'image'", list(features))
     if image.shape != IMAGE_SHAPE:
-        expected, got = list(IMAGE_SHAPE), list(image.shape)
-        raise UserError(f"{name}, shape of the images", valid=str(expected), value=got, remedy=CHOOSE)
-    kind = np.dtype(image.np_dtype)
-    if kind != np.uint8:
-        raise UserError(
-            f"{name}, type of the pixels",
-            valid="uint8",
-            value=str(kind),
-            remedy="Convert the images to 8 bits per channel and prepare the data set again",
-        )
+        raise _unfit(builder, "shape of the images", str(list(IMAGE_SHAPE)), list(image.shape))
+    if np.dtype(image.np_dtype) != np.uint8:
+        remedy = "Convert the images to 8 bits per channel and prepare the data set again"
+        raise _unfit(builder, "type of the pixels", "uint8", str(np.dtype(image.np_dtype)), remedy)
+    if not isinstance(label, tfds.features.ClassLabel):
+        raise _unfit(builder, "features", "a 'label' with classes", list(features))
+    scalar = isinstance(name, tfds.features.Tensor) and not name.shape
+    if name is not None and not (scalar and np.dtype(name.np_dtype).kind in "OUSiu"):
+        remedy = "Prepare the data set with such ids, or with none: TFDS then numbers the images"
+        raise _unfit(builder, "feature 'id'", "a text, bytes or an integer", str(name), remedy)
 
 
 def _check_splits(builder: tfds.core.DatasetBuilder) -> None:
     """Raises UserError unless the splits are there, have images, and have all their files."""
-    name, splits = f"data set {builder.info.full_name}", builder.info.splits
+    splits = builder.info.splits
     for split in SPLITS:
         if split not in splits:
-            raise UserError(f"{name}, splits", valid="train and test", value=list(splits), remedy=CHOOSE)
+            raise _unfit(builder, "splits", "train and test", list(splits))
         if not splits[split].num_examples:
-            raise UserError(f"{name}, images of the split {split}", valid="at least 1", value=0, remedy=CHOOSE)
+            raise _unfit(builder, f"images of the split {split}", "at least 1", 0)
         for path in splits[split].filepaths:
             if not path.exists():
-                raise UserError(
-                    f"{name} is incomplete: {path}, which its {INFO} lists, is missing", value=str(path), remedy=REMEDY
-                )
+                what = f"data set {builder.info.full_name} is incomplete: {path}, which its {INFO} lists, is missing"
+                raise UserError(what, value=str(path), remedy=REMEDY)
+
+
+def _unfit(builder: tfds.core.DatasetBuilder, what: str, valid: str, value: Any, remedy: str = CHOOSE) -> UserError:
+    return UserError(f"data set {builder.info.full_name}, {what}", valid=valid, value=value, remedy=remedy)

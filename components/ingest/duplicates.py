@@ -5,10 +5,9 @@ Beam finds them and writes a file beside the Examples, because a remote Beam run
 
 import json
 import logging
-import os
+import pathlib
 
 import apache_beam as beam
-from tfx.dsl.io import fileio
 from tfx.types import Artifact
 
 from trainer.errors import UserError
@@ -59,8 +58,7 @@ def check(examples: Artifact, test_images: int, allow_shared_images: bool) -> No
     Raises:
       UserError: an id is repeated, or an image is shared and that is not allowed.
     """
-    with fileio.open(os.path.join(examples.uri, FILE)) as file:
-        found = json.loads(file.read())
+    found = json.loads(pathlib.Path(examples.uri, FILE).read_text())
     for split in ("train", "test"):
         if count := found[f"repeated_{split}_count"]:
             raise UserError(
@@ -105,5 +103,4 @@ def _summary(name: str, items: beam.PCollection) -> dict[str, beam.pvalue.AsSide
 
 
 def _write(folder: str, **found: int | list) -> None:
-    with fileio.open(os.path.join(folder, FILE), "w") as file:
-        file.write(json.dumps(found))
+    pathlib.Path(folder, FILE).write_text(json.dumps(found))

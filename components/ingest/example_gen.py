@@ -8,7 +8,6 @@ from typing import Any
 import apache_beam as beam
 import tensorflow as tf
 from google.protobuf import json_format, struct_pb2
-from tfx import types
 from tfx.components.example_gen import base_example_gen_executor, component, driver, utils
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
@@ -16,6 +15,7 @@ from tfx.types import artifact_utils
 from tfx.types import standard_component_specs as specs
 from tfx.utils import proto_utils
 
+from components.artifacts import Artifacts
 from components.ingest import duplicates
 from components.ingest.datasets import SPLITS, prepared_builder
 from components.ingest.decoding import decode_batch
@@ -48,12 +48,7 @@ class ImageDriver(driver.Driver):
 class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
     """Executor that reads the prepared data set shard by shard, and leaves encoded images unchanged."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the Examples, then checks for duplicates and records their number in the artifact.
 
         Raises:
@@ -113,13 +108,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExecutor)
     DRIVER_CLASS = ImageDriver
 
-    def __init__(
-        self,
-        dataset: str,
-        data_dirs: list[str],
-        manual_dir: str | None,
-        allow_shared_images: bool = False,
-    ) -> None:
+    def __init__(self, dataset: str, data_dirs: list[str], manual_dir: str | None, allow_shared_images: bool) -> None:
         source = {"dataset": dataset, "data_dirs": data_dirs, "manual_dir": manual_dir}
         super().__init__(
             input_base="resolved by the driver",

@@ -36,13 +36,16 @@ def open_prepared(folder: str) -> tfds.core.DatasetBuilder:
     for name in (INFO, FEATURES):
         if not os.path.isfile(path := f"{folder}/{name}"):
             raise UserError(f"{path} is missing, the description of the data set", value=path, remedy=REMEDY)
+    damaged = FEATURES
     try:
+        tfds.features.FeaturesDict.from_config(folder)
+        damaged = INFO
         builder = tfds.builder_from_directory(folder)
         for split in builder.info.splits.values():
             if len(split.filepaths) != len(split.shard_lengths):
                 raise ValueError(f"{len(split.filepaths)} files of {split.name}, {len(split.shard_lengths)} lengths")
     except Exception as error:  # json, protobuf, Unicode and TFDS each raise their own types
-        path = f"{folder}/{INFO if _sound_features(folder) else FEATURES}"
+        path = f"{folder}/{damaged}"
         raise UserError(f"{path} is damaged: {reason(error)}", value=path, remedy=REMEDY) from error
     _check_format(builder)
     return builder
@@ -80,12 +83,3 @@ def _check_format(builder: tfds.core.DatasetBuilder) -> None:
             value=name,
             remedy="Convert it with `tfds convert_format`, or prepare it again as tfrecord",
         )
-
-
-def _sound_features(folder: str) -> bool:
-    """Returns whether features.json is undamaged."""
-    try:
-        tfds.features.FeaturesDict.from_config(folder)
-    except Exception:  # as in open_prepared
-        return False
-    return True

@@ -1,7 +1,7 @@
 """Reads the records of a prepared TFDS data set, shard by shard; an error names the file and the record."""
 
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -123,7 +123,7 @@ def _array_record(shard: Shard) -> Iterator[np.ndarray]:
             batch = []
             for index in range(first, min(first + BATCH, records)):  # one at a time, for the index of an error
                 batch += reader.read([index])
-            yield _array(batch)
+            yield np.array(batch, dtype=object)
     except RuntimeError as error:
         raise _damaged(shard, index, error) from error
 
@@ -135,14 +135,10 @@ def _parquet(shard: Shard) -> Iterator[np.ndarray]:
     try:
         with pyarrow.parquet.ParquetFile(shard.path) as file:
             for batch in file.iter_batches(BATCH, columns=["data"]):
-                yield _array(batch.column(0).to_pylist())
+                yield np.array(batch.column(0).to_pylist(), dtype=object)
                 count += len(batch)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors for damage name no record
         raise _damaged(shard, count, error, "a record at or after") from error
-
-
-def _array(records: Iterable[bytes]) -> np.ndarray:
-    return np.array(list(records), dtype=object)
 
 
 _READERS: dict[str, Callable[[Shard], Iterator[np.ndarray]]] = {

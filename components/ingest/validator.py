@@ -11,6 +11,7 @@ from tfx.types import artifact_utils
 from tfx.types import standard_component_specs as specs
 from tfx.utils import io_utils
 
+from components.artifacts import Artifacts
 from components.ingest.schema import SOURCE
 from trainer.errors import UserError
 
@@ -18,12 +19,7 @@ from trainer.errors import UserError
 class Executor(executor.Executor):
     """TFX's executor, which also raises an error for anomalies."""
 
-    def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> Any:
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> Any:
         """Validates every split.
 
         Raises:
@@ -67,6 +63,4 @@ def anomaly_sentences(anomalies: anomalies_pb2.Anomalies) -> list[str]:
 
 def _read(artifact: types.Artifact, split: str) -> anomalies_pb2.Anomalies:
     path = os.path.join(artifact_utils.get_split_uri([artifact], split), executor.DEFAULT_FILE_NAME)
-    anomalies = anomalies_pb2.Anomalies()
-    anomalies.ParseFromString(io_utils.read_bytes_file(path))
-    return anomalies
+    return anomalies_pb2.Anomalies.FromString(io_utils.read_bytes_file(path))

@@ -47,15 +47,11 @@ def elbo_curve(history: dict) -> bytes:
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.subplots()
     epochs = [epoch["epoch"] for epoch in history["epochs"]]
-    for name, values in {
-        "train, during the epoch": [epoch["train_elbo"] for epoch in history["epochs"]],
-        "held out": [epoch["held_out"]["elbo"] for epoch in history["epochs"]],
-        "test": [epoch["test"]["elbo"] for epoch in history["epochs"]],
-    }.items():
-        axes.plot(epochs, values, marker=".", label=name)
+    axes.plot(epochs, [epoch["train_elbo"] for epoch in history["epochs"]], ".-", label="train, during the epoch")
+    axes.plot(epochs, [epoch["held_out"]["elbo"] for epoch in history["epochs"]], ".-", label="held out")
+    axes.plot(epochs, [epoch["test"]["elbo"] for epoch in history["epochs"]], ".-", label="test")
     axes.axvline(history["best_epoch"], color="grey", linewidth=0.8, linestyle=":", label="exported epoch")
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("ELBO, nats per image")
+    axes.set(xlabel="epoch", ylabel="ELBO, nats per image")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend()
     buffer = io.BytesIO()

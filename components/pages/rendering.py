@@ -2,6 +2,7 @@
 
 import base64
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jinja2
@@ -32,12 +33,9 @@ def _png(data: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
-def _nats(value: Any) -> str:
-    return MISSING if isinstance(value, jinja2.Undefined) else f"{value:.2f}"
-
-
-def _count(value: Any) -> str:
-    return MISSING if isinstance(value, jinja2.Undefined) else f"{value:,.0f}"
+def _number(form: str) -> Callable[[Any], str]:
+    """Returns a filter that formats a number, which may be missing."""
+    return lambda value: MISSING if isinstance(value, jinja2.Undefined) else format(value, form)
 
 
 def _gain(candidate: Metrics) -> str:
@@ -54,8 +52,8 @@ def _bits(elbo: Any, units: Units) -> str:
 
 TEMPLATES.filters |= {
     "png": _png,
-    "nats": _nats,
-    "count": _count,
+    "nats": _number(".2f"),
+    "count": _number(",.0f"),
     "bits": _bits,
     "gain": _gain,
     "elbo_curve": elbo_curve,

@@ -7,14 +7,14 @@ from typing import NamedTuple
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
+from components.artifacts import Artifacts
+from components.gate.metric import GAINS, OUTPUTS
 from components.gate.pusher import Push, deciding_evaluation
 from components.gate.verdict import Metrics, read_verdict
 from components.pages.pictures import pictures
 from components.pages.rendering import render
 from trainer.training.record import read_history
 from trainer.units import read_units
-
-Artifacts = dict[str, list[Artifact]]  # by key
 
 
 class View(NamedTuple):
@@ -80,12 +80,9 @@ def _evaluator(inputs: Artifacts, outputs: Artifacts) -> View:
         pictures=pictures(servable, _test_split(inputs)),
     )
     metrics = {"blessed": float(verdict.blessed), "test_images": verdict.candidate.get("images", math.nan)}
-    for key in ("elbo", "elbo_standard_error", "reconstruction", "kl", "independent_pixels", "ceiling"):
+    for key in (*OUTPUTS, "elbo_standard_error", *GAINS):
         metrics[f"{key}_nats_per_image"] = verdict.candidate.get(key, math.nan)
-    if verdict.baseline is not None:
-        metrics["baseline_elbo_nats_per_image"] = verdict.baseline.get("elbo", math.nan)
-        for key in ("elbo_gain", "elbo_gain_lower", "elbo_gain_upper"):
-            metrics[f"{key}_nats_per_image"] = verdict.candidate.get(key, math.nan)
+    metrics["baseline_elbo_nats_per_image"] = (verdict.baseline or {}).get("elbo", math.nan)
     return View(html, _finite(metrics))
 
 

@@ -4,10 +4,11 @@ import hashlib
 import json
 import logging
 import os
+import pathlib
 from typing import Any
 
 from trainer.storage.atomic import discard
-from trainer.storage.digests import DamageError, compute_digests, identity, read_digests
+from trainer.storage.digests import identity, recorded_or_present
 from trainer.storage.durable import sync_folder, write_durably
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,8 @@ def key(recipe: list[Any], artifacts: list[str]) -> str:
 
     The hash covers no path, so a state directory may be moved.
     """
-    return hashlib.sha256(json.dumps([*recipe, *sorted(map(_content, artifacts))]).encode()).hexdigest()[:16]
+    contents = (identity(recorded_or_present(artifact)) for artifact in artifacts)
+    return hashlib.sha256(json.dumps([*recipe, *sorted(contents)]).encode()).hexdigest()[:16]
 
 
 def claim(training: str, name: str, key: str) -> None:
@@ -69,8 +71,7 @@ def forget_training(model_run: str, training: str) -> None:
     """
     path = os.path.join(model_run, LEFT)
     try:
-        with open(path, "rb") as file:
-            name = json.loads(file.read())["state"]
+        name = json.loads(pathlib.Path(path).read_bytes())["state"]
         if name != os.path.basename(name) or name in ("", ".", ".."):
             raise ValueError(f"{name!r} is not the name of a folder")
     except FileNotFoundError:
@@ -79,11 +80,3 @@ def forget_training(model_run: str, training: str) -> None:
         log.warning("%s does not name the training state to remove: %s", path, error)
         return
     discard(os.path.join(training, name))
-
-
-def _content(artifact: str) -> str:
-    """Returns the identity of the artifact's files, recorded if possible."""
-    try:
-        return identity(read_digests(artifact))
-    except DamageError:
-        return identity(compute_digests(artifact))

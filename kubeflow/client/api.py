@@ -28,15 +28,13 @@ class ApiError(ReportedError):
     """A request that Kubeflow Pipelines did not fulfil.
 
     Arguments:
-      sentence, remedy, cause: fields of the failure, whose value is the status.
       status: of HTTP; None without an answer.
       transient: whether the same request may succeed later.
+      fields: of the failure, whose value is the status.
     """
 
-    def __init__(
-        self, sentence: str, *, status: int | None = None, transient: bool = False, remedy: str = "", cause: str = ""
-    ) -> None:
-        super().__init__(sentence, value=status, remedy=remedy, cause=cause)
+    def __init__(self, sentence: str, *, status: int | None = None, transient: bool = False, **fields: Any) -> None:
+        super().__init__(sentence, value=status, **fields)
         self.status, self.transient = status, transient
 
 
@@ -98,8 +96,7 @@ class Api:
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(what, getattr(error, "reason", None) or error) from None
         except (TypeError, ValueError, OSError) as error:
-            sentence = f"{self._host} was asked to {what} and gave an unexpected answer: {error}"
-            raise ApiError(sentence, cause=str(error)) from None
+            raise ApiError(f"{self._host} was asked to {what} and gave an unexpected answer: {error}") from error
         kind = self.client.runs.api_client.last_response.getheader("content-type") or "of no type"
         if "json" not in kind:
             raise ApiError(f"{self._host} wants a login to {what}: it answers with a page ({kind})", remedy=LOGIN)
@@ -117,7 +114,7 @@ class Api:
 
     def _refusal(self, what: str, error: Any) -> ApiError:
         status, said = error.status, _said(error.body)
-        words = f": {said}" if said else ""
+        words, transient = f": {said}" if said else "", status == 429 or status >= 500
         if status == 401:
             sentence, remedy = f"{self._host} wants a login to {what} (401)", LOGIN
         elif status == 403:
@@ -126,12 +123,11 @@ class Api:
         elif status == 404 and not said:
             sentence = f"{self._host} has no API of Kubeflow Pipelines v2 to {what} (404)"
             remedy = "Check that --host has the path too, as in https://kubeflow.example.com/pipeline"
-        elif status == 429 or status >= 500:
+        elif transient:
             sentence = f"{self._host} failed to {what} ({status}){words}"
             remedy = "Try again; if the error stays, read the log of its deployment ml-pipeline"
         else:
             sentence, remedy = f"{self._host} refuses to {what} ({status}){words or f': {error.reason}'}", ""
-        transient = status == 429 or status >= 500
         return ApiError(sentence, status=status, transient=transient, remedy=remedy, cause=said)
 
 

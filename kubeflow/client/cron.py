@@ -2,8 +2,8 @@
 
 import datetime
 import re
-import zoneinfo
 
+from kubeflow.spec.zone import zone
 from trainer.errors import UserError
 
 
@@ -29,20 +29,12 @@ def check_time_zone(wanted: str, cluster: str) -> None:
     """
     first = datetime.datetime.now()
     days = [first + datetime.timedelta(days=day) for day in range(366)]
-    ours, theirs = ([day.replace(tzinfo=_zone(name)).utcoffset() for day in days] for name in (wanted, cluster))
+    zones = zone("--time-zone", wanted), zone("time_zone", cluster)
+    ours, theirs = ([day.replace(tzinfo=found).utcoffset() for day in days] for found in zones)
     if ours != theirs:
-        raise UserError(
-            "--time-zone",
-            value=wanted,
-            valid=f"{cluster}, the time_zone of cluster.yaml, in which Kubeflow reads every cron",
-            remedy=f"Give the hour in {cluster}, or have an administrator set cronScheduleTimezone in Kubeflow's "
-            f"ConfigMap pipeline-install-config to {wanted}, and set time_zone",
+        valid = f"{cluster}, the time_zone of cluster.yaml, in which Kubeflow reads every cron"
+        remedy = (
+            f"Give the hour in {cluster}, or have an administrator set cronScheduleTimezone in Kubeflow's ConfigMap "
+            f"pipeline-install-config to {wanted}, and set time_zone"
         )
-
-
-def _zone(name: str) -> zoneinfo.ZoneInfo:
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        valid = "a name of the IANA database, such as Europe/Berlin"
-        raise UserError("the time zone", value=name, valid=valid) from None
+        raise UserError("--time-zone", value=wanted, valid=valid, remedy=remedy)

@@ -1,23 +1,23 @@
 """Follows a run to its end."""
 
 import time
-from collections.abc import Collection
 from typing import Any
 
 from kubeflow.client.api import Api, ApiError
 from kubeflow.client.failures import failures
+from kubeflow.spec import nodes
+from pipeline.words import FAILED, PUSHED
 from trainer.errors import InterruptError
 from trainer.failure import Kind
 
 POLL_SECONDS = 5.0
 PATIENCE = 900.0  # seconds that the API may be away
-VERDICT = "verdict"  # the last task, which fails when the gate refuses
-DONE, FAILED = 0, 1
+NODES, VERDICT = {nodes.kebab(node) for node in nodes.TITLES}, nodes.kebab(nodes.VERDICT)  # names of tasks
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 
-def follow(api: Api, run: str, nodes: Collection[str]) -> int:
-    """Prints a line for each change in the state of `nodes`, the tasks' names, and the outcome at the end.
+def follow(api: Api, run: str) -> int:
+    """Prints a line for each change in the state of a node, and the outcome at the end.
 
     Returns:
       0 pushed or unchanged, 3 refused by the gate, 1 failed or cancelled.
@@ -31,9 +31,9 @@ def follow(api: Api, run: str, nodes: Collection[str]) -> int:
         while True:
             state = api.ask("look at the run", api.client.runs.run_service_get_run, run, patience=PATIENCE)
             tasks = _latest((state.run_details and state.run_details.task_details) or [])
-            _tell([task for task in tasks if task.display_name in nodes], known)
+            _tell([task for task in tasks if task.display_name in NODES], known)
             if state.state in ENDED:
-                return _outcome(api, state, tasks, nodes)
+                return _outcome(api, state, tasks)
             time.sleep(POLL_SECONDS)
     except InterruptError:
         print(f"\nNo longer followed; the run continues: {api.url(run)}", flush=True)
@@ -64,16 +64,16 @@ def _seconds(task: Any) -> float:
     return max(0.0, (task.end_time - task.start_time).total_seconds())
 
 
-def _outcome(api: Api, run: Any, tasks: list[Any], nodes: Collection[str]) -> int:
+def _outcome(api: Api, run: Any, tasks: list[Any]) -> int:
     url = api.url(run.run_id)
     if run.state == "SUCCEEDED":
         print(f"Done: the model was pushed, or is unchanged. {url}")
-        return DONE
+        return PUSHED
     if run.state == "CANCELED":
         print(f"CANCELLED before the verdict. {url}")
         return FAILED
     failed = [task.display_name for task in tasks if task.state == "FAILED"]
-    lost = sorted({name for node in failed if (name := node.removesuffix("-driver")) in nodes})
+    lost = sorted({name for node in failed if (name := node.removesuffix("-driver")) in NODES})
     left = failures(api, run.run_id)
     if lost == [VERDICT] and VERDICT in left and left[VERDICT].kind == Kind.REFUSED:
         print(f"REFUSED by the gate: {left[VERDICT]}. {url}")

@@ -5,57 +5,64 @@ TFX's cache. So a time that fires twice trains and pushes once, except with warm
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import kfp_server_api
 
 from kubeflow.client.api import Api, where
-from kubeflow.client.submit import PIPELINE, Version, find_pipeline, reference
+from kubeflow.client.submit import PIPELINE, Version, find_pipeline
 from trainer.errors import UserError
 
 PATIENCE = 30.0  # seconds of further attempts, because a replacement must not stop half-way
 UNFINISHED = ("PENDING", "RUNNING", "CANCELING", "PAUSED", "RUNTIME_STATE_UNSPECIFIED", None)
 
 
-class Schedule(NamedTuple):
-    """A wanted recurring run."""
+def recurring_run(
+    name: str, cron: str, version: Version, experiment: str, parameters: Mapping[str, Any], account: str
+) -> Any:
+    """Returns a recurring run as the API describes it, disabled.
 
-    name: str
-    cron: str  # six fields, the first is seconds
-    version: Version
-    experiment: str  # its id
-    parameters: Mapping[str, Any]  # the given ones; the others have the version's defaults
-    account: str  # service account of its runs; empty: Kubeflow's choice
+    Args:
+      name: of the schedule.
+      cron: six fields, the first is seconds.
+      version: of the pipeline.
+      experiment: its id.
+      parameters: the given ones; the others have the version's defaults.
+      account: service account of its runs; empty: Kubeflow's choice.
+    """
+    return kfp_server_api.V2beta1RecurringRun(
+        display_name=name,
+        experiment_id=experiment,
+        mode=kfp_server_api.RecurringRunMode.DISABLE,
+        pipeline_version_reference=version.reference,
+        runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(parameters)),
+        service_account=account,
+        trigger=kfp_server_api.V2beta1Trigger(cron_schedule=kfp_server_api.V2beta1CronSchedule(cron=cron)),
+        no_catchup=True,
+        max_concurrency="1",
+    )
 
 
-class Replacement(NamedTuple):
-    """The result of `replace`."""
-
-    unchanged: bool
-    busy: list[str]  # ids of unfinished runs, whose predecessors stay, disabled
-
-
-def replace(api: Api, schedule: Schedule) -> Replacement:
-    """Makes `schedule` the only enabled one of its name.
+def replace(api: Api, wanted: Any) -> tuple[bool, list[str]]:
+    """Makes the recurring run `wanted` the only enabled one of its name.
 
     Creates the new one disabled, enables it, and only then disables and deletes the old ones. So one stays enabled,
     whatever fails: two at once may cost a second training, but none would keep an old model in service unnoticed. The
     next call cleans up after an interrupted one.
 
+    Returns:
+      Whether it was there already, and the ids of unfinished runs, whose predecessors stay, disabled.
+
     Raises:
       ApiError: a request failed.
       UserError: the name belongs to another pipeline.
     """
-    present = named(api, schedule.name)
-    kept = next((run for run in present if run.mode == "ENABLE" and _same(run, schedule)), None)
+    present = named(api, wanted.display_name)
+    kept = next((run for run in present if run.mode == "ENABLE" and _same(run, wanted)), None)
     if not kept:
-        new = api.ask(
-            "create the schedule",
-            api.client.recurring_runs.recurring_run_service_create_recurring_run,
-            _request(schedule),
-        )
-        switch(api, new, True)
-    return Replacement(bool(kept), [busy for old in present if old is not kept for busy in remove(api, old)])
+        call = api.client.recurring_runs.recurring_run_service_create_recurring_run
+        switch(api, api.ask("create the schedule", call, wanted), True)
+    return bool(kept), [busy for old in present if old is not kept for busy in remove(api, old)]
 
 
 def named(api: Api, name: str) -> list[Any]:
@@ -67,11 +74,8 @@ def named(api: Api, name: str) -> list[Any]:
     present = _recurring(api, filter=where("display_name", name))
     pipeline = find_pipeline(api)
     if any(_pipeline(run) != pipeline for run in present):
-        raise UserError(
-            f"namespace {api.namespace} has a recurring run {name} of another pipeline than {PIPELINE}",
-            value=name,
-            remedy="Choose another name, or delete it in the UI",
-        )
+        sentence = f"namespace {api.namespace} has a recurring run {name} of another pipeline than {PIPELINE}"
+        raise UserError(sentence, value=name, remedy="Choose another name, or delete it in the UI")
     return present
 
 
@@ -118,30 +122,14 @@ def _recurring(api: Api, **keywords: Any) -> list[Any]:
     return sorted(found, key=lambda run: run.created_at)
 
 
-def _request(schedule: Schedule) -> Any:
-    return kfp_server_api.V2beta1RecurringRun(
-        display_name=schedule.name,
-        experiment_id=schedule.experiment,
-        mode=kfp_server_api.RecurringRunMode.DISABLE,
-        pipeline_version_reference=reference(schedule.version),
-        runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(schedule.parameters)),
-        service_account=schedule.account,
-        trigger=kfp_server_api.V2beta1Trigger(
-            cron_schedule=kfp_server_api.V2beta1CronSchedule(cron=schedule.cron),
-        ),
-        no_catchup=True,
-        max_concurrency="1",
-    )
-
-
-def _same(run: Any, schedule: Schedule) -> bool:
-    """Tells whether `run` is what `schedule` wants."""
+def _same(run: Any, wanted: Any) -> bool:
+    """Tells whether `run` is what `wanted` asks for."""
     return (
-        run.pipeline_version_reference.pipeline_version_id == schedule.version.version_id
-        and run.experiment_id == schedule.experiment
-        and cron_of(run) == schedule.cron
-        and dict(parameters_of(run)) == dict(schedule.parameters)
-        and schedule.account in ("", run.service_account)  # Kubeflow records its own choice
+        _version(run) == _version(wanted)
+        and run.experiment_id == wanted.experiment_id
+        and cron_of(run) == cron_of(wanted)
+        and parameters_of(run) == parameters_of(wanted)
+        and wanted.service_account in ("", run.service_account)  # Kubeflow records its own choice
         and run.no_catchup is True
         and run.max_concurrency == "1"
     )
@@ -156,6 +144,10 @@ def cron_of(run: Any) -> str:
 def parameters_of(run: Any) -> Mapping[str, Any]:
     """Returns the given parameters of a recurring run."""
     return (run.runtime_config and run.runtime_config.parameters) or {}
+
+
+def _version(run: Any) -> str:
+    return run.pipeline_version_reference.pipeline_version_id
 
 
 def _pipeline(run: Any) -> str | None:

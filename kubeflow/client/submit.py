@@ -1,94 +1,69 @@
 """Uploads the compiled pipeline, and starts a run."""
 
-import contextlib
 import hashlib
 import os
+import pathlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import kfp_server_api
-import yaml
 
 from kubeflow.client.api import Api, ApiError, where
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.revision import revision
+from pipeline.console import redirected
 
 PIPELINE = "vaeiaf"  # its name in Kubeflow
-Item = TypeVar("Item")
-
-
-class Package(NamedTuple):
-    """A compiled pipeline."""
-
-    path: str
-    version: str  # a name of this package alone
-    nodes: tuple[str, ...]  # names of its tasks
 
 
 class Version(NamedTuple):
     """A version of the pipeline in Kubeflow."""
 
-    pipeline_id: str
-    version_id: str
     name: str
-
-
-@contextlib.contextmanager
-def compiled(cluster: Cluster) -> Iterator[Package]:
-    """Compiles the pipeline for `cluster` into a temporary file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "vaeiaf.yaml")
-        write_package(path, cluster)
-        with open(path, "rb") as file:
-            content = file.read()
-        spec = next(yaml.load_all(content, yaml.CSafeLoader))
-        digest = hashlib.sha256(content).hexdigest()[:8]  # each cluster.yaml makes a package of its own
-        yield Package(path, f"{revision()}-{digest}", tuple(spec["root"]["dag"]["tasks"]))
+    reference: Any  # to it, as the API wants it; later uploads do not change it
 
 
 def write_package(path: str, cluster: Cluster) -> None:
     """Compiles the pipeline for `cluster` into the file `path`. Hides what TensorFlow prints about the machine."""
     sys.stderr.flush()
-    stderr = os.dup(2)  # TensorFlow's native code writes there
-    try:
-        with open(os.devnull, "w") as nothing:
-            os.dup2(nothing.fileno(), 2)
+    with open(os.devnull, "w") as nothing, redirected(2, nothing):  # TensorFlow's native code writes there
         from kubeflow.spec.compile import compile_to
 
         compile_to(path, cluster)
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
 
 
-def upload(api: Api, package: Package) -> Version:
-    """Returns the version of the pipeline that `package` is, and uploads it if Kubeflow does not have it.
+def upload(api: Api, cluster: Cluster) -> Version:
+    """Compiles the pipeline for `cluster`, uploads it if Kubeflow does not have it, and returns its version.
 
     Raises:
       ApiError: a request failed.
     """
-    pipeline = _find_or_make(lambda: find_pipeline(api), lambda: _create_pipeline(api))
-    name = package.version
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "vaeiaf.yaml")
+        write_package(path, cluster)
+        digest = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:8]
+        name = f"{revision()}-{digest}"  # each cluster.yaml makes a package of its own
+        pipeline = _id(lambda: find_pipeline(api), lambda: _create_pipeline(api))
 
-    def find() -> Version | None:
-        found = _versions(api, pipeline, filter=where("display_name", name))
-        return next((Version(pipeline, one.pipeline_version_id, name) for one in found), None)
+        def find() -> str | None:
+            found = _versions(api, pipeline, filter=where("display_name", name))
+            return next((one.pipeline_version_id for one in found), None)
 
-    def make() -> Version:
-        what, call = "upload a version of the pipeline", api.client.pipeline_uploads.upload_pipeline_version
-        made = api.ask(what, call, package.path, name=name, pipelineid=pipeline)
-        return Version(pipeline, made.pipeline_version_id, name)
+        def make() -> str:
+            call = api.client.pipeline_uploads.upload_pipeline_version
+            what = "upload a version of the pipeline"
+            return api.ask(what, call, path, name=name, pipelineid=pipeline).pipeline_version_id
 
-    return _find_or_make(find, make)
+        ids = {"pipeline_id": pipeline, "pipeline_version_id": _id(find, make)}
+        return Version(name, kfp_server_api.V2beta1PipelineVersionReference(**ids))
 
 
 def find_pipeline(api: Api) -> str | None:
     """Returns the id of our pipeline in the namespace; None before the first upload."""
     call = api.client.pipelines.pipeline_service_list_pipelines
-    keywords = {"namespace": api.namespace, "filter": where("display_name", PIPELINE)}
-    return next((one.pipeline_id for one in api.every("look for the pipeline", call, "pipelines", **keywords)), None)
+    return next((one.pipeline_id for one in _named(api, "pipeline", call, PIPELINE)), None)
 
 
 def experiment_id(api: Api, name: str) -> str:
@@ -96,9 +71,7 @@ def experiment_id(api: Api, name: str) -> str:
     calls = api.client.experiments
 
     def find() -> str | None:
-        call = calls.experiment_service_list_experiments
-        keywords = {"namespace": api.namespace, "filter": where("display_name", name)}
-        found = api.every("look for the experiment", call, "experiments", **keywords)
+        found = _named(api, "experiment", calls.experiment_service_list_experiments, name)
         return next((one.experiment_id for one in found), None)
 
     def make() -> str:
@@ -106,7 +79,7 @@ def experiment_id(api: Api, name: str) -> str:
         call = calls.experiment_service_create_experiment
         return api.ask("create the experiment", call, wanted).experiment_id
 
-    return _find_or_make(find, make)
+    return _id(find, make)
 
 
 def start(api: Api, version: Version, experiment: str, parameters: Mapping[str, Any], account: str) -> str:
@@ -114,18 +87,11 @@ def start(api: Api, version: Version, experiment: str, parameters: Mapping[str, 
     run = kfp_server_api.V2beta1Run(
         experiment_id=experiment,
         display_name=f"{parameters.get('dataset', PIPELINE)} {version.name}",
-        pipeline_version_reference=reference(version),
+        pipeline_version_reference=version.reference,
         runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=dict(parameters)),
         service_account=account,
     )
     return api.ask("start a run", api.client.runs.run_service_create_run, run).run_id
-
-
-def reference(version: Version) -> Any:
-    """Returns the API's reference to `version`, which later uploads do not change."""
-    return kfp_server_api.V2beta1PipelineVersionReference(
-        pipeline_id=version.pipeline_id, pipeline_version_id=version.version_id
-    )
 
 
 def versions(api: Api, pipeline: str) -> dict[str, str]:
@@ -133,18 +99,20 @@ def versions(api: Api, pipeline: str) -> dict[str, str]:
     return {one.pipeline_version_id: one.display_name for one in _versions(api, pipeline)}
 
 
-def _find_or_make(find: Callable[[], Item | None], make: Callable[[], Item]) -> Item:
-    """Returns what `find` finds or `make` makes. If another process made it at the same moment, finds theirs."""
-    found = find()
-    if found:
-        return found
+def _named(api: Api, kind: str, call: Callable[..., Any], name: str) -> Iterator[Any]:
+    """Yields the things of this kind and name in the namespace."""
+    keywords = {"namespace": api.namespace, "filter": where("display_name", name)}
+    return api.every(f"look for the {kind}", call, f"{kind}s", **keywords)
+
+
+def _id(find: Callable[[], str | None], make: Callable[[], str]) -> str:
+    """Returns the id that `find` finds or `make` makes. If another process made it at the same moment, finds theirs."""
     try:
-        return make()
+        return find() or make()
     except ApiError as error:
-        found = find() if error.status == 409 else None
-        if not found:
-            raise
-        return found
+        if error.status == 409 and (theirs := find()):
+            return theirs
+        raise
 
 
 def _create_pipeline(api: Api) -> str:

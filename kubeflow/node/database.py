@@ -27,17 +27,11 @@ def lineage(database: Database, root: str) -> Metadata:
 def _connection(database: Database, root: str) -> mlmd.ConnectionConfig:
     if database.kind == "sqlite":
         return sqlite_connection(os.path.join(root, "metadata.sqlite"))
-    if PASSWORD not in os.environ:
-        sentence = (
-            f"{PASSWORD} is not in the environment: the password of the database, from the secret {database.secret}"
-        )
-        raise UserError(sentence, value=PASSWORD)
-    return mlmd.ConnectionConfig(
-        mysql=mlmd.MySQLDatabaseConfig(
-            host=database.host,
-            port=database.port,
-            database=database.name,
-            user=database.user,
-            password=os.environ[PASSWORD],
-        )
+    password = os.environ.get(PASSWORD)
+    if password is None:
+        what = f"the password of the database, from the secret {database.secret}"
+        raise UserError(f"{PASSWORD} is not in the environment: {what}", value=PASSWORD)
+    mysql = mlmd.MySQLDatabaseConfig(
+        host=database.host, port=database.port, database=database.name, user=database.user, password=password
     )
+    return mlmd.ConnectionConfig(mysql=mysql)

@@ -77,11 +77,9 @@ def _leave_out(task: Task, story: Story) -> int:
       UserError: the node is not optional, so the run was compiled by another version than this image.
     """
     if task.node not in OPTIONAL:
-        raise UserError(
-            f"the pipeline of this image has no node {task.node}: the run was compiled by another version",
-            value=task.node,
-            remedy="Upload the pipeline of this version, or name the image of the other version in cluster.yaml",
-        )
+        sentence = f"the pipeline of this image has no node {task.node}: the run was compiled by another version"
+        remedy = "Upload the pipeline of this version, or name the image of the other version in cluster.yaml"
+        raise UserError(sentence, value=task.node, remedy=remedy)
     story.say(f"{task.node} has nothing to do with these parameters")
     return PUSHED
 
@@ -96,23 +94,17 @@ def _finished(task: Task, found: Metadata) -> bool:
 def _view(task: Task, found: Metadata, story: Story) -> View:
     """Makes the node's page and numbers. If that fails, shows nothing: the work is done, and other nodes need it."""
     try:
-        return _drawn(task, found)
+        with found as handle:
+            executions = executions_of(handle.store, task.run_id)
+            inputs = artifacts_of(handle.store, executions[task.node], mlmd.Event.INPUT)
+            outputs = artifacts_of(handle.store, executions[task.node], mlmd.Event.OUTPUT)
+            evaluation = None
+            if task.node == "AtomicPusher":  # its input is the blessing without the numbers behind it
+                evaluation = output_of(handle.store, executions["Evaluator"], "evaluation").uri
+        return view(task.node, inputs, outputs, evaluation)
     except InterruptError:
         raise
     except Exception:
         traceback.print_exc()  # to the log file
         story.say(f"{task.node} is done, but its page could not be made; see the log")
         return View(None, {})
-
-
-def _drawn(task: Task, found: Metadata) -> View:
-    """Draws the page and the numbers from the node's inputs and outputs."""
-    with found as handle:
-        executions = executions_of(handle.store, task.run_id)
-        inputs, outputs = (
-            artifacts_of(handle.store, executions[task.node], kind) for kind in (mlmd.Event.INPUT, mlmd.Event.OUTPUT)
-        )
-        evaluation = None
-        if task.node == "AtomicPusher":  # its input is the blessing without the numbers behind it
-            evaluation = output_of(handle.store, executions["Evaluator"], "evaluation").uri
-    return view(task.node, inputs, outputs, evaluation)

@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
-import zoneinfo
+import pathlib
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from kubeflow.spec.nodes import TITLES
+from kubeflow.spec.zone import zone
 from trainer.schema import Needs, Place, SettingError, nested, setting, table
 from trainer.storage.folders import name_fault
 
@@ -41,34 +42,34 @@ Text = Annotated[
 Node = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TITLES)})]
 
 
-def _matches(pattern: str) -> dict[str, Any]:
-    """The bounds of a text. Kubernetes limits its names to 253 characters."""
-    return {"pattern": f"^({pattern})$", "max_length": 253 if LABEL in pattern else None}
+def _matches(pattern: str, valid: str) -> dict[str, Any]:
+    """The bounds of a text, which are `valid` in words. Kubernetes limits its names to 253 characters."""
+    return {"pattern": f"^({pattern})$", "max_length": 253 if LABEL in pattern else None, "valid": valid}
 
 
-NAMED = {"valid": "a Kubernetes name", **_matches(NAME)}
+IMAGE = "the name of a container image"
+ABSOLUTE = "an absolute path, such as /mnt/vaeiaf"
+KUBERNETES_NAME = _matches(NAME, "a Kubernetes name")
+SQL_NAME = _matches(r"\S+", "a name")
 _setting = functools.partial(setting, places=Place.CLUSTER)
+_of_server = functools.partial(_setting, needs=SERVER)
+_of_retries = functools.partial(_setting, needs=RETRIED)
 
 
 @table
 class Volume:
     """The PersistentVolumeClaim that every pod mounts: pipeline root, checkpoints, data sets."""
 
-    claim: Text = _setting("name of a ReadWriteMany claim", **NAMED)
-    path: str = _setting(
-        "where it is mounted",
-        "folder",
-        default="/mnt/vaeiaf",
-        valid="an absolute path, such as /mnt/vaeiaf",
-        **_matches(r"(/[^/:]+)+"),
-    )
+    claim: Text = _setting("name of a ReadWriteMany claim", **KUBERNETES_NAME)
+    path: str = _setting("where it is mounted", "folder", default="/mnt/vaeiaf", **_matches(r"(/[^/:]+)+", ABSOLUTE))
 
     def __post_init__(self) -> None:
         if expected := name_fault(self.path):
             raise SettingError("path", expected, self.path)
         if {".", ".."} & set(self.path.split("/")):
-            raise SettingError("path", "an absolute path, such as /mnt/vaeiaf", self.path)
-        if any(_within(need, self.path) for need in NEEDED) or any(_within(self.path, system) for system in SYSTEM):
+            raise SettingError("path", ABSOLUTE, self.path)
+        hides = any(pathlib.PurePath(need).is_relative_to(self.path) for need in NEEDED)
+        if hides or any(pathlib.PurePath(self.path).is_relative_to(system) for system in SYSTEM):
             raise SettingError("path", "a folder that hides nothing of the image, such as /mnt/vaeiaf", self.path)
 
 
@@ -80,17 +81,13 @@ class Database:
     kind: Literal["mysql", "sqlite"] = _setting(
         "mysql: MySQL or MariaDB; sqlite: a file on the volume, which must be a local disk and not NFS", default="mysql"
     )
-    host: Text = _setting(
-        "host of the server",
-        default="vaeiaf-mlmd",
-        needs=SERVER,
-        valid="the name or address of a host",
-        **_matches(r"[\w.:-]+"),
+    host: Text = _of_server(
+        "host of the server", default="vaeiaf-mlmd", **_matches(r"[\w.:-]+", "the name or address of a host")
     )
-    port: int = _setting("port of the server", default=3306, needs=SERVER, ge=1, le=65535)
-    name: Text = _setting("name of the database", default="vaeiaf", needs=SERVER, valid="a name", **_matches(r"\S+"))
-    user: Text = _setting("user that connects", default="vaeiaf", needs=SERVER, valid="a name", **_matches(r"\S+"))
-    secret: Text = _setting("Secret with the key `password`", default="vaeiaf-mlmd", needs=SERVER, **NAMED)
+    port: int = _of_server("port of the server", default=3306, ge=1, le=65535)
+    name: Text = _of_server("name of the database", default="vaeiaf", **SQL_NAME)
+    user: Text = _of_server("user that connects", default="vaeiaf", **SQL_NAME)
+    secret: Text = _of_server("Secret with the key `password`", default="vaeiaf-mlmd", **KUBERNETES_NAME)
     wait_seconds: int = _setting("time that a node waits for an unreachable database", "seconds", default=900, ge=0)
 
 
@@ -109,22 +106,17 @@ class Toleration(TypedDict, total=False):
 class PodSettings:
     """The resources, image and placement of a pod."""
 
-    cpu: Text = _setting(
-        "processors, request and limit", default="1", valid="an amount, such as 2 or 500m", **_matches(CPU)
-    )
+    cpu: Text = _setting("processors, request and limit", default="1", **_matches(CPU, "an amount, such as 2 or 500m"))
     memory: Text = _setting(
-        "memory, request and limit", default="4Gi", valid="an amount of memory, such as 4Gi", **_matches(MEMORY)
+        "memory, request and limit", default="4Gi", **_matches(MEMORY, "an amount of memory, such as 4Gi")
     )
     accelerator: Text = _setting(
         "resource name of the accelerators",
         default="",
-        valid="a resource, such as nvidia.com/gpu or google.com/tpu",
-        **_matches(f"({RESOURCE})?"),
+        **_matches(f"({RESOURCE})?", "a resource, such as nvidia.com/gpu or google.com/tpu"),
     )
     accelerators: int = _setting("number of accelerators", default=0, ge=0)
-    image: str = _setting(
-        "container image; empty: the pipeline's", default="", valid="the name of a container image", **_matches(r"\S*")
-    )
+    image: str = _setting("container image; empty: the pipeline's", default="", **_matches(r"\S*", IMAGE))
     node_selector: dict[str, Text] = _setting("labels that a node must have", default_factory=dict)
     tolerations: list[Toleration] = _setting(
         "taints that the pod tolerates",
@@ -135,9 +127,8 @@ class PodSettings:
 
     def __post_init__(self) -> None:
         if bool(self.accelerator) != (self.accelerators > 0):
-            raise SettingError(
-                "accelerator", "a resource and accelerators above 0, or neither", [self.accelerator, self.accelerators]
-            )
+            given = [self.accelerator, self.accelerators]
+            raise SettingError("accelerator", "a resource and accelerators above 0, or neither", given)
 
 
 @table
@@ -145,16 +136,12 @@ class Retries:
     """Retries of a node whose pod was lost; where Argo's retryPolicy is Always, of a failed node too."""
 
     count: int = _setting("retries at most; a node that found bad input is not run again", default=2, ge=0)
-    seconds: int = _setting("pause before the first retry", "seconds", default=30, needs=RETRIED, ge=0)
-    factor: int = _setting(
-        "factor by which the pause grows with each retry; Argo accepts no fractions", default=2, needs=RETRIED, ge=1
+    seconds: int = _of_retries("pause before the first retry", "seconds", default=30, ge=0)
+    factor: int = _of_retries(
+        "factor by which the pause grows with each retry; Argo accepts no fractions", default=2, ge=1
     )
-    within_seconds: int = _setting(
-        "time from the start of the first attempt after which the last one is stopped",
-        "seconds",
-        default=WEEK,
-        needs=RETRIED,
-        ge=0,
+    within_seconds: int = _of_retries(
+        "time from the start of the first attempt after which the last one is stopped", "seconds", default=WEEK, ge=0
     )
 
     def __post_init__(self) -> None:
@@ -185,9 +172,9 @@ class Workers:
 class Cluster:
     """The settings of a cluster: the content of `cluster.yaml`."""
 
-    image: str = _setting("container image", valid="the name of a container image", **_matches(r"\S+"))
+    image: str = _setting("container image", **_matches(r"\S+", IMAGE))
     namespace: Text = _setting(
-        "namespace of the runs and their pods", valid="a Kubernetes name without dots", **_matches(LABEL)
+        "namespace of the runs and their pods", **_matches(LABEL, "a Kubernetes name without dots")
     )
     volume: Annotated[Volume, nested(Volume)]
     database: Annotated[Database, nested(Database)] = Field(default_factory=Database)
@@ -200,8 +187,7 @@ class Cluster:
     service_account: Text = _setting(
         "service account of the runs' pods; empty: Kubeflow's own, which has more rights",
         default="",
-        valid="a Kubernetes name",
-        **_matches(f"({NAME})?"),
+        **_matches(f"({NAME})?", "a Kubernetes name"),
     )
     time_zone: str = _setting(
         "time zone of all schedules: cronScheduleTimezone in Kubeflow's ConfigMap pipeline-install-config",
@@ -209,11 +195,7 @@ class Cluster:
     )
 
     def __post_init__(self) -> None:
-        try:
-            zoneinfo.ZoneInfo(self.time_zone)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            expected = "a name of the IANA database, such as Europe/Berlin"
-            raise SettingError("time_zone", expected, self.time_zone) from None
+        zone("time_zone", self.time_zone)
         least, within = self.workers.deadline_seconds, self.retries.within_seconds
         if self.retries.count and within < least:  # Argo would stop the attempt that waits for the workers
             expected = f"at least {least}, which is workers.deadline_seconds"
@@ -222,7 +204,3 @@ class Cluster:
     def to_dict(self) -> dict[str, Any]:
         """In JSON types; the constructor takes them back."""
         return dataclasses.asdict(self)
-
-
-def _within(path: str, folder: str) -> bool:
-    return f"{path}/".startswith(f"{folder}/")

@@ -12,7 +12,7 @@ from kfp.dsl.pipeline_task import PipelineTask
 
 from kubeflow.spec.cluster import Cluster, PodSettings
 from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, HTML, METRICS, OUTPUTS, PASSWORD, RUN_ID
-from kubeflow.spec.nodes import TITLES, VERDICT
+from kubeflow.spec.nodes import TITLES, VERDICT, kebab
 from kubeflow.spec.parameters import parameters, run_config
 from pipeline.dag import compile_pipeline, create_pipeline
 
@@ -42,15 +42,11 @@ def build(cluster: Cluster) -> BaseComponent:
     built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description)(
         declare(pipeline, NAME, form)
     )
-    return _bound_retries(built, cluster.retries.within_seconds)
-
-
-def _bound_retries(pipeline: BaseComponent, seconds: int) -> BaseComponent:
-    """Allows attempts for `seconds`. Argo counts from the start of the first one; KFP's SDK allows an hour at most."""
-    for task in pipeline.pipeline_spec.root.dag.tasks.values():
+    # KFP's SDK allows an hour at most for all attempts. Argo counts from the start of the first one.
+    for task in built.pipeline_spec.root.dag.tasks.values():
         if task.HasField("retry_policy"):
-            task.retry_policy.backoff_max_duration.FromSeconds(seconds)
-    return pipeline
+            task.retry_policy.backoff_max_duration.FromSeconds(cluster.retries.within_seconds)
+    return built
 
 
 def graph(cluster: Cluster) -> dict[str, list[str]]:
@@ -119,11 +115,6 @@ def declare(function: Callable, name: str, arguments: dict[str, tuple[Any, Any, 
     lines = [f"    {argument}: {text}" for argument, (*_, text) in arguments.items() if text]
     function.__doc__ = "\n".join([f"{name}.", "", "Args:", *lines])
     return function
-
-
-def kebab(node: str) -> str:
-    """Returns the name of the node's task: image-example-gen for ImageExampleGen."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", node).lower()
 
 
 def _snake(name: str) -> str:

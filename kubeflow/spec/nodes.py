@@ -1,5 +1,7 @@
 """The tasks of the pipeline: TFX's nodes, and the verdict behind them."""
 
+import re
+
 VERDICT = "Verdict"  # fails when the gate refuses, so that the run does
 OPTIONAL = ("Tuner",)  # TFX's nodes that a run may do without
 TITLES = {  # by node, as the UI shows them
@@ -17,3 +19,8 @@ TITLES = {  # by node, as the UI shows them
     "Report": "Write the report",
     VERDICT: "Say whether it was pushed",
 }
+
+
+def kebab(node: str) -> str:
+    """Returns the name of the node's task: image-example-gen for ImageExampleGen."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", node).lower()

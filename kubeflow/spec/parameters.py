@@ -1,12 +1,11 @@
 """The parameters of a run, which the form in the UI and `--param` give."""
 
-import copy
 import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from kubeflow.spec.cluster import Cluster
-from pipeline.settings import PRESET, PipelineConfig, build_config
+from pipeline.settings import PRESET, PRESET_HELP, PipelineConfig, build_config
 from trainer.schema import Place, Setting, fields, plain_type, setting, settings, table
 from trainer.settings import TrainConfig
 
@@ -23,7 +22,7 @@ class Parameter(NamedTuple):
 def parameters() -> dict[str, Parameter]:
     """Returns the form's entries by name."""
     found = {
-        "preset": Parameter(str, PRESET.default, PRESET.setting.help),
+        "preset": Parameter(str, PRESET, PRESET_HELP),
         "settings": Parameter(dict, {}, "any other settings of the recipe, by name"),
     }
     for name, declared in settings(TrainConfig, Place.FORM).items():
@@ -58,7 +57,7 @@ def run_config(values: Mapping[str, Any], cluster: Cluster) -> PipelineConfig:
     """
     known = parameters()  # the form sends all of them
     given = {name: value for name, value in checked(values).items() if value != known[name].default}
-    preset, recipe = given.pop("preset", PRESET.default), given.pop("settings", {})
+    preset, recipe = given.pop("preset", PRESET), given.pop("settings", {})
     recipe |= {name: given.pop(name) for name in settings(TrainConfig, Place.FORM) if name in given}
     for name in given.keys() & {"min_elbo", "min_label_elbo"}:
         given[name] = _number(given[name])
@@ -69,11 +68,7 @@ def run_config(values: Mapping[str, Any], cluster: Cluster) -> PipelineConfig:
 def _form() -> Any:
     """Makes the table of the form."""
     declared = {
-        name: setting(
-            found.help,
-            default_factory=functools.partial(copy.copy, found.default),
-            valid="a JSON object" if found.kind is dict else "",
-        )
+        name: setting(found.help, default=found.default, valid="a JSON object" if found.kind is dict else "")
         for name, found in parameters().items()
     }
     kinds = {name: found.kind for name, found in parameters().items()}

@@ -40,10 +40,9 @@ def connect() -> Any:
         try:
             config.load_kube_config(client_configuration=configuration)
         except (config.ConfigException, OSError) as error:
-            raise UserError(
-                f"this process finds no Kubernetes cluster: {str(error).rstrip('.')}",
-                remedy="Run it in a pod of the cluster, or name a kube config in KUBECONFIG",
-            ) from error
+            remedy = "Run it in a pod of the cluster, or name a kube config in KUBECONFIG"
+            sentence = f"this process finds no Kubernetes cluster: {str(error).rstrip('.')}"
+            raise UserError(sentence, remedy=remedy) from error
     configuration.retries = False  # `Api` retries
     return client.ApiClient(configuration)
 
@@ -91,8 +90,8 @@ class Api:
 
     def create_service(self, manifest: Object) -> bool:
         """Returns whether the Service is new; False if there is one of that name."""
-        create = self._core.create_namespaced_service
-        return self._call("create services", create, (409,), body=manifest) is not None
+        found = self._call("create services", self._core.create_namespaced_service, (409,), body=manifest)
+        return found is not None
 
     def delete_service(self, name: str) -> None:
         """Deletes the Service, unless it is gone."""
@@ -166,11 +165,9 @@ class Api:
                     raise
                 pause = max(pause, error.pause)
                 if self.clock.monotonic() + pause > end:
-                    raise ApiError(
-                        f"the Kubernetes API did not {request} within {self._patience:.0f} s: {error}",
-                        error.status,
-                        remedy="Start again when it answers; checkpoints are kept",
-                    ) from error
+                    sentence = f"the Kubernetes API did not {request} within {self._patience:.0f} s: {error}"
+                    remedy = "Start again when it answers; checkpoints are kept"
+                    raise ApiError(sentence, error.status, remedy=remedy) from error
                 log.debug("the Kubernetes API: %s; retrying in %.1f s", error, pause)
             self.pause(pause)
             pause = min(2 * pause, MAX_PAUSE_SECONDS)

@@ -44,24 +44,17 @@ def _refusal(request: str, namespace: str, error: Any) -> ApiError:
     if status in (0, 408, 410, 429) or status >= 500:
         after = (error.headers or {}).get("Retry-After", "")
         return ApiError(says, status, transient=True, pause=float(after) if after.isdigit() else 0.0)
+    kind, remedy = Kind.BAD_INPUT, ""
     if status == 401:
-        return ApiError(
-            f"the Kubernetes API does not accept the credentials: {says}",
-            status,
-            kind=Kind.BAD_INPUT,
-            remedy="Check the service account's token, or the kube config",
-            cause=says,
-        )
-    if status == 403 and "cannot" in says:  # RBAC; a quota says "exceeded"
-        return ApiError(
-            f"not allowed to {request} in namespace {namespace}: {says}",
-            status,
-            kind=Kind.BAD_INPUT,
-            remedy=f"Bind a Role with that verb to the service account, as in {ROLES}",
-            cause=says,
-        )
-    kind = Kind.BAD_INPUT if status in BAD_REQUESTS else Kind.INFRASTRUCTURE
-    return ApiError(f"the Kubernetes API refuses to {request}: {says}", status, kind=kind, cause=says)
+        sentence = "the Kubernetes API does not accept the credentials"
+        remedy = "Check the service account's token, or the kube config"
+    elif status == 403 and "cannot" in says:  # RBAC; a quota says "exceeded"
+        sentence = f"not allowed to {request} in namespace {namespace}"
+        remedy = f"Bind a Role with that verb to the service account, as in {ROLES}"
+    else:
+        sentence = f"the Kubernetes API refuses to {request}"
+        kind = Kind.BAD_INPUT if status in BAD_REQUESTS else Kind.INFRASTRUCTURE
+    return ApiError(f"{sentence}: {says}", status, kind=kind, remedy=remedy, cause=says)
 
 
 def _message(error: Any) -> str:

@@ -11,8 +11,8 @@ from kubeflow.workers.clock import Clock
 from kubeflow.workers.job import FINGERPRINT, Job
 from kubeflow.workers.kube_api import Api, connect
 from kubeflow.workers.lease import Lease
-from kubeflow.workers.manifests import GRACE_SECONDS, INSTANCE, Manifest, job_manifest, job_name, service_manifest
-from kubeflow.workers.owner import Owner, find_owner
+from kubeflow.workers.manifests import GRACE_SECONDS, INSTANCE, job_manifest, job_name, service_manifest
+from kubeflow.workers.owner import find_owner
 from kubeflow.workers.pod import Pod
 from kubeflow.workers.pod_watch import PodWatch
 from kubeflow.workers.worker_set import LostError, WorkerSet
@@ -58,14 +58,14 @@ class _Training:
     def __init__(self, cluster: Cluster, api: Api, folder: str, workers: int) -> None:
         self._cluster, self._api = cluster, api
         self._folder, self._workers, self._name = folder, workers, job_name(folder)
-        self._manifest = self._make_manifest(None)  # raises before anything is done
+        job_manifest(cluster, self._name, folder, workers, None)  # raises before any request
+        self._manifest = job_manifest(cluster, self._name, folder, workers, find_owner(api))
         self._selector = f"{INSTANCE}={self._name}"
         self._end = api.clock.time() + cluster.workers.deadline_seconds
         self._job: Job | None = None  # the last one that was followed, and the only one to delete at the end
         self._restarts, self._checkpoint = 0, newest_checkpoint(folder)
 
     def run(self) -> None:
-        self._manifest = self._make_manifest(find_owner(self._api))
         watch = PodWatch(self._api, self._selector)
         try:
             while not self._attempt(watch):
@@ -77,16 +77,12 @@ class _Training:
             watch.stop()
             self._clean_up()
 
-    def _make_manifest(self, owner: Owner | None) -> Manifest:
-        return job_manifest(self._cluster, self._name, self._folder, self._workers, owner)
-
     def _attempt(self, watch: PodWatch) -> bool:
         """Whether the work is done; if not, another attempt may do it."""
         job, adopted = self._start()
         if job is None:
             return True
-        settings = self._cluster.workers
-        workers = WorkerSet(self._api, watch, job, self._workers, settings, adopted)
+        workers = WorkerSet(self._api, watch, job, self._workers, self._cluster.workers, adopted)
         try:
             workers.follow(Lease(self._api, self._end))
         except LostError as lost:
@@ -163,14 +159,12 @@ class _Training:
             self._api.pause(GONE_SECONDS)
 
     def _not_gone(self, kind: str, pods: Sequence[Pod]) -> WorkerError:
-        names = " and ".join(f"{pod.name} on {pod.node}" for pod in pods)
-        return WorkerError(
-            f"the {kind} {self._name} still exists {self._cluster.workers.start_seconds} s after its deletion",
-            value=f"{kind} {self._name}",
-            remedy=f"If the machine of {names} is lost, delete its node from the cluster, and run again"
-            if pods
-            else "Check for a finalizer, or for another process that recreates it",
-        )
+        remedy = "Check for a finalizer, or for another process that recreates it"
+        if pods:
+            names = " and ".join(f"{pod.name} on {pod.node}" for pod in pods)
+            remedy = f"If the machine of {names} is lost, delete its node from the cluster, and run again"
+        value, seconds = f"{kind} {self._name}", self._cluster.workers.start_seconds
+        return WorkerError(f"the {value} still exists {seconds} s after its deletion", value=value, remedy=remedy)
 
     def _clean_up(self) -> None:
         """Deletes the Job and its dependents, unless another Job has taken its name."""

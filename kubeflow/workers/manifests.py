@@ -35,7 +35,12 @@ def job_manifest(cluster: Cluster, name: str, folder: str, workers: int, owner: 
     Raises:
       UserError: fewer than one worker, or a name that is invalid for a host.
     """
-    _check(name, workers)
+    if workers < 1:
+        raise UserError("workers", value=workers, valid="at least 1")
+    host = f"{name}-{workers - 1}"
+    if not re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", host):
+        valid = "at most 63 of a-z, 0-9 and -, starting with a letter"
+        raise UserError("a worker's host name", value=host, valid=valid)
     pod = _pod(cluster, name, folder, workers)
     labels = {"labels": _labels(name), "annotations": {"sidecar.istio.io/inject": "false"}}
     spec: Manifest = {
@@ -50,9 +55,12 @@ def job_manifest(cluster: Cluster, name: str, folder: str, workers: int, owner: 
     # What follows differs between launchers or changes with time, so the fingerprint leaves it out.
     spec["activeDeadlineSeconds"] = first_lease(cluster.workers.deadline_seconds)
     metadata = _metadata(cluster, name) | {"annotations": {FINGERPRINT: fingerprint}}
-    if owner:
+    if owner:  # whose account and pull secrets admit the workers' pods like its own
         metadata["ownerReferences"] = [{"apiVersion": "v1", "kind": "Pod", "name": owner.name, "uid": owner.uid}]
-        pod |= _identity(owner)
+        if owner.account:
+            pod["serviceAccountName"] = owner.account
+        if owner.pull_secrets:
+            pod["imagePullSecrets"] = [{"name": secret} for secret in owner.pull_secrets]
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 
@@ -72,16 +80,6 @@ def service_manifest(cluster: Cluster, name: str, uid: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
 
 
-def _check(name: str, workers: int) -> None:
-    if workers < 1:
-        raise UserError("workers", value=workers, valid="at least 1")
-    host = f"{name}-{workers - 1}"
-    if not re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", host):
-        raise UserError(
-            "a worker's host name", value=host, valid="at most 63 of a-z, 0-9 and -, starting with a letter"
-        )
-
-
 def _labels(name: str) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": "vaeiaf",
@@ -93,13 +91,6 @@ def _labels(name: str) -> dict[str, str]:
 
 def _metadata(cluster: Cluster, name: str) -> Manifest:
     return {"name": name, "namespace": cluster.namespace, "labels": _labels(name)}
-
-
-def _identity(owner: Owner) -> Manifest:
-    """Returns the launcher's account and pull secrets, with which the workers' pods are admitted like its own."""
-    account = {"serviceAccountName": owner.account} if owner.account else {}
-    secrets = {"imagePullSecrets": [{"name": name} for name in owner.pull_secrets]} if owner.pull_secrets else {}
-    return account | secrets
 
 
 def _pod(cluster: Cluster, name: str, folder: str, workers: int) -> Manifest:

@@ -1,11 +1,10 @@
 """A worker's pod as the Kubernetes API describes it: why it has not started, or how it ended."""
 
 import dataclasses
-import signal
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.workers.launch import BAD_INPUT, STOPPED
+from trainer.workers.launch import BAD_INPUT, blame, ending
 
 WORKER = "worker"  # the container
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
@@ -18,7 +17,6 @@ HOPELESS = {  # why a container waits, if it seldom stops waiting
     "CreateContainerError",
 }
 CANNOT_RUN = {"StartError", "ContainerCannotRun"}  # why a container ended without having run
-_SIGNALS = {number.value: number.name for number in signal.Signals}
 
 _Object = Mapping[str, Any]
 
@@ -100,14 +98,11 @@ class Pod:
     def blame(self) -> int:
         """Ranks pods that failed together; the highest is the cause.
 
-        An ordinary error may be a consequence of a peer's exit; a lost machine, a signal or a deliberate exit is not.
-        A failed Job deletes its other pods, so a deleted pod comes last.
+        A lost machine comes before all exit codes. A failed Job deletes its other pods, so a deleted pod comes last.
         """
         if self.lost:
             return 4
-        if self.grace is not None or self.code is None:
-            return 0
-        return 2 if self.code in (BAD_INPUT, STOPPED) else 3 if self.code > 128 else 1
+        return blame(self.code) if self.grace is None else 0
 
 
 def _words(found: _Object) -> str:
@@ -125,8 +120,4 @@ def _end(lost: _Object, exited: _Object, spec: _Object) -> str:
         return f"was killed (OOMKilled): it needs more memory than workers.pod.memory in cluster.yaml, {memory}"
     if reason in CANNOT_RUN:
         return f"could not be started ({reason}): {exited.get('message', '')}"
-    if code is None:
-        return "was deleted"
-    if code > 128:
-        return f"was killed by {_SIGNALS.get(code - 128, f'signal {code - 128}')}"
-    return f"ended with exit code {code}"
+    return "was deleted" if code is None else ending(code)

@@ -42,20 +42,11 @@ class WorkerStart:
                 self._told = True
                 log.info("%s waits for a machine: %s", name, pod.why_waiting)
             if self._waits.held(f"{pod.name} hopeless", pod.hopeless) > HOPELESS_SECONDS:
-                raise WorkerError(
-                    f"{name} cannot be started: {pod.why_waiting}",
-                    value=pod.name,
-                    remedy="Check image and workers.pod in cluster.yaml",
-                    cause=pod.why_waiting,
-                )
+                raise _waiting(pod, f"{name} cannot be started", "Check image and workers.pod in cluster.yaml")
             if self._waits.held(f"{pod.name} rejected", pod.rejected) > PLACE_SECONDS and not self._is_promised(pod):
-                raise WorkerError(
-                    f"{name} has no machine after {PLACE_SECONDS:.0f} s, and no autoscaler adds one: {pod.why_waiting}",
-                    value=pod.name,
-                    remedy="Request less in workers.pod of cluster.yaml, add machines, or run again when other runs "
-                    "have ended",
-                    cause=pod.why_waiting,
-                )
+                sentence = f"{name} has no machine after {PLACE_SECONDS:.0f} s, and no autoscaler adds one"
+                less = "Request less in workers.pod of cluster.yaml"
+                raise _waiting(pod, sentence, f"{less}, add machines, or run again when other runs have ended")
         if self._api.clock.monotonic() - self._began >= self._seconds:
             self._give_up(waiting, len(pods))
 
@@ -80,16 +71,14 @@ class WorkerStart:
         """Raises WorkerError unless all pods have started."""
         if waiting:
             first = min(waiting, key=lambda pod: pod.index)
-            raise WorkerError(
-                f"{first.worker(self._count)} has not started within {self._seconds} s: {first.why_waiting}",
-                value=first.name,
-                remedy="Raise workers.start_seconds in cluster.yaml if the cluster needs longer",
-                cause=first.why_waiting,
-            )
+            sentence = f"{first.worker(self._count)} has not started within {self._seconds} s"
+            raise _waiting(first, sentence, "Raise workers.start_seconds in cluster.yaml if the cluster needs longer")
         if created < self._count:
-            raise WorkerError(
-                f"Kubernetes has created {created} of {self._count} pods within {self._seconds} s",
-                value=created,
-                remedy=f"Make room in the quota of namespace {self._api.namespace}; `kubectl describe job {self._job}` "
-                "says more",
-            )
+            sentence = f"Kubernetes has created {created} of {self._count} pods within {self._seconds} s"
+            room = f"Make room in the quota of namespace {self._api.namespace}"
+            raise WorkerError(sentence, value=created, remedy=f"{room}; `kubectl describe job {self._job}` says more")
+
+
+def _waiting(pod: Pod, sentence: str, remedy: str) -> WorkerError:
+    """Returns the error of a pod that still waits, with Kubernetes' reason."""
+    return WorkerError(f"{sentence}: {pod.why_waiting}", value=pod.name, remedy=remedy, cause=pod.why_waiting)

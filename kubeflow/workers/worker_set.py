@@ -76,27 +76,24 @@ class WorkerSet:
 
     def _done(self) -> bool:
         pods = self._watch.owned_by(self._job.uid)
-        self._show_chief(pods)
+        for pod in pods:
+            if self._log is None and pod.index == 0 and pod.started:
+                self._log = PodLog(self._api, pod.name)
         if len({pod.index for pod in pods if pod.succeeded}) == self._count:
             return True
         failed = [pod for pod in pods if pod.failed]
         if failed:
-            if self._waits.held("an end") > SETTLE_SECONDS or all(pod.succeeded or pod.failed for pod in pods):
-                if self._job_done(failed):
-                    return True
-                raise self._failure(min(failed, key=lambda pod: (-pod.blame, pod.finished or "unknown")))
-            return False
+            if self._waits.held("an end") <= SETTLE_SECONDS and not all(pod.succeeded or pod.failed for pod in pods):
+                return False
+            if self._job_done(failed):
+                return True
+            raise self._failure(min(failed, key=lambda pod: (-pod.blame, pod.finished or "unknown")))
         self._start.check(pods)
         self._check_stopping(pods)
         if self._api.clock.monotonic() - self._checked < JOB_SECONDS:
             return False
         self._checked = self._api.clock.monotonic()
         return self._job_done(failed) and self._waits.held("a complete Job") > SETTLE_SECONDS
-
-    def _show_chief(self, pods: Sequence[Pod]) -> None:
-        for pod in pods:
-            if self._log is None and pod.index == 0 and pod.started:
-                self._log = PodLog(self._api, pod.name)
 
     def _check_stopping(self, pods: Sequence[Pod]) -> None:
         """Raises LostError if a pod still exists long after its grace: its machine may be down."""
@@ -106,9 +103,8 @@ class WorkerSet:
             if pod.name not in self._waits:
                 log.info("%s was told to stop", pod.worker(self._count))
             if self._waits.held(pod.name) > pod.grace + LOST_SECONDS:
-                raise LostError(
-                    WorkerError(f"{pod.worker(self._count)} does not stop: its node {pod.node} may be down")
-                )
+                error = WorkerError(f"{pod.worker(self._count)} does not stop: its node {pod.node} may be down")
+                raise LostError(error)
 
     def _job_done(self, failed: Sequence[Pod]) -> bool:
         """Whether the Job is complete.
@@ -127,20 +123,17 @@ class WorkerSet:
         self._job = job
         if job.reason == "DeadlineExceeded":
             log.warning("Kubernetes ended the Job %s: its lease was not renewed in time", name)
-            raise LostError(
-                WorkerError(f"the lease of the Job {name} ran out", remedy="Check that the Kubernetes API answers")
-            )
+            remedy = "Check that the Kubernetes API answers"
+            raise LostError(WorkerError(f"the lease of the Job {name} ran out", remedy=remedy))
         if job.state == "Failed" and not failed and self._waits.held("a failed Job") > SETTLE_SECONDS:
             raise LostError(WorkerError(f"the Job {name} failed: {job.message}", cause=job.message))
         return job.state == "Complete"
 
     def _too_long(self) -> WorkerError:
         seconds = self._settings.deadline_seconds
-        return WorkerError(
-            f"the workers did not end within {seconds} s, workers.deadline_seconds in cluster.yaml",
-            value=seconds,
-            remedy=f"{AGAIN[0].upper()}{AGAIN[1:]} resumes after their last checkpoint",
-        )
+        sentence = f"the workers did not end within {seconds} s, workers.deadline_seconds in cluster.yaml"
+        remedy = f"{AGAIN[0].upper()}{AGAIN[1:]} resumes after their last checkpoint"
+        return WorkerError(sentence, value=seconds, remedy=remedy)
 
     def _failure(self, pod: Pod) -> Exception:
         """Returns the error of a failed worker, in a LostError if it may succeed the next time."""

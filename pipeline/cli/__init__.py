@@ -64,7 +64,6 @@ def _add(commands: Any, name: str) -> None:
 def _say_hidden(_: argparse.Namespace) -> int:
     import kubeflow
 
-    raise UserError(
-        f"this command needs vaeiaf's package kubeflow, and Python finds another one, {next(iter(kubeflow.__path__))}",
-        remedy="Uninstall that (pip uninstall kubeflow), or install vaeiaf in another environment",
-    )
+    found = f"Python finds another one, {next(iter(kubeflow.__path__))}"
+    remedy = "Uninstall that (pip uninstall kubeflow), or install vaeiaf in another environment"
+    raise UserError(f"this command needs vaeiaf's package kubeflow, and {found}", remedy=remedy)

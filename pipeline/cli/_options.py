@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal, get_args, get_origin
 
-from pipeline.settings import PRESET, PipelineConfig, build_config
+from pipeline.settings import PRESET, PRESET_HELP, PipelineConfig, build_config
 from trainer.presets import PRESETS
 from trainer.schema import Place, fields, plain_type, settings
 from trainer.settings import TrainConfig
@@ -19,9 +19,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
             groups[setting.group] = parser.add_argument_group(setting.group)
         _add(groups[setting.group], PipelineConfig, name)
     recipe = parser.add_argument_group("recipe; what is not given comes from the preset")
-    recipe.add_argument(
-        "--preset", default=PRESET.default, choices=list(PRESETS), help=f"{PRESET.setting.help} (default: %(default)s)"
-    )
+    recipe.add_argument("--preset", default=PRESET, choices=list(PRESETS), help=f"{PRESET_HELP} (default: %(default)s)")
     for name in settings(TrainConfig, Place.COMMAND_LINE):
         _add(recipe, TrainConfig, name, show_default=False)
     recipe.add_argument(
@@ -84,11 +82,8 @@ def _add(group: Any, table: Any, name: str, show_default: bool = True) -> None:
     elif get_origin(kind) is Literal:
         keywords["choices"] = get_args(kind)
     else:
-        keywords |= {"type": kind, "metavar": _metavar(kind, setting.unit)}
+        unit = setting.unit.split(",")[0].upper()
+        keywords |= {"type": kind, "metavar": unit or {int: "N", float: "X"}.get(kind, "NAME")}
     if show_default and default not in (None, False, ()):
         help_ += f" (default: {default})"
     group.add_argument(option, help=help_, **keywords)
-
-
-def _metavar(kind: Any, unit: str) -> str:
-    return unit.split(",")[0].upper() or {int: "N", float: "X"}.get(kind, "NAME")

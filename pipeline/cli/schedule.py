@@ -60,15 +60,14 @@ def _replace(options: argparse.Namespace, cluster: Cluster) -> int:
     with interruptible():
         api = connect(options, cluster)
         schedule.named(api, options.name)  # reports a wrong name, login or address before the slow upload
-        with submit.compiled(cluster) as package:
-            version = submit.upload(api, package)
+        version = submit.upload(api, cluster)
         experiment = submit.experiment_id(api, options.experiment)
-        wanted = schedule.Schedule(options.name, cron, version, experiment, given, cluster.service_account)
-        done = schedule.replace(api, wanted)
-    what = "unchanged" if done.unchanged else "scheduled"
+        wanted = schedule.recurring_run(options.name, cron, version, experiment, given, cluster.service_account)
+        unchanged, busy = schedule.replace(api, wanted)
+    what = "unchanged" if unchanged else "scheduled"
     print(f"{options.name}: {what}, {cron} in {cluster.time_zone}, version {version.name}")
-    if done.busy:
-        print(f"Its predecessor is disabled. The next call deletes it, after the end of: {_urls(api, done.busy)}")
+    if busy:
+        print(f"Its predecessor is disabled. The next call deletes it, after the end of: {_urls(api, busy)}")
     return PUSHED
 
 
@@ -78,9 +77,8 @@ def _change(options: argparse.Namespace, api: Any) -> None:
     name = options.pause or options.resume or options.delete
     runs = schedule.named(api, name)
     if not runs:
-        raise UserError(
-            f"namespace {api.namespace} has no schedule {name}", value=name, remedy="Use --list to see the schedules"
-        )
+        remedy = "Use --list to see the schedules"
+        raise UserError(f"namespace {api.namespace} has no schedule {name}", value=name, remedy=remedy)
     if options.resume:
         schedule.resume(api, runs)
         print(f"{name}: enabled")
@@ -120,8 +118,8 @@ def _text(value: Any) -> str:
 
 def _changed(given: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the parameters that differ from their defaults."""
-    known = parameters()
-    return {name: value for name, value in given.items() if name not in known or value != known[name].default}
+    known = {name: found.default for name, found in parameters().items()}
+    return {name: value for name, value in given.items() if name not in known or value != known[name]}
 
 
 def _urls(api: Any, runs: list[str]) -> str:

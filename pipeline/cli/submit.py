@@ -34,9 +34,8 @@ def run(options: argparse.Namespace) -> int:
     with interruptible():
         api = connect(options, cluster)
         submit.find_pipeline(api)  # reports a wrong login or address before the slow upload
-        with submit.compiled(cluster) as package:
-            version = submit.upload(api, package)
+        version = submit.upload(api, cluster)
         experiment = submit.experiment_id(api, options.experiment)
         started = submit.start(api, version, experiment, parameters, cluster.service_account)
         print(f"Version {version.name}\nRun {api.url(started)}", flush=True)
-        return follow(api, started, package.nodes) if options.wait else PUSHED
+        return follow(api, started) if options.wait else PUSHED

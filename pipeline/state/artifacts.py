@@ -22,19 +22,17 @@ def verify_inputs(inputs: Mapping[str, Iterable[Artifact]]) -> None:
         for artifact in artifacts:
             if what := damage(artifact.uri):
                 if key in BASELINES:
-                    raise ReportedError(
+                    sentence = (
                         f"the served model is damaged where it was trained: {what}. Without it no model can be "
-                        "compared, and nothing is pushed",
-                        value=artifact.uri,
-                        remedy="Restore the file, or pass --no-baseline to push without a comparison",
-                        cause=what,
+                        "compared, and nothing is pushed"
                     )
-                raise ReportedError(
-                    f"{what}: the {artifact.type_name} that this run made or reused was damaged during the run",
-                    value=artifact.uri,
-                    remedy="Start again: the next run quarantines it and makes it anew",
-                    cause=what,
-                )
+                    remedy = "Restore the file, or pass --no-baseline to push without a comparison"
+                else:
+                    sentence = (
+                        f"{what}: the {artifact.type_name} that this run made or reused was damaged during the run"
+                    )
+                    remedy = "Start again: the next run quarantines it and makes it anew"
+                raise ReportedError(sentence, value=artifact.uri, remedy=remedy, cause=what)
 
 
 def quarantine(artifact: Artifact, what: str, store: MetadataStore) -> str:

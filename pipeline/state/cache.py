@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from google.protobuf.message import Message
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration import metadata
 from tfx.orchestration.portable.mlmd import context_lib, execution_lib
@@ -33,17 +32,15 @@ def get_cache_context(
     metadata_handle: metadata.Metadata,
     pipeline_node: pipeline_pb2.PipelineNode,
     pipeline_info: pipeline_pb2.PipelineInfo,
-    executor_spec: Message | None = None,
     input_artifacts: Mapping[str, Sequence[Artifact]] | None = None,
-    output_artifacts: Mapping[str, Sequence[Artifact]] | None = None,
     parameters: Mapping[str, Any] | None = None,
+    **_: Any,
 ) -> mlmd.Context:
     """Returns the MLMD context of the executions with the same key, after verifying the inputs.
 
     Raises:
       ReportedError: an input is damaged.
     """
-    del executor_spec, output_artifacts
     verify_inputs(input_artifacts or {})
     return context_lib.register_context_if_not_exists(
         metadata_handle=metadata_handle,

@@ -7,7 +7,6 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -27,8 +26,6 @@ GREETING_SECONDS = 10.0  # for the first byte of a server; ML Metadata itself wa
 FAILURES = (RuntimeError, errors.AbortedError, errors.InternalError, errors.UnavailableError)
 
 SQL = r"(?s) query:\s+[A-Z]{5,}.*"  # in a message of ML Metadata
-
-Result = TypeVar("Result")
 
 
 class DatabaseError(ReportedError):
@@ -51,13 +48,13 @@ class Database:
     """
 
     def __init__(self, connection: mlmd.ConnectionConfig, away_seconds: float = AWAY_SECONDS, hint: str = "") -> None:
-        self._connection, self._hint = connection, hint
+        self.connection, self._hint = connection, hint
         self._away_seconds, self._refused_seconds = away_seconds, min(away_seconds, REFUSED_SECONDS)
         self._since: float | None = None
         self.failure: ReportedError | None = None
 
-    def patiently(self, attempt: Callable[[], Result], connects: bool = False) -> Result:
-        """Returns the result of `attempt`, which is repeated until the database answers.
+    def patiently(self, attempt: Callable[[], None], connects: bool = False) -> None:
+        """Makes the `attempt`, again and again until the database answers.
 
         Before an attempt that `connects`, and after a failure, the server must send its first byte.
 
@@ -72,9 +69,9 @@ class Database:
                 away = self._look(connects or failed is not None)
                 if away is None:
                     try:
-                        result = attempt()
+                        attempt()
                         self._since = None
-                        return result
+                        return
                     except FAILURES as error:
                         failed = error
                         if self._is_lasting(error):
@@ -88,18 +85,18 @@ class Database:
     def _is_lasting(self, error: Exception) -> bool:
         """Tells whether waiting cannot help: an SQLite file that exists and is not locked reports a real fault."""
         return (
-            self._connection.HasField("sqlite") and not isinstance(error, errors.AbortedError) and not self._look(True)
+            self.connection.HasField("sqlite") and not isinstance(error, errors.AbortedError) and not self._look(True)
         )
 
     def broken(self, what: str) -> DatabaseError:
         """Records and returns the error of a database that answers wrongly; TFX may swallow it when it is raised."""
         said = " ".join(what.split())
+        remedy = (
+            "If its disk is full, free some space; if it is damaged, restore a copy, or move it and the artifacts "
+            "beside it away to start anew"
+        )
         self.failure = DatabaseError(
-            f"{self._name} cannot be used: {said}",
-            value=self._name,
-            remedy="If its disk is full, free some space; if it is damaged, restore a copy, or move it and the "
-            "artifacts beside it away to start anew",
-            cause=said,
+            f"{self._name} cannot be used: {said}", value=self._name, remedy=remedy, cause=said
         )
         return self.failure
 
@@ -113,28 +110,25 @@ class Database:
         if now - self._since >= limit or interrupted():
             said = " ".join(str(failed).split()) if failed else ""
             what = away or f"{self._name} refuses connections{self._hint and f': check {self._hint}'}"
-            raise DatabaseError(
-                f"{what}; waited {now - self._since:.0f} s{said and f' (ML Metadata says: {said})'}",
-                value=self._name,
-                remedy="Restore the database and start again: finished work is kept",
-                cause=said,
-            ) from failed
+            sentence = f"{what}; waited {now - self._since:.0f} s{said and f' (ML Metadata says: {said})'}"
+            remedy = "Restore the database and start again: finished work is kept"
+            raise DatabaseError(sentence, value=self._name, remedy=remedy, cause=said) from failed
         time.sleep(POLL_SECONDS)
 
     @property
     def _name(self) -> str:
-        if self._connection.HasField("mysql"):
-            mysql = self._connection.mysql
+        if self.connection.HasField("mysql"):
+            mysql = self.connection.mysql
             return f"the database {mysql.database} on {mysql.host}:{mysql.port}"
-        return f"the database {self._connection.sqlite.filename_uri}"
+        return f"the database {self.connection.sqlite.filename_uri}"
 
     def _look(self, ask: bool) -> str | None:
         """Returns why the database cannot be used now, or None. A server is asked only if needed: it counts visits."""
-        if self._connection.HasField("sqlite"):
-            return self._look_at_file(self._connection.sqlite.filename_uri)
+        if self.connection.HasField("sqlite"):
+            return self._look_at_file(self.connection.sqlite.filename_uri)
         if not ask and self._since is None:
             return None
-        mysql = self._connection.mysql
+        mysql = self.connection.mysql
         try:
             with socket.create_connection((mysql.host, mysql.port), timeout=GREETING_SECONDS) as peer:
                 if not peer.recv(1):

@@ -1,6 +1,7 @@
 """TFX's launcher of a node, with a content-addressed cache and durable outputs."""
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from tfx.dsl.io import fileio
@@ -44,19 +45,16 @@ class Launcher(launcher.Launcher):
             verify_inputs(execution_info.input_dict)  # damage shows as some other error
             raise
         try:
-            for artifacts in execution_info.output_dict.values():
-                for artifact in artifacts:
-                    write_digests(artifact.uri)
+            for artifact in chain.from_iterable(execution_info.output_dict.values()):
+                write_digests(artifact.uri)
         except OSError as error:
             _remove(execution_info.output_dict)
-            raise StorageError(
-                f"the output of {execution_info.pipeline_node.node_info.id}", artifact.uri, error
-            ) from error
+            node = execution_info.pipeline_node.node_info.id
+            raise StorageError(f"the output of {node}", artifact.uri, error) from error
         return result
 
 
 def _remove(outputs: Mapping[str, Iterable[Artifact]]) -> None:
-    for artifacts in outputs.values():
-        for artifact in artifacts:
-            if fileio.isdir(artifact.uri):
-                fileio.rmtree(artifact.uri)
+    for artifact in chain.from_iterable(outputs.values()):
+        if fileio.isdir(artifact.uri):
+            fileio.rmtree(artifact.uri)

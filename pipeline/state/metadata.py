@@ -27,7 +27,7 @@ class Metadata(metadata.Metadata):
 
     def __enter__(self) -> "Metadata":
         if self._users == 0:
-            self._store = Store(self._connection_config, self._root, self._database)
+            self._store = Store(self._root, self._database)
         self._users += 1
         return self
 

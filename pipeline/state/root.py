@@ -33,11 +33,8 @@ def open_root(config: PipelineConfig) -> Iterator[str]:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StorageError("the log", config.root, error) from error
-            raise UserError(
-                f"--root {config.root} cannot be written: {error.strerror}",
-                value=config.root,
-                remedy="Choose another folder",
-            ) from error
+            sentence, remedy = f"--root {config.root} cannot be written", "Choose another folder"
+            raise UserError(sentence, value=config.root, remedy=remedy, cause=error) from error
         _check_metadata(config.metadata, config.artifacts)
         yield str(log_file)
 
@@ -45,23 +42,17 @@ def open_root(config: PipelineConfig) -> Iterator[str]:
 def _check_metadata(database: str, artifacts: str) -> None:
     if not os.path.exists(database):
         if os.path.isdir(artifacts) and os.listdir(artifacts):
-            raise UserError(
-                f"{artifacts} has results, but their database {database} is missing",
-                value=database,
-                remedy="Restore it, or move the results away to start anew",
-            )
+            remedy = "Restore it, or move the results away to start anew"
+            sentence = f"{artifacts} has results, but their database {database} is missing"
+            raise UserError(sentence, value=database, remedy=remedy)
         return
     try:
         is_locked(database)  # a store waits for a lock
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise UserError(
-                f"{database} is not a database of ML Metadata ({error})",
-                value=database,
-                remedy=f"Restore a copy, or move it and {artifacts} away to start anew",
-            ) from error
-        raise UserError(
-            f"{database} cannot be read and written ({error})",
-            value=database,
-            remedy="Give this user access, or choose another --root",
-        ) from error
+            fault = "is not a database of ML Metadata"
+            remedy = f"Restore a copy, or move it and {artifacts} away to start anew"
+        else:
+            fault = "cannot be read and written"
+            remedy = "Give this user access, or choose another --root"
+        raise UserError(f"{database} {fault} ({error})", value=database, remedy=remedy) from error

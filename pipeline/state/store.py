@@ -17,12 +17,12 @@ class Store(MetadataStore):
     The database holds the URI of an artifact below `root` relative to it; callers see absolute URIs.
     """
 
-    def __init__(self, config: mlmd.ConnectionConfig, root: str, database: Database) -> None:
+    def __init__(self, root: str, database: Database) -> None:
         self._root, self._database = root, database
-        database.patiently(lambda: self._connect(config), connects=True)
+        database.patiently(self._connect, connects=True)
 
-    def _connect(self, config: mlmd.ConnectionConfig) -> None:
-        MetadataStore.__init__(self, config)
+    def _connect(self) -> None:
+        MetadataStore.__init__(self, self._database.connection)
         self._connected = True
 
     def get_executions_by_id(self, execution_ids: Sequence[int], extra_options: object = None) -> list[mlmd.Execution]:
@@ -46,7 +46,7 @@ class Store(MetadataStore):
 
         def attempt() -> None:
             if not self._connected:
-                self._connect(self._config)
+                self._connect()
             self._connected = False  # until it has answered
             try:
                 self._call_method(method_name, request, response)

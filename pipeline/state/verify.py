@@ -36,22 +36,22 @@ def verify(root: str) -> Verified:
     """
     if not os.path.isdir(root) or not (os.path.exists(os.path.join(root, METADATA)) or list(_with_digests(root))):
         raise UserError(f"--root {root} is not a state directory", value=root, remedy="Give the --root of earlier runs")
-    found, size = [], 0
-    folders = sorted({*_with_digests(root), *_pushed(root)})
-    for folder in folders:
+    damaged, size = [], 0
+    folders = {*_with_digests(root), *_pushed(root)}
+    for folder in sorted(folders):
         if what := damage(folder):
             if os.path.exists(folder) or os.path.exists(digest_file(folder)):  # otherwise a run has just removed it
-                found.append(what)
+                damaged.append(what)
         else:
             size += sum(digest.size for digest in read_digests(folder).values())
     metadata = os.path.join(root, METADATA)
-    if not os.path.exists(metadata):
-        return Verified(len(folders), size, found, has_metadata=False)
-    if what := _database_damage(metadata):
-        return Verified(len(folders), size, [*found, f"{metadata} is damaged: {what}"], has_metadata=True)
-    known = set(folders)
-    missing = [uri for uri in _recorded(root, metadata) if uri not in known]
-    return Verified(len(folders), size, found + [f"{uri} is missing or has no digests" for uri in missing], True)
+    if has_metadata := os.path.exists(metadata):
+        if what := _database_damage(metadata):
+            damaged.append(f"{metadata} is damaged: {what}")
+        else:
+            missing = sorted(_recorded(root, metadata) - folders)
+            damaged += [f"{uri} is missing or has no digests" for uri in missing]
+    return Verified(len(folders), size, damaged, has_metadata)
 
 
 def _with_digests(root: str) -> Iterator[str]:
@@ -70,12 +70,10 @@ def _pushed(root: str) -> Iterator[str]:
         yield from (os.path.join(base, str(version)) for version in versions(base))
 
 
-def _recorded(root: str, metadata: str) -> list[str]:
+def _recorded(root: str, metadata: str) -> set[str]:
     """Returns the folders of the artifacts that a run may still reuse."""
-    connection = sqlite_connection(metadata)
-    store = Store(connection, root, Database(connection))
-    live = [artifact.uri for artifact in store.get_artifacts() if artifact.state == mlmd.Artifact.LIVE]
-    return sorted(set(live))
+    store = Store(root, Database(sqlite_connection(metadata)))
+    return {artifact.uri for artifact in store.get_artifacts() if artifact.state == mlmd.Artifact.LIVE}
 
 
 def _database_damage(path: str) -> str | None:

@@ -7,17 +7,17 @@ from scripts.docs.deployment import API, DATABASE, WORKERS, Deployment, Workload
 from scripts.docs.svg import Picture, wrapped
 
 TITLE = "What runs where on a cluster, and what it uses"
-EDGE = 10  # between the picture's border and what is in it
+EDGE = 10  # between the picture's border and its contents
 GAP = 22  # between two boxes
 
 
 class Style(NamedTuple):
-    """Lengths in pixels of one of the two layouts."""
+    """The lengths, in pixels, of one of the two layouts."""
 
     width: int
     margin: int  # left of the boxes, for the lines between them
     rail: int  # distance between two rails
-    name: float  # sizes of the fonts
+    name: float  # font sizes
     text: float
 
 
@@ -65,7 +65,7 @@ class _Drawing:
     def _boxes(
         self, y: float, contents: Iterable[tuple[str, Sequence[str]]], width: float, draw: bool = True
     ) -> list[_Box]:
-        """Draws boxes, each a name in bold above lines of text, from `y` downwards."""
+        """Draws boxes from `y` downwards, each with a name in bold above lines of text."""
         x, (*_, size, small) = self.style.margin, self.style
         boxes = []
         for name, texts in contents:
@@ -84,7 +84,7 @@ class _Drawing:
         return boxes
 
     def _headings(self, y: float) -> tuple[dict[str, float], float, float]:
-        """Names the rails, from the right one to the left; returns where each starts, the frame, the first box."""
+        """Labels the rails from right to left; returns the tops of each rail, of the frame and of the first box."""
         style, starts, frame = self.style, {}, y
         for name, x in reversed(self.rails.items()):
             for line in wrapped(self.deployment.rails[name], style.text, x - 2 * EDGE):
@@ -106,7 +106,7 @@ class _Drawing:
             self.picture.dot(self.rails[rail], box.middle, "accent" if writes else "open")
 
     def _arrows(self, command: _Box, service: _Box, boxes: dict[str, _Box]) -> None:
-        """From what starts a pod to that pod."""
+        """Draws an arrow from the starter of a pod to the pod."""
         margin, (*_, small) = self.style.margin, self.style
         center, lane = margin + 30, margin - 10
         self.picture.line([(center, command.bottom), (center, service.top)], head=True)
@@ -130,5 +130,5 @@ class _Drawing:
 
 
 def draw(deployment: Deployment, style: Style) -> str:
-    """The picture as SVG."""
+    """Returns the picture as SVG."""
     return _Drawing(deployment, style).draw()

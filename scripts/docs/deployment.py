@@ -15,25 +15,25 @@ API, DATABASE, VOLUME = "Kubernetes API", "database", "volume"
 
 
 class Workload(NamedTuple):
-    """A pod, or several of a kind."""
+    """A pod, or several of one kind."""
 
     name: str
     lines: list[str]  # what runs in it
-    uses: dict[str, bool]  # of the three rails, and whether it may write
+    uses: dict[str, bool]  # rails, and whether the pod may write to each
 
 
 class Deployment(NamedTuple):
     """Everything in the picture."""
 
     namespace: str
-    starters: list[tuple[str, list[str]]]  # name and role of what starts a run, in order
+    starters: list[tuple[str, list[str]]]  # name and role of each starter of a run, in order
     workloads: list[Workload]
-    rails: dict[str, str]  # what each rail is, from left to right
+    rails: dict[str, str]  # description of each rail, from left to right
 
 
 @functools.cache
 def read_deployment() -> Deployment:
-    """The deployment that the example of `cluster.yaml` and the manifests describe."""
+    """Reads the deployment that the example `cluster.yaml` and the manifests describe."""
     from kubeflow.spec.compile import build, graph, kebab
     from kubeflow.spec.file import load_cluster
 
@@ -58,7 +58,7 @@ def read_deployment() -> Deployment:
 
 
 def _tasks(pipeline: Any, names: list[str], role: str) -> list[Workload]:
-    """The pods of the compiled pipeline's tasks; the Trainer's, which starts others, last."""
+    """Returns the pods of the compiled pipeline's tasks, with the Trainer's, which starts others, last."""
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
     platform = json_format.MessageToDict(pipeline.platform_spec)["platforms"]["kubernetes"]
     executors = platform["deploymentSpec"]["executors"]
@@ -95,7 +95,7 @@ def _workers(cluster: Any) -> Workload:
 
 
 def _standing(objects: list[Any], claim: str) -> list[Workload]:
-    """What the manifests run beside the database."""
+    """Returns the workloads of the manifests besides the database."""
     found = []
     for part in objects:
         mounts = [
@@ -117,7 +117,7 @@ def _containers(part: Any) -> list[Any]:
 
 
 def _role(objects: list[Any], resource: str) -> str:
-    """The name of the Role that governs `resource`."""
+    """Returns the name of the Role that governs `resource`."""
     (found,) = [
         part["metadata"]["name"]
         for part in objects

@@ -18,11 +18,11 @@ class Node(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """What a node gets from another one."""
+    """The artifacts that a node gets from another node."""
 
     source: str
     target: str
-    artifacts: tuple[str, ...]  # the source's outputs; none for order alone
+    artifacts: tuple[str, ...]  # outputs of the source; empty if only the order matters
 
 
 class Flow(NamedTuple):
@@ -33,15 +33,15 @@ class Flow(NamedTuple):
 
 
 class Style(NamedTuple):
-    """Lengths in pixels of one of the two layouts."""
+    """The lengths, in pixels, of one of the two layouts."""
 
     width: int
     chain: int  # width of a box in the left column
-    side: int  # the same in the right column
+    side: int  # width of a box in the right column
     lane: int  # room for the lines beside the columns
     row: int
     box: int
-    name: float  # sizes of the fonts
+    name: float  # font sizes
     title: float
     artifact: float
 
@@ -52,7 +52,7 @@ NARROW = Style(width=328, chain=154, side=118, lane=10, row=70, box=50, name=11.
 
 @functools.cache
 def read_flow() -> Flow:
-    """The flow of the pipeline with all optional nodes, without edges that follow from others."""
+    """Returns the flow of the pipeline with all optional nodes and without implied edges."""
     from components.train.site import Site
     from kubeflow.spec.file import load_cluster
     from kubeflow.spec.nodes import OPTIONAL, TITLES
@@ -76,7 +76,7 @@ def read_flow() -> Flow:
 
 
 def reduced(artifacts: list[Edge], order: list[Edge]) -> list[Edge]:
-    """The artifacts that come by no longer way, and the order that no way implies."""
+    """Returns the edges that no longer path implies."""
     kept = [edge for edge in artifacts if not _way(edge, artifacts)]
     return kept + [edge for edge in order if not _way(edge, [*artifacts, *order]) and not _direct(edge, artifacts)]
 
@@ -86,7 +86,7 @@ def _direct(edge: Edge, edges: list[Edge]) -> bool:
 
 
 def _way(edge: Edge, edges: list[Edge]) -> bool:
-    """Whether `edges` lead from the edge's source to its target by way of another node."""
+    """Returns whether `edges` lead from the edge's source to its target through another node."""
     reached = {other.target for other in edges if other.source == edge.source} - {edge.target}
     while new := {other.target for other in edges if other.source in reached} - reached:
         if edge.target in new:
@@ -96,7 +96,7 @@ def _way(edge: Edge, edges: list[Edge]) -> bool:
 
 
 def chain(flow: Flow) -> list[str]:
-    """The longest way through the pipeline."""
+    """Returns the longest path through the pipeline."""
     longest: dict[str, list[str]] = {}
     for node in flow.nodes:
         before = [longest[edge.source] for edge in flow.edges if edge.target == node.name]
@@ -105,7 +105,7 @@ def chain(flow: Flow) -> list[str]:
 
 
 def rows(flow: Flow) -> dict[str, int]:
-    """The row of each node: the chain's in their order, any other beside the first node that needs it, or above it."""
+    """Returns the row of each node: the chain in order, others beside or above the first node that needs them."""
     found = {name: row for row, name in enumerate(chain(flow))}
     for node in reversed(flow.nodes):
         if node.name not in found:
@@ -134,7 +134,7 @@ class _Drawing:
         return self.picture.svg(self._legend(10 + len(self.main) * self.style.row))
 
     def _place(self, name: str) -> tuple[float, float, float]:
-        """Left and right side, and middle, of a node's box."""
+        """Returns the left side, the right side and the middle of a node's box."""
         x, width = (self.left, self.style.chain) if name in self.main else (self.right, self.style.side)
         return x, x + width, 12 + self.row[name] * self.style.row + self.style.box / 2
 
@@ -179,7 +179,7 @@ class _Drawing:
             self._name(edge, to_end + 12, lane, to_middle - 6)
 
     def _name(self, edge: Edge, start: float, end: float, y: float) -> None:
-        """Names as many of the artifacts as there is room for between `start` and `end`."""
+        """Writes the names of as many artifacts as fit between `start` and `end`."""
         names = [", ".join(edge.artifacts[:count]) for count in range(len(edge.artifacts), 0, -1)]
         fitting = [name for name in names if start + width_of(name, self.style.artifact) < end + self.style.lane]
         if fitting:
@@ -199,5 +199,5 @@ class _Drawing:
 
 
 def draw(flow: Flow, style: Style) -> str:
-    """The picture as SVG."""
+    """Returns the picture as SVG."""
     return _Drawing(flow, style).draw()

@@ -1,4 +1,4 @@
-"""A hook of mkdocs: adds the reference pages to the site."""
+"""The mkdocs hook that adds the reference pages to the site."""
 
 import pathlib
 import subprocess
@@ -11,7 +11,7 @@ from mkdocs.structure.files import File, Files
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages, which another process writes: TensorFlow prints its start-up lines there."""
+    """Adds the pages, which a subprocess writes because TensorFlow prints lines when it starts."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "scripts.docs.reference", folder]
         done = subprocess.run(command, capture_output=True, text=True)

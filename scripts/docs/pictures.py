@@ -9,7 +9,7 @@ FOLDER = pathlib.Path("docs/assets")
 
 
 def pictures() -> dict[str, str]:
-    """SVG of each picture by its file's name: wide ones, and narrow ones for telephones."""
+    """Returns the SVG of each picture by file name: wide ones, and narrow ones for phones."""
     of_run, of_cluster = flow.read_flow(), read_deployment()
     return {
         "flow-wide.svg": flow.draw(of_run, flow.WIDE),

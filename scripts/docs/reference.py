@@ -1,4 +1,4 @@
-"""The reference pages, from the code: `python -m scripts.docs.reference FOLDER` writes them to a folder."""
+"""Generates the reference pages from the code: `python -m scripts.docs.reference FOLDER` writes them to a folder."""
 
 import argparse
 import dataclasses
@@ -15,11 +15,11 @@ from typing import Any
 from scripts.docs.settings import Row, settings_of, tables_in
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-LATENTS = 7  # a size that nothing else in a signature has
+LATENTS = 7  # a size that is unique in every signature
 
 
 def commands() -> str:
-    """Every command with its options, from the command line's own parser."""
+    """Returns every command with its options, from the parser of the command line."""
     from pipeline.cli import parser as command_line
 
     parser = command_line()
@@ -37,7 +37,7 @@ def commands() -> str:
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterable[str]:
-    """A table for each group of options."""
+    """Returns a table for each group of options."""
     for group in parser._action_groups:
         actions = [action for action in group._group_actions if not isinstance(action, argparse._HelpAction)]
         if actions:
@@ -54,7 +54,7 @@ def _option(action: argparse.Action) -> str:
 
 
 def _help_of(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    """The help text with its defaults, as `--help` prints it."""
+    """Returns the help text with its defaults, as `--help` prints it."""
     text = parser._get_formatter()._expand_help(action) if action.help else ""
     return f"{text} (required)" if action.required and action.option_strings else text
 
@@ -67,7 +67,7 @@ def _help(module: str) -> str:
 
 
 def exit_codes() -> str:
-    """What the exit codes mean, from the kinds of failures."""
+    """Returns the meanings of the exit codes, from the kinds of failures."""
     from pipeline.words import PUSHED
     from trainer.errors import InterruptError
     from trainer.failure import EXIT_CODES, Kind
@@ -86,12 +86,12 @@ def exit_codes() -> str:
     return "\n\n".join(
         [
             "# Exit codes",
-            "Of `vaeiaf run`, and of `python -m trainer` except for 3. `make` has exit codes of its own.",
-            _table(("code", "outcome", "who has to act"), rows),
+            "`vaeiaf run` has these exit codes, and so has `python -m trainer`, except 3. `make` has its own exit codes.",
+            _table(("code", "outcome", "who must act"), rows),
             "## By command",
             "\n\n".join(f"**`vaeiaf {name}`.** {_plain(epilog)}" for name, epilog in _epilogs()),
             "## error.json",
-            "A process that fails writes the failure beside its log, in a file whose name ends with `error.json`. A "
+            "A process that fails writes the failure to a file beside its log, whose name ends with `error.json`. A "
             "pod on Kubernetes also writes it to its termination message. The fields:",
             _fields("trainer.failure", "Failure"),
         ]
@@ -116,12 +116,12 @@ def _fields(module: str, name: str) -> str:
 
 
 def _comments(cls: Any) -> dict[str, str]:
-    """The comment behind each line of a class, by the name that the line begins with."""
+    """Returns the comment of each field of a class by the field's name."""
     return dict(re.findall(r"^    (\w+)\b.*?  # (.*)$", inspect.getsource(cls), re.MULTILINE))
 
 
 def signatures() -> str:
-    """The signatures of a pushed model, from a small one."""
+    """Returns the signatures of a pushed model, from a small model."""
     import tensorflow as tf
 
     from trainer.export import Servable
@@ -146,7 +146,7 @@ def signatures() -> str:
         [
             "# Signatures",
             "A pushed model is a SavedModel with these signatures. B is the number of images and L the number of "
-            "latents, `latent_size`. `serving_default` is the one that TensorFlow Serving calls if none is named.",
+            "latents, `latent_size`. TensorFlow Serving calls `serving_default` by default.",
             _table(("signature", "inputs", "outputs", "what it returns"), rows),
             "An encoded image is a PNG or JPEG file. An Example has the features `image`, `label` and `id`. All "
             "log-likelihoods are in nats per image.",
@@ -164,23 +164,23 @@ def _shape(spec: Any, count: str) -> str:
 
 
 def settings() -> str:
-    """The settings of a run, and the presets."""
+    """Returns the settings of a run, and the presets."""
     from pipeline.settings import PipelineConfig
     from trainer.settings import TrainConfig
 
     return "\n\n".join(
         [
             "# Settings",
-            "`--option`, here and below, is an option of [`vaeiaf run`](commands.md#vaeiaf-run). *Form* is a parameter "
-            "of a run on Kubeflow, which `submit` and `schedule` take as `--param NAME=VALUE`.",
+            "On this page, `--option` is an option of [`vaeiaf run`](commands.md#vaeiaf-run). *Form* is a parameter of a "
+            "run on Kubeflow, which `submit` and `schedule` take as `--param NAME=VALUE`.",
             "## A run",
             _settings(settings_of(PipelineConfig)),
             "## The recipe of a training",
-            "`--preset` chooses a recipe. `--set NAME=VALUE`, or the parameter `settings` of the form, changes any "
-            "setting of it.",
+            "`--preset` chooses a recipe. `--set NAME=VALUE`, or the parameter `settings` of the form, changes one "
+            "of its settings.",
             _settings(settings_of(TrainConfig)),
             "## Presets",
-            "What a preset does not list has the default above.",
+            "All other settings of a preset have the defaults above.",
             _presets(),
         ]
     )
@@ -202,7 +202,7 @@ def _changed(value: Any, default: Any) -> str:
 
 
 def cluster() -> str:
-    """The settings of cluster.yaml, and the form of a run on Kubeflow."""
+    """Returns the settings of cluster.yaml, and the form of a run on Kubeflow."""
     from kubeflow.spec import cluster as spec
     from kubeflow.spec.parameters import parameters
 
@@ -238,7 +238,7 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def _settings(rows: Iterable[Row]) -> str:
-    """A table of settings, without the columns that none of them fills."""
+    """Returns a table of settings without its empty columns."""
     found = list(rows)
     heads = [head for head in Row._fields if any(getattr(row, head) for row in found)]
     return _table(heads, [[getattr(row, head) for head in heads] for row in found])

@@ -8,7 +8,7 @@ import tempfile
 
 from PIL import Image
 
-WIDTH, HEIGHT = 760, 1625  # pixels: down to the samples from the prior, without the configuration
+WIDTH, HEIGHT = 760, 1625  # pixels: ends below the samples from the prior, above the configuration
 FILE = pathlib.Path("docs/assets/report.png")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

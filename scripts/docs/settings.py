@@ -1,4 +1,4 @@
-"""Settings as rows of a table, from the declarations in the code."""
+"""Reads the settings from their declarations in the code, as rows of a table."""
 
 import dataclasses
 import functools
@@ -14,11 +14,11 @@ from trainer.schema import Place, fields, plain_type, settings
 
 ANYWHERE = ~Place(0)
 BOUNDS = {Ge: "at least", Gt: "above", Le: "at most", Lt: "below"}
-HUGE = 1e30  # a bound that only keeps numbers within the range of float32
+HUGE = 1e30  # larger bounds only keep a number within float32
 
 
 class Row(NamedTuple):
-    """A setting."""
+    """A row of the table of settings."""
 
     name: str
     type: str  # and unit
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 def settings_of(table: Any) -> list[Row]:
-    """The settings of a table; other tables within it are left out."""
+    """Returns the settings of a table, without nested tables."""
     rows = []
     for name, setting in settings(table, ANYWHERE).items():
         field = fields(table)[name]
@@ -48,14 +48,14 @@ def settings_of(table: Any) -> list[Row]:
 
 
 def tables_in(table: Any) -> Iterator[tuple[str, Any]]:
-    """Names and types of the tables directly within a table."""
+    """Yields the names and types of the tables nested directly in a table."""
     for name, field in fields(table).items():
         if dataclasses.is_dataclass(field.annotation):
             yield name, field.annotation
 
 
 def _type(kind: Any) -> str:
-    """The name of a type, without what pydantic checks beside it."""
+    """Returns the name of a type, without pydantic's constraints."""
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     return "str" if get_origin(kind) is Literal else (get_origin(kind) or kind).__name__
@@ -81,13 +81,13 @@ def _default(field: FieldInfo) -> str:
 
 
 def _places(name: str, places: Place) -> str:
-    """How to give the setting `name`."""
+    """Returns where the setting `name` can be given."""
     ways = {Place.COMMAND_LINE: f"`{_options().get(name)}`", Place.RECIPE: "`--set`", Place.FORM: "form"}
     return ", ".join(way for place, way in ways.items() if place & places)
 
 
 @functools.cache
 def _options() -> dict[str, str]:
-    """The option of `vaeiaf run` for each setting that has one."""
+    """Returns the option of `vaeiaf run` for each setting that has one."""
     (commands,) = [action.choices for action in parser()._actions if isinstance(action.choices, dict)]
     return {action.dest: action.option_strings[0] for action in commands["run"]._actions}

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Literal
 from xml.sax.saxutils import escape
 
-LETTER = 0.56  # mean width of a letter, in font sizes, of Arial and the fonts of the same metrics
-WIDER = 1.06  # the same of bold text, to that of plain text
+LETTER = 0.56  # mean width of a letter in font sizes, for Arial and metric-compatible fonts
+WIDER = 1.06  # width of bold text relative to plain text
 
 STYLE = """
   svg { font-family: Arial, "Liberation Sans", Helvetica, sans-serif; }
@@ -29,7 +29,7 @@ class Picture:
 
     Args:
       title: alternative text.
-      width: of the picture; its height is given at the end.
+      width: of the picture; `svg` takes the height.
     """
 
     def __init__(self, title: str, width: int) -> None:
@@ -54,7 +54,7 @@ class Picture:
         self._parts.append(f'<text class="{style}" {place}>{escape(text)}</text>')
 
     def line(self, points: Iterable[tuple[float, float]], style: str = "line", head: bool = False) -> None:
-        """Draws a line through `points`, with an arrow's head at the last one."""
+        """Draws a line through `points`, with an arrowhead at the last one if `head`."""
         corners = list(points)
         path = " ".join(f"{x:g},{y:g}" for x, y in corners)
         self._parts.append(f'<polyline class="{style}" points="{path}"/>')
@@ -65,7 +65,7 @@ class Picture:
             self._parts.append(f'<polygon class="head" points="{" ".join(f"{a:g},{b:g}" for a, b in tip)}"/>')
 
     def svg(self, height: float) -> str:
-        """The whole picture."""
+        """Returns the whole picture."""
         return "\n".join(
             [
                 f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self._width} {height:g}" '
@@ -80,12 +80,12 @@ class Picture:
 
 
 def width_of(text: str, size: float, bold: bool = False) -> float:
-    """The estimated width of `text`."""
+    """Returns the estimated width of `text`."""
     return len(text) * size * LETTER * (WIDER if bold else 1.0)
 
 
 def wrapped(text: str, size: float, width: float) -> list[str]:
-    """`text` in lines of at most `width`; a longer word has a line of its own."""
+    """Splits `text` into lines of at most `width`; a longer word gets its own line."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

@@ -21,7 +21,7 @@ SECTIONS = {
 
 
 def main() -> None:
-    """Runs the sections that were asked for, in order, and writes after each what there is."""
+    """Runs the selected sections in order, and writes all rows after each of them."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS), help="sections to run")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Images to measure with: CIFAR-10 where TFDS_DATA_DIR has it prepared, random ones elsewhere."""
+"""The images of the benchmark: CIFAR-10 if TFDS_DATA_DIR has it prepared, otherwise random ones."""
 
 import functools
 import os
@@ -25,14 +25,14 @@ class Records(NamedTuple):
 
 
 def random_images(count: int) -> ImageSet:
-    """Random bytes."""
+    """Returns images of random bytes."""
     pixels = np.random.default_rng(0).integers(0, 256, [count, IMAGE_SIZE], dtype=np.uint8)
     return ImageSet(pixels, np.arange(count, dtype=np.int64))
 
 
 @functools.cache
 def records(images: int) -> Records:
-    """Files of so many images, a sixth of them for testing; they live as long as this process."""
+    """Writes files of `images` images, a sixth of them for testing, which the process deletes at its end."""
     files = Records(*(os.path.join(_folder().name, f"{split}-{images}.gz") for split in Records._fields))
     examples = _cifar10 if HAS_CIFAR10 else _random
     for split, path, count in zip(Records._fields, files, (images - images // 6, images // 6), strict=True):

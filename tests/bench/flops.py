@@ -1,4 +1,4 @@
-"""The arithmetic that a training step cannot do without, counted from the model itself."""
+"""Counts the arithmetic that a training step needs, from the model itself."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,30 +14,30 @@ from trainer.settings import TrainConfig
 
 
 class Flops(NamedTuple):
-    """Floating point operations per image in products with weights; all else is small beside them."""
+    """The floating-point operations per image in products with weights; all others are few."""
 
     forward: int
-    training: int  # forward, and backward to inputs and to weights
+    training: int  # forward pass, and gradients of inputs and weights
 
 
 def flops_per_image(config: TrainConfig) -> Flops:
-    """Counts one image's way through the model, with as many draws of z as training takes.
+    """Counts the operations for one image, with as many draws of z as in training.
 
-    A product y = x W costs as much again for each of dx = dy W' and dW = x' dy; the first layer needs no dx.
+    For a product y = x W, each of dx = dy W' and dW = x' dy costs as much as y. The first layer needs no dx.
     """
     model = build(config, IMAGE_SIZE)
     for variable in model.variables:
-        variable.assign(tf.ones_like(variable))  # a zero among the weights is a mask's
+        variable.assign(tf.ones_like(variable))  # every zero in the weights comes from a mask
     x, eps = tf.ones([1, IMAGE_SIZE]), tf.ones([config.train_samples, 1, config.latent_size])
     counts = multiply_adds(lambda: draw(model, x, eps))
     return Flops(forward=2 * sum(counts), training=2 * (3 * sum(counts) - counts[0]))
 
 
 def multiply_adds(forward: Callable[[], Any]) -> list[int]:
-    """Multiply-adds of each product with weights that `forward` runs eagerly, in their order.
+    """Returns the multiply-adds of each product with weights that `forward` runs eagerly, in order.
 
-    With ones for all that is not zero, a product's outputs sum to their number: neither masked weights nor the padding
-    around an image count. No input may be zero.
+    With ones in place of nonzero values, the outputs of a product sum to its number of multiply-adds, without masked
+    weights and the padding of images. No input may be zero.
     """
     counts: list[int] = []
 

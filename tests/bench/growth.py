@@ -1,4 +1,4 @@
-"""Time and memory of a training run against the number of its images: the cache is all that may grow."""
+"""Time and memory of a training against its number of images: only the cache may grow."""
 
 import functools
 import os
@@ -9,11 +9,11 @@ from tests.bench.process import Finished, run_module
 from tests.bench.rows import Row
 
 SIZES = (FULL // 10, FULL)
-CACHE_BYTES = 3072 + 8  # of an image: its pixels and the name of its noise
+CACHE_BYTES = 3072 + 8  # per image: its pixels and its noise seed
 
 
 def rows() -> list[Row]:
-    """A row for each number of images, and one for what an image adds."""
+    """Measures a row for each number of images, and the memory that each image adds."""
     runs = [trained(size) for size in SIZES]
     growth = (runs[1].peak_mb - runs[0].peak_mb) * 2**20 / (SIZES[1] - SIZES[0])
     return [
@@ -27,7 +27,7 @@ def rows() -> list[Row]:
 
 @functools.cache
 def trained(images: int) -> Finished:
-    """One epoch of the preset `default` by `python -m trainer`, from files to a saved model."""
+    """Trains one epoch of the preset `default` with `python -m trainer`, from files to a saved model."""
     files = records(images)
     with tempfile.TemporaryDirectory() as folder:
         output = os.path.join(folder, "output")

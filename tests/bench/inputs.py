@@ -1,4 +1,4 @@
-"""What stands around the training step: getting its images, and evaluating."""
+"""Measures the work beside the training step: input and evaluation."""
 
 import itertools
 import statistics
@@ -21,11 +21,11 @@ from trainer.training.loop import steps_per_call
 
 CONFIG = PRESETS["default"]
 ROUNDS = 3
-EVALUATED = 2000  # images of a turn
+EVALUATED = 2000  # images per turn
 
 
 def rows() -> list[Row]:
-    """The first epoch's input, the later ones', evaluation, and the training step of `default` to hold them against."""
+    """Measures the input of the first and of later epochs, evaluation, and the training step of `default`."""
     files = list(records(FULL))
     start = time.perf_counter()
     images = load_images(files, preprocess)

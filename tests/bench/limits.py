@@ -1,4 +1,4 @@
-"""What the machine could do: the speed of a large matrix product, and of reading and writing memory."""
+"""Measures the limits of the machine: the speed of a large matrix product, and of memory."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import tensorflow as tf
 GEMM_SIZE = 2000
 TRIES = 5
 ADAM_BYTES = 28  # per parameter and step, float32: reads weight, mean, variance and gradient, writes the first three
-BANDWIDTH_FLOATS = 14_000_000  # twice: as much memory as Adam's four arrays of the default networks
+BANDWIDTH_FLOATS = 14_000_000  # two arrays: as much memory as Adam's four arrays for the default networks
 
 
 class Limits(NamedTuple):
@@ -19,24 +19,24 @@ class Limits(NamedTuple):
     bandwidth: float  # bytes per second, of adding one array to another
 
     def step_seconds(self, flops: float, parameters: int) -> float:
-        """A training step of so much arithmetic and an Adam update of so many parameters, nothing else."""
+        """Returns the time of only the arithmetic and the Adam update of a training step."""
         return flops / self.flops + self.adam_seconds(parameters)
 
     def adam_seconds(self, parameters: int) -> float:
-        """The traffic of one Adam update alone."""
+        """Returns the time of the memory traffic of one Adam update."""
         return adam_bytes(parameters) / self.bandwidth
 
 
 def adam_bytes(parameters: int) -> int:
-    """What one Adam update must move."""
+    """Returns the bytes that one Adam update must move."""
     return ADAM_BYTES * parameters
 
 
 class Meter:
-    """Measures the limits as often as it is called: other work on the machine, which lowers them, comes and goes."""
+    """A meter of the limits, called repeatedly because other work on the machine lowers them at times."""
 
     def __init__(self) -> None:
-        self.rounds: list[Limits] = []  # of each call
+        self.rounds: list[Limits] = []  # one for each call
         self._a, self._b = (tf.random.normal([GEMM_SIZE, GEMM_SIZE]) for _ in range(2))
         self._sum, self._term = tf.Variable(tf.zeros([BANDWIDTH_FLOATS])), tf.ones([BANDWIDTH_FLOATS])
 
@@ -46,7 +46,7 @@ class Meter:
         self.rounds.append(Limits(flops, bandwidth))
 
     def highest(self) -> Limits:
-        """Of all calls."""
+        """Returns the highest limits of all calls."""
         return Limits(*map(max, zip(*self.rounds, strict=True)))
 
 

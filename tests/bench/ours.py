@@ -1,4 +1,4 @@
-"""Training as `trainer` does it: the one place of the benchmark that knows how."""
+"""Trains as `trainer` does; the only module of the benchmark that knows how."""
 
 import itertools
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from trainer.training.step import TrainStep
 def train(
     config: TrainConfig, images: ImageSet, strategy: tf.distribute.Strategy | None = None, steps: int | None = None
 ) -> Iterator[int]:
-    """Trains for as long as it is asked to, batches made as in training; yields the number of images of each call."""
+    """Trains without end on batches made as in training; yields the number of images of each call."""
     strategy = strategy or tf.distribute.get_strategy()
     steps = steps or steps_per_call(config.batch_size)
     steps_per_epoch = len(images) // config.batch_size

@@ -1,4 +1,4 @@
-"""A command in a process of its own, and what it used."""
+"""Runs a command in a new process and measures its resources."""
 
 import json
 import os
@@ -12,21 +12,21 @@ RSS_PER_MB = 2**20 if sys.platform == "darwin" else 2**10  # the unit of ru_maxr
 
 
 class Finished(NamedTuple):
-    """A command that ended well."""
+    """The resources and the output of a command that succeeded."""
 
     seconds: float
-    cpu_seconds: float  # of all its threads and children
+    cpu_seconds: float  # of all threads and children
     peak_mb: float  # largest resident set
-    lines: list[tuple[float, str]]  # what it wrote, and the second it came
+    lines: list[tuple[float, str]]  # seconds since the start, and a line of its output
 
 
 def run_module(*arguments: str) -> Finished:
     """Runs `python -m ARGUMENTS...`.
 
-    Between this process and it stands a small one: ru_maxrss begins at the size of the process that forks.
+    A small process forks the command, because ru_maxrss starts at the size of the forking process.
 
     Raises:
-      RuntimeError: it failed.
+      RuntimeError: the command failed.
     """
     start = time.monotonic()
     with tempfile.NamedTemporaryFile("r") as usage:

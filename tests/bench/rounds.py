@@ -1,4 +1,4 @@
-"""Contestants take turns, so that what else the machine does meets all of them. Knows no framework."""
+"""Lets contestants take turns, so that other work on the machine slows all of them. Knows no framework."""
 
 import statistics
 import time
@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 ROUND_SECONDS = 0.5
-WARM_UP = 2  # turns of work, for tracing, compilation and caches
+WARM_UP = 2  # unmeasured turns, for tracing, compilation and caches
 
 
 class Contestant(NamedTuple):
-    """Something that works through images."""
+    """A program that processes images."""
 
     name: str
     batch_size: int
-    measure: Callable[[], float]  # works for about ROUND_SECONDS and returns images per second
+    measure: Callable[[], float]  # runs for about ROUND_SECONDS and returns images per second
 
 
 def measurer(work: Iterator[int]) -> Callable[[], float]:
-    """`Contestant.measure` of an iterator whose every turn does some work and yields the number of its images."""
+    """Returns `Contestant.measure` for an iterator that yields the number of images of each turn."""
     for _ in range(WARM_UP):
         next(work)
 
@@ -34,7 +34,7 @@ def measurer(work: Iterator[int]) -> Callable[[], float]:
 def interleave(
     contestants: Sequence[Contestant], rounds: int, before_round: Callable[[], None] = lambda: None
 ) -> list[list[float]]:
-    """Images per second of each contestant in each round: A, B, C, A, B, C, ..."""
+    """Returns the images per second of each contestant in each round: A, B, C, A, B, C, ..."""
     rates: list[list[float]] = [[] for _ in contestants]
     for _ in range(rounds):
         before_round()
@@ -44,5 +44,5 @@ def interleave(
 
 
 def ratio(rates: Sequence[float], base: Sequence[float]) -> float:
-    """The median over rounds of how many times faster `rates` are: what slows a whole round cancels."""
+    """Returns the median speed-up over rounds; whatever slows a whole round cancels."""
     return statistics.median(a / b for a, b in zip(rates, base, strict=True))

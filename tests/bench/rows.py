@@ -1,4 +1,4 @@
-"""What a measurement says: a line of the table and an object of bench.json."""
+"""The rows of the table and the objects of bench.json."""
 
 import json
 import pathlib
@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 
 
 class Row(NamedTuple):
-    """One measurement; None where a column does not apply."""
+    """A measurement, with None in columns that do not apply."""
 
     name: str
     batch_size: int | None = None
     images_per_second: float | None = None
-    ratio_to_seed: float | None = None  # images per second, by those of the seed's loop at the same batch size
+    ratio_to_seed: float | None = None  # images per second relative to the seed's loop at the same batch size
     fraction_of_gemm_limit: float | None = None  # of the time that the model's products take at GEMM peak
     more: dict[str, float] = {}  # noqa: RUF012 - never written to; unit in the name: seconds, peak_mb, ...
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows in columns."""
+    """Returns the rows as a table."""
     lines = [f"{'':<44}{'batch':>6}{'images/s':>10}{'to seed':>9}{'of GEMM':>9}  more"]
     for row in rows:
         more = ", ".join(f"{name} {value:,.4g}" for name, value in row.more.items())
@@ -30,7 +30,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def write(rows: Sequence[Row], path: pathlib.Path) -> None:
-    """Writes the rows as a list of objects, flat: what is in `more` stands beside the columns."""
+    """Writes the rows as a list of flat objects: the values of `more` are beside the columns."""
     path.write_text(json.dumps([_object(row) for row in rows], indent=1) + "\n")
 
 

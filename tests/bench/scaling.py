@@ -1,4 +1,4 @@
-"""Training on one worker and on two, each pinned to a core of its own and to one thread."""
+"""Measures training on one worker and on two, each pinned to its own core and to one thread."""
 
 import os
 import statistics
@@ -9,25 +9,25 @@ from typing import NamedTuple
 from tests.bench.rows import Row
 from trainer.workers.launch import launch
 
-# preset and images of a step for each worker: the gradients to add up are the same, however many images they are of
+# preset, and images per step and worker: the size of the exchanged gradients does not depend on the images
 CASES = (("default", 128), ("default", 512), ("resnet", 64), ("resnet", 128))
 
 
 class Scaling(NamedTuple):
-    """Images per second, and the efficiency of two workers: medians over rounds, in each of which both take turns."""
+    """Images per second and the efficiency of two workers, as medians over rounds in which both take turns."""
 
     one: float
-    two: float  # of both together
+    two: float  # both workers together
     of_twice_one: float
 
 
 def rows() -> list[Row]:
-    """A row for one and for two workers of each case."""
+    """Measures a row for one worker and for two workers of each case."""
     return [row for preset, size in CASES for row in _rows(preset, size, measured(preset, size))]
 
 
 def measured(preset: str, size: int) -> Scaling:
-    """Starts two workers, and waits for them."""
+    """Starts two workers and reads their rates."""
     with tempfile.TemporaryDirectory() as folder:
         launch([sys.executable, "-m", "tests.bench.scaling_worker", folder, preset, str(size)], folder, workers=2)
         with open(os.path.join(folder, "rates")) as file:

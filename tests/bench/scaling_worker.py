@@ -1,7 +1,7 @@
 """A worker of `tests.bench.scaling`: `python -m tests.bench.scaling_worker FOLDER PRESET IMAGES`.
 
-The first of them writes images per second of several rounds to FOLDER/rates, a line each: its own while it trains
-alone and the others wait, and those of all together, which follow at once.
+The first worker writes the images per second of each round to a line of FOLDER/rates: its own rate while the others
+wait, and then the rate of all workers together.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ STEPS, ROUNDS, IMAGES = 8, 9, 10_000
 
 
 def main(folder: str, preset: str, size: int) -> None:
-    """Trains, on the core whose number is that of this worker."""
+    """Trains on the core with this worker's number."""
     follow_parent()
     place = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[place]})
@@ -36,7 +36,7 @@ def main(folder: str, preset: str, size: int) -> None:
     alone = ours.train(share, images, tf.distribute.get_strategy(), STEPS) if is_chief(strategy) else None
     together = ours.train(whole, images, strategy, STEPS)
     lines = []
-    for _ in range(1 + ROUNDS):  # the first compiles
+    for _ in range(1 + ROUNDS):  # the first round compiles
         one = _rate(alone) if alone else None
         lines.append(f"{one} {_rate(together)}\n")
     if is_chief(strategy):

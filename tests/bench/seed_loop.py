@@ -1,4 +1,4 @@
-"""The training loop of the text that the model comes from, with its mathematics corrected and nothing else changed."""
+"""The training loop of the seed's text, with its mathematics corrected and nothing else changed."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from trainer.settings import TrainConfig
 
 
 class KerasDense(tf.Module):
-    """The text's layer, whose weights are [inputs, outputs], which suits products that XLA does not compute."""
+    """The layer of the seed's text, with weights [inputs, outputs], the faster layout without XLA."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -41,9 +41,9 @@ def flatten_image(image: tf.Tensor) -> tf.Tensor:
 
 
 def train(config: TrainConfig, images: ImageSet) -> Iterator[int]:
-    """Trains for as long as it is asked to; yields the number of images of each step.
+    """Trains without end; yields the number of images of each step.
 
-    The images come decoded from memory, where the text's are decoded in every epoch.
+    The images are decoded in memory; the text decodes them in every epoch.
     """
     model = build(config, IMAGE_SIZE)
     model.encoder.hidden = KerasDense(IMAGE_SIZE, config.hidden_size)

@@ -1,4 +1,4 @@
-"""What a run takes beside its training, on the console's clock."""
+"""Measures the time of a run beside its training, from its console."""
 
 import functools
 import os
@@ -15,7 +15,7 @@ HELPS = 3
 
 
 def rows() -> list[Row]:
-    """Rows of the command's start, of its first training step, of what the pipeline adds, and of cached reruns."""
+    """Measures the start of the command, its first training step, the pipeline's overhead, and cached reruns."""
     helps = [run_module("pipeline", "--help").seconds for _ in range(HELPS)]
     first, rerun = _twice("--dataset", "photo_patches", "--preset", "smoke", "--epochs", "3")
     rows = [
@@ -42,9 +42,9 @@ def _row(name: str, run: Finished) -> Row:
 
 
 def first_step_seconds(console: list[tuple[float, str]]) -> float:
-    """Seconds from the command to the end of the first step.
+    """Returns the seconds from the start of the command to the end of the first step.
 
-    The loop says when it begins; its first epoch takes longer than the second by tracing and compiling the step.
+    The console shows the start of the loop. Its first epoch is longer than the second by tracing and compilation.
     """
     begins = next(second for second, text in console if text.lstrip().startswith("training on "))
     epochs = [float(match[1]) for _, text in console if (match := re.search(r"epoch \d+/.* ([\d.]+) s$", text))]
@@ -52,7 +52,7 @@ def first_step_seconds(console: list[tuple[float, str]]) -> float:
 
 
 def _twice(*arguments: str) -> tuple[Finished, Finished]:
-    """`vaeiaf run` in an empty folder, and again."""
+    """Runs `vaeiaf run` twice, first in an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
         run = functools.partial(run_module, "pipeline", "run", "--root", os.path.join(folder, "root"), *arguments)
         return run(), run()

@@ -1,4 +1,4 @@
-"""Training steps: ours, the seed's loop and PyTorch in turns, against what the machine could do."""
+"""Measures training steps of this project, of the seed's loop and of PyTorch against the machine's limits."""
 
 import dataclasses
 import functools
@@ -21,12 +21,12 @@ from trainer.settings import TrainConfig
 BATCH_SIZES = (32, 128, 256)
 ROUNDS = 12
 IMAGES = 10_000
-LONG_STEPS = 2  # in a call, of convolutions: a call as long as in training would outlast the round by ten seconds
+LONG_STEPS = 2  # per call with convolutions: a call as in training takes ten seconds longer than a round
 SEED = "seed's loop"
 
 
 def rows(torch_python: str) -> list[Row]:
-    """A row for each contestant, and the limits."""
+    """Measures a row for each contestant, and the limits."""
     meter = Meter()
     with torch_contestants(torch_python, BATCH_SIZES) as baselines:
         contestants = [*_tensorflow_contestants(), *baselines]
@@ -50,7 +50,7 @@ def _tensorflow_contestants() -> Iterator[Contestant]:
 
 
 def _row(contestant: Contestant, rates: list[float], seed_rates: dict[int, list[float]], limits: list[Limits]) -> Row:
-    """Every ratio is of what was measured in the same round."""
+    """Builds the row of a contestant; each ratio compares measurements of the same round."""
     name, size, _ = contestant
     flops, weights = _flops(name), parameters(_preset(name))
     products = [limit.flops / flops for limit in limits]  # images/s
@@ -66,18 +66,18 @@ def _row(contestant: Contestant, rates: list[float], seed_rates: dict[int, list[
 
 
 def _preset(name: str) -> TrainConfig:
-    """The recipe whose networks a contestant has: all that are not presets of ours have, or approach, the seed's."""
+    """Returns the recipe with the contestant's networks: the seed's, exactly or nearly, if it is not a preset."""
     return PRESETS.get(name, PRESETS["seed"])
 
 
 @functools.cache
 def _flops(name: str) -> int:
-    """Per image and training step; networks are those of the seed if they cost the same."""
+    """Returns the operations per image and training step; networks with the seed's count are the seed's."""
     return flops_per_image(_preset(name)).training
 
 
 def parameters(config: TrainConfig) -> int:
-    """The number of weights that `config` trains."""
+    """Returns the number of weights that `config` trains."""
     return sum(math.prod(variable.shape) for variable in build(config, IMAGE_SIZE).trainable_variables)
 
 

@@ -1,4 +1,4 @@
-"""The benchmark's counts, against counts by hand and against TensorFlow's profiler."""
+"""The benchmark's counts agree with counts by hand and with TensorFlow's profiler."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ RESNETS = dataclasses.replace(MLPS, encoder="GaussianResNet", decoder="Discretiz
 
 HEADS = 2 * LATENTS + HIDDEN
 MLP_ENCODER, MLP_DECODER = (IMAGE_SIZE + HEADS) * HIDDEN, (LATENTS + IMAGE_SIZE) * HIDDEN
-CONVOLUTIONS = [  # side of the input, of the kernel, stride, channels in and out
+CONVOLUTIONS = [  # input side, kernel side, stride, input channels, output channels
     *[(32, 4, 2, 3, C), (16, 3, 1, C, C), (16, 3, 1, C, C)],
     *[(16, 4, 2, C, 2 * C), (8, 3, 1, 2 * C, 2 * C), (8, 3, 1, 2 * C, 2 * C)],
     *[(8, 3, 1, 2 * C, 2 * C), (8, 3, 1, 2 * C, 2 * C), (8, 3, 1, 2 * C, 4 * C)],
@@ -30,7 +30,7 @@ RESNET_DENSE = FEATURES * HEADS + LATENTS * FEATURES
 
 
 def made():
-    """Multiply-adds of a MADE, by the degrees of its units."""
+    """Returns the multiply-adds of a MADE, from the degrees of its units."""
 
     def connections(degree_in, degree_out):
         return sum(i <= o for i in degree_in for o in degree_out)
@@ -46,7 +46,7 @@ def made_without_masks():
 
 
 def convolution(side, kernel, stride, inputs, outputs):
-    """Multiply-adds with pixels inside the image."""
+    """Returns the multiply-adds with pixels inside the image."""
     out = -(-side // stride)
     before = max((out - 1) * stride + kernel - side, 0) // 2
     inside = sum(0 <= i * stride + k - before < side for i in range(out) for k in range(kernel))
@@ -89,7 +89,7 @@ def test_several_draws_share_the_encoder_and_the_context():
     ids=["mlps", "resnets"],
 )
 def test_the_model_has_no_other_products(config, products):
-    """The profiler sees every operation of the graph, and knows neither masks nor padding."""
+    """The profiler counts every operation of the graph and ignores masks and padding."""
     model = build(config, IMAGE_SIZE)
     x, eps = tf.zeros([1, IMAGE_SIZE]), tf.zeros([1, 1, LATENTS])
     graph = tf.function(lambda: draw(model, x, eps).elbo()).get_concrete_function().graph

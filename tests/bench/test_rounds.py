@@ -1,4 +1,4 @@
-"""Turns and ratios of the benchmark."""
+"""The turns and ratios of the benchmark."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""bench.json is a list of flat objects, and has what the table has."""
+"""bench.json is a list of flat objects with the contents of the table."""
 
 import json
 

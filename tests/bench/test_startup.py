@@ -1,4 +1,4 @@
-"""How the benchmark reads a console and a process, and what the section `startup` makes of them."""
+"""The benchmark reads consoles and processes, and the section `startup` turns them into rows."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_a_process_is_measured_without_the_one_that_starts_it():
 
 @pytest.fixture
 def commands(monkeypatch):
-    """The commands of the section, of which only --help runs: a pipeline takes a minute."""
+    """Fakes the commands of the section except --help: a pipeline takes a minute."""
     called = []
 
     def run(*command):

@@ -1,7 +1,7 @@
-"""The PyTorch baselines in a process of their own, whose threads TensorFlow does not know.
+"""The PyTorch baselines, in a process without TensorFlow's threads.
 
 `python -m tests.bench.torch_child BATCH_SIZE...` first writes the names and batch sizes of its contestants as a line of
-JSON; for each line with the number of one it measures a round and answers with a line of images per second.
+JSON. For each input line, the number of a contestant, it measures a round and writes a line with images per second.
 """
 
 import itertools
@@ -20,7 +20,7 @@ MODELS = {"PyTorch": PlainVAE, "pythae VAE_IAF": PythaeVAE}
 
 
 def train(loss_of: torch.nn.Module, batch_size: int) -> Iterator[int]:
-    """Trains for as long as it is asked to, on shuffled bytes in memory; yields the number of images of each step."""
+    """Trains without end on shuffled bytes in memory; yields the number of images of each step."""
     pixels = torch.randint(0, 256, [IMAGES, PIXELS], dtype=torch.uint8)
     optimizer = torch.optim.Adam(loss_of.parameters(), LEARNING_RATE)
     while True:
@@ -33,7 +33,7 @@ def train(loss_of: torch.nn.Module, batch_size: int) -> Iterator[int]:
 
 
 def main() -> None:
-    """Answers until its input ends."""
+    """Measures contestants until the input ends."""
     torch.set_num_threads(os.cpu_count() or 1)
     contestants = list(itertools.product(MODELS, map(int, sys.argv[1:])))
     measures = [measurer(train(MODELS[name](), batch_size)) for name, batch_size in contestants]

@@ -1,4 +1,4 @@
-"""The default networks in PyTorch: by hand, and as near as pythae 0.1.2 comes. Knows no TensorFlow."""
+"""The default networks in PyTorch, by hand and in the closest form of pythae 0.1.2. Imports no TensorFlow."""
 
 import math
 
@@ -25,7 +25,7 @@ class MaskedLinear(nn.Linear):
 
 
 class IAFStep(nn.Module):
-    """As trainer.model.flows.IAFStep, its MADE of one hidden layer within."""
+    """The counterpart of trainer.model.flows.IAFStep, with a MADE of one hidden layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class IAFStep(nn.Module):
 
 
 class PlainVAE(nn.Module):
-    """-ELBO of the batch, of the same networks as trainer.model.vae.build makes of the preset `seed`."""
+    """The -ELBO of the batch, with the networks that trainer.model.vae.build makes of the preset `seed`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,10 +70,10 @@ class PlainVAE(nn.Module):
 
 
 class PythaeVAE(nn.Module):
-    """-ELBO of pythae's VAE_IAF.
+    """The -ELBO of pythae's VAE_IAF.
 
-    What differs, and cannot be told to it: its flow sees no context h, which spares it four layers of 500x500, has
-    ReLU, and scales by exp(s) instead of a gate; its decoder gives probabilities, not logits.
+    It differs from ours in ways that its options do not cover: its flow has no context h, which saves four layers of
+    500x500, uses ReLU, and scales by exp(s) instead of a gate. Its decoder returns probabilities, not logits.
     """
 
     def __init__(self) -> None:

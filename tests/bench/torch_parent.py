@@ -1,4 +1,4 @@
-"""Contestants that live in a child process, where the interpreter can be another one."""
+"""Contestants in a child process, which may use another interpreter."""
 
 import contextlib
 import functools
@@ -11,9 +11,9 @@ from tests.bench.rounds import Contestant
 
 @contextlib.contextmanager
 def torch_contestants(python: str, batch_sizes: Sequence[int]) -> Iterator[list[Contestant]]:
-    """The PyTorch baselines under the interpreter `python`; none, and a line that says so, if it lacks the packages.
+    """Yields the PyTorch baselines of the interpreter `python`; prints a line and yields none if it lacks the packages.
 
-    The child ends with its input.
+    The child ends when its input ends.
     """
     probe = subprocess.run([python, "-c", "import torch, pythae.models"], capture_output=True, text=True)
     if probe.returncode:

@@ -1,1 +1,1 @@
-"""`make chaos`: kills, damage and trouble of the machine, judged from outside by exit codes, consoles and files."""
+"""`make chaos`: kills, damages and disturbs runs, and judges them from outside by exit codes, consoles and files."""

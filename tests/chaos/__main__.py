@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: disturbs runs, prints a table, and fails if one did not end as it should."""
+"""`python -m tests.chaos`: disturbs runs, prints a table, and fails if a run did not end as it should."""
 
 import argparse
 import concurrent.futures
@@ -24,7 +24,7 @@ from tests.chaos.rows import Result, failures, table
 
 
 class Task(NamedTuple):
-    """A trial and what carries it out."""
+    """A trial and the function that runs it."""
 
     run: Callable[[Lab, Any], list[Result]]
     trial: Any
@@ -38,12 +38,12 @@ SCENARIOS: dict[str, Callable[[argparse.Namespace], list[Task]]] = {
     "together": lambda options: [Task(together.run, trial) for trial in together.plan(options.seed)],
     "database": lambda options: [Task(database.run, trial) for trial in database.plan(options.seed)],
 }
-CLONE_NEWNS = 0x20000  # of Linux's unshare
-_lab: Lab  # of this process, set before it forks
+CLONE_NEWNS = 0x20000  # Linux, for unshare(2)
+_lab: Lab  # the lab of this process, set before it forks
 
 
 def main() -> int:
-    """Runs the scenarios that were asked for; returns 1 if there was a failure."""
+    """Runs the selected scenarios; returns 1 if one failed."""
     options = _options()
     tasks = [task for name in options.only for task in SCENARIOS[name](options)]
     if options.trial:
@@ -71,7 +71,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="of aims, files and damages (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of targets, files and damages (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=200, help="number of SIGKILLs (default: %(default)s)")
     parser.add_argument("--damages", type=int, default=105, help="number of damaged files (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS), help="scenarios to run")
@@ -84,7 +84,7 @@ def _options() -> argparse.Namespace:
 
 
 def _own_mounts() -> None:
-    """Ends what is mounted from here on with the last of these processes; without root disks are left out."""
+    """Gives these processes a mount namespace, which unmounts all when the last ends; without root it skips disks."""
     if ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0:
         subprocess.run(["mount", "--make-rprivate", "/"], check=True)
 
@@ -96,14 +96,14 @@ def _say_where() -> None:
 
 
 def _settings(task: Task) -> list[str]:
-    """Settings whose undisturbed weights the task needs."""
+    """Returns the settings whose undisturbed weights the task needs."""
     settings = getattr(task.trial, "settings", None)
     names = [settings] if isinstance(settings, str) else list(settings or ())
     return [name for name in (*names, "plain", "other") if name != "worse"]
 
 
 def _carry_out(tasks: list[Task], jobs: int, started: float) -> list[Result]:
-    """All trials, `jobs` at a time, each in a process that was forked from this one."""
+    """Runs all trials, `jobs` at a time, each in a forked process."""
     results: list[Result] = []
     with concurrent.futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as pool:
         waiting = {pool.submit(_carry_out_one, task): task for task in tasks}

@@ -1,4 +1,4 @@
-"""A clock that is set back a day, or forward, between two runs and amid a training that resumes."""
+"""Sets the clock back or forward between two runs, and during a training that resumes."""
 
 import os
 import pathlib
@@ -12,24 +12,24 @@ from tests.chaos.processes import Run
 from tests.chaos.rows import Result
 
 DAY = 86400
-LIBRARY = next(iter(sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)  # Debian's
+LIBRARY = next(iter(sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)  # Debian
 
 
 class Trial(NamedTuple):
-    """Runs in one state directory."""
+    """A sequence of runs in one state directory."""
 
     name: str
     subject: str
-    runs: list[tuple[str, str, int]]  # settings, killed after that epoch's line or "", days that the clock is off
+    runs: list[tuple[str, str, int]]  # settings; epoch line after which the run is killed, or ""; clock offset in days
 
     @property
     def settings(self) -> list[str]:
-        """Of its runs."""
+        """Returns the settings of its runs."""
         return [settings for settings, _, _ in self.runs]
 
 
 def plan() -> Iterator[Trial]:
-    """The times at which a clock may change."""
+    """Returns a trial for each moment at which a clock may change."""
     yield Trial("clock 0", "set back after a push", [("plain", "", 0), ("other", "", -1), ("other", "", -1)])
     yield Trial("clock 1", "was ahead at a push", [("plain", "", 1), ("other", "", 0), ("other", "", 0)])
     yield Trial("clock 2", "set back amid a training", [("third", "epoch 9/", 0), ("third", "", -1)])
@@ -39,10 +39,10 @@ def plan() -> Iterator[Trial]:
 
 
 def run(lab: Lab, trial: Trial) -> list[Result]:
-    """Carries out the runs, and judges those that are not killed."""
+    """Executes the runs and judges those that are not killed."""
     result = Result("clock", trial.subject, "success", trial=trial.name)
     if LIBRARY is None:
-        result.outcome = "LEFT OUT, as there is no libfaketime"
+        result.outcome = "LEFT OUT: libfaketime is not installed"
         return [result]
     site = lab.site()
     for number, (settings, text, days) in enumerate(trial.runs):
@@ -64,7 +64,7 @@ def run(lab: Lab, trial: Trial) -> list[Result]:
 
 
 def _start(site: Site, settings: str, days: int) -> Run:
-    """A run whose clock is `days` off, in a Python of its own: the library has to be there when it starts."""
+    """Runs with a clock that is `days` off, in a new Python: the loader must find the library at its start."""
     if not days:
         return site.start(settings)
     command = [sys.executable, "-m", "pipeline", *recipes.arguments(site.root, settings)]

@@ -1,4 +1,4 @@
-"""Damage to a file: which files there are, of which kind, and what is done to one."""
+"""Finds the files of a state directory, sorts them by kind, and damages one."""
 
 import hashlib
 import pathlib
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 WAYS = ("delete", "truncate", "flip", "zero")
 BLOCK_BYTES = 512
-# What a file is, by its path below the state directory; the first that matches.
+# Kinds of files by their path below the state directory; the first match counts.
 KINDS = {
     "digests": r".*\.digests\.json",
     "Examples": r"artifacts/[^/]+/ImageExampleGen/.*",
@@ -34,24 +34,24 @@ KINDS = {
 
 
 class Damage(NamedTuple):
-    """What was done."""
+    """A damage that was done."""
 
     path: pathlib.Path
     way: str
-    state: str | None  # digest of the damaged file; None: there is none
+    state: str | None  # digest of the damaged file; None if it is missing
 
     def is_there(self) -> bool:
-        """Whether the file still is as the damage left it, in a folder that still has its name."""
+        """Returns whether the file is still damaged and its folder still has its name."""
         return state(self.path) == self.state and self.path.parent.is_dir()
 
 
 def kind(name: str) -> str:
-    """The kind of the file with the path `name` below the state directory."""
+    """Returns the kind of the file with the path `name` below the state directory."""
     return next(kind for kind, pattern in KINDS.items() if re.fullmatch(pattern, name))
 
 
 def files(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
-    """The files of a state directory by kind, sorted."""
+    """Returns the sorted files of a state directory by kind."""
     found: dict[str, list[pathlib.Path]] = {}
     for path in sorted(root.rglob("*")):
         if path.is_file() and not path.is_symlink():
@@ -60,7 +60,7 @@ def files(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
 
 
 def state(path: pathlib.Path) -> str | None:
-    """Digest of a file; None: there is none."""
+    """Returns the digest of a file, or None if there is no file."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError:
@@ -68,10 +68,10 @@ def state(path: pathlib.Path) -> str | None:
 
 
 def damage(path: pathlib.Path, way: str, rng: random.Random) -> Damage:
-    """Damages a file in place, in another way if `way` would change nothing, as with an empty file.
+    """Damages a file in place; if `way` changes nothing, as in an empty file, in another way.
 
     Raises:
-      FileNotFoundError: it is gone.
+      FileNotFoundError: the file is missing.
     """
     content = path.read_bytes()
     changed = _changed(content, way, rng)

@@ -1,4 +1,4 @@
-"""Files of a state directory are damaged, before a run or under it: nothing damaged is used or served."""
+"""Damages files of a state directory before or during a run: nothing damaged is used or served."""
 
 import random
 import time
@@ -24,7 +24,7 @@ CACHED = {
     "transform graph": "Transform",
     "model": "Trainer",
 }
-UNAIMED = ("push record", "other")  # of which a run usually leaves no file
+UNAIMED = ("push record", "other")  # a run usually leaves no file of these kinds
 SETTINGS_OF = {"checkpoint": "third", "workers' job": "workers", "training": "workers"}
 
 
@@ -32,15 +32,15 @@ class Trial(NamedTuple):
     """One damage."""
 
     name: str
-    running: bool  # a run is under way
+    running: bool  # damages during a run, not before it
     kind: str
     way: str
-    settings: str  # of the run under way, or of the first one after it
-    node: str  # of the run under way, in which it happens
+    settings: str  # of the disturbed run, or of the first run after the damage
+    node: str  # node of the disturbed run
 
 
 def plan(seed: int, count: int) -> Iterator[Trial]:
-    """Two of three in a finished state directory; every kind of file and every way have their turns."""
+    """Plans the trials: two of three in a finished state directory, with every kind of file and every way in turn."""
     rng = random.Random(f"{seed} damages")
     kinds = [kind for kind in KINDS if kind not in UNAIMED] + ["digests", "model", "pushed version", "Examples"]
     waiting: list[tuple[str, bool]] = []
@@ -54,7 +54,7 @@ def plan(seed: int, count: int) -> Iterator[Trial]:
 
 
 def run(lab: Lab, trial: Trial) -> list[Result]:
-    """Damages a file, and judges two runs after it."""
+    """Damages a file and judges the next two runs."""
     template = lab.template
     site, rng = lab.site(), lab.random(trial.name)
     site.fill(template)
@@ -83,7 +83,7 @@ def run(lab: Lab, trial: Trial) -> list[Result]:
 
 
 def _under_way(site: Site, trial: Trial, rng: random.Random, result: Result) -> Damage | None:
-    """Damages a file while a run is at `trial.node`. That run only has to end: it may have used the file already."""
+    """Damages a file during `trial.node`. That run only needs to end: it may have read the file already."""
     process = site.start(trial.settings)
     done = None
     if process.wait_for_node(trial.node, RUN_SECONDS):
@@ -95,11 +95,11 @@ def _under_way(site: Site, trial: Trial, rng: random.Random, result: Result) -> 
 
 
 def _damage(site: Site, trial: Trial, rng: random.Random) -> Damage | None:
-    for _ in range(10):  # a run may move or remove files under our hands
+    for _ in range(10):  # the run may move or remove files meanwhile
         found = files(site.root).get(trial.kind)
         if not found:
             return None
-        if trial.kind == "pushed version":  # the newest is the one that is served
+        if trial.kind == "pushed version":  # the newest version is served
             newest = str(max(models.versions(site.root), default=0))
             found = [path for path in found if newest in path.parts]
         try:
@@ -110,7 +110,7 @@ def _damage(site: Site, trial: Trial, rng: random.Random) -> Damage | None:
 
 
 def _allowed(trial: Trial, done: Damage, site: Site) -> list[int]:
-    """The exit codes that may follow."""
+    """Returns the valid exit codes after the damage."""
     good = judge.REFUSED if trial.settings == "worse" else judge.PUSHED
     if trial.kind in MENDED:
         return [good]
@@ -120,13 +120,13 @@ def _allowed(trial: Trial, done: Damage, site: Site) -> list[int]:
 
 
 def _models_around(site: Site, done: Damage) -> list:
-    """Folders that a damaged model would be served from: that of the damaged file, and its copy."""
+    """Returns the folders from which a damaged model would be served: the damaged file's, and its copy."""
     parents = [parent for parent in done.path.parents if (parent / "variables").is_dir()]
     return [parent for parent in parents if site.root in parent.parents]
 
 
 def _reused(site: Site, trial: Trial, done: Damage, process: Run) -> list[str]:
-    """What says that a node took its result from the cache though a file of it was damaged and still is."""
+    """Returns a problem if a node took a result from the cache while one of its files is damaged."""
     node = CACHED.get(trial.kind)
     if trial.running or node is None or not done.is_there() or trial.settings not in ("other", "plain"):
         return []
@@ -138,7 +138,7 @@ def _reused(site: Site, trial: Trial, done: Damage, process: Run) -> list[str]:
 
 
 def _maker(site: Site, done: Damage) -> str | None:
-    """The settings of the run that made the damaged model."""
+    """Returns the settings of the run that made the damaged model."""
     found = (
         site.lab.makers.get(parent.relative_to(site.root))
         for parent in done.path.parents

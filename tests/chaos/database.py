@@ -1,4 +1,4 @@
-"""A database server that is killed in each phase of each node, as a cluster runs them; it returns, or stays away.
+"""Kills the database server in each phase of each node, run as on a cluster; it returns or stays down.
 
 The phases are those of TFX's launcher: it records the node's start, runs its executor, and records its results.
 """
@@ -37,9 +37,9 @@ NODES = (
     *("Transform", "Trainer", "Evaluator", "AtomicPusher", "Report", "Verdict"),
 )
 PASSWORD = "chaos"
-WAIT_SECONDS = 90  # that nodes wait for the database
-AWAY_SECONDS = (1.0, 8.0)  # that it is away
-GIVE_UP_SECONDS = 5  # the same, where it stays away
+WAIT_SECONDS = 90  # for which nodes wait for the database
+AWAY_SECONDS = (1.0, 8.0)  # range of its downtime
+GIVE_UP_SECONDS = 5  # wait of a node whose database stays down
 
 
 class Trial(NamedTuple):
@@ -47,24 +47,24 @@ class Trial(NamedTuple):
 
     name: str
     phase: str
-    stays_away: bool = False  # until the node has given up
+    stays_away: bool = False  # down until the node has failed
 
     @property
     def settings(self) -> list[str]:
-        """Of the run."""
+        """Returns the settings of the run."""
         return ["plain"]
 
 
 def plan(seed: int) -> Iterator[Trial]:
-    """Each phase of each node; then a database that stays away when the Trainer and the Evaluator are done."""
-    del seed  # the time away is drawn in the trial
+    """Plans a kill in each phase of each node, and a database that stays down after the Trainer and the Evaluator."""
+    del seed  # the trial draws the downtime
     for index, phase in enumerate(PHASES):
         yield Trial(f"database {index}", phase)
     yield Trial(f"database {len(PHASES)}", "last record", stays_away=True)
 
 
 class Server:
-    """MariaDB on a free port of this machine."""
+    """A MariaDB server on a free port of this machine."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
@@ -89,10 +89,10 @@ class Server:
         self.kill()
 
     def start(self) -> None:
-        """Starts it, and returns when it answers.
+        """Starts the server and waits for its answer.
 
         Raises:
-          RuntimeError: it does not.
+          RuntimeError: it does not answer.
         """
         files = [f"--{name}={self.folder / file}" for name, file in (("datadir", "data"), ("socket", "socket"))]
         options = [*files, f"--init-file={self.folder / 'init.sql'}", f"--port={self.port}", "--bind-address=127.0.0.1"]
@@ -111,16 +111,16 @@ class Server:
         raise RuntimeError(f"MariaDB does not answer: {(self.folder / 'log').read_text()[-500:]}")
 
     def kill(self) -> None:
-        """Kills it, as a lost machine would."""
+        """Kills the server, as the loss of its machine does."""
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
 
 def run(lab: Lab, trial: Trial) -> list[Result]:
-    """Runs all nodes, kills the server under each, and judges each node and the model."""
+    """Runs all nodes, kills the server during each, and judges the nodes and the model."""
     scenario = f"database killed, {trial.phase}" + (", stays away" if trial.stays_away else "")
     if shutil.which("mariadbd") is None:
-        return [Result(scenario, "all nodes", "LEFT OUT, as there is no MariaDB", trial=trial.name)]
+        return [Result(scenario, "all nodes", "LEFT OUT: MariaDB is not installed", trial=trial.name)]
     site, rng = lab.site(), lab.random(trial.name)
     results = []
     with tempfile.TemporaryDirectory(prefix="chaos-mariadb-") as folder, Server(pathlib.Path(folder)) as server:
@@ -135,7 +135,7 @@ def run(lab: Lab, trial: Trial) -> list[Result]:
             _disturb(site, server, trial, node, rng, result)
             results.append(result)
             if site.runs[-1].code != judge.PUSHED:
-                result.problems.append("the run could not be brought to its end")
+                result.problems.append("the run could not be completed")
                 break
         else:
             process = site.runs[-1]
@@ -147,7 +147,7 @@ def run(lab: Lab, trial: Trial) -> list[Result]:
 
 
 def _disturb(site: Site, server: Server, trial: Trial, node: str, rng: random.Random, result: Result) -> None:
-    """A node under which the server is killed, and if the node failed another try of it."""
+    """Runs a node during which the server is killed, and retries a failed node."""
     wait = GIVE_UP_SECONDS if trial.stays_away else WAIT_SECONDS
     if trial.phase == "before":
         server.kill()
@@ -188,7 +188,7 @@ def _finish(site: Site, server: Server, node: str) -> Run:
 
 
 def _start(site: Site, server: Server, node: str, wait: int, pauses: list[str]) -> Run:
-    """A container's process; it pauses before the methods `pauses` of TFX, until `_go`."""
+    """The process of a container, which pauses before the methods `pauses` of TFX until `_go`."""
     from kubeflow.spec.parameters import parameters
 
     cluster = {
@@ -227,7 +227,7 @@ def _start(site: Site, server: Server, node: str, wait: int, pauses: list[str]) 
 
 
 def _pause_before(method: str, flag: pathlib.Path, go: pathlib.Path) -> None:
-    """Has the method `module.Class.name` of TFX's launcher touch `flag`, and wait for `go`."""
+    """Makes the method `module.Class.name` of TFX's launcher touch `flag` and wait for `go`."""
     module, owner, name = method.split(".")
     where = getattr(importlib.import_module(f"tfx.orchestration.portable.{module}"), owner)
     original = getattr(where, name)
@@ -242,7 +242,7 @@ def _pause_before(method: str, flag: pathlib.Path, go: pathlib.Path) -> None:
 
 
 def _paused(process: Run, site: Site) -> bool:
-    """Whether the process has come to its pause; False: it ended before."""
+    """Waits for the process to pause; returns False if it ended first."""
     end = time.monotonic() + RUN_SECONDS
     while time.monotonic() < end:
         if (site.folder / "paused").exists():
@@ -258,5 +258,5 @@ def _go(site: Site) -> None:
 
 
 def _user() -> list[str]:
-    """MariaDB refuses to run as root unless it is told to."""
+    """Returns the option without which MariaDB refuses to run as root."""
     return ["--user=root"] if os.getuid() == 0 else []

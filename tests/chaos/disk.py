@@ -1,4 +1,4 @@
-"""A full disk while any node writes, a state directory that cannot be written, and one that was moved."""
+"""Fills the disk during each node, makes a state directory read-only, and moves one."""
 
 import contextlib
 import os
@@ -16,29 +16,29 @@ from tests.chaos.processes import NODES
 from tests.chaos.rows import Result
 
 FULL, READ_ONLY, MOVED = "disk full", "read-only", "moved"
-SIZE = "96m"  # of the tmpfs; a run leaves about 10 MB
-FREE_BYTES = (0, 4096, 100_000, 1_000_000)  # that the full disk still has
+SIZE = "96m"  # size of the tmpfs; a run leaves about 10 MB
+FREE_BYTES = (0, 4096, 100_000, 1_000_000)  # left on the full disk
 FULL_WORDS = re.compile(r"no space|cannot be written|disk is full|disk of", re.IGNORECASE)
 PLACES = (".", "artifacts", "pushed", "training", "logs")
 
 
 class Trial(NamedTuple):
-    """One disk."""
+    """One disturbance of a disk."""
 
     name: str
     scenario: str
-    place: str  # FULL: the node under which it fills up; READ_ONLY: the folder; MOVED: the settings of the run
+    place: str  # FULL: node during which it fills up; READ_ONLY: folder; MOVED: settings of the run
     free: int = 0
-    epoch: int = 0  # of the training, after which it fills up; 0: at the start of the node
+    epoch: int = 0  # FULL: epoch after which it fills up; 0: at the start of the node
 
     @property
     def settings(self) -> list[str]:
-        """Of its runs."""
+        """Returns the settings of its runs."""
         return [self.place if self.scenario == MOVED else "plain"]
 
 
 def plan(seed: int) -> Iterator[Trial]:
-    """Two disks that fill up in each node, six in the training; each folder without the right to write."""
+    """Plans two full disks for each node, six for the training, and a read-only trial for each folder."""
     rng = random.Random(f"{seed} disk")
     full = [(node, 0) for node in NODES if node != "Tuner" for _ in range(2)]
     full += [("Trainer", epoch) for epoch in rng.sample(range(1, 30), 6)]
@@ -50,7 +50,7 @@ def plan(seed: int) -> Iterator[Trial]:
 
 
 def run(lab: Lab, trial: Trial) -> list[Result]:
-    """Takes the disk away, judges the run, gives it back, and judges the next run."""
+    """Disturbs the disk, judges the run, restores the disk, and judges the next run."""
     site = lab.site()
     result = Result(trial.scenario, trial.place, "", trial=trial.name)
     work: dict[str, Callable[[Site, Trial, Result], None]] = {FULL: _full, READ_ONLY: _read_only, MOVED: _moved}
@@ -58,7 +58,7 @@ def run(lab: Lab, trial: Trial) -> list[Result]:
         work[trial.scenario](site, trial, result)
         site.keep(trial.name, [result])
     except subprocess.CalledProcessError as error:
-        result.outcome = f"LEFT OUT, as {error.cmd[0]} needs root"
+        result.outcome = f"LEFT OUT: {error.cmd[0]} needs root"
     finally:
         for place in (*(site.root / place for place in PLACES[1:]), site.root):
             if os.path.ismount(place):

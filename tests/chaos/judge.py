@@ -1,4 +1,4 @@
-"""What must hold of a run that has ended, and of the state directory that it leaves."""
+"""Judges a run that has ended and the state directory that it leaves."""
 
 import pathlib
 import re
@@ -9,17 +9,17 @@ from tests.chaos.processes import Run
 
 PUSHED, FAILED, BAD_INPUT, REFUSED = 0, 1, 2, 3
 ENDS = (PUSHED, FAILED, BAD_INPUT, REFUSED)
-# The name of an exception is no sentence: it names no file and no way out.
+# The name of an exception is not a sentence: it names neither a file nor a remedy.
 FOREIGN = re.compile(r"vaeiaf: ([\w.]+\.)?[A-Z]\w*(Error|Exception|Interrupt)\b")
 
 
 def sentences(console: str) -> list[str]:
-    """The program's own last words."""
+    """Returns the sentences that the program prints at its end."""
     return [line for line in console.splitlines() if line.startswith("vaeiaf:")]
 
 
 def ending(run: Run, allowed: Container[int] = ENDS) -> list[str]:
-    """What is wrong with the end of a run that nobody killed."""
+    """Returns the problems with the end of a run that was not killed."""
     if run.hung:
         return ["it hung"]
     problems, console, words = [], run.console, sentences(run.console)
@@ -42,11 +42,11 @@ def ending(run: Run, allowed: Container[int] = ENDS) -> list[str]:
 def served(
     root: pathlib.Path, run: Run, before: Mapping[int, str], reference: str | None, damaged: Container[str] = ()
 ) -> list[str]:
-    """What is wrong with the pushed versions after a run.
+    """Returns the problems with the pushed versions after a run.
 
     Args:
       root: the state directory.
-      run: has ended.
+      run: a run that has ended.
       before: the versions before the run.
       reference: weights of an undisturbed run of the same settings; None for settings that must be refused.
       damaged: digests of folders that hold damage.

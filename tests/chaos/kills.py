@@ -1,4 +1,4 @@
-"""SIGKILL at random times, in every node and worker: runs that follow end as if nothing had happened."""
+"""Kills every node and worker at random times: later runs end as if nothing had happened."""
 
 import random
 from collections.abc import Iterator
@@ -11,23 +11,23 @@ from tests.chaos.recipes import RECIPE, SETTINGS
 from tests.chaos.rows import Result
 
 KILLS_A_SEQUENCE = 5
-# Settings of sequences in turn: half of them train on one process.
+# The settings of the sequences, in turn: half of them train in one process.
 TURNS = ("plain", "workers", "third", "tuned")
-SOONEST = 0.05  # seconds of a node that takes less
-EPOCH_SECONDS = 0.1  # within which to kill after the end of an epoch
+SOONEST = 0.05  # minimum seconds of a node
+EPOCH_SECONDS = 0.1  # a kill follows the end of an epoch within this time
 
 
 class Aim(NamedTuple):
-    """When to kill, and whom."""
+    """The time and the victim of a kill."""
 
     node: str
     fraction: float  # of the node's time in an undisturbed run
-    epoch: int  # of the training, after which to kill; 0: by the time alone
+    epoch: int  # of the training, after which to kill; 0: by time alone
     victim: str  # run, worker or all
 
 
 class Sequence(NamedTuple):
-    """Kills in one state directory, each followed by a run that resumes."""
+    """A sequence of kills in one state directory, each followed by a run that resumes."""
 
     name: str
     settings: str
@@ -35,7 +35,7 @@ class Sequence(NamedTuple):
 
 
 def plan(seed: int, count: int) -> Iterator[Sequence]:
-    """Sequences with `count` kills in all: every node has its turn, and the Trainer more of them."""
+    """Plans sequences with a total of `count` kills: every node in turn, the Trainer more often."""
     rng = random.Random(f"{seed} kills")
     waiting: list[str] = []
     for index in range(-(-count // KILLS_A_SEQUENCE)):
@@ -60,7 +60,7 @@ def _aim(rng: random.Random, node: str, settings: str) -> Aim:
 
 
 def run(lab: Lab, sequence: Sequence) -> list[Result]:
-    """Carries out a sequence of kills, and a last run that nobody disturbs."""
+    """Executes a sequence of kills and a last, undisturbed run."""
     site, rng = lab.site(), lab.random(sequence.name)
     results = [_kill(site, sequence, aim, rng) for aim in sequence.aims]
     last = site.run(sequence.settings)
@@ -74,7 +74,7 @@ def run(lab: Lab, sequence: Sequence) -> list[Result]:
 
 
 def _kill(site: Site, sequence: Sequence, aim: Aim, rng: random.Random) -> Result:
-    """A run that is killed. One that ends before is judged, and the next one is killed in its Evaluator instead."""
+    """Kills a run. If it ends first, judges it and kills the next run in its Evaluator."""
     problems: list[str] = []
     for node, epoch, part in ((aim.node, aim.epoch, 1.0), ("Evaluator", 0, 0.3), ("Evaluator", 0, 0.0)):
         before = models.versions(site.root)

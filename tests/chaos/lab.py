@@ -1,4 +1,4 @@
-"""Where trials take place: the data, the reference runs, and a state directory for each."""
+"""The data, the reference runs, and a state directory for each trial."""
 
 import functools
 import os
@@ -14,12 +14,12 @@ from tests.chaos import models, recipes
 from tests.chaos.processes import POLL_SECONDS, Run, in_child, start
 from tests.chaos.rows import Result
 
-RUN_SECONDS = 240.0  # a run that takes longer has hung; undisturbed, alone and unhurried it takes 10 s
-STATE = "root"  # name of a trial's state directory
+RUN_SECONDS = 240.0  # a run that takes longer hangs; on an idle machine it takes 10 s
+STATE = "root"  # name of the state directory of a trial
 
 
 class Lab:
-    """A folder for everything, and the undisturbed runs that others are held against."""
+    """The folder of all trials, and the undisturbed runs with which they are compared."""
 
     def __init__(
         self, folder: pathlib.Path, seed: int, write_data: Callable[[pathlib.Path], None] = recipes.write_data
@@ -27,16 +27,16 @@ class Lab:
         self.folder, self.seed = folder, seed
         self.data = folder / "data"
         self.references: dict[str, str] = {}  # weights by settings
-        self.seconds: dict[str, float] = {}  # of each node in an undisturbed run
-        self.makers: dict[pathlib.Path, str] = {}  # settings that made a model, by its path in the template
+        self.seconds: dict[str, float] = {}  # duration of each node in an undisturbed run
+        self.makers: dict[pathlib.Path, str] = {}  # settings of each model, by its path in the template
         (folder / "empty").mkdir(parents=True)
         in_child(write_data, self.data)
 
     def prepare(self, names: list[str]) -> None:
-        """Runs the settings `names` without disturbance, one after the other.
+        """Runs the settings `names` undisturbed, in turn.
 
         Raises:
-          RuntimeError: one of them did not push.
+          RuntimeError: a run did not push.
         """
         for name in names:
             site = Site(self, self.folder / "references" / name)
@@ -49,20 +49,20 @@ class Lab:
             shutil.rmtree(site.folder)
 
     def random(self, trial: str) -> random.Random:
-        """The numbers of a trial, the same for the same seed."""
+        """Returns the random numbers of a trial, which the seed determines."""
         return random.Random(f"{self.seed} {trial}")
 
     def site(self) -> "Site":
-        """An empty place for a trial, always the same one in one process."""
+        """Returns an empty folder for a trial, always the same one in a process."""
         place = self.folder / f"lane-{os.getpid()}"
         shutil.rmtree(place, ignore_errors=True)
         return Site(self, place)
 
     @functools.cached_property
     def template(self) -> pathlib.Path:
-        """A finished state directory with every kind of file, made in the place where trials of this process are.
+        """Makes a finished state directory with every kind of file, in the folder of this process's trials.
 
-        plain and other were pushed, other last; third and workers were killed amid their training.
+        `plain` and then `other` were pushed; `third` and `workers` were killed during their training.
         """
         site = self.site()
         for name in ("plain", "other"):
@@ -79,7 +79,7 @@ class Lab:
 
 
 class Site:
-    """The folder of one trial: a state directory and the consoles of the runs in it."""
+    """The folder of one trial: a state directory and the consoles of its runs."""
 
     def __init__(self, lab: Lab, folder: pathlib.Path) -> None:
         self.lab, self.folder = lab, folder
@@ -90,17 +90,17 @@ class Site:
         shutil.copytree(lab.data, self.root / "datasets")
 
     def fill(self, template: pathlib.Path) -> None:
-        """Makes the state directory a copy of `template`, with the times of its files."""
+        """Copies `template` to the state directory, with the times of its files."""
         shutil.rmtree(self.root)
         subprocess.run(["cp", "-a", str(template), str(self.root)], check=True)
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables of a run: the data set is found in the state directory, and nowhere else."""
+        """Returns the environment of a run, which finds the data set only in the state directory."""
         return {"TFDS_DATA_DIR": str(self.lab.folder / "empty"), "TF_CPP_MIN_LOG_LEVEL": "2"}
 
     def start(self, name: str, main: Callable[[], int] | None = None) -> Run:
-        """Starts a run with the settings `name`, or what is called so."""
+        """Starts a run with the settings `name`."""
 
         def run_pipeline() -> int:
             from pipeline import cli
@@ -113,17 +113,17 @@ class Site:
         return run
 
     def run(self, settings: str) -> Run:
-        """Starts a run and waits for its end."""
+        """Runs `settings` to the end."""
         run = self.start(settings)
         run.wait(RUN_SECONDS)
         return run
 
     def weights(self) -> str:
-        """Of the newest pushed version."""
+        """Returns the weights of the newest pushed version."""
         return models.weights(models.version_folder(self.root, max(models.versions(self.root))))
 
     def keep(self, trial: str, results: list[Result]) -> None:
-        """Moves everything to where somebody can look at it, if there is a problem."""
+        """Keeps the folder of a trial that has a problem."""
         if not any(result.problems for result in results):
             return
         kept = self.lab.folder / "failures" / trial.replace(" ", "-")
@@ -134,7 +134,7 @@ class Site:
 
 
 def wait_for(run: Run, text: str, seconds: float = RUN_SECONDS) -> bool:
-    """Waits until `text` is on the console; False: it did not come, or the run ended."""
+    """Waits for `text` on the console; returns False if the run ends or the time is over first."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if text in run.console:

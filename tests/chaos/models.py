@@ -1,4 +1,4 @@
-"""What is in a state directory: versions that were pushed, and the identity of their weights and files."""
+"""The pushed versions of a state directory, and digests of their weights and files."""
 
 import hashlib
 import pathlib
@@ -8,19 +8,19 @@ from tests.chaos.recipes import PIPELINE
 
 
 def versions(root: pathlib.Path) -> dict[int, str]:
-    """The pushed versions by number, oldest first, each with the digest of its files."""
+    """Returns the digest of the files of each pushed version by number, oldest first."""
     folder = root / "pushed" / PIPELINE
     found = [path for path in folder.iterdir() if path.name.isdigit()] if folder.is_dir() else []
     return {int(path.name): tree(path) for path in sorted(found, key=lambda path: int(path.name))}
 
 
 def version_folder(root: pathlib.Path, number: int) -> pathlib.Path:
-    """The folder of a pushed version."""
+    """Returns the folder of a pushed version."""
     return root / "pushed" / PIPELINE / str(number)
 
 
 def tree(folder: pathlib.Path) -> str:
-    """A digest of names and bytes below a folder."""
+    """Returns a digest of the names and bytes below a folder."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file():
@@ -30,7 +30,7 @@ def tree(folder: pathlib.Path) -> str:
 
 
 def weights(model: pathlib.Path) -> str:
-    """A digest of the variables of a SavedModel, bit for bit, whose graph can be read; or why it is none."""
+    """Returns a digest of the variables of a SavedModel, to the bit, or the reason why it is not readable."""
     try:
         return in_child(_weights, str(model))
     except RuntimeError as error:

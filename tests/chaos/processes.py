@@ -1,6 +1,6 @@
 """Runs in forked processes: Python, TensorFlow and TFX are imported once, in the process that forks.
 
-TensorFlow must not have computed anything before the fork, so that process only imports.
+TensorFlow must not compute before a fork, so that process only imports.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-PR_SET_PDEATHSIG = 1  # of Linux's prctl
+PR_SET_PDEATHSIG = 1  # Linux, for prctl(2)
 POLL_SECONDS = 0.002  # some nodes take a tenth of a second
 IMPORTS = (
     "pipeline.cli",
@@ -41,7 +41,7 @@ IMPORTS = (
     "matplotlib.pyplot",
     "PIL.Image",
 )
-# The nodes in the order in which they run, as they begin their line on the console.
+# The nodes in the order of a run, as they begin their lines on the console.
 NODES = (
     "ImageExampleGen",
     "LastBlessedModel",
@@ -60,31 +60,31 @@ _LINE = re.compile(rf"^({'|'.join(NODES)})\b", re.MULTILINE)
 
 
 def import_all() -> None:
-    """Imports what runs need."""
+    """Imports the modules of a run."""
     for name in IMPORTS:
         importlib.import_module(name)
 
 
 class Run:
-    """A process that was forked, its console in a file, and what is known of its end."""
+    """A forked process, with its console in a file, and its end."""
 
     def __init__(self, pid: int, console: pathlib.Path) -> None:
         self.pid, self.path = pid, console
-        self.code: int | None = None  # exit code, or minus the signal; None while it runs, or if it hung
+        self.code: int | None = None  # exit code, or minus the signal; None while it runs or if it hangs
         self.hung = False
 
     @property
     def console(self) -> str:
-        """What the person at the console has seen."""
+        """Returns the console so far."""
         return self.path.read_text(errors="replace")
 
     def node(self) -> str | None:
-        """The node that runs, or ran last."""
+        """Returns the node that is running, or ran last."""
         found = _LINE.findall(self.console)
         return found[-1] if found else None
 
     def ended(self) -> bool:
-        """Whether it has ended."""
+        """Returns whether the process has ended."""
         if self.code is None and not self.hung:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -92,7 +92,7 @@ class Run:
         return self.code is not None
 
     def wait_for_node(self, name: str, seconds: float) -> bool:
-        """Waits until the node `name` or a later one has begun; False: the run ended before, or it took too long."""
+        """Waits for the start of the node `name` or a later one; returns False if the run ends or hangs first."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             now = self.node()
@@ -104,13 +104,13 @@ class Run:
         return False
 
     def wait_in_node(self, seconds: float) -> None:
-        """Waits `seconds`, but no longer than the node runs that does now."""
+        """Waits `seconds`, or until the current node ends."""
         end, node = time.monotonic() + seconds, self.node()
         while time.monotonic() < end and self.node() == node and not self.ended():
             time.sleep(POLL_SECONDS)
 
     def wait(self, seconds: float) -> None:
-        """Waits for the end. A run that takes longer is killed, and has hung."""
+        """Waits for the end; kills a run that takes longer, and counts it as hung."""
         end = time.monotonic() + seconds
         while not self.ended():
             if time.monotonic() > end:
@@ -120,13 +120,13 @@ class Run:
             time.sleep(0.01)
 
     def workers(self) -> list[int]:
-        """Process ids of its workers."""
+        """Returns the process ids of its workers."""
         return [pid for pid in descendants(self.pid) if b"trainer.workers.worker" in _command(pid)]
 
     def kill(self, victim: str = "all", rng: random.Random | None = None) -> str:
-        """Kills the run, one of its workers, or all of them at once, and returns which; a run without workers itself.
+        """Kills the run, a worker or all at once, and returns which; without workers, the run.
 
-        Unless a worker was the victim, returns when all have ended.
+        Waits for the end of all unless the victim is a worker.
         """
         workers = self.workers()
         if victim == "worker" and workers and rng:
@@ -148,7 +148,7 @@ class Run:
 
 
 def start(main: Callable[[], int], console: pathlib.Path, environment: Mapping[str, str], folder: pathlib.Path) -> Run:
-    """Forks a process that runs `main` in a session of its own, with `folder` for its temporary files."""
+    """Forks a process that runs `main` in a new session, with its temporary files in `folder`."""
     sys.stdout.flush()
     sys.stderr.flush()
     console.touch()
@@ -166,17 +166,17 @@ def start(main: Callable[[], int], console: pathlib.Path, environment: Mapping[s
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        threading._shutdown()  # type: ignore[attr-defined]  # as Python's own end: a thread that is left would hang it
+        threading._shutdown()  # type: ignore[attr-defined]  # as at Python's exit; a live thread would hang it
         os._exit(code)
 
 
 def die_with_parent() -> None:
-    """Has the kernel kill this process when the one that started it ends."""
+    """Makes the kernel kill this process when its parent ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _become(console: pathlib.Path, environment: Mapping[str, str], folder: pathlib.Path) -> None:
-    """A process as a shell would have started it."""
+    """Sets up the process as a shell does."""
     os.setsid()
     die_with_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -193,10 +193,10 @@ def _become(console: pathlib.Path, environment: Mapping[str, str], folder: pathl
 
 
 def in_child(function: Callable[..., Any], *arguments: Any, seconds: float = 120.0) -> Any:
-    """The result of `function` in a forked process.
+    """Returns the result of `function` in a forked process.
 
     Raises:
-      RuntimeError: it raised, crashed or took too long; the message has its last words.
+      RuntimeError: it raised, crashed or took too long; the message has the end of its console.
     """
     with tempfile.TemporaryDirectory() as name:
         result, folder = pathlib.Path(name, "result"), pathlib.Path(name)
@@ -215,7 +215,7 @@ def in_child(function: Callable[..., Any], *arguments: Any, seconds: float = 120
 
 
 def descendants(pid: int) -> list[int]:
-    """Process ids of all children, and their children."""
+    """Returns the process ids of all descendants."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -232,7 +232,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def gone(pids: list[int], seconds: float) -> bool:
-    """Whether all have ended within `seconds`."""
+    """Waits up to `seconds`; returns whether all have ended."""
     end = time.monotonic() + seconds
     while any(_command(pid) for pid in pids):
         if time.monotonic() > end:
@@ -242,7 +242,7 @@ def gone(pids: list[int], seconds: float) -> bool:
 
 
 def _command(pid: int) -> bytes:
-    """The command line; empty for a process that has ended."""
+    """Returns the command line, which is empty if the process has ended."""
     try:
         return pathlib.Path("/proc", str(pid), "cmdline").read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""The data set and the settings of the runs: small, so that a run takes seconds."""
+"""The data set and the settings of the runs, so small that a run takes seconds."""
 
 import io
 import pathlib
@@ -8,7 +8,7 @@ import numpy as np
 
 TRAIN_IMAGES, TEST_IMAGES = 200, 60
 DATASET = "toy"
-PIPELINE = f"vaeiaf-{DATASET}"  # name of the folders under artifacts/, training/ and pushed/
+PIPELINE = f"vaeiaf-{DATASET}"  # names the folders in artifacts/, training/ and pushed/
 
 RECIPE = {
     "hidden_size": 16,
@@ -20,21 +20,21 @@ RECIPE = {
     "learning_rate": 3e-3,
     "epochs": 30,
 }
-# By name: what differs from RECIPE, and the options of the command line.
+# Settings by name: the differences from RECIPE, and options of the command line.
 SETTINGS = {
     "plain": ({}, ["--max-regression=1000"]),
     "other": ({"seed": 1}, ["--max-regression=1000"]),
     "third": ({"seed": 2}, ["--max-regression=1000"]),
     "workers": ({"seed": 3, "epochs": 12}, ["--max-regression=1000", "--workers=2"]),
     "tuned": ({"seed": 4, "epochs": 8}, ["--max-regression=1000", "--tune=2"]),
-    # Clears the absolute bound, but not a comparison with any of the models above.
+    # Passes the absolute bound, and fails a comparison with each of the models above.
     "worse": ({"epochs": 1, "learning_rate": 1e-6}, ["--max-regression=1"]),
 }
 MIN_ELBO = -4000.0  # nats per image; an untrained model reaches about -2150
 
 
 def arguments(root: pathlib.Path, settings: str) -> list[str]:
-    """The command line of a run in `root`."""
+    """Returns the command line of a run in `root`."""
     changes, options = SETTINGS[settings]
     given = [f"--set={name}={value}" for name, value in {**RECIPE, **changes}.items()]
     return [
@@ -50,7 +50,7 @@ def arguments(root: pathlib.Path, settings: str) -> list[str]:
 
 
 def write_data(folder: pathlib.Path) -> None:
-    """Writes the data set as TFDS does. Each image has one of two grey levels, which a model soon learns to tell."""
+    """Writes the data set as TFDS does. Each image has one of two grey levels, which a model learns quickly."""
     from tests.toy_data import write_toy
 
     write_toy(folder, _rows("train", TRAIN_IMAGES, 0), _rows("test", TEST_IMAGES, 1))

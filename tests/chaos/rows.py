@@ -1,4 +1,4 @@
-"""Results of trials, and the table of them."""
+"""The results of trials, and their table."""
 
 import collections
 import dataclasses
@@ -7,18 +7,18 @@ from collections.abc import Iterable
 
 @dataclasses.dataclass
 class Result:
-    """One disturbance and what came of it."""
+    """A disturbance and its outcome."""
 
-    scenario: str  # row of the table
-    subject: str  # what was disturbed, also a part of the row
+    scenario: str  # names a row of the table
+    subject: str  # the disturbed part, which also names the row
     outcome: str  # a few words
     problems: list[str] = dataclasses.field(default_factory=list)
-    trial: str = ""  # by which it can be repeated
-    kept: str = ""  # where the state directory and the consoles are
+    trial: str = ""  # for --trial, which repeats it
+    kept: str = ""  # folder with the state directory and the consoles
 
 
 def table(results: Iterable[Result]) -> str:
-    """Markdown: a row for each scenario and subject."""
+    """Returns a Markdown table with a row for each scenario and subject."""
     groups: dict[tuple[str, str], list[Result]] = collections.defaultdict(list)
     for result in results:
         groups[result.scenario, result.subject].append(result)
@@ -32,7 +32,7 @@ def table(results: Iterable[Result]) -> str:
 
 
 def failures(results: Iterable[Result]) -> str:
-    """A paragraph for each result with problems."""
+    """Returns a paragraph for each result with problems."""
     return "\n".join(
         f"{result.trial}, {result.scenario}, {result.subject} ({result.outcome}), kept in {result.kept}:\n"
         + "\n".join(f"  - {problem}" for problem in result.problems)

@@ -1,4 +1,4 @@
-"""The harness held against a program that is sound, and against one that trusts what it finds."""
+"""The harness judges a sound program, and one that trusts every file that it finds."""
 
 import random
 import time
@@ -15,9 +15,9 @@ CACHED = ("ImageExampleGen", "StatisticsGen", "Transform", "Trainer")
 
 
 def program(root, settings, careful):
-    """Stands for `vaeiaf run`: a file for each node, taken from the cache, and the Trainer's pushed.
+    """Stands in for `vaeiaf run`: writes or reuses a file for each node, and pushes the Trainer's.
 
-    `careful`: what is in the cache or pushed is read and compared, rather than seen to be there.
+    With `careful`, it reads and compares the cached and pushed files instead of checking that they exist.
     """
     model = f"weights of {settings}".encode()
     for node in NODES:
@@ -68,7 +68,7 @@ def contents(folder):
 
 @pytest.fixture
 def lab(tmp_path, monkeypatch):
-    """Builds a lab in which `program` stands for the pipeline."""
+    """Builds a lab in which `program` stands in for the pipeline."""
 
     def build(careful):
         def main(arguments):

@@ -1,4 +1,4 @@
-"""Two runs at once in one state directory: one works, the other says so; or the first is killed under the second."""
+"""Two runs at once in one state directory: the second reports the first, or the first is killed meanwhile."""
 
 import random
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ from tests.chaos.rows import Result
 
 
 class Trial(NamedTuple):
-    """Two runs."""
+    """A pair of runs."""
 
     name: str
     settings: tuple[str, str]
-    node: str  # of the first run, at which the second starts; empty: at the same moment
-    killed: bool  # whether the first is killed when the second has started
+    node: str  # node of the first run at which the second starts; empty: both start together
+    killed: bool  # the first is killed after the start of the second
 
 
 def plan(seed: int) -> Iterator[Trial]:
-    """The same and other settings, at the same moment and at a random node."""
+    """Plans pairs with the same and with different settings, started together and at a random node."""
     rng = random.Random(f"{seed} together")
     for index in range(12):
         settings = ("plain", ("plain", "other")[index % 2])
@@ -29,7 +29,7 @@ def plan(seed: int) -> Iterator[Trial]:
 
 
 def run(lab: Lab, trial: Trial) -> list[Result]:
-    """Starts both, judges both, and then a run of each that is alone."""
+    """Judges both runs, and then a run of each on its own."""
     site, rng = lab.site(), lab.random(trial.name)
     first = site.start(trial.settings[0])
     if trial.node:

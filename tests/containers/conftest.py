@@ -1,4 +1,4 @@
-"""A cluster's parts as containers: the image, its network, its volume and its database."""
+"""The parts of a cluster as containers: the image, its network, its volume and its database."""
 
 import contextlib
 import io
@@ -20,19 +20,19 @@ from kubeflow.spec.compile import compile_to
 IMAGE = os.environ["VAEIAF_IMAGE"]
 PASSWORD = uuid.uuid4().hex
 MOUNT = "/mnt/vaeiaf"
-DATABASE = "vaeiaf-test-database"  # an image
+DATABASE = "vaeiaf-test-database"  # name of an image
 
 
 class Run(NamedTuple):
-    """What a run on KFP's local runner left to see."""
+    """The results of a run on KFP's local runner."""
 
-    failed: str  # empty if it succeeded, else the runner's words
+    failed: str  # the runner's error; empty if the run succeeded
     console: str  # of all its containers, in order
-    outputs: pathlib.Path  # folder of its artifacts of Kubeflow, by task
-    id: str  # empty if it did not come so far
+    outputs: pathlib.Path  # folder with its Kubeflow artifacts, by task
+    id: str  # empty if it failed earlier
 
     def node(self, name):
-        """What the container of this node said."""
+        """Returns the console of the container of this node."""
         parts = re.split(r"(?=^ *Run .*, node )", self.console, flags=re.MULTILINE)
         return next(part for part in parts if f", node {name}, " in part)
 
@@ -57,9 +57,9 @@ def network(engine):
 
 @pytest.fixture(scope="session")
 def database(engine, network):
-    """The name of the container that serves MariaDB."""
+    """Starts MariaDB in a container."""
     folder = pathlib.Path(__file__).parent
-    subprocess.run(  # the engine of Debian has no BuildKit
+    subprocess.run(  # Debian's Docker Engine lacks BuildKit
         f"docker build --quiet --network=host --tag={DATABASE} --file={folder}/database.Dockerfile {folder}".split(),
         env=os.environ | {"DOCKER_BUILDKIT": "0"},
         check=True,
@@ -78,7 +78,7 @@ def database(engine, network):
 
 @pytest.fixture(scope="session")
 def volume(tmp_path_factory):
-    """The folder that stands in for the PersistentVolumeClaim; as there, another user writes to it."""
+    """Makes the folder that stands in for the PersistentVolumeClaim; another user writes to it, as on a cluster."""
     folder = tmp_path_factory.mktemp("volume")
     folder.chmod(0o777)
     for parent in folder.parents[:3]:
@@ -103,7 +103,7 @@ def password():
 
 @pytest.fixture(scope="session")
 def package(cluster, tmp_path_factory):
-    """The compiled pipeline."""
+    """Compiles the pipeline."""
     path = tmp_path_factory.mktemp("package") / "vaeiaf.yaml"
     compile_to(str(path), cluster)
     return path
@@ -111,7 +111,7 @@ def package(cluster, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def run(package, network, volume, tmp_path_factory):
-    """Runs it on KFP's local Docker runner with these parameters."""
+    """Runs the compiled pipeline on KFP's local Docker runner with these parameters."""
 
     def start(environment=None, **parameters):
         outputs = tmp_path_factory.mktemp("outputs")
@@ -141,7 +141,7 @@ def run(package, network, volume, tmp_path_factory):
 
 
 class Tee(io.TextIOBase):
-    """Writes to several streams."""
+    """A stream that writes to several others."""
 
     def __init__(self, *streams):
         self.streams = streams

@@ -1,4 +1,4 @@
-"""A kubelet whose pods are containers of Docker Engine, on one network under the names that a Service gives them."""
+"""A kubelet whose pods are Docker containers, on one network under the names that a Service gives them."""
 
 import docker
 from kube_state import Kubelet
@@ -7,7 +7,7 @@ GRACE_SECONDS = 40
 
 
 class DockerKubelet(Kubelet):
-    """Runs each pod's one container; claims are folders of this machine, by name."""
+    """Runs the one container of each pod. Claims are folders of this machine, by name."""
 
     def __init__(self, engine, network, claims):
         self.engine, self.network, self.claims = engine, network, claims
@@ -47,7 +47,7 @@ class DockerKubelet(Kubelet):
         process.remove()
 
     def stop(self, run):
-        """SIGTERM, and SIGKILL after its grace."""
+        """Sends SIGTERM, and SIGKILL after the grace period."""
         self.containers[run.uid].stop(timeout=GRACE_SECONDS)
 
 

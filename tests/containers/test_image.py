@@ -1,4 +1,4 @@
-"""The image as it was built."""
+"""The contents of the image, and how its containers behave."""
 
 import json
 import pathlib
@@ -30,7 +30,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def inside(engine, image):
-    """What a container finds around it."""
+    """Returns what a container finds in its environment."""
     printed = engine.containers.run(image.id, ["python", "-c", LOOK], remove=True, stderr=False)
     return json.loads(printed.decode().splitlines()[-1])
 
@@ -61,7 +61,7 @@ def test_it_says_what_it_was_built_from_and_has_a_name_that_says_so_too(inside, 
 def test_its_user_can_leave_a_pods_failure(engine, image, tmp_path):
     words = tmp_path / "termination-log"
     words.touch()
-    words.chmod(0o666)  # as Kubernetes makes it
+    words.chmod(0o666)  # as Kubernetes creates it
     told = {"inputs": {"parameterValues": {"run_id": "r", "preset": "best"}}, "outputs": {}}
     cluster = {"image": "vaeiaf", "namespace": "test", "volume": {"claim": "vaeiaf"}}
     arguments = ["--node=Trainer", f"--cluster={json.dumps(cluster)}", f"--executor-input={json.dumps(told)}"]

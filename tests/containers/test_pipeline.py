@@ -1,6 +1,6 @@
 """The compiled pipeline in real containers, against a real database, on KFP's local Docker runner.
 
-The tests of a run build on the runs before them, as the runs of a schedule do.
+Each run builds on the runs before it, like the runs of a schedule.
 """
 
 import concurrent.futures
@@ -37,7 +37,7 @@ def store(database, password):
 
 
 def open_store(database, password, name):
-    """ML Metadata, asked from outside."""
+    """Opens ML Metadata from outside the containers."""
     (network,) = database.attrs["NetworkSettings"]["Networks"].values()
     return MetadataStore(
         mlmd.ConnectionConfig(
@@ -53,7 +53,7 @@ def versions(volume):
 
 
 def executions(store, run):
-    """State and node of every execution of a run."""
+    """Returns the state and the node of each execution of a run."""
     return executions_of(store, run.id)
 
 
@@ -73,9 +73,9 @@ def artifacts(store, execution, kind):
 
 
 def test_two_runs_at_once_do_not_disturb_each_other(engine, cluster, database, package, network, volume, password):
-    """On a database that neither has seen: both make its tables and its types, train, and push.
+    """Both find an empty database, create its tables and types, train, and push.
 
-    The nodes of a run are at work together where Kubeflow would run them so.
+    The nodes of a run execute in parallel where Kubeflow would run them in parallel.
     """
     root = volume / "two"
     root.mkdir()
@@ -125,12 +125,12 @@ def test_two_runs_at_once_do_not_disturb_each_other(engine, cluster, database, p
         assert set(found) == NODES - {"Report"}
         assert found["Trainer"].last_known_state == mlmd.Execution.COMPLETE
     trained, pushed = weights(root / "artifacts"), weights(root / "pushed")
-    assert len(pushed) == len(set(pushed.values())) == 2, "another model of each run"
+    assert len(pushed) == len(set(pushed.values())) == 2, "each run pushes a different model"
     assert set(pushed.values()) <= set(trained.values()), "whole, and no mixture"
 
 
 def levels(tasks, left_out):
-    """The names of the tasks that are ready together, in turn."""
+    """Returns the names of the tasks that are ready together, group by group."""
     waiting = {name: set(task.get("dependentTasks", [])) for name, task in tasks.items() if name not in left_out}
     while waiting:
         ready = [name for name, before in waiting.items() if not before & waiting.keys()]
@@ -140,7 +140,7 @@ def levels(tasks, left_out):
 
 
 def weights(folder):
-    """A digest of the weights of each exported model under the folder."""
+    """Returns a digest of the weights of each exported model in the folder."""
     found = folder.rglob("saved_model.pb")
     files = {path.parent: [*path.parent.glob("variables/variables.data-*")] for path in found}
     return {model: hashlib.sha256(data[0].read_bytes()).hexdigest() for model, data in files.items() if data}

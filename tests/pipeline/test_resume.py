@@ -8,13 +8,11 @@ import sys
 import pytest
 
 import trainer.training.loop
-from components.gate.serving import versions as pushed_versions
-from pipeline import cli, words
+from pipeline import words
 
 pytestmark = pytest.mark.slow
 
-RUN = ["run", "--dataset=photo_patches", "--preset=smoke", "--epochs=2", "--checkpoint-minutes=0"]
-TINY = ["--set=hidden_size=8", "--set=latent_size=2", "--set=iaf_steps=0"]
+TRAINING = ["--epochs=2", "--batch-size=4", "--checkpoint-minutes=0"]  # calls of 16, 16 and 15 steps an epoch
 
 KILLED = """
 import os, signal, sys
@@ -46,41 +44,34 @@ def models(root):
 
 
 def states(root):
-    """What is kept of trainings under way."""
-    return list((root / "training" / "vaeiaf-photo-patches").iterdir())
+    """What is kept of trainings that have not ended."""
+    return list((root / "training" / "vaeiaf-toy").iterdir())
 
 
-def test_a_run_that_is_killed_and_stopped_goes_on_and_two_workers_push_one_model(tmp_path, monkeypatch, capfd):
-    def run(*arguments):
-        capfd.readouterr()
-        code = cli.main([*RUN, *TINY, f"--root={tmp_path}", *arguments])
-        captured = capfd.readouterr()
-        assert captured.err == ""
-        assert "Traceback" not in captured.out
-        return code, captured.out
-
-    killed = subprocess.run([sys.executable, "-c", KILLED, *RUN, *TINY, f"--root={tmp_path}"])
+def test_a_run_that_is_killed_and_stopped_resumes_and_two_workers_push_one_model(series, monkeypatch):
+    series.ingest()
+    killed = subprocess.run([sys.executable, "-c", KILLED, "run", *series.options(*TRAINING)])
     assert killed.returncode == -signal.SIGKILL
-    assert models(tmp_path) == []
-    (state,) = states(tmp_path)
+    assert models(series.root) == []
+    (state,) = states(series.root)
 
     with monkeypatch.context() as patch:
         patch.setattr(trainer.training.loop, "TrainStep", Stopped)
-        code, console = run()
+        code, console = series.run(*TRAINING)
     assert code == 128 + signal.SIGTERM, console
-    assert f"  resuming after step 32 of 178 from {state}/step-000000032\n" in console
-    assert "  stopped after step 64; the next start resumes there\n" in console
+    assert f"  resuming after step 32 of 94 from {state}/step-000000032\n" in console
+    assert "  stopped after step 63; the next start resumes there\n" in console
     sentence = "vaeiaf: interrupted by SIGTERM. The next run resumes after the last finished component or checkpoint\n"
     assert sentence in console
-    assert models(tmp_path) == []
-    assert states(tmp_path) == [state]
+    assert models(series.root) == []
+    assert states(series.root) == [state]
 
-    code, console = run("--workers=2")
+    code, console = series.run(*TRAINING, "--workers=2")
     assert code == words.PUSHED, console
-    assert f"  resuming after step 64 of 178 from {state}/step-000000064\n" in console
-    assert models(tmp_path) == ["Format-Serving"]
-    assert states(tmp_path) == []
-    assert len(pushed_versions(str(tmp_path / "pushed/vaeiaf-photo-patches"))) == 1
+    assert f"  resuming after step 63 of 94 from {state}/step-000000063\n" in console
+    assert models(series.root) == ["Format-Serving"]
+    assert states(series.root) == []
+    assert len(series.versions()) == 1
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_artifact(tmp_path):
@@ -90,7 +81,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_artifact(tmp_path):
     if not shutil.which("unshare") or subprocess.run([*shell, mount + "true", str(tmp_path)]).returncode:
         pytest.skip("no file systems of one's own here")
     script = mount + '"$@"; echo "exit code $?"; echo "artifacts: $(find "$0/artifacts" -type f)"'
-    command = [sys.executable, "-m", "pipeline", *RUN, f"--root={tmp_path}"]
+    command = [sys.executable, "-m", "pipeline", "run", "--dataset=photo_patches", f"--root={tmp_path}"]
     done = subprocess.run([*shell, script, str(tmp_path), *command], capture_output=True, text=True)
     assert done.stderr == ""
     *_, sentence, log, code, artifacts = done.stdout.splitlines()

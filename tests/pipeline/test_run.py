@@ -1,6 +1,7 @@
 """The whole pipeline through the command line, with Beam in process, on the embedded data.
 
-The tests of the first part share a root and run in order: they are the life of a model directory.
+The tests of the first part share a root and run in order: they are the life of a model directory. The others run on
+toy data, those at the end from a state directory that has ingested them.
 """
 
 import json
@@ -18,9 +19,11 @@ import tensorflow as tf
 
 import components.train.code
 import pipeline.state.cache
+import trainer.training.loop
 import trainer.workers.job
 from components.gate.serving import versions as pushed_versions
 from pipeline import cli, words
+from series import Series, report, took
 from toy_data import png, rows, write_toy
 
 pytestmark = pytest.mark.slow
@@ -48,25 +51,12 @@ def run(root, capfd):
     return start
 
 
-@pytest.fixture
-def toy(tmp_path):
-    """The options of a tiny training on a tiny data set."""
-    data_dir = write_toy(tmp_path / "data", rows("train", 40, 0), rows("test", 10, 100))
-    sizes = ["--set=batch_size=8", "--set=hidden_size=8", "--set=latent_size=2", "--set=iaf_steps=0"]
-    return ["--dataset=toy", f"--data-dir={data_dir}", "--preset=smoke", "--min-elbo=-1e6", *sizes]
-
-
 def versions(root):
     return pushed_versions(str(root / "pushed/vaeiaf-photo-patches"))
 
 
 def elbo(console):
     return float(re.search(r"Test-set ELBO (-[\d.]+) nats", console).group(1))
-
-
-def component(console, name):
-    """'cached' or the seconds of a component."""
-    return re.findall(rf"^{name} +(.+)$", console, re.MULTILINE)[-1]
 
 
 def test_a_first_run_tells_its_story_and_pushes(run, root):
@@ -104,7 +94,7 @@ def test_the_same_run_again_trains_nothing_and_pushes_nothing(run, root):
     assert "Nothing was trained" in console
     assert f"UNCHANGED: this model is already the newest version, {root}" in console
     for name in ("ImageExampleGen", "StatisticsGen", "StrictExampleValidator", "Transform", "Trainer"):
-        assert component(console, name) == "cached"
+        assert took(console, name) == "cached"
     assert versions(root) == before
 
 
@@ -136,37 +126,10 @@ def test_a_run_below_the_bound_is_refused(run, root):
     assert len(versions(root)) == 2
 
 
-def test_a_broken_model_is_refused(run, root, monkeypatch):
-    train = trainer.workers.job.train_and_evaluate
-
-    def train_and_break(*arguments):
-        result = train(*arguments)
-        variable = result.model.trainable_variables[0]
-        variable.assign(tf.fill(variable.shape, np.nan))
-        return result
-
-    monkeypatch.setattr(trainer.workers.job, "train_and_evaluate", train_and_break)
-    code, console = run("--epochs=1", "--seed=1")
-    assert code == words.REFUSED
-    assert "REFUSED: the test-set ELBO is nan, not a finite number" in console
-    assert len(versions(root)) == 2
-
-
 def test_a_refused_model_does_not_become_the_baseline(run):
     code, console = run("--epochs=4")
     assert code == words.PUSHED
     assert re.search(r"Last blessed model -\d+\.\d\d: the same on each of 1000 paired images\n", console)
-
-
-def test_an_edit_of_the_training_code_retrains_to_the_same_model_and_ingests_nothing(run, monkeypatch):
-    of = components.train.code.code_of
-    monkeypatch.setattr(
-        pipeline.state.cache, "code_of", lambda node: of(node) + ("-edited" if node == "Trainer" else "")
-    )
-    _, console = run("--epochs=4")
-    assert component(console, "Trainer") != "cached"
-    assert component(console, "ImageExampleGen") == component(console, "Transform") == "cached"
-    assert "UNCHANGED" in console  # the same seed, so the same weights
 
 
 def test_a_deleted_model_directory_is_filled_again(run, root):
@@ -176,24 +139,6 @@ def test_a_deleted_model_directory_is_filled_again(run, root):
     assert code == words.PUSHED
     assert "PUSHED to " in console
     assert len(versions(root)) == 1
-
-
-def test_a_served_model_whose_artifact_is_gone_stops_the_run_unless_the_user_does_without(run, root):
-    before = versions(root)
-    for path in sorted(root.glob("artifacts/*/Trainer/model/*"), reverse=True):
-        path.rename(root / f"moved-{path.name}")
-    code, console = run("--epochs=1", "--seed=7")
-    assert code == words.FAILED
-    assert f"vaeiaf: version {before[-1]}, which is served from" in console
-    assert "pass --no-baseline" in console
-    assert "training on" not in console
-    assert versions(root) == before
-    code, console = run("--epochs=1", "--seed=7", "--no-baseline")
-    assert code == words.PUSHED
-    assert "Note: not compared with an earlier model (--no-baseline)." in console
-    assert "Last blessed model" not in console
-    report = pathlib.Path(re.search(r"Report: (.+)", console).group(1))
-    assert "not compared with an earlier model (--no-baseline)" in report.read_text()
 
 
 def test_a_baseline_in_other_units_stops_the_run_before_training(run, root):
@@ -218,45 +163,6 @@ def test_a_resolver_that_fails_stops_the_run_and_lets_nothing_out(run, root, mon
     assert versions(root) == before
 
 
-def test_a_tuner_finds_a_configuration_that_the_trainer_uses(run, toy, tmp_path):
-    code, console = run(*toy, "--epochs=1", "--tune=2", "--strategy=mirrored", root=tmp_path / "root")
-    assert code == words.PUSHED
-    assert "trial 2 of 2: learning_rate" in console
-    (found,) = tmp_path.glob("root/artifacts/*/Tuner/best_hyperparameters/*/*")
-    (history,) = tmp_path.glob("root/artifacts/*/Trainer/model_run/*/history.json")
-    config = json.loads(history.read_text())["config"]
-    for name, value in json.loads(found.read_text())["values"].items():
-        assert config[name] == value
-
-
-def test_a_warm_start_goes_on_from_the_last_blessed_model_if_there_is_one(run, toy, tmp_path):
-    warm, still = [*toy, "--epochs=1", "--warm-start"], "--learning-rate=1e-9"
-    code, first = run(*warm, root=tmp_path / "root")
-    assert code == words.PUSHED
-    assert "no blessed model yet: starting from random weights" in first
-    (model,) = tmp_path.glob("root/artifacts/*/Trainer/model/*/Format-Serving")
-    code, console = run(*warm, still, root=tmp_path / "root")
-    assert code == words.PUSHED
-    assert f"starting from the weights of {model}" in console
-    assert elbo(console) == pytest.approx(elbo(first), abs=0.02)
-    _, console = run(*warm, still, root=tmp_path / "root")
-    assert component(console, "Trainer") != "cached", "there is a new model to start from"
-    code, console = run(*warm, "--set=hidden_size=4", root=tmp_path / "root")
-    assert code == words.BAD_INPUT
-    assert "encoder/hidden/w" in console
-    assert "training on" not in console
-
-
-def test_every_label_and_a_closer_look_are_in_the_report(run, toy, tmp_path):
-    closer = ["--set=importance_samples=5", "--set=decoder=DiscretizedLogisticMLP"]
-    code, console = run(*toy, "--epochs=1", *closer, root=tmp_path / "root")
-    assert code == words.PUSHED
-    assert " bits/dim" in console
-    report = pathlib.Path(re.search(r"Report: (.+)", console).group(1)).read_text()
-    for text in ("bits/dim", "Importance-weighted bound with 5 draws", "<th>label</th>"):
-        assert text in report
-
-
 def test_an_anomaly_stops_the_run_before_training(run, tmp_path):
     train, test = rows("train", 40, 0), [*rows("test", 10, 100), ("unlabelled", png(999), -1)]
     data_dir = write_toy(tmp_path / "data", train, test)
@@ -275,19 +181,6 @@ def test_a_truncated_image_stops_the_run_by_its_id(run, tmp_path):
     assert "StatisticsGen" not in console
 
 
-def test_shared_images_stop_the_run_unless_they_are_allowed(run, tmp_path):
-    train = [*rows("train", 40, 0), ("twin", png(101), 0)]
-    data_dir = write_toy(tmp_path / "data", train, rows("test", 10, 100))
-    arguments = [f"--data-dir={data_dir}", "--epochs=1", "--batch-size=8"]
-    code, console = run(*arguments, dataset="toy", root=tmp_path / "root")
-    assert code == words.BAD_INPUT
-    assert "vaeiaf: 1 of 10 test images are also training images, pixel by pixel: " in console
-    assert "StatisticsGen" not in console
-    code, console = run(*arguments, "--allow-shared-images", dataset="toy", root=tmp_path / "root")
-    assert code in (words.PUSHED, words.REFUSED)
-    assert "1 of 10 test images are also training images" in console
-
-
 def test_a_damaged_record_stops_the_run_with_its_file_and_index(run, tmp_path):
     data_dir = write_toy(tmp_path / "data", rows("train", 40, 0), rows("test", 10, 100))
     (file,) = data_dir.glob("toy/1.0.0/toy-train*")
@@ -300,56 +193,146 @@ def test_a_damaged_record_stops_the_run_with_its_file_and_index(run, tmp_path):
     assert "StatisticsGen" not in console
 
 
-def test_an_interrupted_run_leaves_no_half_model_and_the_next_one_goes_on(run, toy, tmp_path):
-    root = tmp_path / "root"
-    command = [sys.executable, "-m", "pipeline", "run", *toy, "--epochs=100000", f"--root={root}"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    console = ""
-    for line in process.stdout:
-        console += line
-        if "epoch 1/100000" in line:
-            process.send_signal(signal.SIGINT)
-    assert process.wait() == 130
-    assert "vaeiaf: interrupted by SIGINT" in console
-    assert "Traceback" not in console
-    assert not (root / "pushed").exists()
-    assert not list((root / "artifacts").glob("*/Trainer/model/*"))
-    code, console = run(*toy, "--epochs=1", root=root)
-    assert code == words.PUSHED
-    assert component(console, "ImageExampleGen") == "cached"
-
-
-def test_a_root_may_have_any_name_that_is_not_refused(run, toy, tmp_path):
+def test_a_root_may_have_any_name_that_is_not_refused(toy, tmp_path, capfd):
     name = "per%2Fcent # Größe {a,b}]~'$(x) 漢"
     for trained in ("epoch 1/1", "Nothing was trained"):
-        code, console = run(*toy, "--epochs=1", root=tmp_path / "roots" / name)
+        code, console = Series(tmp_path / "roots" / name, toy, capfd).run()
         assert code == words.PUSHED, console
         assert trained in console
     assert [path.name for path in (tmp_path / "roots").iterdir()] == [name], "no stray folders"
 
 
-def test_a_run_may_be_called_from_any_thread(run, toy, tmp_path):
+def test_a_run_may_be_called_from_any_thread(series):
     done = []
-    thread = threading.Thread(target=lambda: done.append(run(*toy, "--epochs=1", root=tmp_path / "root")))
+    thread = threading.Thread(target=lambda: done.append(series.run()))
     thread.start()
     thread.join()
     ((code, console),) = done
     assert code == words.PUSHED, console
 
 
+class Interrupted(trainer.training.loop.TrainStep):
+    """Takes its steps of the second epoch while a user presses Ctrl-C."""
+
+    def __call__(self, pixels, rows, first, stop=False):
+        if first > 0:
+            signal.raise_signal(signal.SIGINT)
+        return super().__call__(pixels, rows, first, stop)
+
+
+def test_an_interrupted_run_leaves_no_half_model_and_the_next_one_resumes(series, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.training.loop, "TrainStep", Interrupted)
+        code, console = series.run("--epochs=100000")
+    assert code == 130
+    assert "epoch 1/100000" in console
+    assert "vaeiaf: interrupted by SIGINT" in console
+    assert not series.pushed.exists()
+    assert not list(series.root.glob("artifacts/*/Trainer/model/*"))
+    code, console = series.run()
+    assert code == words.PUSHED
+    assert took(console, "ImageExampleGen") == "cached"
+
+
+def test_a_broken_model_is_refused(series, monkeypatch):
+    train = trainer.workers.job.train_and_evaluate
+
+    def train_and_break(*arguments):
+        result = train(*arguments)
+        variable = result.model.trainable_variables[0]
+        variable.assign(tf.fill(variable.shape, np.nan))
+        return result
+
+    series.ingest()
+    monkeypatch.setattr(trainer.workers.job, "train_and_evaluate", train_and_break)
+    code, console = series.run()
+    assert code == words.REFUSED
+    assert "REFUSED: the test-set ELBO is nan, not a finite number" in console
+    assert not series.pushed.exists()
+
+
+def test_an_edit_of_the_training_code_retrains_to_the_same_model_and_ingests_nothing(series, monkeypatch):
+    of = components.train.code.code_of
+    series.first()
+    monkeypatch.setattr(
+        pipeline.state.cache, "code_of", lambda node: of(node) + ("-edited" if node == "Trainer" else "")
+    )
+    _, console = series.run()
+    assert took(console, "Trainer") != "cached"
+    assert took(console, "ImageExampleGen") == took(console, "Transform") == "cached"
+    assert "UNCHANGED" in console  # the same seed, so the same weights
+
+
+def test_a_served_model_whose_artifact_is_gone_stops_the_run(series):
+    series.first()
+    before = series.versions()
+    series.only("Trainer/model").rename(series.root / "moved")
+    code, console = series.run("--seed=7")
+    assert code == words.FAILED
+    assert f"vaeiaf: version {before[-1]}, which is served from" in console
+    assert "pass --no-baseline" in console
+    assert "training on" not in console
+    assert series.versions() == before
+
+
+def test_a_tuner_finds_a_configuration_that_the_trainer_uses(series):
+    series.ingest()
+    code, console = series.run("--tune=2", "--strategy=mirrored")
+    assert code == words.PUSHED
+    assert "trial 2 of 2: learning_rate" in console
+    found = series.only("Tuner/best_hyperparameters/*/*")
+    config = json.loads(series.only("Trainer/model_run/*/history.json").read_text())["config"]
+    for name, value in json.loads(found.read_text())["values"].items():
+        assert config[name] == value
+
+
+def test_a_warm_start_starts_from_the_last_blessed_model_if_there_is_one(series):
+    still = "--learning-rate=1e-9"
+    series.ingest()
+    code, first = series.run("--warm-start")
+    assert code == words.PUSHED
+    assert "no blessed model yet: starting from random weights" in first
+    model = series.only("Trainer/model/*/Format-Serving")
+    code, console = series.run("--warm-start", still)
+    assert code == words.PUSHED
+    assert f"starting from the weights of {model}" in console
+    assert elbo(console) == pytest.approx(elbo(first), abs=0.02)
+    _, console = series.run("--warm-start", still)
+    assert took(console, "Trainer") != "cached", "there is a new model to start from"
+    code, console = series.run("--warm-start", "--set=hidden_size=4")
+    assert code == words.BAD_INPUT
+    assert "encoder/hidden/w" in console
+    assert "training on" not in console
+
+
+def test_every_label_and_a_closer_look_are_in_the_report(series):
+    series.ingest()
+    code, console = series.run("--set=importance_samples=5", "--set=decoder=DiscretizedLogisticMLP")
+    assert code == words.PUSHED
+    assert " bits/dim" in console
+    for text in ("bits/dim", "Importance-weighted bound with 5 draws", "<th>label</th>"):
+        assert text in report(console)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_run_whose_terminal_is_closed_saves_and_ends_by_sighup(workers, toy, tmp_path):
+def test_a_run_whose_terminal_is_closed_saves_and_ends_by_sighup(workers, series):
     """The kernel sends SIGHUP to the process that the terminal belongs to, as when ssh is lost."""
+    series.ingest()
     master, terminal = os.openpty()
-    command = [sys.executable, "-m", "pipeline", "run", *toy, "--epochs=100000", f"--root={tmp_path / 'root'}"]
-    process = subprocess.Popen([*command, f"--workers={workers}"], preexec_fn=lambda: os.login_tty(terminal))
+    options = series.options("--epochs=100000", f"--workers={workers}")
+
+    def log_in():
+        os.login_tty(terminal)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that run under nohup ignore it
+
+    process = subprocess.Popen([sys.executable, "-m", "pipeline", "run", *options], preexec_fn=log_in)
     os.close(terminal)
     with open(master, "rb", buffering=0) as screen:
         console = b""
         while b"epoch 2/" not in console:
             console += screen.read(4096)
     assert process.wait(timeout=60) == 128 + signal.SIGHUP
-    assert list(tmp_path.glob("root/training/*/*/step-*"))
-    assert not list(tmp_path.glob("root/artifacts/*/Trainer/model/*"))
-    (log,) = (tmp_path / "root/logs").glob("*.log")
-    assert "interrupted by SIGHUP" in log.read_text()
+    assert list(series.root.glob("training/*/*/step-*"))
+    assert not list(series.root.glob("artifacts/*/Trainer/model/*"))
+    newest = max((series.root / "logs").glob("*.log"), key=lambda log: log.stat().st_mtime)
+    assert "interrupted by SIGHUP" in newest.read_text()

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 import trainer
 import trainer.workers.job
-from trainer.__main__ import _read, main
+from trainer.__main__ import main
 from trainer.failure import FILE, Kind, left
+from trainer.presets import PRESETS
 from trainer.settings import TrainConfig
 from trainer.storage.lock import alone
 from trainer.units import Units, read_units
@@ -23,27 +24,25 @@ SETTINGS = {**SIZES, "batch_size": 16, "epochs": 2, "eval_samples": 2}
 
 
 @pytest.fixture
-def folder(tmp_path, make_images, png, example, write_records):
-    """A folder with a recipe and files of training and test images."""
+def folder(tmp_path, make_images, png, example, write_records, monkeypatch):
+    """A folder with files of training and test images; the preset `tiny` trains on them."""
     for split, count in (("train", 40), ("test", 10)):
         images = make_images(count)
         records = [example(png(image), f"{split}_{i}") for i, image in enumerate(images.pixels)]
         for part in range(2):
             write_records(tmp_path / f"{split}-{part}.gz", records[part::2])
-    (tmp_path / "config.json").write_text(json.dumps(SETTINGS))
+    monkeypatch.setitem(PRESETS, "tiny", TrainConfig(**SETTINGS))
     return tmp_path
 
 
 @pytest.fixture
 def start(folder):
-    """Runs main with some options changed, or left out where they are None."""
+    """Runs main with some options changed."""
 
     def run(**changes):
-        paths = {"train": "train-*", "test": "test-*", "output": "out", "config": "config.json"}
-        options = {name: str(folder / value) for name, value in paths.items()} | changes
-        return main(
-            [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
-        )
+        paths = {"train": "train-*", "test": "test-*", "output": "out"}
+        options = {"preset": "tiny", **{name: str(folder / value) for name, value in paths.items()}, **changes}
+        return main([word for name, value in options.items() for word in (f"--{name}", str(value))])
 
     return run
 
@@ -91,36 +90,6 @@ def test_files_that_are_not_there_are_named_and_nothing_is_made(split, refused, 
     assert not (folder / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("written", "named"),
-    [
-        (b"{", "config.json"),
-        (b"\xff\xfe{\x00}\x00", "config.json"),
-        (b"[1]", "config.json"),
-        (b'{"latents": 3}', "latents"),
-        (b'{"epochs": "3"}', "epochs"),
-        (b'{"horizontal_flips": 1}', "horizontal_flips"),
-        (b'{"learning_rate": NaN}', "learning_rate"),
-        (b'{"learning_rate": 2}', "learning_rate"),
-        (b'{"channels": 3}', "channels"),
-    ],
-    ids=["no JSON", "no text", "no object", "unknown", "type", "number", "not finite", "range", "without meaning"],
-)
-def test_an_invalid_recipe_is_named(written, named, refused, folder):
-    (folder / "config.json").write_bytes(written)
-    assert named in refused()
-
-
-def test_a_recipe_that_is_not_there_is_named(refused, folder):
-    assert str(folder / "none.json") in refused(config=folder / "none.json")
-
-
-def test_a_recipe_of_all_settings_is_taken_though_some_have_no_meaning(folder):
-    config = TrainConfig(iaf_steps=0, iaf_layers=2)
-    (folder / "config.json").write_text(json.dumps(config.to_dict()))
-    assert _read(str(folder / "config.json")) == config
-
-
 @pytest.mark.parametrize(("option", "value"), [("workers", 0), ("workers", -2), ("workers", 3), ("epochs", 0)])
 def test_options_are_checked_before_anything_is_made(option, value, refused, folder):
     assert f"got {16 if value == 3 else value}" in refused(**{option: value})
@@ -148,7 +117,7 @@ def test_an_output_of_a_training_that_is_running_is_left_to_it(start, folder, ca
 
 
 def test_a_batch_larger_than_the_data_is_refused_and_the_failure_stays_until_the_next_start(start, folder, monkeypatch):
-    (folder / "config.json").write_text(json.dumps({**SETTINGS, "batch_size": 64}))
+    monkeypatch.setitem(PRESETS, "tiny", TrainConfig(**{**SETTINGS, "batch_size": 64}))
     assert start() == 2
     failure = left(str(folder / "out" / FILE))
     assert (failure.sentence, failure.value) == ("batch_size", 64)
@@ -171,9 +140,7 @@ def test_a_bug_leaves_a_traceback_and_a_failure(start, folder, monkeypatch, caps
     assert (failure.kind, failure.sentence) == (Kind.BUG, "ZeroDivisionError: division by zero")
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["--train", "a"], ["--preset", "none"], ["--preset", "seed", "--config", "a"]]
-)
+@pytest.mark.parametrize("arguments", [[], ["--train", "a"], ["--preset", "none"]])
 def test_a_command_line_that_cannot_be_read_exits_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as left:
         main(arguments)
@@ -185,7 +152,7 @@ def test_the_module_refuses_a_recipe_in_one_line_and_without_loading_tensorflow(
     code = """import runpy, sys
 try: runpy.run_module("trainer", run_name="__main__")
 finally: print("tensorflow" in sys.modules)"""
-    paths = ["--train", "a", "--test", "b", "--output", str(folder / "out"), "--config", str(folder / "none.json")]
+    paths = ["--train", "a", "--test", "b", "--output", str(folder / "out"), "--epochs", "0"]
     done = subprocess.run(
         [sys.executable, "-c", code, *paths],
         cwd=pathlib.Path(trainer.__file__).parents[1],

@@ -220,12 +220,13 @@ def test_workers_that_can_train_a_recipe_are_taken(execution):
 @pytest.mark.parametrize("replicas", [1, 2, 3, 8])
 @pytest.mark.parametrize("batch_size", [1, 7, 8, 9, 100])
 def test_a_batch_divides_over_the_replicas_or_its_neighbours_that_do_are_named(batch_size, replicas):
+    recipe = TrainConfig(batch_size=batch_size)
     if batch_size % replicas == 0:
-        assert shard_size(batch_size, replicas) * replicas == batch_size
+        assert shard_size(recipe, replicas) * replicas == batch_size
         return
     near = [size for size in range(1, 200) if size % replicas == 0 and abs(size - batch_size) < replicas]
     with pytest.raises(SettingError) as error:
-        shard_size(batch_size, replicas)
+        shard_size(recipe, replicas)
     assert (error.value.setting, error.value.failure.value) == ("batch_size", batch_size)
     assert error.value.failure.valid.endswith(f"{replicas} replicas, such as {' or '.join(map(str, near))}")
 

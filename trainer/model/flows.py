@@ -123,16 +123,12 @@ class IAFStep(tf.Module):
         return FlowResult(gate * z + (1.0 - gate) * m, tf.math.log_sigmoid(s))
 
 
-class LocationStep(tf.Module):
+class LocationStep(IAFStep):
     """A step that only shifts z: z' = z + m, m = MADE(z, h), log det = 0 (section 4, "location-only").
 
     Args:
       made: a network with the one output m.
     """
-
-    def __init__(self, made: MADE) -> None:
-        super().__init__()
-        self.made = made
 
     def __call__(self, z: tf.Tensor, h: tf.Tensor) -> FlowResult:
         """Transforms z [..., L], given h [..., context]."""

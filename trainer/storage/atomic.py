@@ -1,6 +1,7 @@
 """Atomic writes of files and folders: a path holds the old version or the new one at any moment."""
 
 import contextlib
+import functools
 import logging
 import os
 import time
@@ -71,21 +72,16 @@ def discard(path: str) -> None:
 
 
 @contextlib.contextmanager
-def reading(what: str, path: str) -> Iterator[None]:
-    """Turns errors of the file system into an UnreadableError about `what` at `path`."""
+def _blaming(kind: type[StorageError] | type[UnreadableError], what: str, path: str) -> Iterator[None]:
+    """Turns errors of the file system into an error of that kind about `what` at `path`."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        raise UnreadableError(what, path, error) from error
+        raise kind(what, path, error) from error
 
 
-@contextlib.contextmanager
-def storing(what: str, path: str) -> Iterator[None]:
-    """Turns errors of the file system into a StorageError about `what` at `path`."""
-    try:
-        yield
-    except (OSError, tf.errors.OpError) as error:
-        raise StorageError(what, path, error) from error
+reading = functools.partial(_blaming, UnreadableError)
+storing = functools.partial(_blaming, StorageError)
 
 
 def remove(path: str) -> None:

@@ -7,12 +7,13 @@ cannot read or write a file at present.
 import hashlib
 import json
 import os
+import pathlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from trainer.errors import ReportedError
-from trainer.storage.durable import sync_folder, write_durably
+from trainer.storage.durable import sync, write_durably
 
 SUFFIX = ".digests.json"  # of the file beside the folder: TensorFlow Serving and TFX read every name inside
 CHUNK_BYTES = 2**20
@@ -42,10 +43,9 @@ def digest_file(folder: str) -> str:
 
 
 def write_digests(folder: str) -> Digests:
-    """Flushes every file below `folder` to disk, then records their digests."""
-    digests = compute_digests(folder, durable=True)
-    for path, _, _ in os.walk(folder):
-        sync_folder(path)
+    """Flushes everything below `folder` to disk, then records the digests of its files."""
+    sync(folder)
+    digests = compute_digests(folder)
     record_digests(folder, digests)
     return digests
 
@@ -64,14 +64,21 @@ def read_digests(folder: str) -> Digests:
     """
     path = digest_file(folder)
     try:
-        with open(path, "rb") as file:
-            return {name: FileDigest(**digest) for name, digest in json.loads(file.read()).items()}
+        return {name: FileDigest(**digest) for name, digest in json.loads(pathlib.Path(path).read_bytes()).items()}
     except FileNotFoundError as error:
         raise DamageError(path, "is missing") from error
     except IsADirectoryError as error:
         raise DamageError(path, "is a folder") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise DamageError(path, "is damaged") from error
+
+
+def recorded_or_present(folder: str) -> Digests:
+    """Returns the recorded digests of `folder`, or those of its present files if the record is damaged."""
+    try:
+        return read_digests(folder)
+    except DamageError:
+        return compute_digests(folder)
 
 
 def verify_digests(folder: str) -> Digests:
@@ -106,15 +113,15 @@ def check_digests(folder: str, expected: Digests) -> None:
             raise DamageError(path, "has changed since it was written")
 
 
-def compute_digests(folder: str, durable: bool = False) -> Digests:
-    """Computes the digests of the files below `folder`; with `durable` it also flushes each file to disk."""
-    return digest_files(folder, list(_names(folder)), durable)
+def compute_digests(folder: str) -> Digests:
+    """Computes the digests of the files below `folder`."""
+    return digest_files(folder, list(_names(folder)))
 
 
-def digest_files(folder: str, names: list[str], durable: bool = False) -> Digests:
-    """Computes the digests of the files `names` below `folder`; with `durable` it also flushes each file to disk."""
+def digest_files(folder: str, names: list[str]) -> Digests:
+    """Computes the digests of the files `names` below `folder`."""
     with ThreadPoolExecutor(THREADS) as threads:
-        found = threads.map(lambda name: _digest(os.path.join(folder, name), durable), names)
+        found = threads.map(lambda name: _digest(os.path.join(folder, name)), names)
         return dict(zip(names, found, strict=True))
 
 
@@ -144,12 +151,10 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _digest(path: str, durable: bool) -> FileDigest:
+def _digest(path: str) -> FileDigest:
     digest, size = hashlib.sha256(), 0
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
-        if durable:
-            os.fsync(file.fileno())
     return FileDigest(size, digest.hexdigest())

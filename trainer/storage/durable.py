@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 
 from trainer.storage.temporary import UNFINISHED, temporary
 
@@ -37,10 +38,8 @@ def write_durably(path: str, content: bytes) -> None:
     """
     with temporary(path, UNFINISHED) as unfinished:
         try:
-            with open(unfinished, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            pathlib.Path(unfinished).write_bytes(content)
+            sync(unfinished)
             os.replace(unfinished, path)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -41,10 +41,8 @@ class Temporary(NamedTuple):
             return self.name in _used
         try:
             os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
+        except OSError as error:
+            return isinstance(error, PermissionError)  # a process of another user
         return True
 
 

@@ -3,9 +3,11 @@
 import json
 import logging
 import os
+import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
+import pydantic
 import tensorflow as tf
 
 from trainer.evaluate import MeanELBO, Quality
@@ -33,11 +35,6 @@ class Epoch(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields as JSON types."""
         return {**self._asdict(), "held_out": self.held_out._asdict(), "test": self.test._asdict()}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Epoch":
-        """Undoes `to_dict`."""
-        return cls(**{**values, "held_out": MeanELBO(**values["held_out"]), "test": MeanELBO(**values["test"])})
 
 
 class Progress(NamedTuple):
@@ -68,7 +65,7 @@ class Progress(NamedTuple):
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Progress":
         """Undoes `to_dict`."""
-        return cls(**{**values, "epochs": tuple(Epoch.from_dict(epoch) for epoch in values["epochs"])})
+        return pydantic.TypeAdapter(cls).validate_python(values)
 
 
 class TrainResult(NamedTuple):
@@ -167,11 +164,10 @@ def write_history(config: TrainConfig, result: TrainResult, workdir: str) -> Non
         "quality": result.quality and result.quality._asdict(),
         "epochs": [epoch.to_dict() for epoch in result.epochs],
     }
-    with whole("the history", os.path.join(workdir, HISTORY)) as path, tf.io.gfile.GFile(path, "w") as file:
-        file.write(json.dumps(history, indent=1))
+    with whole("the history", os.path.join(workdir, HISTORY)) as path:
+        pathlib.Path(path).write_text(json.dumps(history, indent=1))
 
 
 def read_history(workdir: str) -> dict[str, Any]:
     """Returns the history that `write_history` wrote to the folder `workdir`."""
-    with tf.io.gfile.GFile(os.path.join(workdir, HISTORY)) as file:
-        return json.loads(file.read())
+    return json.loads(pathlib.Path(workdir, HISTORY).read_text())

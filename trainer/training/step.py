@@ -8,7 +8,6 @@ import tensorflow as tf
 from trainer.images import mirror, to_unit_interval
 from trainer.model.objective import draw
 from trainer.model.vae import VAE
-from trainer.schema import SettingError
 from trainer.settings import TrainConfig, shard_size
 from trainer.strategy import shard
 from trainer.training.losses import build_loss
@@ -42,12 +41,8 @@ class TrainStep:
     ) -> None:
         self._strategy, self._config, self._model, self._optimizer = strategy, config, model, optimizer
         self._replicas = strategy.num_replicas_in_sync
-        self._shard = shard_size(config.batch_size, self._replicas)
+        self._shard = shard_size(config, self._replicas)
         self._loss = build_loss(config, steps_per_epoch)
-        if config.free_bits and self._replicas > 1:
-            valid = f"0 with {self._replicas} replicas, because the KL is averaged over the whole batch"
-            remedy = "Use --strategy default, which has one replica"
-            raise SettingError("free_bits", valid, config.free_bits, remedy=remedy)
         # XLA fuses passes over activations, but TensorFlow's kernels draw noise, flip and update weights faster.
         self._gradients = tf.function(self._shard_gradients, jit_compile=True)
         self._steps = tf.function(self._several)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import os
+import pathlib
 import shutil
 from typing import Any
 
@@ -38,16 +39,6 @@ class Job:
     state: str  # folder of the checkpoints; a job that resumes another one has the same
     base_model: str | None = None  # SavedModel to start from
     execution: Execution = dataclasses.field(default_factory=Execution)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the fields as JSON types."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Job":
-        """Undoes `to_dict`."""
-        nested = {"config": TrainConfig(**values["config"]), "execution": Execution(**values["execution"])}
-        return cls(**{**values, **nested})
 
 
 def run_job(job: Job, train: ImageSet, test: ImageSet, launch: Launch, apart: bool = False) -> VAE:
@@ -103,8 +94,9 @@ def _given(folder: str) -> Job:
     if what := damage(given):
         remedy = "Start the training again: it writes the job again and resumes from the last checkpoint"
         raise ReportedError(f"the workers' job is damaged: {what}", value=given, remedy=remedy)
-    with open(os.path.join(folder, JOB)) as file:
-        return Job.from_dict(json.load(file)["job"])
+    values = json.loads(pathlib.Path(folder, JOB).read_text())["job"]
+    nested = {"config": TrainConfig(**values["config"]), "execution": Execution(**values["execution"])}
+    return Job(**{**values, **nested})
 
 
 def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
@@ -113,7 +105,7 @@ def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
     An undamaged folder with the same job and images stays, because workers of a dead launcher may still be using it.
     """
     folder = os.path.join(job.state, "job")
-    content = {"job": job.to_dict(), "images": [train.digest(), test.digest()]}
+    content = {"job": dataclasses.asdict(job), "images": [train.digest(), test.digest()]}
     if _is_written(folder, content):
         return folder
     with whole("the workers' job", folder) as unfinished:
@@ -122,8 +114,7 @@ def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
         for name, images in (("train", train), ("test", test)):
             for part, array in images._asdict().items():
                 np.save(os.path.join(given, f"{name}-{part}.npy"), array)
-        with open(os.path.join(unfinished, JOB), "w") as file:
-            json.dump(content, file, indent=1)
+        pathlib.Path(unfinished, JOB).write_text(json.dumps(content, indent=1))
         write_digests(given)
     return folder
 
@@ -134,8 +125,7 @@ def _is_written(folder: str, content: dict[str, Any]) -> bool:
     if what := damage(os.path.join(folder, GIVEN)):
         log.warning("the workers' job is damaged (%s); writing it again", what)
         return False
-    with open(os.path.join(folder, JOB)) as file:
-        return json.load(file) == content
+    return json.loads(pathlib.Path(folder, JOB).read_text()) == content
 
 
 def _verified_weights(folder: str, record: str) -> str:

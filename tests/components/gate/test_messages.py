@@ -7,8 +7,9 @@ import pytest
 from tfx.components.evaluator import constants
 from tfx.types import standard_artifacts
 
-from components.gate import pusher, units_check
+from components.gate import pusher
 from components.gate.evaluator import Evidence
+from components.gate.units_check import UnitsCheck
 from trainer.errors import ReportedError
 from trainer.settings import TrainConfig
 from trainer.storage.digests import write_digests
@@ -17,8 +18,8 @@ from trainer.units import Units, write_units
 
 def check(folder, baselines, blessings):
     units = json.dumps(Units.of(TrainConfig())._asdict())
-    properties = {"no_baseline": 0, "push_directory": str(folder / "pushed"), "units": units}
-    units_check.Executor().Do({"baseline": baselines, "blessing": blessings}, {}, properties)
+    properties = {"no_baseline": False, "push_directory": str(folder / "pushed"), "units": units}
+    UnitsCheck.EXECUTOR_SPEC.executor_class().Do({"baseline": baselines, "blessing": blessings}, {}, properties)
 
 
 def other_units(folder):
@@ -83,7 +84,7 @@ MESSAGES = {
         the last blessed model cannot be compared with a new one, because ML Metadata records no model with its files.
         Restore the artifacts and metadata of its run, or pass --no-baseline to push without a comparison""",
     damaged_copy: """
-        the copy of the blessed model is damaged: FOLDER/pushed/.incomplete-X/graph has changed since it was
+        the copy of the blessed model is damaged: FOLDER/pushed/.incomplete-X/model/graph has changed since it was
         written. Start again; nothing was pushed""",
     damaged_meanwhile: """
         version 7, which another run pushed during this one, is damaged: FOLDER/pushed/7.digests.json is missing. Start

@@ -1,7 +1,9 @@
+import json
+
 import pytest
 from tfx.types import Channel, standard_artifacts
 
-from components.gate.units_check import Executor, UnitsCheck
+from components.gate.units_check import UnitsCheck
 from trainer.errors import ReportedError, UserError
 from trainer.failure import Kind
 from trainer.settings import TrainConfig
@@ -23,9 +25,17 @@ def check(tmp_path):
         if served:
             (tmp_path / "pushed/7").mkdir(parents=True, exist_ok=True)
         channels = Channel(type=standard_artifacts.Model), Channel(type=standard_artifacts.ModelBlessing)
-        node = UnitsCheck(Units.of(config), *channels, str(tmp_path / "pushed"), no_baseline)
+        node = UnitsCheck(
+            units=json.dumps(Units.of(config)._asdict()),
+            push_directory=str(tmp_path / "pushed"),
+            no_baseline=no_baseline,
+            baseline=channels[0],
+            blessing=channels[1],
+        )
         blessings = [standard_artifacts.ModelBlessing()] if blessed else []
-        Executor().Do({"baseline": artifacts, "blessing": blessings}, {}, node.exec_properties)
+        UnitsCheck.EXECUTOR_SPEC.executor_class().Do(
+            {"baseline": artifacts, "blessing": blessings}, {}, node.exec_properties
+        )
 
     return run
 

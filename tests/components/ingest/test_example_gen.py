@@ -21,8 +21,8 @@ from trainer.failure import Kind
 from trainer.images import EXAMPLE_FEATURES, load_images, preprocess
 
 
-def example_gen(*data_dirs, **options):
-    return ImageExampleGen("toy", [str(data_dir) for data_dir in data_dirs], None, **options)
+def example_gen(*data_dirs, allow_shared_images=False):
+    return ImageExampleGen("toy", [str(data_dir) for data_dir in data_dirs], None, allow_shared_images)
 
 
 def read(folder, split):

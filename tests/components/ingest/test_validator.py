@@ -13,7 +13,7 @@ from trainer.errors import UserError
 
 
 def nodes(data_dir):
-    example_gen = ImageExampleGen("toy", [str(data_dir)], None)
+    example_gen = ImageExampleGen("toy", [str(data_dir)], None, allow_shared_images=False)
     statistics_gen = StatisticsGen(example_gen.outputs["examples"])
     schema = pipeline.dag.schema_of("toy")
     validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["schema"])

@@ -293,10 +293,10 @@ def test_a_page_that_cannot_be_made_fails_nothing(node, monkeypatch, tmp_path, v
     written = json.loads((tmp_path / "run-undrawn/Evaluator/output.json").read_text())
     assert written["artifacts"]["metrics"]["artifacts"][0]["metadata"] == {}
 
-    def stopped(task, store):
+    def stopped(store, run_id):
         raise InterruptError(signal.SIGTERM)
 
-    monkeypatch.setattr("kubeflow.node.work._drawn", stopped)
+    monkeypatch.setattr("kubeflow.node.work.executions_of", stopped)
     assert node("Evaluator", "run-undrawn")[0] == 128 + signal.SIGTERM
 
 

@@ -28,8 +28,7 @@ def root(tmp_path):
         (root / name).mkdir(parents=True)
         (root / name / "file").write_text(f"the content of {name}")
         write_digests(str(root / name))
-    connection = sqlite_connection(str(root / "metadata.sqlite"))
-    store = Store(connection, str(root), Database(connection))
+    store = Store(str(root), Database(sqlite_connection(str(root / "metadata.sqlite"))))
     kind = store.put_artifact_type(mlmd.ArtifactType(name="A"))
     for name in folders[:2]:
         store.put_artifacts([mlmd.Artifact(type_id=kind, uri=str(root / name), state=mlmd.Artifact.LIVE)])

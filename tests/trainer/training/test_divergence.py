@@ -1,6 +1,6 @@
 """A run that diverges stops: it names the step and the last good checkpoint, and leaves no model."""
 
-import json
+import dataclasses
 import math
 
 import numpy as np
@@ -11,6 +11,7 @@ import trainer.__main__
 import trainer.training.loop
 from trainer.errors import UserError
 from trainer.failure import FILE, left
+from trainer.presets import PRESETS
 from trainer.settings import TrainConfig
 from trainer.training.loop import EXPLODED, train_and_evaluate
 from trainer.training.step import StepsResult, TrainStep
@@ -107,13 +108,13 @@ def test_an_epoch_whose_held_out_elbo_is_bad_ends_the_run(value, fail, poison):
 
 
 def test_a_learning_rate_that_is_far_too_high_ends_the_program_without_a_model(
-    data, tmp_path, png, example, write_records, capsys
+    data, tmp_path, png, example, write_records, capsys, monkeypatch
 ):
     for split, images in zip(("train", "test"), data, strict=True):
         write_records(tmp_path / split, [example(png(image), f"{i}") for i, image in enumerate(images.pixels)])
-    (tmp_path / "config").write_text(json.dumps({**CONFIG.to_dict(), "learning_rate": 0.99, "hidden_size": 256}))
-    paths = [word for name in ("train", "test", "config", "output") for word in (f"--{name}", str(tmp_path / name))]
-    assert trainer.__main__.main(paths) == 2
+    monkeypatch.setitem(PRESETS, "far", dataclasses.replace(CONFIG, learning_rate=0.99, hidden_size=256))
+    paths = [word for name in ("train", "test", "output") for word in (f"--{name}", str(tmp_path / name))]
+    assert trainer.__main__.main([*paths, "--preset", "far"]) == 2
     failure = left(str(tmp_path / "output" / FILE))
     assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("trainer: ")] == [
         f"trainer: {failure}"

@@ -15,6 +15,7 @@ import trainer.__main__
 import trainer.workers.job
 from trainer.evaluate import Evaluator
 from trainer.failure import FILE, Kind, left
+from trainer.presets import PRESETS
 from trainer.settings import TrainConfig
 from trainer.training.checkpoint import Checkpoints
 from trainer.training.loop import train_and_evaluate
@@ -79,8 +80,11 @@ def stopped(step):
 
 
 TRAIN = """
-import runpy
+import json, os, runpy
 import trainer.workers.job
+from trainer.presets import PRESETS
+from trainer.settings import TrainConfig
+PRESETS["tiny"] = TrainConfig(**json.loads(os.environ["RECIPE"]))
 train = trainer.workers.job.train_and_evaluate
 trainer.workers.job.train_and_evaluate = lambda *arguments: train(*arguments[:-1], 0.0)  # a checkpoint after every call
 runpy.run_module("trainer", run_name="__main__")
@@ -194,15 +198,16 @@ def test_a_run_that_dies_anywhere_ends_as_one_that_does_not(data, tmp_path, monk
 
 
 @pytest.fixture
-def arguments(tmp_path, data, png, example, write_records):
+def arguments(tmp_path, data, png, example, write_records, monkeypatch):
     """Arguments of `python -m trainer` with that output."""
     for split, images in zip(("train", "test"), data, strict=True):
         records = [example(png(image), f"{split}_{i}") for i, image in enumerate(images.pixels)]
         write_records(tmp_path / f"{split}.gz", records)
-    (tmp_path / "config.json").write_text(json.dumps(CONFIG.to_dict()))
-    options = {"train": "train.gz", "test": "test.gz", "config": "config.json"}
+    monkeypatch.setitem(PRESETS, "tiny", CONFIG)
+    options = {"train": "train.gz", "test": "test.gz"}
     return lambda output: [
-        word for name, file in {**options, "output": output}.items() for word in (f"--{name}", str(tmp_path / file))
+        *("--preset", "tiny"),
+        *(word for name, file in {**options, "output": output}.items() for word in (f"--{name}", str(tmp_path / file))),
     ]
 
 
@@ -212,7 +217,8 @@ def disturb(arguments, locks, run_forked):
 
     def run(output, *coming):
         disturbance = json.dumps([0, *coming])
-        return run_forked(DISTURBED + TRAIN, *arguments(output), LOCKS=str(locks), DISTURB=disturbance)
+        recipe = json.dumps(CONFIG.to_dict())
+        return run_forked(DISTURBED + TRAIN, *arguments(output), LOCKS=str(locks), DISTURB=disturbance, RECIPE=recipe)
 
     return run
 
