@@ -38,7 +38,7 @@ def _guarded(check: str, make: Callable[[], Finding | Iterator[Finding]]) -> Ite
         if not is_missing_right(error):
             yield _failed(check, error)
             return
-        yield Finding(check, State.UNKNOWN, f"not checked: {error.failure.sentence}", ADMINISTRATOR)
+        yield Finding(check, State.UNKNOWN, f"not checked: {error.failure.cause}", ADMINISTRATOR)
     except ReportedError as error:
         if error.failure.kind == "stopped":
             raise

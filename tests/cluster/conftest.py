@@ -8,14 +8,15 @@ from emulated import Emulated
 from real import Real
 from runs import Runs
 
-from kubeflow.client import submit
-
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
     """The cluster, with the manifests applied."""
-    file = os.environ.get("VAEIAF_CLUSTER", "")
-    made = Real(pathlib.Path(file)) if file else Emulated(tmp_path_factory.mktemp("world"))
+    file, host, manifests = (os.environ.get(f"VAEIAF_{name}", "") for name in ("CLUSTER", "HOST", "MANIFESTS"))
+    if file:
+        made = Real(pathlib.Path(file), host, manifests)
+    else:
+        made = Emulated(tmp_path_factory.mktemp("world"))
     try:
         made.apply()
         yield made
@@ -26,10 +27,9 @@ def world(tmp_path_factory):
 @pytest.fixture(scope="session")
 def runs(world):
     """Runs of the pipeline of this checkout."""
-    with submit.compiled(world.cluster) as package:
-        made = Runs(world, package)
-        yield made
-        made.close()
+    made = Runs(world)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

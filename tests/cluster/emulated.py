@@ -35,7 +35,7 @@ ON_ERROR = "spec: {templateDefaults: {retryStrategy: {limit: 2, retryPolicy: OnE
 class Emulated(World):
     """A folder, a database server where there is one, and two emulators."""
 
-    away_seconds, patience = 4.0, 60.0
+    away_seconds, patience = 4.0, 300.0
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._stack, self._folder = contextlib.ExitStack(), folder
@@ -82,7 +82,9 @@ class Emulated(World):
         config = {"name": "workflow-controller-configmap", "namespace": "kubeflow"}
         values = {"kind": "ConfigMap", "metadata": config, "data": {"workflowDefaults": ON_ERROR}}
         self.kubernetes.state.create("ConfigMap", values)
-        self.kubernetes.state.create("ServiceAccount", {"kind": "ServiceAccount", "metadata": {"name": "default-editor"}})
+        self.kubernetes.state.create(
+            "ServiceAccount", {"kind": "ServiceAccount", "metadata": {"name": "default-editor"}}
+        )
 
     def doctor(self) -> tuple[int, str]:
         console = io.StringIO()

@@ -1,6 +1,6 @@
 """The program that looks, from inside of the cluster, for the way from a pushed model to the images."""
 
-PROGRAM = '''
+PROGRAM = """
 import json, os, sys
 from kubeflow.node.database import lineage
 from kubeflow.spec.cluster import Cluster
@@ -20,4 +20,4 @@ with lineage(cluster.database, cluster.volume.path) as handle:
     linked = [bool(artifacts(a, Event.OUTPUT) & artifacts(b, Event.INPUT)) for a, b in zip(chain, chain[1:])]
 with open(os.environ[ERROR_FILE], "w") as file:
     json.dump({"linked": linked, "nodes": sorted(executions)}, file)
-'''
+"""

@@ -1,7 +1,81 @@
-"""A real cluster."""
+"""A real cluster, as `make test-cluster` names it."""
 
+import contextlib
+import io
+import os
+import pathlib
+import subprocess
+
+from hands import Hands
+from ui import Ui
 from world import World
+
+from kubeflow.client.api import connect
+from kubeflow.spec.file import load_cluster
+from kubeflow.workers import kube_api
+from pipeline.cli import main
+
+DATABASE, VOLUME = "vaeiaf-mlmd", "vaeiaf-volume"  # the StatefulSet and the Job of the manifests
+READY_SECONDS = 900.0  # for a new volume and a new database
+UI = "KF_PIPELINES_UI_ENDPOINT"
+NO_UI = f"{UI} does not name the UI, which alone hands out pages and numbers"
 
 
 class Real(World):
-    """x."""
+    """The cluster of kubectl's context.
+
+    Args:
+      cluster_file: cluster.yaml.
+      host: the address of the API; empty: as `vaeiaf submit` without --host finds it.
+      manifests: the folder for `kubectl apply -k`; empty if they have been applied.
+    """
+
+    away_seconds, patience = 240.0, 3600.0
+
+    def __init__(self, cluster_file: pathlib.Path, host: str, manifests: str) -> None:
+        self._file, self._host, self._manifests = cluster_file, host, manifests
+        self._applied = False
+        self.cluster = load_cluster(str(cluster_file))
+        self.api = connect(self.cluster.namespace, host)
+        self.kube = Hands(kube_api.connect(), self.cluster.namespace)
+        self.small = {"dataset": "photo_patches", "preset": "smoke", "max_regression": 1000.0}
+        self.long = {"epochs": 30}
+        self._ui = Ui(os.environ.get(UI, ""), self.cluster.namespace)
+        self.lacks = {} if os.environ.get(UI) else {"pages": NO_UI, "metrics": NO_UI}
+        if self.cluster.database.host != DATABASE:
+            self.lacks["database"] = f"the database is not {DATABASE} of the manifests, so it is not taken away"
+
+    def apply(self) -> None:
+        """Removes them in the end if the namespace had no claim before."""
+        if self._manifests:
+            self._applied = self.kube.get_claim(self.cluster.volume.claim) is None
+            self._kubectl("apply", "-k", self._manifests)
+            self.wait(f"{DATABASE} is ready", lambda: self.kube.ready(DATABASE), READY_SECONDS)
+            self.wait(f"Job {VOLUME} is done", self._volume_is_made, READY_SECONDS)
+
+    def doctor(self) -> tuple[int, str]:
+        console, host = io.StringIO(), ["--host", self._host] if self._host else []
+        with contextlib.redirect_stdout(console):
+            code = main(["doctor", "--cluster", str(self._file), *host])
+        return code, console.getvalue()
+
+    def set_database(self, there: bool) -> None:
+        self.kube.scale(DATABASE, int(there))
+        self.wait(f"{DATABASE} has changed", lambda: self.kube.ready(DATABASE) == there, READY_SECONDS)
+
+    def page(self, run: str, output: str) -> str:
+        return self._ui.page(run, output)
+
+    def metrics(self, run: str) -> dict[str, float]:
+        return self._ui.metrics(run)
+
+    def close(self) -> None:
+        if self._applied:
+            self._kubectl("delete", "-k", self._manifests, "--wait=false")
+
+    def _volume_is_made(self) -> bool:
+        job = self.kube.get_job(VOLUME)
+        return job is None or job.state == "Complete"
+
+    def _kubectl(self, *arguments: str) -> None:
+        subprocess.run(["kubectl", *arguments], check=True)

@@ -33,9 +33,9 @@ class End(NamedTuple):
 class Runs:
     """Starts runs and looks at their pods."""
 
-    def __init__(self, world: World, package: submit.Package) -> None:
-        self.world, self._package = world, package
-        self.version = submit.upload(world.api, package)
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.version = submit.upload(world.api, world.cluster)
         self.experiment = submit.experiment_id(world.api, EXPERIMENT)
         self.started: list[str] = []
 
@@ -49,7 +49,7 @@ class Runs:
         """Follows a run to its end."""
         console = io.StringIO()
         with contextlib.redirect_stdout(console):
-            code = follow(self.world.api, run, self._package.nodes)
+            code = follow(self.world.api, run)
         return End(code, console.getvalue())
 
     def ended(self, account: str = ACCOUNT, **parameters: Any) -> tuple[str, End]:

@@ -69,5 +69,5 @@ class World(abc.ABC):
         end = time.monotonic() + seconds
         while not (found := look()):
             assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-            time.sleep(min(2.0, seconds / 100))
+            time.sleep(min(2.0, self.away_seconds / 40))
         return found
