@@ -13,10 +13,7 @@ from runs import Runs
 def world(tmp_path_factory):
     """The cluster, with the manifests applied."""
     file, host, manifests = (os.environ.get(f"VAEIAF_{name}", "") for name in ("CLUSTER", "HOST", "MANIFESTS"))
-    if file:
-        made = Real(pathlib.Path(file), host, manifests)
-    else:
-        made = Emulated(tmp_path_factory.mktemp("world"))
+    made = Real(pathlib.Path(file), host, manifests) if file else Emulated(tmp_path_factory.mktemp("world"))
     try:
         made.apply()
         yield made

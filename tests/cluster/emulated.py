@@ -15,6 +15,7 @@ from kfp_engine import Engine
 from kube_emulator import Emulator as Kubernetes
 from kube_world import api_client
 from pod_forks import Pods
+from ui import Ui
 from ui_page import ui_page
 from world import World
 
@@ -63,7 +64,8 @@ class Emulated(World):
         self._stack.callback(kubelet.close)
         self.kubeflow = self._stack.enter_context(Kubeflow())
         self.engine = Engine(self.kubeflow, self.kubernetes, folder / "outputs")
-        self._ui = self._stack.enter_context(ui_page()).address
+        self._address = self._stack.enter_context(ui_page(self.engine)).address
+        self.ui = Ui(self._address, NAMESPACE)
         location = "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION"
         self._stack.enter_context(mock.patch(location, str(kubeconfig)))
         self.kube = Hands(api_client(self.kubernetes.url), NAMESPACE)
@@ -88,22 +90,13 @@ class Emulated(World):
 
     def doctor(self) -> tuple[int, str]:
         console = io.StringIO()
-        ui = {"KF_PIPELINES_UI_ENDPOINT": self._ui}
+        ui = {"KF_PIPELINES_UI_ENDPOINT": self._address}
         with mock.patch.dict(os.environ, ui), contextlib.redirect_stdout(console):
             code = main(["doctor", "--cluster", str(self.cluster_file), "--host", self.kubeflow.host])
         return code, console.getvalue()
 
     def set_database(self, there: bool) -> None:
         self.database.start() if there else self.database.kill()
-
-    def page(self, run: str, output: str) -> str:
-        written = self.engine.workflows[run].outputs.values()
-        pages = [pathlib.Path(found[output]["artifacts"][0]["uri"]).read_text() for found in written if output in found]
-        return pages[0] if pages else ""
-
-    def metrics(self, run: str) -> dict[str, float]:
-        written = [one for found in self.engine.workflows[run].outputs.values() for one in found.values()]
-        return {name: value for one in written for name, value in one["artifacts"][0]["metadata"].items()}
 
     def close(self) -> None:
         self._stack.close()

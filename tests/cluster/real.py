@@ -40,8 +40,8 @@ class Real(World):
         self.kube = Hands(kube_api.connect(), self.cluster.namespace)
         self.small = {"dataset": "photo_patches", "preset": "smoke", "max_regression": 1000.0}
         self.long = {"epochs": 30}
-        self._ui = Ui(os.environ.get(UI, ""), self.cluster.namespace)
-        self.lacks = {} if os.environ.get(UI) else {"pages": NO_UI, "metrics": NO_UI}
+        self.ui = Ui(os.environ.get(UI, ""), self.cluster.namespace)
+        self.lacks = {} if os.environ.get(UI) else {"ui": NO_UI}
         if self.cluster.database.host != DATABASE:
             self.lacks["database"] = f"the database is not {DATABASE} of the manifests, so it is not taken away"
 
@@ -62,12 +62,6 @@ class Real(World):
     def set_database(self, there: bool) -> None:
         self.kube.scale(DATABASE, int(there))
         self.wait(f"{DATABASE} has changed", lambda: self.kube.ready(DATABASE) == there, READY_SECONDS)
-
-    def page(self, run: str, output: str) -> str:
-        return self._ui.page(run, output)
-
-    def metrics(self, run: str) -> dict[str, float]:
-        return self._ui.metrics(run)
 
     def close(self) -> None:
         if self._applied:

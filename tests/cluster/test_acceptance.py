@@ -32,17 +32,17 @@ def test_the_pods_of_a_run_have_the_account_that_was_asked_for(runs, pushed):
 
 
 def test_a_page_is_shown(world, needs, pushed):
-    needs("pages")
+    needs("ui")
     run, _ = pushed
-    page = world.page(run, "html")
+    page = world.ui.page(run, "html")
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert "<script" not in page
 
 
 def test_the_numbers_are_shown(world, needs, pushed):
-    needs("metrics")
+    needs("ui")
     run, _ = pushed
-    assert world.metrics(run)["elbo_nats_per_image"] < 0
+    assert world.ui.metrics(run)["elbo_nats_per_image"] < 0
 
 
 def test_the_lineage_leads_from_the_pushed_model_to_the_images(runs, pushed):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from hands import Hands
+from ui import Ui
 
 from kubeflow.client.api import Api
 from kubeflow.spec.cluster import Cluster
@@ -20,6 +21,7 @@ class World(abc.ABC):
       cluster: the content of cluster.yaml.
       api: Kubeflow Pipelines.
       kube: Kubernetes, in the namespace of the runs.
+      ui: Kubeflow's UI.
       small: parameters of a run that pushes a model soon.
       long: those that make its training long enough to disturb it.
       away_seconds: how long the database is taken away.
@@ -30,6 +32,7 @@ class World(abc.ABC):
     cluster: Cluster
     api: Api
     kube: Hands
+    ui: Ui
     small: Mapping[str, Any]
     long: Mapping[str, Any]
     away_seconds: float
@@ -47,14 +50,6 @@ class World(abc.ABC):
     @abc.abstractmethod
     def set_database(self, there: bool) -> None:
         """Takes the database away, or brings it back."""
-
-    @abc.abstractmethod
-    def page(self, run: str, output: str) -> str:
-        """Returns a page that a task of the run has shown, as the UI gets it."""
-
-    @abc.abstractmethod
-    def metrics(self, run: str) -> Mapping[str, float]:
-        """Returns the numbers that the tasks of a run have shown, as the UI gets them."""
 
     @abc.abstractmethod
     def close(self) -> None:
