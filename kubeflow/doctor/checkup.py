@@ -9,6 +9,7 @@ from kubeflow.doctor.kube import Kube, is_missing_right
 from kubeflow.spec.cluster import Cluster
 from kubeflow.workers.kube_errors import ApiError
 from trainer.errors import ReportedError
+from trainer.failure import Kind
 
 ADMINISTRATOR = "Have an account with that right run it, such as an administrator of the namespace"
 
@@ -40,7 +41,7 @@ def _guarded(check: str, make: Callable[[], Finding | Iterator[Finding]]) -> Ite
             return
         yield Finding(check, State.UNKNOWN, f"not checked: {error.failure.cause}", ADMINISTRATOR)
     except ReportedError as error:
-        if error.failure.kind == "stopped":
+        if error.failure.kind == Kind.STOPPED:
             raise
         yield _failed(check, error)
 

@@ -33,12 +33,13 @@ def inside(kube: Kube, cluster: Cluster) -> Iterator[Finding]:
     account = next(iter(accounts_of(kube, cluster)), "")
     name = f"vaeiaf-doctor-{secrets.token_hex(3)}"
     command = [*PROGRAM, json.dumps(cluster.to_dict(), separators=(",", ":"))]
-    job = kube.create_job(check_job(cluster, name, account, command))
-    assert job, "the name is random"
     try:
+        job = kube.create_job(check_job(cluster, name, account, command))
+        assert job, "the name is random"
         yield from _findings(_ended(kube, job), cluster)
-    finally:
-        kube.delete_job(job, "Background")
+    finally:  # a signal may have come before the answer to the creation
+        if left := kube.get_job(name):
+            kube.delete_job(left, "Background")
 
 
 def _findings(end: Pod | Finding, cluster: Cluster) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import pytest
 from kube_clock import StillClock
 from kube_emulator import Emulator
 from kube_state import ScriptedKubelet
-from kube_world import api_client
+from kube_world import api_client, wait_until
 from ui_page import ui_page
 
 from kubeflow.doctor.checkup import examine
@@ -76,5 +76,5 @@ def hospital(api, page):
     made.put("ServiceAccount", "default-editor")
     made.put("ConfigMap", CONFIG, metadata={"namespace": "kubeflow"}, data={"workflowDefaults": ON_ERROR})
     yield made
-    assert not made.left
+    wait_until(lambda: not made.left)
     kube.stop()

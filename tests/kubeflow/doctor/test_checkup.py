@@ -1,6 +1,8 @@
 """The doctor finds nothing wrong with a sound cluster, and exactly what is wrong with any other."""
 
 import dataclasses
+import os
+import signal
 
 import pytest
 from doctor.conftest import ON_ERROR, WELL, claim, leaves
@@ -11,6 +13,8 @@ from kubeflow.doctor.finding import State
 from kubeflow.doctor.pod import HOPELESS_SECONDS, PLACE_SECONDS, TOTAL_SECONDS
 from kubeflow.doctor.retries import CONFIG, policy_of
 from kubeflow.spec.cluster import Database, PodSettings, Retries
+from trainer.errors import InterruptError
+from trainer.interrupt import interruptible
 
 
 def states(found):
@@ -165,6 +169,17 @@ def test_a_job_for_which_no_pod_is_created_is_told_with_the_reason(hospital):
 
     hospital.kube.state.start_pods = made
     assert "exceeded quota" in hospital.examine()["image"].sentence
+
+
+def test_a_signal_ends_the_checks_and_removes_the_pod(hospital):
+    def interrupted(run):
+        os.kill(os.getpid(), signal.SIGTERM)
+        hangs(run)
+
+    hospital.script = interrupted
+    with interruptible(), pytest.raises(InterruptError):
+        hospital.examine()
+    assert hospital.kube.state.created["Job"], "which the fixture misses if it stays"
 
 
 def test_without_retries_their_policy_does_not_matter(hospital):
