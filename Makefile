@@ -39,9 +39,9 @@ test: $(SETUP)  ## all tests, in two processes (TEST_PROCESSES=1 for one)
 test-containers: $(SETUP) image  ## the compiled Kubeflow pipeline in containers; needs Docker Engine, and takes a quarter of an hour
 	@VAEIAF_IMAGE=vaeiaf:$(VERSION) $(PYTHON) -m pytest tests/containers
 
-test-cluster: $(SETUP)  ## check a real cluster with CLUSTER=cluster.yaml, in two hours; HOST=URL and MANIFESTS=FOLDER: docs/howto/check-cluster.md
+test-cluster: $(SETUP)  ## check a real cluster with CLUSTER=cluster.yaml, in two hours; see docs/howto/check-cluster.md
 	@test -f "$(CLUSTER)" || { echo "make test-cluster: CLUSTER=$(CLUSTER) is no file: give CLUSTER=cluster.yaml" >&2; exit 2; }
-	@VAEIAF_CLUSTER=$(CLUSTER) VAEIAF_HOST=$(HOST) VAEIAF_MANIFESTS=$(MANIFESTS) \
+	@VAEIAF_CLUSTER=$(CLUSTER) VAEIAF_HOST=$(HOST) VAEIAF_UI=$(UI) VAEIAF_MANIFESTS=$(MANIFESTS) \
 		$(PYTHON) -m pytest tests/cluster --verbose --durations=0
 
 chaos: $(SETUP)  ## kill, damage and disturb runs, in about an hour on two cores; CHAOS="--seed 7 --only kills" for a part

@@ -17,9 +17,9 @@ OWN = ("kubeflow", "pipeline", "components", "trainer")
 class Story(logging.Handler):
     """A line for each component with its seconds; between them, what the project's own code logs."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, stamped: bool = False) -> None:
         super().__init__(logging.INFO)
-        self._stream = stream
+        self._stream, self._stamped = stream, stamped
         self._component = ""
         self._start = 0.0
         self._mid_line = False
@@ -29,10 +29,11 @@ class Story(logging.Handler):
         self.say(f"  {record.getMessage()}")
 
     def starts(self, component: str) -> None:
-        """Starts the component's line."""
+        """Starts the component's line, unless lines get the time, which is that of their end."""
         self._component, self._start = component, time.monotonic()
-        self._write(f"{component:<24}")
-        self._mid_line = True
+        if not self._stamped:
+            self._write(f"{component:<24}")
+            self._mid_line = True
 
     def ends(self, cached: bool) -> None:
         """Ends the component's line, or writes a new one if messages came in between."""
@@ -43,7 +44,7 @@ class Story(logging.Handler):
 
     def say(self, text: str) -> None:
         """Writes `text` on a line of its own."""
-        self._write(("\n" if self._mid_line else "") + text + "\n")
+        self._write(("\n" if self._mid_line else "") + (stamp(text) if self._stamped else text) + "\n")
         self._mid_line = False
 
     def _write(self, text: str) -> None:
@@ -52,9 +53,17 @@ class Story(logging.Handler):
             self._stream.flush()
 
 
+def stamp(text: str) -> str:
+    """Returns `text` with the time in UTC before each of its lines."""
+    now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    return "\n".join(f"{now}  {line}".rstrip() for line in text.splitlines())
+
+
 @contextlib.contextmanager
-def console(log_file: str) -> Iterator[Story]:
+def console(log_file: str, stamped: bool = False) -> Iterator[Story]:
     """Sends everything that is printed or logged to `log_file`, and only the story to standard output.
+
+    `stamped`: the story's lines get the time, for a log that nobody watches.
 
     This includes file descriptors 1 and 2, to which the native code of TensorFlow and Beam writes directly. Losing
     either output, to a full disk or a closed terminal, is not an error of the run.
@@ -66,7 +75,7 @@ def console(log_file: str) -> Iterator[Story]:
             stack.enter_context(redirected(descriptor, log))
         stack.enter_context(contextlib.redirect_stdout(log))
         stack.enter_context(contextlib.redirect_stderr(log))
-        story = Story(stream)
+        story = Story(stream, stamped)
         stack.enter_context(_logging(story, log))
         yield story
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from components.gate.verdict import Verdict
     from pipeline.outcome import Outcome
+    from pipeline.settings import PipelineConfig
 
 PUSHED, FAILED, BAD_INPUT, REFUSED = 0, 1, 2, 3  # exit codes
 
@@ -27,6 +28,16 @@ def describe(outcome: "Outcome") -> str:
         lines.append(f"The version served before is damaged and was moved to {outcome.push.damaged}")
     lines.append(f"Report: {outcome.report}")
     return "\n".join(lines)
+
+
+def bounds(config: "PipelineConfig") -> str:
+    """Returns the bounds of the gate, nats per image."""
+    found = [f"{'independent pixels' if config.min_elbo is None else f'{config.min_elbo:.2f}'} for the test-set ELBO"]
+    if config.min_label_elbo is not None:
+        found.append(f"{config.min_label_elbo:.2f} for the ELBO of each label")
+    if not config.no_baseline:
+        found.append(f"{0.0 - config.max_regression:.2f} for the gain over the last blessed model")
+    return f"Lower bounds: {', '.join(found)}"
 
 
 def _numbers(verdict: "Verdict") -> str:

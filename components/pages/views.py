@@ -2,6 +2,7 @@
 
 import datetime
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tfx.types import Artifact, artifact_utils
@@ -24,7 +25,9 @@ class View(NamedTuple):
     metrics: Metrics  # finite ones only, because JSON has no others
 
 
-def view(node: str, inputs: Artifacts, outputs: Artifacts, evaluation: str | None = None) -> View:
+def view(
+    node: str, inputs: Artifacts, outputs: Artifacts, evaluation: str | None = None, attempts: Sequence[str] = ()
+) -> View:
     """Returns the view of the TFX node `node`, which has run with these artifacts. Most nodes have an empty one.
 
     Args:
@@ -32,17 +35,18 @@ def view(node: str, inputs: Artifacts, outputs: Artifacts, evaluation: str | Non
       inputs: its input artifacts.
       outputs: its output artifacts.
       evaluation: path of the same run's evaluation, which is no input of the pusher.
+      attempts: what came of earlier attempts at the node's task.
     """
     if node == "Trainer":
-        return _trainer(inputs, outputs)
+        return _trainer(inputs, outputs, attempts)
     if node == "Evaluator":
-        return _evaluator(inputs, outputs)
+        return _evaluator(inputs, outputs, attempts)
     if node == "AtomicPusher":
-        return _pusher(artifact_utils.get_single_instance(outputs["pushed_model"]), evaluation)
+        return _pusher(artifact_utils.get_single_instance(outputs["pushed_model"]), evaluation, attempts)
     return View(None, {})
 
 
-def _trainer(inputs: Artifacts, outputs: Artifacts) -> View:
+def _trainer(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> View:
     """Shows ELBO per epoch, pictures and recipe; numbers of the exported model and of the training."""
     history = read_history(_path(outputs, "model_run"))
     servable = path_utils.serving_model_path(_path(outputs, "model"))
@@ -52,6 +56,7 @@ def _trainer(inputs: Artifacts, outputs: Artifacts) -> View:
     best = next(epoch for epoch in history["epochs"] if epoch["epoch"] == history["best_epoch"])
     html = render(
         "trainer.html.j2",
+        attempts=attempts,
         history=history,
         units=read_units(servable),
         images_per_second=speed,
@@ -69,12 +74,13 @@ def _trainer(inputs: Artifacts, outputs: Artifacts) -> View:
     return View(html, _finite(metrics))
 
 
-def _evaluator(inputs: Artifacts, outputs: Artifacts) -> View:
+def _evaluator(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> View:
     """Shows the verdict, the ELBO by label and pictures; numbers: 1 if blessed, the ELBO, its bounds and gain."""
     verdict = read_verdict(_path(outputs, "evaluation"))
     servable = path_utils.serving_model_path(_path(inputs, "model"))
     html = render(
         "evaluator.html.j2",
+        attempts=attempts,
         verdict=verdict,
         units=read_units(servable),
         pictures=pictures(servable, _test_split(inputs)),
@@ -86,10 +92,10 @@ def _evaluator(inputs: Artifacts, outputs: Artifacts) -> View:
     return View(html, _finite(metrics))
 
 
-def _pusher(pushed_model: Artifact, evaluation: str | None) -> View:
+def _pusher(pushed_model: Artifact, evaluation: str | None, attempts: Sequence[str]) -> View:
     """Shows what was pushed, or why nothing was."""
     verdict = read_verdict(deciding_evaluation(evaluation, pushed_model)) if evaluation else None
-    return View(render("pusher.html.j2", verdict=verdict, push=Push.read(pushed_model)), {})
+    return View(render("pusher.html.j2", attempts=attempts, verdict=verdict, push=Push.read(pushed_model)), {})
 
 
 def _path(artifacts: Artifacts, key: str) -> str:

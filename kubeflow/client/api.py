@@ -1,6 +1,7 @@
 """The API of Kubeflow Pipelines: a client, and its errors in one sentence."""
 
 import contextlib
+import functools
 import io
 import json
 import logging
@@ -49,15 +50,22 @@ class Api:
     """Kubeflow Pipelines at one address, for one namespace.
 
     `client` has the generated calls of the API: `pipelines`, `pipeline_uploads`, `experiments`, `runs`,
-    `recurring_runs`.
+    `recurring_runs`. `ui` is the address of the UI, which is not that of the API; empty: unknown.
     """
 
-    def __init__(self, client: Any, namespace: str, host: str) -> None:
-        self.client, self.namespace = client, namespace
+    def __init__(self, client: Any, namespace: str, host: str, ui: str) -> None:
+        self.client, self.namespace, self.ui = client, namespace, ui.rstrip("/")
         self._host = host or "Kubeflow Pipelines"
-        self.ui = os.environ.get("KF_PIPELINES_UI_ENDPOINT") or host or "/pipeline"
 
-    def ask(self, what: str, call: Callable[..., Any], *arguments: Any, patience: float = 0, **keywords: Any) -> Any:
+    def ask(
+        self,
+        what: str,
+        call: Callable[..., Any],
+        *arguments: Any,
+        patience: float = 0,
+        media: str = "json",
+        **keywords: Any,
+    ) -> Any:
         """Returns the answer of `call`. Repeats a transient error, with growing pauses of `patience` s in all.
 
         Raises:
@@ -66,13 +74,35 @@ class Api:
         waited, pause = 0.0, 1.0
         while True:
             try:
-                return self._once(what, call, *arguments, **keywords)
+                return self._once(what, media, call, *arguments, **keywords)
             except ApiError as error:
                 if not error.transient or waited >= patience:
                     raise
             time.sleep(pause)
             waited += pause
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def get(self, what: str, path: str, patience: float = 0, media: str = "json", **names: str) -> Any:
+        """Returns the answer of an endpoint that the generated client lacks: parsed JSON, or the text of other media.
+
+        `names` fill in the `path`.
+
+        Raises:
+          ApiError: Kubeflow did not do `what`, or its answer is of another type than `media`.
+        """
+        api_client = self.client.runs.api_client
+        call = functools.partial(
+            api_client.call_api,
+            path,
+            "GET",
+            names,
+            header_params={"Accept": "*/*"},
+            response_type="object" if media == "json" else None,
+            auth_settings=["Bearer"],
+            _return_http_data_only=True,
+        )
+        parsed = self.ask(what, call, patience=patience, media=media)
+        return parsed if media == "json" else api_client.last_response.data
 
     def every(self, what: str, call: Callable[..., Any], field: str, **keywords: Any) -> Iterator[Any]:
         """Yields the content of `field` in the answers of `call`, over all pages."""
@@ -85,10 +115,10 @@ class Api:
                 return
 
     def url(self, run: str) -> str:
-        """Returns the address of the run in the UI."""
-        return f"{self.ui.rstrip('/')}/#/runs/details/{run}"
+        """Returns the address of the run in the UI; without the UI's own, its path."""
+        return f"{self.ui}/#/runs/details/{run}" if self.ui else f"#/runs/details/{run}"
 
-    def _once(self, what: str, call: Any, *arguments: Any, **keywords: Any) -> Any:
+    def _once(self, what: str, media: str, call: Any, *arguments: Any, **keywords: Any) -> Any:
         try:
             answer = call(*arguments, _request_timeout=SECONDS, **keywords)
         except kfp_server_api.ApiException as error:
@@ -98,7 +128,7 @@ class Api:
         except (TypeError, ValueError, OSError) as error:
             raise ApiError(f"{self._host} was asked to {what} and gave an unexpected answer: {error}") from error
         kind = self.client.runs.api_client.last_response.getheader("content-type") or "of no type"
-        if "json" not in kind:
+        if media not in kind:
             raise ApiError(f"{self._host} wants a login to {what}: it answers with a page ({kind})", remedy=LOGIN)
         return answer
 
@@ -132,7 +162,11 @@ class Api:
 
 
 def connect(
-    namespace: str, host: str | None = None, token_file: str | None = None, cookie_file: str | None = None
+    namespace: str,
+    host: str | None = None,
+    token_file: str | None = None,
+    cookie_file: str | None = None,
+    ui: str = "",
 ) -> Api:
     """Connects to Kubeflow Pipelines at `host`, or KF_PIPELINES_ENDPOINT, or the cluster of this pod or of kubectl.
 
@@ -157,7 +191,7 @@ def connect(
         raise UserError(
             "the address of Kubeflow Pipelines is unknown", remedy="Give --host, or set KF_PIPELINES_ENDPOINT"
         )
-    return Api(client, namespace, host)
+    return Api(client, namespace, host, ui)
 
 
 def where(name: str, value: str) -> str:

@@ -1,49 +1,40 @@
-"""The failures that the pods of a run left, from Argo's record of the run.
+"""What the pods of a run left: their failures, and the outcome of the run."""
 
-Kubeflow reports no exit codes, and its launcher exits with 1 whatever our process exits with. But Argo keeps a pod's
-termination message, and the first version of Kubeflow's API, which 2.17 still serves, returns Argo's record.
-"""
-
-import functools
+import contextlib
 import json
-from typing import Any
+from collections.abc import Iterable
 
-from kubeflow.client.api import Api, ApiError
+from kubeflow.client.api import Api
+from kubeflow.client.argo import Pod, kept_log, pod_log
+from kubeflow.spec.contract import OUTCOME
 from trainer.failure import Failure, Kind
 
-PATIENCE = 30.0  # seconds that the API may be away
 
-
-def failures(api: Api, run: str) -> dict[str, Failure]:
-    """Returns, by task, what the last of its failed pods left; empty if Kubeflow cannot tell."""
-    get_run = functools.partial(  # the generated client lacks it
-        api.client.runs.api_client.call_api,
-        "/apis/v1beta1/runs/{run_id}",
-        "GET",
-        {"run_id": run},
-        header_params={"Accept": "application/json"},
-        response_type="object",
-        auth_settings=["Bearer"],
-        _return_http_data_only=True,
-    )
-    try:
-        answer = api.ask("read its pods' failures", get_run, patience=PATIENCE)
-        nodes = json.loads(answer["pipeline_runtime"]["workflow_manifest"])["status"]["nodes"]
-        return _failures(nodes)
-    except (ApiError, LookupError, TypeError, ValueError, AttributeError):
-        return {}
-
-
-def _failures(nodes: dict[str, Any]) -> dict[str, Failure]:
-    """Reads Argo's nodes: the boundary of a task's pod is a DAG, named after the task and the attempt, as `trainer(0)`.
+def failures(pods: Iterable[Pod]) -> dict[str, Failure]:
+    """Returns, by task, what the last of its failed pods left.
 
     Argo puts the container and its exit code before our message, and says itself what happened to a lost pod.
     """
-    found = {}
-    for node in sorted(nodes.values(), key=lambda node: str(node.get("startedAt"))):
-        message, boundary = node.get("message"), nodes.get(node.get("boundaryID"))
-        if message and boundary and node["type"] == "Pod":
-            task = boundary["displayName"].partition("(")[0]
-            left = Failure.from_json(message[message.find("{") :])
-            found[task] = left or Failure(Kind.INFRASTRUCTURE, message)
-    return found
+    left = {pod.task: pod.message for pod in pods if pod.message}
+    return {
+        task: Failure.from_json(message[message.find("{") :]) or Failure(Kind.INFRASTRUCTURE, message)
+        for task, message in left.items()
+    }
+
+
+def outcome(api: Api, run: str, pods: list[Pod]) -> str:
+    """Returns what the last task's log says of the model, with its numbers; empty if no log can be read."""
+    for pod in reversed(pods):
+        if pod.phase == "Succeeded" and not pod.task.endswith("-driver"):
+            for read in (kept_log, pod_log):
+                if found := _outcome(read(api, run, pod)):
+                    return found
+    return ""
+
+
+def _outcome(log: str) -> str:
+    """Returns the text in the line of JSON, before which a logger may put the time."""
+    for line in reversed(log.splitlines()):
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            return str(json.loads(line[line.index("{") :])[OUTCOME])
+    return ""

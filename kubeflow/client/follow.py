@@ -4,23 +4,26 @@ import time
 from typing import Any
 
 from kubeflow.client.api import Api, ApiError
-from kubeflow.client.failures import failures
-from kubeflow.spec import nodes
-from pipeline.words import FAILED, PUSHED
+from kubeflow.client.argo import pods
+from kubeflow.client.failures import failures, outcome
+from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
 from trainer.errors import InterruptError
 from trainer.failure import Kind
 
 POLL_SECONDS = 5.0
 PATIENCE = 900.0  # seconds that the API may be away
-NODES, VERDICT = {nodes.kebab(node) for node in nodes.TITLES}, nodes.kebab(nodes.VERDICT)  # names of tasks
+DRIVER = "-driver"  # behind the name of a task, in the name of its driver
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
+UNTOLD = "Done: the model was pushed, or is unchanged. Kubeflow does not hand out the numbers, which are on its page"
+SILENT = "it left no message; see its log"
+WITHHELD = "Kubeflow does not hand out its message; see its log, which may also say that the gate refused"
 
 
 def follow(api: Api, run: str) -> int:
-    """Prints a line for each change in the state of a node, and the outcome at the end.
+    """Prints a line for each change in the state of a task, and the outcome at the end.
 
     Returns:
-      0 pushed or unchanged, 3 refused by the gate, 1 failed or cancelled.
+      0 pushed or unchanged, 3 refused by the gate, 2 bad input that a task found, 1 failed or terminated.
 
     Raises:
       InterruptError: a signal; the run continues.
@@ -31,7 +34,7 @@ def follow(api: Api, run: str) -> int:
         while True:
             state = api.ask("look at the run", api.client.runs.run_service_get_run, run, patience=PATIENCE)
             tasks = _latest((state.run_details and state.run_details.task_details) or [])
-            _tell([task for task in tasks if task.display_name in NODES], known)
+            _tell([task for task in tasks if task.display_name in _names(tasks)], known)
             if state.state in ENDED:
                 return _outcome(api, state, tasks)
             time.sleep(POLL_SECONDS)
@@ -47,6 +50,12 @@ def _latest(tasks: list[Any]) -> list[Any]:
     """Returns the last task of each name, in order of the first start: Argo lists those of a retried graph again."""
     began = sorted(tasks, key=lambda task: task.start_time.timestamp() if task.start_time else 0.0)
     return list({task.display_name: task for task in began}.values())
+
+
+def _names(tasks: list[Any]) -> set[str]:
+    """Returns the names of the pipeline's tasks: Kubeflow lists what Argo does for them too."""
+    shown = {task.display_name for task in tasks}
+    return {name.removesuffix(DRIVER) for name in shown if name.endswith(DRIVER)} - {"root"}
 
 
 def _tell(tasks: list[Any], known: dict[str, str]) -> None:
@@ -65,26 +74,24 @@ def _seconds(task: Any) -> float:
 
 
 def _outcome(api: Api, run: Any, tasks: list[Any]) -> int:
-    url = api.url(run.run_id)
+    """Prints the outcome of a run that ended, and returns the exit code."""
+    url, found = api.url(run.run_id), pods(api, run.run_id)
     if run.state == "SUCCEEDED":
-        print(f"Done: the model was pushed, or is unchanged. {url}")
+        print(f"{outcome(api, run.run_id, found) or UNTOLD}\n{url}")
         return PUSHED
-    if run.state == "CANCELED":
-        print(f"CANCELLED before the verdict. {url}")
-        return FAILED
     failed = [task.display_name for task in tasks if task.state == "FAILED"]
-    lost = sorted({name for node in failed if (name := node.removesuffix("-driver")) in NODES})
-    left = failures(api, run.run_id)
-    if lost == [VERDICT] and VERDICT in left and left[VERDICT].kind == Kind.REFUSED:
-        print(f"REFUSED by the gate: {left[VERDICT]}. {url}")
-        return left[VERDICT].exit_code
-    for node in lost:
-        print(f"{node}: {left.get(node) or _silent(node)}")
+    lost = sorted({shown.removesuffix(DRIVER) for shown in failed} & _names(tasks))
+    left = {task.removesuffix(DRIVER): failure for task, failure in failures(found).items()}
+    kinds = {left[task].kind if task in left else None for task in lost}
+    if kinds == {Kind.REFUSED}:
+        print(f"REFUSED by the gate: {'; '.join(str(left[task]) for task in lost)}. {url}")
+        return REFUSED
+    if run.state == "CANCELED" or "CANCELING" in [status.state for status in run.state_history or []]:
+        print(f"TERMINATED in the UI or by the API, before the verdict. {url}")
+        return FAILED
+    for task in lost:
+        print(f"{task}: {left.get(task) or (SILENT if found else WITHHELD)}")
+    where = f"in {', '.join(lost)}" if lost else "outside of its tasks"
     said = f" {run.error.message}" if run.error and run.error.message else ""
-    print(f"FAILED in {', '.join(lost) or 'no node'}.{said} {url}")
-    return FAILED
-
-
-def _silent(node: str) -> str:
-    """Returns the sentence about a pod whose message is unknown."""
-    return "it left no message; see its log" + (" for whether the gate refused" if node == VERDICT else "")
+    print(f"FAILED {where}.{said} {url}")
+    return BAD_INPUT if Kind.BAD_INPUT in kinds else FAILED

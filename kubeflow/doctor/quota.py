@@ -25,8 +25,8 @@ def quota(kube: Kube, cluster: Cluster) -> Iterator[Finding]:
 
 def _kinds(cluster: Cluster) -> Iterator[tuple[str, PodSettings]]:
     yield "pod", cluster.pod
-    for node, settings in cluster.nodes.items():
-        yield f"nodes.{node}", settings
+    for task, settings in cluster.tasks.items():
+        yield f"tasks.{task}", settings
     yield "workers.pod", cluster.workers.pod
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
-from kubeflow.spec.nodes import TITLES
+from kubeflow.spec.tasks import TASKS
 from kubeflow.spec.zone import zone
 from trainer.schema import Needs, Place, SettingError, nested, setting, table
 from trainer.storage.folders import name_fault
@@ -39,7 +39,7 @@ Text = Annotated[
 ]
 
 
-Node = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TITLES)})]
+Task = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TASKS)})]
 
 
 def _matches(pattern: str, valid: str) -> dict[str, Any]:
@@ -179,8 +179,8 @@ class Cluster:
     volume: Annotated[Volume, nested(Volume)]
     database: Annotated[Database, nested(Database)] = Field(default_factory=Database)
     pod: Annotated[PodSettings, nested(PodSettings)] = Field(default_factory=PodSettings)
-    nodes: dict[Node, Annotated[PodSettings, nested(PodSettings)]] = _setting(
-        "pods of single nodes, by name, with the settings of `pod`", default_factory=dict
+    tasks: dict[Task, Annotated[PodSettings, nested(PodSettings)]] = _setting(
+        "pods of single tasks, by name, with the settings of `pod`", default_factory=dict
     )
     retries: Annotated[Retries, nested(Retries)] = Field(default_factory=Retries)
     workers: Annotated[Workers, nested(Workers)] = Field(default_factory=Workers)
@@ -188,6 +188,11 @@ class Cluster:
         "service account of the runs' pods; empty: Kubeflow's own, which has more rights",
         default="",
         **_matches(f"({NAME})?", "a Kubernetes name"),
+    )
+    ui: str = _setting(
+        "address of Kubeflow's UI, for the links that commands print; the API's address does not serve it",
+        default="",
+        **_matches(r"(https?://\S+)?", "an address, such as https://kubeflow.example.com/pipeline"),
     )
     time_zone: str = _setting(
         "time zone of all schedules: cronScheduleTimezone in Kubeflow's ConfigMap pipeline-install-config",

@@ -1,4 +1,4 @@
-"""Compiles TFX's graph into a native pipeline of Kubeflow Pipelines v2: a container component for each node."""
+"""Compiles the tasks into a native pipeline of Kubeflow Pipelines v2: a container component for each one."""
 
 import inspect
 import json
@@ -11,13 +11,11 @@ from kfp.dsl.base_component import BaseComponent
 from kfp.dsl.pipeline_task import PipelineTask
 
 from kubeflow.spec.cluster import Cluster, PodSettings
-from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, HTML, METRICS, OUTPUTS, PASSWORD, RUN_ID
-from kubeflow.spec.nodes import TITLES, VERDICT, kebab
-from kubeflow.spec.parameters import parameters, run_config
-from pipeline.dag import compile_pipeline, create_pipeline
+from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, METRICS, PAGES, PASSWORD, RUN_ID
+from kubeflow.spec.parameters import parameters
+from kubeflow.spec.tasks import TASKS
 
 NAME = "vaeiaf"
-KINDS = {HTML: dsl.Output[dsl.HTML], METRICS: dsl.Output[dsl.Metrics]}
 OWNER = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_UID": "metadata.uid"}
 
 
@@ -28,15 +26,14 @@ def compile_to(path: str, cluster: Cluster) -> None:
 
 def build(cluster: Cluster) -> BaseComponent:
     """Builds the pipeline, whose parameters are those of the form."""
-    upstream = graph(cluster)
     form = {name: (found.kind, found.default, found.help) for name, found in parameters().items()}
 
     def pipeline(*values: Any) -> None:
         given = dict(zip(form, values, strict=True))
-        tasks: dict[str, PipelineTask] = {}
-        for node, before in upstream.items():
-            task = component(node, cluster)(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **given)
-            tasks[node] = configure(task, node, cluster).after(*(tasks[name] for name in before))
+        before: list[PipelineTask] = []
+        for name in TASKS:
+            task = component(name, cluster)(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **given)
+            before = [configure(task, name, cluster).after(*before)]
 
     description = "Retrains a VAE with inverse autoregressive flow and pushes it if its test-set ELBO allows."
     built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description)(
@@ -49,47 +46,40 @@ def build(cluster: Cluster) -> BaseComponent:
     return built
 
 
-def graph(cluster: Cluster) -> dict[str, list[str]]:
-    """Returns the direct predecessors of every node, in an order of execution, with the optional nodes."""
-    config = run_config({"tune": 1}, cluster)
-    nodes = [node.pipeline_node for node in compile_pipeline(create_pipeline(config)).nodes]
-    found = {node.node_info.id: list(node.upstream_nodes) for node in nodes}
-    return {**found, VERDICT: [nodes[-1].node_info.id]}
-
-
-def component(node: str, cluster: Cluster) -> BaseComponent:
-    """Makes the container that runs `node`. It gets all parameters, in the executor input that Kubeflow writes."""
-    pod = cluster.nodes.get(node, cluster.pod)
+def component(name: str, cluster: Cluster) -> BaseComponent:
+    """Makes the container of a task. It gets all parameters, in the executor input that Kubeflow writes."""
+    pod = cluster.tasks.get(name, cluster.pod)
     settings = json.dumps(cluster.to_dict(), separators=(",", ":"))
 
     def run(*_: Any) -> dsl.ContainerSpec:
         return dsl.ContainerSpec(
             image=pod.image or cluster.image,
             command=["python", "-P", "-m", "kubeflow.run_node"],
-            args=["--node", node, "--cluster", settings, "--executor-input", "{{$}}"],
+            args=["--node", name, "--cluster", settings, "--executor-input", "{{$}}"],
         )
 
-    kinds = {RUN_ID: str} | {name: found.kind for name, found in parameters().items()}
-    kinds |= {name: KINDS[name] for name in OUTPUTS.get(node, ())}
-    arguments = {name: (kind, inspect.Parameter.empty, "") for name, kind in kinds.items()}
-    return dsl.container_component(declare(run, kebab(node), arguments))
+    kinds: dict[str, Any] = {RUN_ID: str} | {name: found.kind for name, found in parameters().items()}
+    for node in TASKS[name].nodes:
+        kinds |= {PAGES[node]: dsl.Output[dsl.HTML]} if node in PAGES else {}
+        kinds |= {METRICS[node]: dsl.Output[dsl.Metrics]} if node in METRICS else {}
+    arguments = {argument: (kind, inspect.Parameter.empty, "") for argument, kind in kinds.items()}
+    return dsl.container_component(declare(run, name, arguments))
 
 
-def configure(task: PipelineTask, node: str, cluster: Cluster) -> PipelineTask:
-    """Sets the task's name in the UI, its pod and its retries. The verdict has none, because it would not change."""
-    task.set_display_name(TITLES[node]).set_caching_options(False)  # TFX has a cache, which knows the content of inputs
-    if node != VERDICT:
-        policy = cluster.retries
-        task.set_retry(policy.count, f"{policy.seconds}s", policy.factor)
-        kubernetes.use_field_path_as_env(task, env_name=ARGO_NODE, field_path=ARGO_NODE_FIELD)
-    _pod(task, cluster.nodes.get(node, cluster.pod))
+def configure(task: PipelineTask, name: str, cluster: Cluster) -> PipelineTask:
+    """Sets the task's title in the UI, its pod, and the retries of a lost pod; see `kubeflow.node.supervisor`."""
+    task.set_display_name(TASKS[name].title).set_caching_options(False)  # TFX's cache knows the content of inputs
+    policy = cluster.retries
+    task.set_retry(policy.count, f"{policy.seconds}s", policy.factor)
+    kubernetes.use_field_path_as_env(task, env_name=ARGO_NODE, field_path=ARGO_NODE_FIELD)
+    _pod(task, cluster.tasks.get(name, cluster.pod))
     kubernetes.mount_pvc(task, pvc_name=cluster.volume.claim, mount_path=cluster.volume.path)
-    kubernetes.add_pod_annotation(task, "vaeiaf/node", node)
+    kubernetes.add_pod_annotation(task, "vaeiaf/task", name)
     if cluster.database.kind != "sqlite":
         kubernetes.use_secret_as_env(task, cluster.database.secret, {"password": PASSWORD})
-    if node == "Trainer":  # its pod owns those of its workers
-        for name, path in OWNER.items():
-            kubernetes.use_field_path_as_env(task, env_name=name, field_path=path)
+    if "Trainer" in TASKS[name].nodes:  # the pod owns those of the workers
+        for variable, path in OWNER.items():
+            kubernetes.use_field_path_as_env(task, env_name=variable, field_path=path)
     return task
 
 

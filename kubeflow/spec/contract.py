@@ -2,11 +2,12 @@
 
 RUN_ID = "run_id"  # an input of every task: Kubeflow's id of the run
 
-HTML, METRICS = "html", "metrics"  # outputs of a task
-OUTPUTS = {"Trainer": (HTML, METRICS), "Evaluator": (HTML, METRICS), "AtomicPusher": (HTML,)}  # by TFX node
+PAGES = {"Trainer": "training_page", "Evaluator": "evaluation_page", "AtomicPusher": "push_page"}  # outputs, by node
+METRICS = {"Trainer": "training_metrics", "Evaluator": "evaluation_metrics"}  # outputs, by node
 
 PASSWORD = "MLMD_PASSWORD"  # environment variable, from the database's Secret
-ARGO_NODE = "ARGO_NODE"  # environment variable: the pod's node in Argo, whose name ends in the attempt: (0), (1), ...
+ARGO_NODE = "ARGO_NODE"  # environment variable: the pod's node in Argo, whose name ends in its number: (0), (1), ...
 ARGO_NODE_FIELD = "metadata.annotations['workflows.argoproj.io/node-name']"
 AGAIN = "the next attempt at this run (Retry in the UI)"  # it keeps the run's id, by which checkpoints are found
 TERMINATION_LOG = "/dev/termination-log"  # made by Kubernetes, which shows its content with the pod
+OUTCOME = "outcome"  # key of the line of JSON in the last task's log that tells what became of the model

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from kubeflow.spec.cluster import Cluster
-from kubeflow.spec.nodes import TITLES
+from kubeflow.spec.tasks import TASKS
 from trainer.errors import UserError
 from trainer.schema import SettingError, check_needs, nearest
 
@@ -31,17 +31,17 @@ def load_cluster(path: str) -> Cluster:
         raise SettingError("the file", "settings with names", values, where=f"{path}: ")
     try:
         cluster = Cluster(**{str(name): value for name, value in values.items()})
-        _check_nodes(cluster)
+        _check_tasks(cluster)
         _check_needs(cluster, values, ())
     except SettingError as error:
         raise error.below(where=f"{path}, line {_line(document, error.setting.split('.'))}: ") from None
     return cluster
 
 
-def _check_nodes(cluster: Cluster) -> None:
-    for name in cluster.nodes:
-        if name not in TITLES:
-            raise SettingError(f"nodes.{name}", f"one of {', '.join(TITLES)}", name, remedy=nearest(name, TITLES))
+def _check_tasks(cluster: Cluster) -> None:
+    for name in cluster.tasks:
+        if name not in TASKS:
+            raise SettingError(f"tasks.{name}", f"one of {', '.join(TASKS)}", name, remedy=nearest(name, TASKS))
 
 
 def _check_needs(table: Any, given: Mapping[str, Any], location: tuple[str, ...]) -> None:

@@ -2,7 +2,9 @@
 
 import argparse
 import contextlib
+import dataclasses
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,13 +32,25 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     )
     server.add_argument("--token-file", metavar="FILE", help="with a login token (default: KF_PIPELINES_SA_TOKEN_PATH)")
     server.add_argument("--cookie-file", metavar="FILE", help="with a login cookie, such as authservice_session=...")
+    server.add_argument(
+        "--ui",
+        metavar="URL",
+        help="address of the UI, for printed links (default: KF_PIPELINES_UI_ENDPOINT, or ui of the cluster file)",
+    )
 
 
 def connect(options: argparse.Namespace, cluster: Cluster) -> Any:
-    """Connects to the server that the options name."""
+    """Connects to the server that the options name.
+
+    Raises:
+      SettingError: the address of the UI is invalid.
+      UserError: there is no address of the API, or a file cannot be read.
+    """
     from kubeflow.client import api
 
-    return api.connect(cluster.namespace, options.host, options.token_file, options.cookie_file)
+    ui = options.ui or os.environ.get("KF_PIPELINES_UI_ENDPOINT") or cluster.ui
+    ui = dataclasses.replace(cluster, ui=ui).ui  # checks it
+    return api.connect(cluster.namespace, options.host, options.token_file, options.cookie_file, ui)
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -9,8 +9,13 @@ from trainer.interrupt import interruptible
 
 HELP = "run the pipeline on Kubeflow"
 EPILOG = (
-    "Exit codes with --wait: 0 pushed or unchanged, 1 failed, cancelled or not reached, 2 bad input before the run, "
-    "3 refused by the gate, 130 and 143 stopped by SIGINT and SIGTERM."
+    "Exit codes with --wait: 0 pushed or unchanged, 1 failed, terminated or not reached, 2 bad input, found before the "
+    "run or by it, 3 refused by the gate, 130 and 143 stopped by SIGINT and SIGTERM."
+)
+
+PORT_FORWARD = (
+    " in the UI (kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80, then http://localhost:8080; the setting "
+    "ui makes it a link)"
 )
 
 
@@ -37,5 +42,5 @@ def run(options: argparse.Namespace) -> int:
         version = submit.upload(api, cluster)
         experiment = submit.experiment_id(api, options.experiment)
         started = submit.start(api, version, experiment, parameters, cluster.service_account)
-        print(f"Version {version.name}\nRun {api.url(started)}", flush=True)
+        print(f"Version {version.name}\nRun {api.url(started)}{'' if api.ui else PORT_FORWARD}", flush=True)
         return follow(api, started) if options.wait else PUSHED

@@ -34,12 +34,13 @@ class Deployment(NamedTuple):
 @functools.cache
 def read_deployment() -> Deployment:
     """Reads the deployment that the example `cluster.yaml` and the manifests describe."""
-    from kubeflow.spec.compile import build, graph, kebab
+    from kubeflow.spec.compile import build
     from kubeflow.spec.file import load_cluster
+    from kubeflow.spec.tasks import TASKS
 
     cluster = load_cluster("kubeflow/spec/cluster.yaml")
     objects = [part for path in sorted(MANIFESTS.glob("*.yaml")) for part in yaml.safe_load_all(path.read_text())]
-    tasks = _tasks(build(cluster), [kebab(node) for node in graph(cluster)], _role(objects, "jobs"))
+    tasks = _tasks(build(cluster), list(TASKS), _role(objects, "jobs"))
     database = _object(objects, "StatefulSet", cluster.database.host)
     (image,) = [container["image"] for container in _containers(database)]
     return Deployment(
@@ -68,7 +69,7 @@ def _tasks(pipeline: Any, names: list[str], role: str) -> list[Workload]:
         fields = {entry["name"] for entry in given.get("fieldPathAsEnv", [])}
         used = {API: "POD_UID" in fields, DATABASE: "secretAsEnv" in given, VOLUME: "pvcMount" in given}
         alike.setdefault(tuple(rail for rail, is_used in used.items() if is_used), []).append(name)
-    command = " ".join(spec["deploymentSpec"]["executors"]["exec-trainer"]["container"]["command"])
+    command = " ".join(spec["deploymentSpec"]["executors"]["exec-train"]["container"]["command"])
     return [
         Workload(
             f"pod of the task {tasks[0]}" if API in uses else f"{len(tasks)} pods, one a task",

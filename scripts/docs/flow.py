@@ -6,13 +6,27 @@ from typing import NamedTuple
 from scripts.docs.svg import Picture, width_of, wrapped
 
 TITLE = "Data flow of a run, from the data set to the pushed model and the report"
+CAPTIONS = {
+    "ImageExampleGen": "Read the images",
+    "StatisticsGen": "Count their features",
+    "Schema": "Load the schema",
+    "StrictExampleValidator": "Validate the images",
+    "Transform": "Make the transform",
+    "LastBlessedModel": "Find the last blessed model",
+    "UnitsCheck": "Check that it can be compared",
+    "Tuner": "Tune the recipe",
+    "Trainer": "Train the VAE with IAF",
+    "Evaluator": "Evaluate the test-set ELBO",
+    "AtomicPusher": "Push the model if blessed",
+    "Report": "Write the report",
+}
 
 
 class Node(NamedTuple):
     """A node of the pipeline."""
 
     name: str
-    title: str  # as Kubeflow's UI shows it
+    title: str  # what it does, in a few words
     own: bool  # this project's component, not TFX's
     optional: bool
 
@@ -55,8 +69,8 @@ def read_flow() -> Flow:
     """Returns the flow of the pipeline with all optional nodes and without implied edges."""
     from components.train.site import Site
     from kubeflow.spec.file import load_cluster
-    from kubeflow.spec.nodes import OPTIONAL, TITLES
     from kubeflow.spec.parameters import run_config
+    from kubeflow.spec.tasks import OPTIONAL
     from pipeline.dag import compile_pipeline, create_pipeline
 
     config = run_config({"tune": 1}, load_cluster("kubeflow/spec/cluster.yaml"))
@@ -66,7 +80,7 @@ def read_flow() -> Flow:
     for item in compile_pipeline(pipeline).nodes:
         node = item.pipeline_node
         name = node.node_info.id
-        nodes.append(Node(name, TITLES[name], own[name], name in OPTIONAL))
+        nodes.append(Node(name, CAPTIONS[name], own[name], name in OPTIONAL))
         order += [Edge(source, name, ()) for source in node.upstream_nodes]
         given = [channel for given in node.inputs.inputs.values() for channel in given.channels]
         for source in node.upstream_nodes:

@@ -86,7 +86,8 @@ def exit_codes() -> str:
     return "\n\n".join(
         [
             "# Exit codes",
-            "`vaeiaf run` has these exit codes, and so has `python -m trainer`, except 3. `make` has its own exit codes.",
+            "`vaeiaf run` and `vaeiaf submit --wait` have these exit codes, and so has `python -m trainer`, except 3. "
+            "`make` has its own exit codes.",
             _table(("code", "outcome", "who must act"), rows),
             "## By command",
             "\n\n".join(f"**`vaeiaf {name}`.** {_plain(epilog)}" for name, epilog in _epilogs()),
@@ -171,8 +172,8 @@ def settings() -> str:
     return "\n\n".join(
         [
             "# Settings",
-            "On this page, `--option` is an option of [`vaeiaf run`](commands.md#vaeiaf-run). *Form* is a parameter of a "
-            "run on Kubeflow, which `submit` and `schedule` take as `--param NAME=VALUE`.",
+            "On this page, `--option` is an option of [`vaeiaf run`](commands.md#vaeiaf-run). *Form* is a parameter of "
+            "a run on Kubeflow, which `submit` and `schedule` take as `--param NAME=VALUE`.",
             "## A run",
             _settings(settings_of(PipelineConfig)),
             "## The recipe of a training",

@@ -7,7 +7,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
 
-from tests.bench import growth, inputs, scaling, startup, steps
+from tests.bench import growth, inputs, scaling, startup, steps, tasks
 from tests.bench.rows import table, write
 
 FILE = pathlib.Path("bench.json")
@@ -17,6 +17,7 @@ SECTIONS = {
     "scaling": lambda _: scaling.rows(),
     "growth": lambda _: growth.rows(),
     "startup": lambda _: startup.rows(),
+    "tasks": lambda _: tasks.rows(),
 }
 
 

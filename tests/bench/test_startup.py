@@ -1,8 +1,8 @@
-"""The benchmark reads consoles and processes, and the section `startup` turns them into rows."""
+"""The benchmark reads consoles and processes, and the sections `startup` and `tasks` turn them into rows."""
 
 import pytest
 
-from tests.bench import startup
+from tests.bench import startup, tasks
 from tests.bench.process import Finished, run_module
 from tests.bench.startup import first_step_seconds
 
@@ -56,3 +56,19 @@ def test_the_start_of_a_run_and_its_rerun_are_rows(has_cifar10, commands, monkey
     assert (len(full), len(pairs)) == ((4, 4) if has_cifar10 else (0, 2))
     if has_cifar10:
         assert full["CIFAR-10: what the pipeline adds"] == {"cpu_seconds": 50.0 - 35.0}
+
+
+def test_the_pods_of_a_run_are_added_up(monkeypatch):
+    started = []
+
+    def run(*command):
+        started.append(command[2])
+        return Finished(2.0, 3.0, 100.0 + len(started), [])
+
+    monkeypatch.setattr(tasks, "run_module", run)
+    rows = {row.name: row.more for row in tasks.rows()}
+    assert started[:9] == ["ingest", "train", "gate"] * 3
+    assert started[9:11] == ["ImageExampleGen", "StatisticsGen"]
+    assert rows["first run, task train"] == {"seconds": 2.0, "cpu_seconds": 3.0, "peak_mb": 102.0}
+    assert rows["unchanged run, 3 tasks"] == {"seconds": 6.0, "cpu_seconds": 9.0, "peak_mb": 109.0}
+    assert rows["unchanged run, 13 tasks of a node each"]["cpu_seconds"] == 39.0

@@ -12,8 +12,8 @@ from runs import Runs
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
     """The cluster, with the manifests applied."""
-    file, host, manifests = (os.environ.get(f"VAEIAF_{name}", "") for name in ("CLUSTER", "HOST", "MANIFESTS"))
-    made = Real(pathlib.Path(file), host, manifests) if file else Emulated(tmp_path_factory.mktemp("world"))
+    file, *where = (os.environ.get(f"VAEIAF_{name}", "") for name in ("CLUSTER", "HOST", "UI", "MANIFESTS"))
+    made = Real(pathlib.Path(file), *where) if file else Emulated(tmp_path_factory.mktemp("world"))
     try:
         made.apply()
         yield made

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import pathlib
 from unittest import mock
 
@@ -90,9 +89,9 @@ class Emulated(World):
 
     def doctor(self) -> tuple[int, str]:
         console = io.StringIO()
-        ui = {"KF_PIPELINES_UI_ENDPOINT": self._address}
-        with mock.patch.dict(os.environ, ui), contextlib.redirect_stdout(console):
-            code = main(["doctor", "--cluster", str(self.cluster_file), "--host", self.kubeflow.host])
+        addresses = ["--host", self.kubeflow.host, "--ui", self._address]
+        with contextlib.redirect_stdout(console):
+            code = main(["doctor", "--cluster", str(self.cluster_file), *addresses])
         return code, console.getvalue()
 
     def set_database(self, there: bool) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import pathlib
 import subprocess
 
@@ -17,8 +16,7 @@ from pipeline.cli import main
 
 DATABASE, VOLUME = "vaeiaf-mlmd", "vaeiaf-volume"  # the StatefulSet and the Job of the manifests
 READY_SECONDS = 900.0  # for a new volume and a new database
-UI = "KF_PIPELINES_UI_ENDPOINT"
-NO_UI = f"{UI} does not name the UI, which alone hands out pages and numbers"
+NO_UI = "cluster.yaml does not name the ui, which alone hands out pages and numbers"
 
 
 class Real(World):
@@ -27,21 +25,23 @@ class Real(World):
     Args:
       cluster_file: cluster.yaml.
       host: the address of the API; empty: as `vaeiaf submit` without --host finds it.
+      ui: the address of the UI; empty: that of cluster.yaml.
       manifests: the folder for `kubectl apply -k`; empty if they have been applied.
     """
 
     away_seconds, patience = 240.0, 3600.0
 
-    def __init__(self, cluster_file: pathlib.Path, host: str, manifests: str) -> None:
-        self._file, self._host, self._manifests = cluster_file, host, manifests
+    def __init__(self, cluster_file: pathlib.Path, host: str, ui: str, manifests: str) -> None:
+        self._file, self._host, self._ui, self._manifests = cluster_file, host, ui, manifests
         self._applied = False
         self.cluster = load_cluster(str(cluster_file))
-        self.api = connect(self.cluster.namespace, host)
+        ui = ui or self.cluster.ui
+        self.api = connect(self.cluster.namespace, host, ui=ui)
         self.kube = Hands(kube_api.connect(), self.cluster.namespace)
         self.small = {"dataset": "photo_patches", "preset": "smoke", "max_regression": 1000.0}
         self.long = {"epochs": 30}
-        self.ui = Ui(os.environ.get(UI, ""), self.cluster.namespace)
-        self.lacks = {} if os.environ.get(UI) else {"ui": NO_UI}
+        self.ui = Ui(ui, self.cluster.namespace)
+        self.lacks = {} if ui else {"ui": NO_UI}
         if self.cluster.database.host != DATABASE:
             self.lacks["database"] = f"the database is not {DATABASE} of the manifests, so it is not taken away"
 
@@ -54,9 +54,10 @@ class Real(World):
             self.wait(f"Job {VOLUME} is done", self._volume_is_made, READY_SECONDS)
 
     def doctor(self) -> tuple[int, str]:
-        console, host = io.StringIO(), ["--host", self._host] if self._host else []
+        console, given = io.StringIO(), {"--host": self._host, "--ui": self._ui}
+        options = [word for pair in given.items() if pair[1] for word in pair]
         with contextlib.redirect_stdout(console):
-            code = main(["doctor", "--cluster", str(self._file), *host])
+            code = main(["doctor", "--cluster", str(self._file), *options])
         return code, console.getvalue()
 
     def set_database(self, there: bool) -> None:

@@ -10,6 +10,7 @@ from lineage import PROGRAM as LINEAGE
 from runs import ACCOUNT
 
 from kubeflow.client import schedule
+from kubeflow.spec.contract import PAGES
 from kubeflow.spec.parameters import parameters
 from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
 
@@ -34,7 +35,7 @@ def test_the_pods_of_a_run_have_the_account_that_was_asked_for(runs, pushed):
 def test_a_page_is_shown(world, needs, pushed):
     needs("ui")
     run, _ = pushed
-    page = world.ui.page(run, "html")
+    page = world.ui.page(run, PAGES["Evaluator"])
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert "<script" not in page
 

@@ -31,10 +31,10 @@ class Run(NamedTuple):
     outputs: pathlib.Path  # folder with its Kubeflow artifacts, by task
     id: str  # empty if it failed earlier
 
-    def node(self, name):
-        """Returns the console of the container of this node."""
-        parts = re.split(r"(?=^ *Run .*, node )", self.console, flags=re.MULTILINE)
-        return next(part for part in parts if f", node {name}, " in part)
+    def task(self, name):
+        """What the container of this task said."""
+        parts = re.split(r"(?=^[-:\d ]*Run \S+, task )", self.console, flags=re.MULTILINE)
+        return next(part for part in parts if f", task {name}: " in part)
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +134,7 @@ def run(package, network, volume, tmp_path_factory):
             failed = str(error)
         finally:
             os.umask(before)
-        run_ids = re.findall(r"^ *Run (\S+), node", console.getvalue(), flags=re.MULTILINE)
+        run_ids = re.findall(r"^[-:\d ]*Run (\S+), task", console.getvalue(), flags=re.MULTILINE)
         return Run(failed, console.getvalue(), next(outputs.iterdir(), outputs), run_ids[0] if run_ids else "")
 
     return start

@@ -17,6 +17,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.gate import serving
 from containers.docker_kubelet import DockerKubelet
+from kubeflow.spec.tasks import TASKS
 from pipeline.words import PUSHED
 
 SMALL = {"dataset": "photo_patches", "preset": "smoke", "epochs": 2}
@@ -73,10 +74,7 @@ def artifacts(store, execution, kind):
 
 
 def test_two_runs_at_once_do_not_disturb_each_other(engine, cluster, database, package, network, volume, password):
-    """Both find an empty database, create its tables and types, train, and push.
-
-    The nodes of a run execute in parallel where Kubeflow would run them in parallel.
-    """
+    """Both find an empty database, create its tables and types, train, and push."""
     root = volume / "two"
     root.mkdir()
     root.chmod(0o777)
@@ -113,30 +111,19 @@ def test_two_runs_at_once_do_not_disturb_each_other(engine, cluster, database, p
         assert code == PUSHED, (task, console)
 
     def whole(run_id):
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            for together in levels(ir["root"]["dag"]["tasks"], {"tuner", "report", "verdict"}):
-                list(pool.map(lambda task: node(run_id, task), together))
+        for task in TASKS:
+            node(run_id, task)
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         list(pool.map(whole, seeds))
     store = open_store(database, password, "vaeiaf_two")
     for run_id in seeds:
         found = executions_of(store, run_id)
-        assert set(found) == NODES - {"Report"}
+        assert set(found) == NODES
         assert found["Trainer"].last_known_state == mlmd.Execution.COMPLETE
     trained, pushed = weights(root / "artifacts"), weights(root / "pushed")
     assert len(pushed) == len(set(pushed.values())) == 2, "each run pushes a different model"
     assert set(pushed.values()) <= set(trained.values()), "whole, and no mixture"
-
-
-def levels(tasks, left_out):
-    """Returns the names of the tasks that are ready together, group by group."""
-    waiting = {name: set(task.get("dependentTasks", [])) for name, task in tasks.items() if name not in left_out}
-    while waiting:
-        ready = [name for name, before in waiting.items() if not before & waiting.keys()]
-        yield ready
-        for name in ready:
-            del waiting[name]
 
 
 def weights(folder):
@@ -150,8 +137,8 @@ def test_the_first_run_pushes_a_model_and_shows_it(first, volume, store):
     assert not first.failed
     (version,) = versions(volume)
     assert (volume / f"pushed/vaeiaf-photo-patches/{version}/saved_model.pb").exists()
-    assert re.search(rf"PUSHED to \S+/pushed/vaeiaf-photo-patches/{version}\b", first.node("Verdict"))
-    assert "epoch 2/2" in first.node("Trainer")
+    assert re.search(rf"PUSHED to \S+/pushed/vaeiaf-photo-patches/{version}\b", first.task("gate"))
+    assert "epoch 2/2" in first.task("train")
     found = executions(store, first)
     assert set(found) == NODES
     assert {execution.last_known_state for execution in found.values()} == {mlmd.Execution.COMPLETE}
@@ -177,13 +164,13 @@ def test_the_lineage_leads_from_the_pushed_model_to_the_images(first, store):
 
 
 def test_the_ui_gets_pages_and_numbers(first):
-    for task in ("trainer", "evaluator", "atomic-pusher"):
-        page = (first.outputs / task / "html").read_text()
+    for page in ("train/training_page", "gate/evaluation_page", "gate/push_page"):
+        page = (first.outputs / page).read_text()
         assert page.lstrip().lower().startswith("<!doctype html>")
         assert "<script" not in page
-    written = json.loads((first.outputs / "evaluator/executor_output.json").read_text())
-    (metrics,) = written["artifacts"]["metrics"]["artifacts"]
-    elbo = re.search(r"Test-set ELBO (-[\d.]+) nats", first.node("Verdict")).group(1)
+    written = json.loads((first.outputs / "gate/executor_output.json").read_text())
+    (metrics,) = written["artifacts"]["evaluation_metrics"]["artifacts"]
+    elbo = re.search(r"Test-set ELBO (-[\d.]+) nats", first.task("gate")).group(1)
     assert metrics["metadata"]["elbo_nats_per_image"] == pytest.approx(float(elbo), abs=0.01)
 
 
@@ -194,20 +181,20 @@ def test_the_next_run_takes_from_the_first_what_has_not_changed(run, first, stor
     assert {node for node, state in states.items() if state == mlmd.Execution.COMPLETE} <= {
         *("Schema", "LastBlessedModel", "UnitsCheck", "Evaluator", "AtomicPusher", "Report")
     }
-    assert "UNCHANGED" in again.node("Verdict")
+    assert "UNCHANGED" in again.task("gate")
     assert len(versions(volume)) == 1
 
 
 def test_a_bound_that_refuses_fails_the_verdict_and_says_why(run, first, volume):
     refused = run(**SMALL, min_elbo="-100")
-    assert "verdict" in refused.failed
-    assert re.search(r"REFUSED: the test-set ELBO -[\d.]+ is below the bound -100.00 nats", refused.node("Verdict"))
-    for task in ("evaluator", "atomic-pusher"):
-        assert "-100.00" in (refused.outputs / task / "html").read_text()
+    assert "gate" in refused.failed
+    assert re.search(r"REFUSED: the test-set ELBO -[\d.]+ is below the bound -100.00 nats", refused.task("gate"))
+    for page in ("evaluation_page", "push_page"):
+        assert "-100.00" in (refused.outputs / "gate" / page).read_text()
     assert len(versions(volume)) == 1
 
 
-def test_a_parameter_that_cannot_be_stops_the_first_node(run):
+def test_a_parameter_that_cannot_be_stops_the_first_task(run):
     stopped = run(**{**SMALL, "preset": "best"})
     assert stopped.failed
     assert "vaeiaf: preset: expected one of" in stopped.console
@@ -232,7 +219,7 @@ def test_the_trainer_trains_over_two_containers(run, first, engine, network, vol
         emulator.stop()
     assert not trained.failed
     assert len(kubelet.containers) == 2
-    assert "epoch 2/2" in trained.node("Trainer")
+    assert "epoch 2/2" in trained.task("train")
     assert executions(store, trained)["Trainer"].last_known_state == mlmd.Execution.COMPLETE
     for kind in ("Job", "Pod", "Service"):
         left, _ = emulator.state.list(kind)

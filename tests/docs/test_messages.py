@@ -7,7 +7,7 @@ import pytest
 from documents import REPOSITORY
 
 ROOMS = ("components", "kubeflow", "pipeline", "trainer")
-OTHERS = ("exit status", "serviceaccount", "cannot ...")  # Kubeflow's launcher and Kubernetes say these
+OTHERS = ("exit status", "exit code", "serviceaccount", "cannot ...")  # Kubeflow's launcher and Kubernetes say these
 PAGE = (REPOSITORY / "docs" / "howto" / "failed-runs.md").read_text()
 
 

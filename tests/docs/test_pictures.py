@@ -50,7 +50,7 @@ def test_what_a_longer_way_brings_is_left_out():
 def test_the_trainer_alone_uses_the_api():
     deployment = read_deployment()
     users = [pod.name for pod in deployment.workloads if "Kubernetes API" in pod.uses]
-    assert users == ["pod of the task trainer"]
+    assert users == ["pod of the task train"]
     assert {pod.name: pod.uses for pod in deployment.workloads}["Deployment vaeiaf-serving"] == {"volume": False}
 
 

@@ -1,10 +1,11 @@
 """A stateful emulator of the REST API of Kubeflow Pipelines v2, as far as our client uses it.
 
 As strict as the real one: it refuses unknown JSON fields, names that exist and crons that robfig/cron v1.2 cannot
-parse, pages its lists, and stops the running workflows of a recurring run that is deleted. It lists the tasks of a run
-as 2.17 does: each with a driver, an attempt and a pod, as `trainer-driver`, `trainer(0)` and `executor`.
+parse, pages its lists, and stops the running workflows of a recurring run that is deleted. It describes a run as 2.17
+does with its stock configuration (`kfp_argo.py`), and hands out the logs of its pods.
 """
 
+import base64
 import contextlib
 import dataclasses
 import email
@@ -15,16 +16,16 @@ import re
 import ssl
 import threading
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import kfp_argo
 import kfp_server_api
 import yaml
 
 API = "/apis/v2beta1"
 PAGE = 2  # things in an answer, however many are asked for
-START = "2026-01-01T00:00:00Z"
 
 
 @dataclasses.dataclass
@@ -47,8 +48,11 @@ class Emulator:
         self.runs: dict[str, dict] = {}
         self.recurring: dict[str, dict] = {}
         self.requests: list[tuple[str, str]] = []  # method and path
-        self.story: list[tuple[str, dict[str, str]]] = []  # of runs: state, and states of nodes, at each look
-        self.messages: dict[str, list[str]] = {}  # by node, Argo's message about the failed pod of each attempt
+        self.story: list[tuple[str, dict[str, str]]] = []  # of runs: state, and states of tasks, at each look
+        self.messages: dict[str, list[str]] = {}  # by task, Argo's message about each failed pod
+        self.logs: dict[str, str] = {}  # by task, what its last pod printed
+        self.archives = True  # Argo keeps logs, as in the stock configuration
+        self.keeps_pods = True  # finished pods are still there
         self.packages: dict[str, list] = {}  # by version, the documents of the compiled pipeline
         self.engine: Any = None  # runs the runs in earnest, in place of the story
         self.recorded: dict | None = None  # what a real Kubeflow answered about a run, in place of the story
@@ -91,7 +95,7 @@ class Emulator:
         run = {"display_name": "scheduled", "recurring_run_id": recurring["recurring_run_id"], "state": "RUNNING"}
         return self._add(self.runs, "run_id", run)
 
-    def handle(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, dict]:
+    def handle(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, dict | str]:
         """Status and answer of a request."""
         for verb, pattern, function in _ROUTES:
             found = re.fullmatch(pattern if pattern.startswith("/apis/") else API + pattern, path)
@@ -154,32 +158,58 @@ class Emulator:
     def get_run(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
         if identity not in self.runs:
             return _refuse(404, 5, f"ResourceNotFoundError: Run {identity} not found")
-        run, recorded = self.runs[identity], self._recorded(identity)
-        if recorded:
-            state, tasks = recorded["state"], recorded["tasks"]
-            run.update(state_history=recorded.get("history", []))
-        else:
-            state, nodes = self.story.pop(0) if len(self.story) > 1 else self.story[0]
-            tasks = [*_tasks(nodes)]
-        run.update(state=state, run_details={"task_details": tasks})
+        run, found = self.runs[identity], self._recorded(identity)
+        if len(self.story) > 1:
+            self.story.pop(0)
+        history = run.setdefault("state_history", [])
+        if not history or history[-1]["state"] != found["state"]:
+            history.append({"update_time": kfp_argo.START, "state": found["state"]})
+        run.update(state=found["state"], run_details={"task_details": found["tasks"]})
         return 200, run
 
     def get_run_of_version_one(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
         """With Argo's record of its nodes."""
         if identity not in self.runs:
             return _refuse(404, 5, f"ResourceNotFoundError: Run {identity} not found")
-        nodes = {node["id"]: node for node in (self._recorded(identity) or {"nodes": self._nodes()})["nodes"]}
+        nodes = {node["id"]: node for node in self._recorded(identity)["nodes"]}
         return 200, {
             "run": {"id": identity},
             "pipeline_runtime": {"workflow_manifest": json.dumps({"status": {"nodes": nodes}})},
         }
 
+    def read_artifact(self, identity: str, node: str, name: str, query: dict, body: None) -> tuple[int, dict]:
+        """Argo keeps a pod's log as the artifact `main-logs` of its node."""
+        found = next((one for one in self._recorded(identity)["nodes"] if one["id"] == node), None)
+        if not (found and self.archives and name == "main-logs" and found["type"] == "Pod"):
+            return 404, {"error_message": "artifact not found", "error_details": "artifact not found"}
+        return 200, {"data": base64.b64encode(self._log(identity, found).encode()).decode()}
+
+    def read_log(self, identity: str, pod: str, query: dict, body: None) -> tuple[int, str]:
+        """Has the status 200 when it fails too, because its head is written first."""
+        found = next((one for one in self._recorded(identity)["nodes"] if kfp_argo.pod_name(one) == pod), None)
+        if not (found and self.keeps_pods):
+            return 200, '{"error_message": "Failed to read logs", "error_details": "Failed to read logs"}'
+        return 200, self._log(identity, found)
+
+    def _recorded(self, identity: str) -> dict:
+        """State, tasks and Argo's nodes of a run: those of a real one, or of the story."""
+        if self.engine:
+            return self.engine.record(identity)
+        if self.recorded:
+            return self.recorded
+        state, states = self.story[0]
+        nodes = kfp_argo.nodes(state, states, self.messages)
+        return {"state": state, "tasks": kfp_argo.tasks(nodes), "nodes": nodes}
+
+    def _log(self, identity: str, pod: dict) -> str:
+        """What the pod printed, if it is one of a task's."""
+        names = {one["id"]: one["displayName"] for one in self._recorded(identity)["nodes"]}
+        task = names.get(pod["boundaryID"], "").partition("(")[0]
+        return self.engine.log(identity, task) if self.engine else self.logs.get(task, "")
+
     def get_health(self, query: dict, body: None) -> tuple[int, dict]:
         """As the first version of the API, which tells the server's version."""
         return 200, self.health
-
-    def _recorded(self, identity: str) -> dict | None:
-        return self.engine.record(identity) if self.engine else self.recorded
 
     def terminate(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
         if identity not in self.runs:
@@ -189,22 +219,6 @@ class Emulator:
 
     def delete_run(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
         return (200, {}) if self.runs.pop(identity, None) else _refuse(404, 5, f"Run {identity} not found")
-
-    def _nodes(self) -> Iterator[dict]:
-        """Argo's nodes: the pods of a task are within the boundary of its first attempt, the newest first."""
-        for name in self.story[-1][1]:
-            yield {"id": name, "displayName": name, "type": "Retry", "phase": "Failed"}
-            yield {"id": f"{name}(0)", "displayName": f"{name}(0)", "type": "DAG", "phase": "Failed"}
-            for number, message in reversed(list(enumerate(self.messages.get(name, [])))):
-                yield {
-                    "id": f"{name}-{number}",
-                    "displayName": f"executor({number})",
-                    "type": "Pod",
-                    "phase": "Failed",
-                    "boundaryID": f"{name}(0)",
-                    "startedAt": f"2026-01-01T00:0{number}:00Z",
-                    "message": message,
-                }
 
     def list_runs(self, query: dict, body: None) -> tuple[int, dict]:
         return _page(self.runs, "runs", query)
@@ -254,7 +268,7 @@ class Emulator:
         return None
 
 
-_ROUTES: list[tuple[str, str, Callable[..., tuple[int, dict]]]] = [
+_ROUTES: list[tuple[str, str, Callable[..., tuple[int, Any]]]] = [
     ("POST", "/pipelines", Emulator.create_pipeline),
     ("GET", "/pipelines", Emulator.list_pipelines),
     ("POST", "/pipelines/upload_version", Emulator.upload_version),
@@ -266,8 +280,10 @@ _ROUTES: list[tuple[str, str, Callable[..., tuple[int, dict]]]] = [
     ("GET", "/runs/([^/]+)", Emulator.get_run),
     ("DELETE", "/runs/([^/]+)", Emulator.delete_run),
     ("POST", "/runs/([^/:]+):terminate", Emulator.terminate),
-    ("GET", "/apis/v1beta1/runs/([^/]+)", Emulator.get_run_of_version_one),
     ("GET", "/apis/v1beta1/healthz", Emulator.get_health),
+    ("GET", "/apis/v1beta1/runs/([^/]+)", Emulator.get_run_of_version_one),
+    ("GET", "/runs/([^/]+)/nodes/([^/]+)/artifacts/([^/:]+):read", Emulator.read_artifact),
+    ("GET", "/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log", Emulator.read_log),
     ("POST", "/recurringruns", Emulator.create_recurring),
     ("GET", "/recurringruns", Emulator.list_recurring),
     ("POST", "/recurringruns/([^/:]+):(enable|disable)", Emulator.switch_recurring),
@@ -293,6 +309,8 @@ class _Handler(BaseHTTPRequestHandler):
         status, answer = self.emulator.handle(self.command, address.path, query, self._parsed(body))
         if fault:
             return self._send(fault.status, fault.body, fault.kind)
+        if isinstance(answer, str):
+            return self._send(status, answer.encode(), "text/plain; charset=utf-8")
         return self._send(status, json.dumps(answer).encode(), "application/json")
 
     do_POST = do_DELETE = do_GET  # noqa: N815
@@ -355,16 +373,3 @@ def _page(kept: dict[str, dict], field: str, query: dict[str, str], **wanted: An
     if first + PAGE < len(found):
         answer["next_page_token"] = str(first + PAGE)
     return 200, answer
-
-
-def _tasks(nodes: dict[str, str]) -> Iterator[dict]:
-    """The nodes of the workflow: Argo's own, and those of the tasks."""
-    yield {"display_name": "root", "state": "RUNNING", "start_time": START}
-    for number, (name, state) in enumerate(nodes.items()):
-        yield {"display_name": f"{name}-driver", "state": "SUCCEEDED", "start_time": START, "end_time": START}
-        if not name.endswith("-driver"):
-            yield {"display_name": "executor", "state": state, "start_time": START}
-        ended = f"2026-01-01T00:{number + 1:02}:05Z" if state in ("SUCCEEDED", "FAILED") else "0001-01-01T00:00:00Z"
-        start = f"2026-01-01T00:{number:02}:00Z"
-        for shown in (name, f"{name}(0)"):
-            yield {"display_name": shown, "state": state, "start_time": start, "end_time": ended}

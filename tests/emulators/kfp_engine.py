@@ -6,18 +6,17 @@ process fails is not, and the names and messages of the nodes are Argo's.
 
 import concurrent.futures
 import copy
-import datetime
 import json
 import pathlib
 import threading
 import time
 import uuid
 
+import kfp_argo
 from kube_state import INDEX, PodRun
 
-RETRIED, BACKOFF_SECONDS = "pod deleted", 0.2
+BACKOFF_SECONDS = 0.2
 SECRETS = {"password": "word"}  # by key
-ENDED = ("SUCCEEDED", "FAILED", "SKIPPED")
 
 
 class Engine:
@@ -43,8 +42,12 @@ class Engine:
             self.start(run)
 
     def record(self, run_id: str) -> dict:
-        """Returns what the API says about a run: state, tasks, Argo's nodes and the history of its state."""
+        """Returns what the API says about a run: state, tasks and Argo's nodes."""
         return self.workflows[run_id].record()
+
+    def log(self, run_id: str, task: str) -> str:
+        """Returns what the last pod of a task has printed."""
+        return self.workflows[run_id].logs.get(task, "")
 
     def terminate(self, run_id: str) -> None:
         """Stops a run as the button in the UI does."""
@@ -58,8 +61,8 @@ class Workflow:
         self.engine, self.run, self.spec = engine, run, spec
         self.executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
         self.id, self.name = run["run_id"], f"vaeiaf-{run['run_id'][-5:]}"
-        self.tasks, self.nodes, self.outputs = [], [], {}  # as the API's two versions tell them; task -> what it wrote
-        self.history = [{"update_time": stamp(), "state": "RUNNING"}]
+        self.states, self.messages = {}, {}  # by task, as `kfp_argo.nodes` takes them
+        self.outputs, self.logs = {}, {}  # by task: artifacts, and what its last pod printed
         self.stopping = False
         self._lock = threading.RLock()
         run["state"] = "RUNNING"
@@ -70,25 +73,21 @@ class Workflow:
         values = {name: found.get("defaultValue") for name, found in form.items()}
         values |= self.run.get("runtime_config", {}).get("parameters", {})
         ends = self._dag(self.spec["root"]["dag"], values)
-        self._state("FAILED" if "FAILED" in ends.values() else "SUCCEEDED")
+        self.run["state"] = "FAILED" if "FAILED" in ends.values() or self.stopping else "SUCCEEDED"
 
     def record(self) -> dict:
         with self._lock:
-            found = {"tasks": self.tasks, "nodes": self.nodes, "history": self.history}
-            return copy.deepcopy({**found, "state": self.run["state"]})
+            state = self.run["state"]
+            nodes = kfp_argo.nodes(state, dict(self.states), copy.deepcopy(self.messages))
+        return {"state": state, "tasks": kfp_argo.tasks(nodes), "nodes": nodes}
 
     def terminate(self) -> None:
         self.stopping = True
-        self._state("CANCELING")
+        self.run.setdefault("state_history", []).append({"update_time": kfp_argo.START, "state": "CANCELING"})
         state = self.engine.kube.state
         for run in list(state.runs.values()):
             if run.pod["metadata"]["labels"].get("pipeline/runid") == self.id:
                 state.delete("Pod", run.name)
-
-    def _state(self, state: str) -> None:
-        with self._lock:
-            self.history.append({"update_time": stamp(), "state": state})
-            self.run["state"] = state if state in ENDED else self.run["state"]
 
     def _dag(self, dag: dict, values: dict) -> dict[str, str]:
         """Runs the tasks of a graph; returns the end of each."""
@@ -103,6 +102,7 @@ class Workflow:
                     always = task.get("triggerPolicy", {}).get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED"
                     if self.stopping or not (always or set(before) <= {"SUCCEEDED"}):
                         ends[name] = "SKIPPED"
+                        self._tell(name, None)
                     else:
                         running[pool.submit(self._task, name, task, values)] = name
                 done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
@@ -118,37 +118,29 @@ class Workflow:
             for parameter, source in task.get("inputs", {}).get("parameters", {}).items()
         }
         component = self.spec["components"][task["componentRef"]["name"]]
-        shown = [self._shown(text) for text in (f"{name}-driver", name, f"{name}(0)")]
-        self._end(shown[:1], "SUCCEEDED")
+        self._tell(name, "RUNNING")
         if "dag" in component:
             state = "FAILED" if "FAILED" in self._dag(component["dag"], given).values() else "SUCCEEDED"
         else:
             state = self._tried(name, task, component, given)
-        self._end(shown[1:], state)
+        self._tell(name, state)
         return state
 
     def _tried(self, name: str, task: dict, component: dict, values: dict) -> str:
         """Runs the pods of a task until one of them is not lost."""
-        with self._lock:
-            self.nodes += [
-                {"id": f"{self.name}-{name}", "displayName": name, "type": "Retry", "phase": "Running"},
-                {"id": f"{self.name}-{name}-0", "displayName": f"{name}(0)", "type": "DAG", "phase": "Running"},
-            ]
         for attempt in range(int(task.get("retryPolicy", {}).get("maxRetryCount", 0)) + 1):
-            shown = [self._shown(f"executor({attempt})")]
-            started = stamp()
             message = self._pod(name, attempt, component, values)
-            state = "FAILED" if message else "SUCCEEDED"
-            self._end(shown, state)
-            with self._lock:
-                pod = {"id": f"{self.name}-{name}-0-{attempt}", "displayName": f"executor({attempt})", "type": "Pod"}
-                phase = "Error" if message == RETRIED else state.title()
-                pod |= {"phase": phase, "boundaryID": f"{self.name}-{name}-0", "startedAt": started}
-                self.nodes.append(pod | ({"message": message} if message else {}))
-            if message != RETRIED or self.stopping:
-                return state
+            if message:
+                with self._lock:
+                    self.messages.setdefault(name, []).append(message)
+            if message != kfp_argo.LOST or self.stopping:
+                return "FAILED" if message else "SUCCEEDED"
             time.sleep(BACKOFF_SECONDS)
         return "FAILED"
+
+    def _tell(self, name: str, state: str | None) -> None:
+        with self._lock:
+            self.states[name] = state
 
     def _pod(self, name: str, attempt: int, component: dict, values: dict) -> str:
         """Runs one pod; returns Argo's message about its failure."""
@@ -166,7 +158,8 @@ class Workflow:
             while not run.has_ended():
                 state.changed.wait(1)
         if "deletionTimestamp" in run.pod["metadata"] or not run.is_there():
-            return RETRIED
+            return kfp_argo.LOST
+        self.logs[name] = "\n".join(text for _, text in run.lines)
         ended = run.pod["status"]["containerStatuses"][0]["state"]["terminated"]
         if ended["exitCode"]:
             return f"main: Error (exit code 1): {ended['message']}"
@@ -210,17 +203,6 @@ class Workflow:
         }
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {"phase": "Pending"}}
 
-    def _shown(self, name: str) -> dict:
-        shown = {"display_name": name, "state": "RUNNING", "start_time": stamp(), "end_time": "0001-01-01T00:00:00Z"}
-        with self._lock:
-            self.tasks.append(shown)
-        return shown
-
-    def _end(self, shown: list[dict], state: str) -> None:
-        with self._lock:
-            for one in shown:
-                one.update(state=state, end_time=stamp())
-
 
 def _executor_input(folder: pathlib.Path, component: dict, values: dict) -> dict:
     """Returns what Kubeflow's driver tells a container; the addresses of its outputs are folders of this machine."""
@@ -230,8 +212,3 @@ def _executor_input(folder: pathlib.Path, component: dict, values: dict) -> dict
     }
     outputs = {"artifacts": artifacts, "outputFile": str(folder / "output.json")}
     return {"inputs": {"parameterValues": values}, "outputs": outputs}
-
-
-def stamp() -> str:
-    """Returns the time as Kubeflow writes it."""
-    return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -12,7 +12,7 @@ from tfx.types import standard_artifacts
 
 from components.pages.views import View, view
 from evaluator import evaluate, write_examples
-from kubeflow.spec.contract import HTML, METRICS, OUTPUTS
+from kubeflow.spec.contract import METRICS, PAGES
 from toy_data import png, serialized
 from trainer.evaluate import MeanELBO
 from trainer.export import Servable, save
@@ -204,6 +204,14 @@ def test_the_pusher_says_why_nothing_was_pushed_or_who_knows(pages):
     assert "The Evaluator's page shows the reasons" in pusher(None)
 
 
+def test_a_page_tells_what_came_of_earlier_attempts(blessed, pages):
+    pushed = standard_artifacts.PushedModel()
+    html = view("AtomicPusher", {}, {"pushed_model": [pushed]}, blessed.uri, ["<away>", "the pod was lost"]).html
+    assert "Earlier attempts" in html
+    assert "<li>&lt;away&gt;</li>\n<li>the pod was lost</li>" in html
+    assert not [name for name, page in pages.items() if "Earlier attempts" in page]
+
+
 def test_texts_cannot_become_markup(run, tmp_path, blessed):
     assert "/a/&lt;script&gt;" in pusher(blessed, pushed_to="/a/<script>")
     history = json.loads(pathlib.Path(run.model_run.uri, "history.json").read_text())
@@ -218,10 +226,8 @@ def test_texts_cannot_become_markup(run, tmp_path, blessed):
 def test_the_nodes_that_show_something_are_those_whose_tasks_declare_it(run, blessed):
     shown = {"Trainer": run.trainer(), "Evaluator": run.evaluator(blessed)}
     shown["AtomicPusher"] = View(pusher(blessed, unchanged="/m/1"), {})
-    assert {
-        node: tuple(name for name, value in ((HTML, found.html), (METRICS, found.metrics)) if value)
-        for node, found in shown.items()
-    } == OUTPUTS
+    assert {node for node, found in shown.items() if found.html} == set(PAGES)
+    assert {node for node, found in shown.items() if found.metrics} == set(METRICS)
 
 
 @pytest.mark.parametrize("node", ["Transform", "Report", "LastBlessedModel", "no such node"])

@@ -52,6 +52,10 @@ FAULTS = [
         "HOST wants a login to look for the pipeline: it answers with a page (text/html; charset=utf-8). LOGIN",
     ),
     (
+        Fault(200, b"ok", "text/plain"),
+        "HOST wants a login to look for the pipeline: it answers with a page (text/plain). LOGIN",
+    ),
+    (
         Fault(200, b'{"pipelines": 3}'),
         "HOST was asked to look for the pipeline and gave an unexpected answer: 'int' object is not iterable",
     ),

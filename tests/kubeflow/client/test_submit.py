@@ -21,7 +21,7 @@ def test_a_run_is_started_of_a_pinned_version_in_an_experiment_of_the_namespace(
     assert run["experiment_id"] == experiment["experiment_id"]
     assert run["pipeline_version_reference"]["pipeline_version_id"] == version["pipeline_version_id"]
     assert run["runtime_config"]["parameters"] == {"epochs": 3, "dataset": "photo_patches"}
-    assert f"{kfp.host}/#/runs/details/{run['run_id']}" in out
+    assert f"Run #/runs/details/{run['run_id']} in the UI (kubectl port-forward -n kubeflow svc/ml-pipeline-ui" in out
     assert version["display_name"].startswith("v1-")
 
 
@@ -35,9 +35,25 @@ def test_a_run_is_started_as_the_account_of_the_cluster_or_else_as_kubeflow_s(
     assert run["service_account"] == account
 
 
-def test_the_address_of_the_ui_is_that_of_the_ui(kfp, vaeiaf, monkeypatch):
-    monkeypatch.setenv("KF_PIPELINES_UI_ENDPOINT", "https://kubeflow.example.com/pipeline/")
-    assert "https://kubeflow.example.com/pipeline/#/runs/details/run-" in vaeiaf("submit")[1]
+@pytest.mark.parametrize("given", ["setting", "environment", "option"])
+def test_links_have_the_address_of_the_ui(kfp, vaeiaf, cluster_file, monkeypatch, given):
+    of_option = ("--ui", "http://localhost:8080/") if given == "option" else ()
+    if given != "setting":
+        monkeypatch.setenv("KF_PIPELINES_UI_ENDPOINT", "https://environment.example.com/pipeline/")
+    cluster_file.write_text(cluster_file.read_text() + "ui: https://setting.example.com/\n")
+    expected = {
+        "setting": "https://setting.example.com",
+        "environment": "https://environment.example.com/pipeline",
+        "option": "http://localhost:8080",
+    }
+    code, out, _ = vaeiaf("submit", *of_option)
+    assert (code, out.splitlines()[-1]) == (0, f"Run {expected[given]}/#/runs/details/{next(iter(kfp.runs))}")
+
+
+def test_an_invalid_address_of_the_ui_is_refused_before_anything_is_asked_of_the_server(kfp, refused):
+    error = refused("submit", "--ui", "kubeflow.example.com")
+    assert (error.exit_code, error.setting, error.failure.value) == (2, "ui", "kubeflow.example.com")
+    assert kfp.requests == []
 
 
 def test_the_same_package_is_uploaded_once(kfp, vaeiaf):

@@ -64,8 +64,8 @@ def account(hospital, name):
     hospital.cluster = dataclasses.replace(hospital.cluster, service_account=name)
 
 
-def nodes(hospital, **pods):
-    hospital.cluster = dataclasses.replace(hospital.cluster, nodes=pods)
+def tasks(hospital, **pods):
+    hospital.cluster = dataclasses.replace(hospital.cluster, tasks=pods)
 
 
 def runs(script):
@@ -121,7 +121,7 @@ def test_the_pod_gives_a_registry_and_an_autoscaler_their_time(hospital):
 def test_each_kind_of_pod_is_asked_for_and_nothing_is_created(hospital):
     asked = []
     hospital.kube.admit = lambda pod: asked.append(pod["spec"]["containers"][0]["resources"]["requests"]["cpu"]) or ""
-    nodes(hospital, Trainer=PodSettings(cpu="7"))
+    tasks(hospital, train=PodSettings(cpu="7"))
     hospital.examine()
     assert asked == [hospital.cluster.pod.cpu, "7", hospital.cluster.workers.pod.cpu]
     assert len(hospital.kube.state.created["Pod"]) == 1, "the one that ran"
@@ -253,7 +253,7 @@ def test_the_api_s_address_is_not_the_ui_s(hospital, kfp):
     assert (finding.state, "port-forward" in finding.remedy) == (State.WRONG, True)
 
 
-@pytest.mark.parametrize(("address", "state"), [("/pipeline", State.UNKNOWN), ("http://127.0.0.1:1", State.WRONG)])
+@pytest.mark.parametrize(("address", "state"), [("", State.UNKNOWN), ("http://127.0.0.1:1", State.WRONG)])
 def test_an_address_that_is_missing_or_dead_is_told(hospital, address, state):
     hospital.api.ui = address
     assert hospital.examine()["ui"].state == state

@@ -11,8 +11,7 @@ from trainer.errors import UserError
 def doctor(hospital, vaeiaf, monkeypatch):
     monkeypatch.setattr(kube_api, "connect", lambda: api_client(hospital.kube.url))
     monkeypatch.setattr("kubeflow.doctor.kube.Clock", lambda: hospital.kube.state.clock)
-    monkeypatch.setenv("KF_PIPELINES_UI_ENDPOINT", hospital.api.ui)
-    return lambda: vaeiaf("doctor")
+    return lambda: vaeiaf("doctor", "--ui", hospital.api.ui)
 
 
 def test_a_line_for_each_finding_and_exit_code_0_if_none_is_wrong(doctor):

@@ -1,30 +1,30 @@
-"""Nodes run one by one through the container's command line, with SQLite and a folder as the volume."""
+"""Tasks run one by one through the container's command line, with SQLite and a folder as the volume."""
 
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
-import threading
+import time
 import types
 
 import pytest
 
 from components.gate.pusher import Push
 from components.gate.serving import versions
-from kubeflow.node import tries
+from kubeflow.node import attempt, supervisor
 from kubeflow.run_node import main
-from kubeflow.spec.cluster import Cluster
-from kubeflow.spec.compile import graph
-from kubeflow.spec.contract import OUTPUTS
+from kubeflow.spec.contract import METRICS, OUTCOME, PAGES
 from kubeflow.spec.parameters import parameters
+from kubeflow.spec.tasks import TASKS, nodes_of
 from pipeline.local import plan
 from pipeline.outcome import Outcome
 from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
 from series import gradients
 from toy_data import write_toy
-from trainer.errors import InterruptError, UserError
+from trainer.errors import InterruptError
 from trainer.failure import Failure, Kind, left
 
 DEFAULTS = {name: found.default for name, found in parameters().items()}
@@ -55,25 +55,38 @@ def termination_log(tmp_path, monkeypatch):
     """The file that Kubernetes would make, empty, for a pod's message."""
     path = tmp_path / "termination-log"
     path.touch()
-    monkeypatch.setattr(tries, "TERMINATION_LOG", str(path))
+    monkeypatch.setattr(supervisor, "TERMINATION_LOG", str(path))
     return path
 
 
 @pytest.fixture
-def node(cluster, tmp_path, capfd):
-    """Runs a node of a run; returns its exit code and what its container prints."""
+def arguments(cluster, tmp_path):
+    """The arguments with which Kubeflow starts a task of a run."""
 
-    def run(name, run_id, cluster=cluster, **parameters):
-        values = {**SMALL, **parameters, "run_id": run_id}
+    def of(name, run_id, cluster=cluster, **parameters):
         folder = tmp_path / run_id / name
-        artifacts = {
-            output: {"artifacts": [{"name": output, "uri": str(folder / output)}]} for output in OUTPUTS.get(name, ())
-        }
+        outputs = {kinds[node] for node in nodes_of(name) for kinds in (PAGES, METRICS) if node in kinds}
+        artifacts = {output: {"artifacts": [{"name": output, "uri": str(folder / output)}]} for output in outputs}
         told = {
-            "inputs": {"parameterValues": values},
+            "inputs": {"parameterValues": {**SMALL, **parameters, "run_id": run_id}},
             "outputs": {"artifacts": artifacts, "outputFile": str(folder / "output.json")},
         }
-        code = main(["--node", name, "--cluster", json.dumps(cluster), "--executor-input", json.dumps(told)])
+        cluster = {**cluster, "retries": {"count": 0}}
+        return ["--node", name, "--cluster", json.dumps(cluster), "--executor-input", json.dumps(told)]
+
+    return of
+
+
+@pytest.fixture
+def node(arguments, monkeypatch, capfd):
+    """Runs a task of a run, its work in this process; returns its exit code and what its container prints."""
+
+    def work(task, given):
+        return left(task.error_file) if attempt.main(given) else None
+
+    def run(*task, **parameters):
+        monkeypatch.setattr("kubeflow.run_node.run_process", work)
+        code = main(arguments(*task, **parameters))
         output = capfd.readouterr()
         return code, output.out + output.err
 
@@ -81,22 +94,22 @@ def node(cluster, tmp_path, capfd):
 
 
 @pytest.fixture
-def run(node, cluster):
-    """Runs all nodes of a run up to the first that fails; returns each one's exit code and console."""
+def run(node):
+    """Runs the tasks of a run up to the first that fails; returns each one's exit code and console."""
 
-    def all_nodes(run_id, **parameters):
+    def all_tasks(run_id, **parameters):
         done = {}
-        for name in graph(Cluster(**cluster)):
+        for name in TASKS:
             done[name] = node(name, run_id, **parameters)
             if done[name][0]:
                 break
         return done
 
-    return all_nodes
+    return all_tasks
 
 
 def cached(done):
-    return {name for name, (_, console) in done.items() if "cached" in console}
+    return {name for _, console in done.values() for name in re.findall(r"(\w+) +cached$", console, re.MULTILINE)}
 
 
 @pytest.mark.slow
@@ -104,54 +117,49 @@ def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(run, node
     first = run("run-1")
     assert {code for code, _ in first.values()} == {PUSHED}
     assert not cached(first)
-    assert "Tuner has nothing to do with these parameters" in first["Tuner"][1]
-    assert "epoch 1/1" in first["Trainer"][1]
+    assert "Tuner has nothing to do with these parameters" in first["train"][1]
+    assert "epoch 1/1" in first["train"][1]
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(  |$)", line) for line in first["train"][1].splitlines())
     pushed = volume / "pushed/vaeiaf-toy"
     (version,) = versions(str(pushed))
-    assert f"PUSHED to {pushed / str(version)}" in first["Verdict"][1]
-    html = pathlib.Path(tmp_path, "run-1/Evaluator/html").read_text()
+    assert f"PUSHED to {pushed / str(version)}" in first["gate"][1]
+    html = pathlib.Path(tmp_path, "run-1/gate/evaluation_page").read_text()
     assert "blessed" in html.lower()
-    numbers = json.loads(pathlib.Path(tmp_path, "run-1/Evaluator/output.json").read_text())
-    assert numbers["artifacts"]["metrics"]["artifacts"][0]["metadata"]["blessed"] == 1
+    outputs = json.loads(pathlib.Path(tmp_path, "run-1/gate/output.json").read_text())["artifacts"]
+    assert set(outputs) == {"evaluation_page", "evaluation_metrics", "push_page"}
+    assert outputs["evaluation_metrics"]["artifacts"][0]["metadata"]["blessed"] == 1
 
     refused = run("run-2", min_elbo="-100")
     assert {"ImageExampleGen", "StatisticsGen", "Transform", "Trainer"} <= cached(refused)
-    assert refused["Verdict"][0] == REFUSED
-    assert {code for name, (code, _) in refused.items() if name != "Verdict"} == {PUSHED}
+    assert {name: code for name, (code, _) in refused.items()} == {"ingest": PUSHED, "train": PUSHED, "gate": REFUSED}
     failure = left(str(termination_log))
     assert (failure.kind, "the bound -100.00" in failure.sentence) == (Kind.REFUSED, True)
-    assert f"REFUSED: {failure.sentence}." in refused["Verdict"][1]
-    assert left(str(volume / "logs/run-2/Verdict.error.json")) == failure
-    assert "below the bound -100.00" in pathlib.Path(tmp_path, "run-2/Evaluator/html").read_text()
+    assert f"REFUSED: {failure.sentence}." in refused["gate"][1]
+    assert left(str(volume / "logs/run-2/gate.error.json")) == failure
+    assert "below the bound -100.00" in pathlib.Path(tmp_path, "run-2/gate/evaluation_page").read_text()
     assert versions(str(pushed)) == [version]
 
     # Kubeflow tries again what it did not see end
+    code, console = node("gate", "run-1")
+    assert (code, console.count("was finished by an earlier attempt")) == (PUSHED, 3)
+    # A pipeline of version 0.1 has a task for each node
     code, console = node("AtomicPusher", "run-1")
-    assert (code, "was finished by an earlier attempt" in console) == (PUSHED, True)
+    assert (code, console.count("was finished by an earlier attempt")) == (PUSHED, 1)
     assert node("Report", "run-1")[0] == node("Verdict", "run-1")[0] == PUSHED
 
 
 @pytest.mark.slow
-def test_sigterm_ends_the_trainer_after_a_checkpoint_with_a_code_to_try_again(node, cluster, volume):
-    for name in graph(Cluster(**cluster)):
-        if name == "Trainer":
-            break
-        node(name, "run-stopped", seed=5)
-    log = volume / "logs/run-stopped/Trainer.log"
-
-    def stop_in_the_second_epoch():
-        while not (log.exists() and "epoch 2/500" in log.read_text()):
-            if done.wait(0.1):
-                return
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    done = threading.Event()
-    thread = threading.Thread(target=stop_in_the_second_epoch)
-    thread.start()
-    code, console = node("Trainer", "run-stopped", epochs=500, seed=5)
-    done.set()
-    thread.join()
-    assert code == 128 + signal.SIGTERM
+def test_sigterm_ends_the_training_after_a_checkpoint_with_a_code_to_try_again(node, arguments, volume):
+    assert node("ingest", "run-stopped", seed=5)[0] == PUSHED
+    log = volume / "logs/run-stopped/train.log"
+    command = [sys.executable, "-m", "kubeflow.run_node", *arguments("train", "run-stopped", epochs=500, seed=5)]
+    pod = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    while not (log.exists() and "epoch 2/500" in log.read_text()):
+        assert pod.poll() is None
+        time.sleep(0.1)
+    pod.terminate()
+    console, _ = pod.communicate()
+    assert pod.returncode == 128 + signal.SIGTERM
     failure = left(str(log.with_suffix(".error.json")))
     assert (failure.kind, failure.value) == (Kind.STOPPED, "SIGTERM")
     assert f"vaeiaf: {failure}\n" in console
@@ -160,10 +168,10 @@ def test_sigterm_ends_the_trainer_after_a_checkpoint_with_a_code_to_try_again(no
 
 
 def test_a_node_whose_predecessors_did_not_run_fails_and_says_so(node, termination_log):
-    code, console = node("Trainer", "run-without-data")
+    code, console = node("train", "run-without-data")
     assert code == FAILED
     failure = left(str(termination_log))
-    assert (failure.kind, failure.sentence.startswith("Trainer ")) == (Kind.INFRASTRUCTURE, True)
+    assert (failure.kind, "did not finish" in failure.sentence) == (Kind.INFRASTRUCTURE, True)
     assert f"vaeiaf: {failure}\n" in console
     assert "Traceback" not in console
 
@@ -187,7 +195,7 @@ def test_the_verdict_on_a_run_that_is_not_whole_is_no_success(node, termination_
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(node, termination_log, parameters, value):
-    code, console = node("ImageExampleGen", "bad", **parameters)
+    code, console = node("ingest", "bad", **parameters)
     assert code == BAD_INPUT
     failure = left(str(termination_log))
     assert failure.kind == Kind.BAD_INPUT
@@ -201,66 +209,14 @@ def test_a_container_that_is_told_nonsense_ends_with_2(cluster):
     arguments = ["--node=Schema", f"--cluster={json.dumps(cluster)}", f"--executor-input={json.dumps(told)}"]
     done = subprocess.run([sys.executable, "-m", "kubeflow.run_node", *arguments], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (BAD_INPUT, "", 1)
-    assert done.stderr.startswith("vaeiaf: preset: expected one of ")
-
-
-@pytest.fixture
-def tried(node, monkeypatch):
-    """Runs a node as Argo's try of this number, its work replaced; its exit code, its console, whether it worked."""
-
-    def attempt(number, run_id, work):
-        began = []
-        monkeypatch.setattr("kubeflow.node.work.work", lambda task, story: began.append(task) or work())
-        monkeypatch.setenv(tries.ARGO_NODE, f"vaeiaf-x7k2p.root.trainer.executor({number})")
-        return *node("Trainer", run_id), bool(began)
-
-    return attempt
-
-
-def raising(error):
-    def work():
-        raise error
-
-    return work
-
-
-def test_bad_input_is_not_tried_again(tried, termination_log, volume):
-    diverged = UserError("the loss is nan", value="nan", remedy="Lower learning_rate")
-    assert tried(0, "run-bad", raising(diverged))[::2] == (BAD_INPUT, True)
-    for number in (1, 2, 10):
-        assert left(str(termination_log)) == left(str(volume / "logs/run-bad/Trainer.error.json")) == diverged.failure
-        termination_log.write_text("")
-        code, console, began = tried(number, "run-bad", raising(diverged))
-        assert (code, began) == (BAD_INPUT, False)
-        assert (
-            "vaeiaf: not tried again, because the previous attempt found bad input: the loss is nan. "
-            "Lower learning_rate\n"
-        ) in console
-    assert tried(1, "run-other", lambda: PUSHED)[::2] == (PUSHED, True)
-
-
-def test_retry_in_the_ui_tries_again_whatever_was_before_and_so_do_the_tries_after_it(tried):
-    assert tried(0, "run-fixed", raising(UserError("no right to create jobs")))[0] == BAD_INPUT
-    assert tried(0, "run-fixed", raising(RuntimeError("the machine is gone")))[::2] == (FAILED, True)
-    assert tried(1, "run-fixed", lambda: PUSHED)[::2] == (PUSHED, True)
-
-
-def test_what_may_pass_is_tried_again(tried):
-    assert tried(0, "run-lost", raising(RuntimeError("the machine is gone")))[0] == FAILED
-    code, console, work = tried(1, "run-lost", raising(InterruptError(signal.SIGTERM)))
-    assert (code, work) == (128 + signal.SIGTERM, True)
-    assert (
-        "vaeiaf: interrupted by SIGTERM. The next attempt at this run (Retry in the UI) resumes after the last "
-        "finished component or checkpoint\n"
-    ) in console
-    assert tried(2, "run-lost", lambda: PUSHED)[::2] == (PUSHED, True)
+    assert "  vaeiaf: preset: expected one of " in done.stderr
 
 
 def test_a_person_reads_the_pods_message_first(node, termination_log, monkeypatch, tmp_path):
-    node("ImageExampleGen", "bad", preset="best")
+    node("ingest", "bad", preset="best")
     assert termination_log.read_text().startswith('{"message": "preset: expected one of seed')
-    monkeypatch.setattr(tries, "TERMINATION_LOG", str(tmp_path / "none"))
-    node("ImageExampleGen", "bad", preset="best")
+    monkeypatch.setattr(supervisor, "TERMINATION_LOG", str(tmp_path / "none"))
+    node("ingest", "bad", preset="best")
     assert not (tmp_path / "none").exists(), "it is Kubernetes' to make"
 
 
@@ -268,8 +224,23 @@ def test_a_refusal_is_the_message_of_the_verdicts_pod(node, termination_log, mon
     verdict = types.SimpleNamespace(blessed=False, notes=[], reasons=["the ELBO is low", "label 3 is worse"])
     outcome = Outcome(verdict, Push(None, None, None, None), "report", trained=True)
     monkeypatch.setattr("kubeflow.node.work.read_outcome", lambda store, run_id: outcome)
-    assert node("Verdict", "r")[0] == REFUSED
+    assert node("Verdict", "r")[0] == REFUSED  # a task of version 0.1
     assert left(str(termination_log)) == Failure(Kind.REFUSED, "the ELBO is low; label 3 is worse")
+
+
+def test_the_last_line_of_a_success_is_its_outcome_for_a_client(node, monkeypatch):
+    mean = {"elbo": -1852.214, "elbo_standard_error": 2.05, "images": 10000.0, "independent_pixels": -2117.8}
+    verdict = types.SimpleNamespace(blessed=True, notes=[], reasons=[], candidate=mean, baseline=None)
+    outcome = Outcome(verdict, Push(pushed_to="/mnt/vaeiaf/pushed/7"), "report", trained=True)
+    monkeypatch.setattr("kubeflow.node.work.read_outcome", lambda store, run_id: outcome)
+    code, console = node("Verdict", "r", min_elbo="-1900")
+    last = console.splitlines()[-1]
+    text = json.loads(last[last.index("{") :])[OUTCOME]
+    assert code == PUSHED
+    assert all(f"  {line}\n" in console for line in text.splitlines()), "a person reads it too"
+    assert "Test-set ELBO -1852.21 nats per image, standard error 2.05 over 10000 images" in text
+    assert "\nPUSHED to /mnt/vaeiaf/pushed/7\n" in text
+    assert text.splitlines()[-1].startswith("Lower bounds: -1900.00 for the test-set ELBO")
 
 
 def test_a_node_that_the_image_does_not_know_is_no_success(node, termination_log):
@@ -283,15 +254,13 @@ def test_a_node_that_the_image_does_not_know_is_no_success(node, termination_log
 
 
 def test_a_page_that_cannot_be_made_fails_nothing(node, monkeypatch, tmp_path, volume):
-    monkeypatch.setattr(
-        "kubeflow.node.work._finished", lambda task, store: True
-    )  # which it is not, so nothing can be drawn
+    monkeypatch.setattr("kubeflow.node.work._finished", lambda *_: True)  # it is not, so nothing can be drawn
     code, console = node("Evaluator", "run-undrawn")
     assert code == PUSHED
     assert "Evaluator is done, but its page could not be made; see the log" in console
     assert "Traceback" in (volume / "logs/run-undrawn/Evaluator.log").read_text()
     written = json.loads((tmp_path / "run-undrawn/Evaluator/output.json").read_text())
-    assert written["artifacts"]["metrics"]["artifacts"][0]["metadata"] == {}
+    assert written["artifacts"]["evaluation_metrics"]["artifacts"][0]["metadata"] == {}
 
     def stopped(store, run_id):
         raise InterruptError(signal.SIGTERM)
@@ -311,7 +280,7 @@ def test_a_tpu_is_another_pods_device_and_any_other_the_trainers_own(node, monke
 
 def test_a_volume_that_is_not_mounted_is_named(node, cluster, tmp_path, termination_log):
     path = str(tmp_path / "nothing")
-    assert node("ImageExampleGen", "r", {**cluster, "volume": {"claim": "vaeiaf", "path": path}})[0] == BAD_INPUT
+    assert node("ingest", "r", {**cluster, "volume": {"claim": "vaeiaf", "path": path}})[0] == BAD_INPUT
     failure = left(str(termination_log))
     assert failure.value == path
     assert str(failure) == (
@@ -323,7 +292,7 @@ def test_a_volume_that_is_not_mounted_is_named(node, cluster, tmp_path, terminat
 def test_a_database_that_does_not_answer_is_named_and_may_be_tried_again(node, cluster, monkeypatch, termination_log):
     monkeypatch.setenv("MLMD_PASSWORD", "x")
     nowhere = {**cluster, "database": {"kind": "mysql", "host": "127.0.0.1", "port": 9, "wait_seconds": 0}}
-    assert node("ImageExampleGen", "r", nowhere)[0] == FAILED
+    assert node("ingest", "r", nowhere)[0] == FAILED
     failure = left(str(termination_log))
     assert failure.kind == Kind.INFRASTRUCTURE
     assert "127.0.0.1:9" in str(failure)
@@ -331,5 +300,5 @@ def test_a_database_that_does_not_answer_is_named_and_may_be_tried_again(node, c
 
 def test_a_missing_password_is_bad_input(node, cluster, monkeypatch, termination_log):
     monkeypatch.delenv("MLMD_PASSWORD", raising=False)
-    assert node("ImageExampleGen", "r", {**cluster, "database": {"secret": "mlmd"}})[0] == BAD_INPUT
+    assert node("ingest", "r", {**cluster, "database": {"secret": "mlmd"}})[0] == BAD_INPUT
     assert left(str(termination_log)).value == "MLMD_PASSWORD"

@@ -20,19 +20,19 @@ LEAST = {"image": "vaeiaf:1", "namespace": "ml", "volume": {"claim": "data"}}
 
 def test_the_example_gives_what_has_no_default_and_one_pod():
     values = yaml.safe_load(EXAMPLE.read_text())
-    assert {name: values[name] for name in values.keys() - {"nodes"}} == {
+    assert {name: values[name] for name in values.keys() - {"tasks"}} == {
         "image": "vaeiaf:0.1.0",
         "namespace": "kubeflow-user-example-com",
         "volume": {"claim": "vaeiaf"},
     }
-    assert load_cluster(str(EXAMPLE)).nodes == {"Trainer": PodSettings(cpu="4", memory="8Gi")}
+    assert load_cluster(str(EXAMPLE)).tasks == {"train": PodSettings(cpu="4", memory="8Gi")}
 
 
 def test_what_is_commented_out_in_the_example_is_valid_too(tmp_path):
     (tmp_path / "cluster.yaml").write_text(uncommented())
     cluster = load_cluster(str(tmp_path / "cluster.yaml"))
     assert cluster.service_account == "vaeiaf"
-    assert cluster.nodes["Trainer"].accelerator == "nvidia.com/gpu"
+    assert cluster.tasks["train"].accelerator == "nvidia.com/gpu"
     assert cluster.workers.pod.accelerator == "google.com/tpu"
 
 
@@ -101,10 +101,10 @@ INVALID = [
     ({"pod": {"accelerator": "nvidia.com/gpu"}}, "pod.accelerator", ["nvidia.com/gpu", 0]),
     ({"pod": {"node_selector": {"disk": True}}}, "pod.node_selector.disk", True),
     ({"pod": {"node_selector": "fast"}}, "pod.node_selector", "fast"),
-    ({"nodes": {"Trainer": {"memory": "8 GB"}}}, "nodes.Trainer.memory", "8 GB"),
-    ({"nodes": {"Trainer": {"gpus": 1}}}, "nodes.Trainer.gpus", "gpus"),
-    ({"nodes": {"Trainer": 3}}, "nodes.Trainer", 3),
-    ({"nodes": {"Trainor": {}}}, "nodes.Trainor", "Trainor"),
+    ({"tasks": {"train": {"memory": "8 GB"}}}, "tasks.train.memory", "8 GB"),
+    ({"tasks": {"train": {"gpus": 1}}}, "tasks.train.gpus", "gpus"),
+    ({"tasks": {"train": 3}}, "tasks.train", 3),
+    ({"tasks": {"trian": {}}}, "tasks.trian", "trian"),
     ({"retries": {"count": -1}}, "retries.count", -1),
     ({"retries": {"seconds": -1}}, "retries.seconds", -1),
     ({"retries": {"factor": 0}}, "retries.factor", 0),
@@ -119,6 +119,7 @@ INVALID = [
     ({"workers": {"ttl_seconds": -1}}, "workers.ttl_seconds", -1),
     ({"workers": {"restarts": True}}, "workers.restarts", True),
     ({"workers": {"pod": {"cpu": ""}}}, "workers.pod.cpu", ""),
+    ({"ui": "kubeflow.example.com"}, "ui", "kubeflow.example.com"),
     ({"time_zone": "Mars/Olympus"}, "time_zone", "Mars/Olympus"),
     ({"time_zone": ""}, "time_zone", ""),
     # without meaning beside the others
@@ -156,7 +157,7 @@ def test_the_table_above_has_every_setting():
     tables = {"": Cluster, "volume.": Volume, "database.": Database, "pod.": PodSettings, "retries.": Retries}
     wanted = {f"{place}{name}" for place, table in (tables | {"workers.": Workers}).items() for name in fields(table)}
     found = {setting for _, setting, _ in INVALID} | {"pod.tolerations"}  # below
-    tables_of_tables = {"database", "pod", "nodes", "retries", "workers", "workers.pod"}
+    tables_of_tables = {"database", "pod", "tasks", "retries", "workers", "workers.pod"}
     assert wanted - found <= tables_of_tables
 
 
@@ -201,7 +202,7 @@ def test_the_schema_tells_what_an_editor_shows(schema):
     wait = schema["$defs"]["Database"]["properties"]["wait_seconds"]
     assert (wait["default"], wait["minimum"], wait["unit"]) == (900, 0, "seconds")
     assert "unreachable database" in wait["description"]
-    assert "Trainer" in schema["properties"]["nodes"]["propertyNames"]["enum"]
+    assert schema["properties"]["tasks"]["propertyNames"]["enum"] == ["ingest", "train", "gate"]
     assert schema["required"] == ["image", "namespace", "volume"]
 
 
@@ -268,10 +269,8 @@ def test_a_missing_setting_is_named_with_the_line_of_its_table(tmp_path):
             "PreferNoSchedule or NoExecute), tolerationSeconds, got 'gpu'",
         ),
         (
-            {"nodes": {"Trainor": {}}},
-            "nodes.Trainor: expected one of ImageExampleGen, StatisticsGen, Schema, StrictExampleValidator, Transform, "
-            "LastBlessedModel, UnitsCheck, Tuner, Trainer, Evaluator, AtomicPusher, Report, Verdict, got 'Trainor'. "
-            "Did you mean Trainer?",
+            {"tasks": {"trian": {}}},
+            "tasks.trian: expected one of ingest, train, gate, got 'trian'. Did you mean train?",
         ),
         ({"database": {"host": ""}}, "database.host: expected the name or address of a host, got ''"),
         (

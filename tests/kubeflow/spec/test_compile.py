@@ -9,13 +9,13 @@ import yaml
 from ir_walk import problems
 from kfp import components
 
-from kubeflow.run_node import read_task
+from kubeflow.node.task import read_task
 from kubeflow.spec.cluster import Cluster
-from kubeflow.spec.compile import compile_to, graph, kebab
+from kubeflow.spec.compile import compile_to
 from kubeflow.spec.contract import ARGO_NODE
 from kubeflow.spec.file import load_cluster
-from kubeflow.spec.nodes import OPTIONAL, TITLES, VERDICT
 from kubeflow.spec.parameters import parameters, run_config
+from kubeflow.spec.tasks import OPTIONAL, TASKS, VERDICT
 from pipeline.dag import create_pipeline
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -57,8 +57,8 @@ def load(path):
     return list(yaml.load_all(path.read_text(), yaml.CSafeLoader))
 
 
-def executor(ir, node):
-    return ir["deploymentSpec"]["executors"][f"exec-{kebab(node)}"]["container"]
+def executor(ir, task):
+    return ir["deploymentSpec"]["executors"][f"exec-{task}"]["container"]
 
 
 def test_nothing_in_it_is_known_to_break_on_a_cluster(documents):
@@ -90,11 +90,11 @@ def test_nothing_in_it_is_known_to_break_on_a_cluster(documents):
             "input run_id is run-",
         ),
         (lambda ir, _: ir["root"]["dag"]["tasks"].update(Bad_Name=task(ir)), "task Bad_Name"),
-        (lambda ir, _: ir["components"]["comp-trainer"].pop("executorLabel"), "has no executor"),
-        (lambda ir, _: executor(ir, "Trainer")["args"].append("{{$.outputs.output_file}}"), "output_file"),
-        (lambda ir, _: executor(ir, "Trainer")["args"].append("--in={{$}}"), "argument with"),
-        (lambda ir, _: executor(ir, "Trainer")["args"].append("x" * 128 * 1024), "bytes"),
-        (lambda ir, _: ir["deploymentSpec"]["executors"].update({"exec-trainer": {"resolver": {}}}), "no container"),
+        (lambda ir, _: ir["components"]["comp-train"].pop("executorLabel"), "has no executor"),
+        (lambda ir, _: executor(ir, "train")["args"].append("{{$.outputs.output_file}}"), "output_file"),
+        (lambda ir, _: executor(ir, "train")["args"].append("--in={{$}}"), "argument with"),
+        (lambda ir, _: executor(ir, "train")["args"].append("x" * 128 * 1024), "bytes"),
+        (lambda ir, _: ir["deploymentSpec"]["executors"].update({"exec-train": {"resolver": {}}}), "no container"),
         (lambda _, platform: pod(platform).pop("pvcMount"), "mounts no volume"),
         (lambda _, platform: pod(platform).pop("secretAsEnv"), "no password"),
     ],
@@ -105,11 +105,11 @@ def test_what_breaks_on_a_cluster_is_found(documents, mutate, complaint):
 
 
 def task(ir):
-    return ir["root"]["dag"]["tasks"]["trainer"]
+    return ir["root"]["dag"]["tasks"]["train"]
 
 
 def pod(platform):
-    return platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-trainer"]
+    return platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train"]
 
 
 def test_the_form_has_every_parameter_with_its_type_and_default(documents):
@@ -121,19 +121,48 @@ def test_the_form_has_every_parameter_with_its_type_and_default(documents):
     assert "draws K of z per image" in form["eval_samples"]["description"]
 
 
-def test_there_is_a_task_for_every_node_with_its_edges_and_a_verdict_at_the_end(documents, cluster):
-    tasks = documents[0]["root"]["dag"]["tasks"]
+def test_the_tasks_run_every_node_in_its_order_and_the_verdict_at_the_end(cluster):
     nodes = create_pipeline(run_config({"tune": 1}, cluster)).components
-    expected = {kebab(node.id): {kebab(before.id) for before in node.upstream_nodes} for node in nodes}
-    found = {name: set(spec.get("dependentTasks", [])) for name, spec in tasks.items()}
-    assert found.pop("verdict") == {"report"}
-    assert found == expected
+    done = []
+    for name in (name for stage in TASKS.values() for name in stage.nodes if name != VERDICT):
+        (node,) = (node for node in nodes if node.id == name)
+        assert {before.id for before in node.upstream_nodes} <= set(done)
+        done.append(name)
+    assert {*done} == {node.id for node in nodes}
+    assert list(TASKS.values())[-1].nodes[-1] == VERDICT
 
 
-def test_what_a_container_is_told_is_what_its_node_understands(documents, cluster):
-    for node in graph(cluster):
-        task = told(executor(documents[0], node), DEFAULTS | {"epochs": 3.0})
-        assert (task.node, task.run_id, task.cluster, task.config.train.epochs) == (node, "r1", cluster, 3)
+def test_the_tasks_run_one_after_another(documents):
+    tasks = documents[0]["root"]["dag"]["tasks"]
+    assert {name: spec.get("dependentTasks", []) for name, spec in tasks.items()} == {
+        "ingest": [],
+        "train": ["ingest"],
+        "gate": ["train"],
+    }
+
+
+def test_the_ui_shows_every_title_whole(documents):
+    titles = {name: spec["taskInfo"]["name"] for name, spec in documents[0]["root"]["dag"]["tasks"].items()}
+    assert titles == {name: stage.title for name, stage in TASKS.items()}
+    assert max(map(len, titles.values())) <= 22
+
+
+def test_the_outputs_are_named_for_what_they_are(documents):
+    outputs = {
+        name: sorted(spec.get("outputDefinitions", {}).get("artifacts", {}))
+        for name, spec in documents[0]["components"].items()
+    }
+    assert outputs == {
+        "comp-ingest": [],
+        "comp-train": ["training_metrics", "training_page"],
+        "comp-gate": ["evaluation_metrics", "evaluation_page", "push_page"],
+    }
+
+
+def test_what_a_container_is_told_is_what_its_task_understands(documents, cluster):
+    for name in TASKS:
+        task = told(executor(documents[0], name), DEFAULTS | {"epochs": 3.0})
+        assert (task.name, task.run_id, task.cluster, task.config.train.epochs) == (name, "r1", cluster, 3)
 
 
 def told(container, parameters):
@@ -142,27 +171,17 @@ def told(container, parameters):
     return read_task([given if argument == "{{$}}" else argument for argument in container["args"]])
 
 
-def test_every_node_but_the_verdict_is_tried_again(documents):
-    retried = {name for name, spec in documents[0]["root"]["dag"]["tasks"].items() if "retryPolicy" in spec}
-    assert retried == set(documents[0]["root"]["dag"]["tasks"]) - {kebab(VERDICT)}
-
-
-def test_a_node_that_is_tried_again_knows_it(documents):
+def test_every_task_is_tried_again_and_knows_it(documents):
     ir, platform = documents
-    for name, executor in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
-        known = {field["name"]: field["fieldPath"] for field in executor.get("fieldPathAsEnv", [])}
-        retried = "retryPolicy" in ir["root"]["dag"]["tasks"][name.removeprefix("exec-")]
-        assert (ARGO_NODE in known) == retried
-        assert known.get(ARGO_NODE) in (None, "metadata.annotations['workflows.argoproj.io/node-name']")
+    assert all("retryPolicy" in spec for spec in ir["root"]["dag"]["tasks"].values())
+    for executor in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+        known = {field["name"]: field["fieldPath"] for field in executor["fieldPathAsEnv"]}
+        assert known[ARGO_NODE] == "metadata.annotations['workflows.argoproj.io/node-name']"
 
 
 def test_a_run_may_do_without_the_nodes_that_are_said_to_be_optional_and_no_other(cluster):
-    nodes = create_pipeline(run_config({}, cluster)).components
-    assert {*graph(cluster)} - {node.id for node in nodes} == {*OPTIONAL, VERDICT}
-
-
-def test_every_node_has_a_title(cluster):
-    assert set(graph(cluster)) == set(TITLES)
+    nodes = {node.id for node in create_pipeline(run_config({}, cluster)).components}
+    assert {name for stage in TASKS.values() for name in stage.nodes} - nodes == {*OPTIONAL, VERDICT}
 
 
 def test_retries_may_go_on_for_as_long_as_the_cluster_says(documents, cluster):
@@ -174,7 +193,7 @@ def test_retries_may_go_on_for_as_long_as_the_cluster_says(documents, cluster):
 
 def test_a_node_gets_the_pod_that_the_cluster_gives_it(cluster, tmp_path):
     values = cluster.to_dict()
-    values["nodes"]["Trainer"] = {
+    values["tasks"]["train"] = {
         "cpu": "500m",
         "memory": "2Gi",
         "image": "vaeiaf:gpu",
@@ -185,9 +204,9 @@ def test_a_node_gets_the_pod_that_the_cluster_gives_it(cluster, tmp_path):
     }
     compile_quickly(tmp_path / "p.yaml", Cluster(**values))
     ir, platform = load(tmp_path / "p.yaml")
-    assert executor(ir, "Trainer")["image"] == "vaeiaf:gpu"
-    assert executor(ir, "Evaluator")["image"] == cluster.image
-    resources = executor(ir, "Trainer")["resources"]
+    assert executor(ir, "train")["image"] == "vaeiaf:gpu"
+    assert executor(ir, "gate")["image"] == cluster.image
+    resources = executor(ir, "train")["resources"]
     assert resources["resourceCpuLimit"] == resources["resourceCpuRequest"] == "500m"
     assert resources["resourceMemoryLimit"] == resources["resourceMemoryRequest"] == "2Gi"
     assert resources["accelerator"]["resourceType"] == "nvidia.com/gpu"
@@ -216,16 +235,21 @@ def test_this_image_runs_the_pipeline_of_every_release(golden, cluster):
         name: spec["defaultValue"] for name, spec in ir["root"]["inputDefinitions"]["parameters"].items()
     }  # as a run started in the UI has them, whole numbers as floats
     tasks = [told(found["container"], defaults) for found in ir["deploymentSpec"]["executors"].values()]
-    assert {task.node for task in tasks} <= set(graph(cluster))
+    assert {name for task in tasks for name in task.nodes} == {name for stage in TASKS.values() for name in stage.nodes}
     assert {task.config for task in tasks} == {run_config({}, cluster)}
 
 
 @pytest.mark.parametrize("line", (GOLDEN / "clusters.jsonl").read_text().splitlines())
 def test_this_image_accepts_the_cluster_of_earlier_pipeline_versions(line):
     earlier = json.loads(line)
-    now = Cluster(**earlier).to_dict()
+    told = {"inputs": {"parameterValues": {**DEFAULTS, "run_id": "r1"}}, "outputs": {}}
+    task = read_task(["--node=Trainer", f"--cluster={json.dumps(earlier)}", f"--executor-input={json.dumps(told)}"])
+    earlier.pop("nodes")  # only a compiler needs them
+    now = task.cluster.to_dict()
     assert {name: now[name] for name in earlier} == earlier
-    assert {name: now[name] for name in now.keys() - earlier.keys()} in ({}, {"service_account": ""})
+    assert {name: now[name] for name in now.keys() - earlier.keys()} == {"tasks": {}, "ui": ""} | (
+        {} if "service_account" in earlier else {"service_account": ""}
+    )
 
 
 def test_the_golden_file_of_this_release_is_what_is_compiled_but_for_descriptions(loaded):
