@@ -29,12 +29,6 @@ def runs(world):
     made.close()
 
 
-@pytest.fixture(scope="session")
-def pushed(runs):
-    """A run that pushed a model: its id and its end."""
-    return runs.ended()
-
-
 @pytest.fixture
 def needs(world):
     """Skips a check that this world cannot make."""

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import pathlib
+import tempfile
 from unittest import mock
 
 import yaml
@@ -41,7 +42,6 @@ class Emulated(World):
         self._stack, self._folder = contextlib.ExitStack(), folder
         self.lacks = {
             "names": "workers find each other by ports of this machine and not by the names of a Service",
-            "volume": "the volume is a folder of this machine",
         }
         for pause in ("client.follow.POLL_SECONDS", "doctor.pod.POLL_SECONDS"):
             self._stack.enter_context(mock.patch(f"kubeflow.{pause}", 0.2))
@@ -49,7 +49,7 @@ class Emulated(World):
         self._stack.callback(pods.close)
         volume = folder / "volume"
         write_toy(volume / "datasets", gradients("train", 200, 0), gradients("test", 50, 1000))
-        self.database = self._database(folder)
+        self.database = self._database()
         self.cluster_file = folder / "cluster.yaml"
         self.cluster_file.write_text(yaml.safe_dump(self._settings(volume)))
         self.cluster = load_cluster(str(self.cluster_file))
@@ -71,7 +71,7 @@ class Emulated(World):
         self.api = connect(NAMESPACE, self.kubeflow.host)
         gate = {"min_elbo": "-100000", "max_regression": 1000.0}
         self.small = {"dataset": "toy", "preset": "smoke", "epochs": 1, "batch_size": 32, "settings": TINY, **gate}
-        self.long = {"epochs": 60}
+        self.long = {"epochs": 40}
 
     def apply(self) -> None:
         """Creates the objects of the manifests that the emulator knows."""
@@ -110,11 +110,10 @@ class Emulated(World):
             self.lacks["database"] = NO_SERVER
         return {**found, "volume": {"claim": "vaeiaf", "path": str(volume)}, "database": database}
 
-    def _database(self, folder: pathlib.Path) -> MariaDB | None:
+    def _database(self) -> MariaDB | None:
         if not MariaDB.is_installed():
             return None
-        path = folder / "database"
-        path.mkdir()
-        made = MariaDB(path)
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory())  # pytest's is for its owner alone
+        made = MariaDB(pathlib.Path(folder))
         self._stack.callback(made.kill)
         return made

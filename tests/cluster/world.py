@@ -55,7 +55,7 @@ class World(abc.ABC):
     def close(self) -> None:
         """Removes what this world, and `apply`, made."""
 
-    def wait_for(self, seconds: float) -> None:
+    def pass_time(self, seconds: float) -> None:
         """Lets time pass."""
         time.sleep(seconds)
 
@@ -64,5 +64,5 @@ class World(abc.ABC):
         end = time.monotonic() + seconds
         while not (found := look()):
             assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-            time.sleep(min(2.0, self.away_seconds / 40))
+            time.sleep(min(2.0, self.away_seconds / 16))
         return found

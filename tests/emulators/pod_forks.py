@@ -18,7 +18,10 @@ import types
 
 ROOT = pathlib.Path(__file__).parents[2]
 READY = b"ready\n"
-HEAVY = ("kubeflow.node.work", "kubeflow.doctor.inside", "kubernetes.client", "kfp.dsl", "trainer.workers.job")
+HEAVY = (
+    *("kubeflow.node.work", "kubeflow.node.process", "kubeflow.node.attempt", "kubeflow.node.supervisor"),
+    *("kubeflow.doctor.inside", "trainer.workers.job", "kubernetes.client", "kfp.dsl"),
+)
 MESSAGE = "TEST_TERMINATION_LOG"  # environment variable: the file in place of the container's /dev/termination-log
 CONSTANTS = {  # pauses that a test need not wait for
     "kubeflow.workers.worker_set": {"SETTLE_SECONDS": 1.0, "JOB_SECONDS": 1.0},
@@ -135,14 +138,12 @@ def _patch() -> None:
         for constant, value in values.items():
             assert hasattr(sys.modules[name], constant), constant
             setattr(sys.modules[name], constant, value)
-    if supervised := sys.modules.get("kubeflow.node.process"):
-        supervised.subprocess = types.SimpleNamespace(**{**vars(subprocess), "Popen": Child})
+    supervised = types.SimpleNamespace(**{**vars(subprocess), "Popen": Child})
+    sys.modules["kubeflow.node.process"].subprocess = supervised
 
 
 def serve(address: str) -> None:
     """Forks a process for each connection, and answers with its id and, at its end, with its exit code."""
-    with contextlib.suppress(ModuleNotFoundError):
-        importlib.import_module("kubeflow.node.attempt")
     for name in HEAVY:
         importlib.import_module(name)
     server, peers = socket.socket(socket.AF_UNIX), {}
