@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-from collections.abc import Sequence
 
 import tensorflow as tf  # noqa: F401  before tfx, whose imports would print its start-up lines
 from tfx.components.statistics_gen.component import StatisticsGen
@@ -10,6 +9,7 @@ from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.components.tuner.component import Tuner
 from tfx.dsl.compiler import compiler
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.pipeline import Pipeline
@@ -30,14 +30,11 @@ from components.ingest.schema import CuratedSchema
 from components.ingest.validator import StrictExampleValidator
 from components.pages.report import Report
 from components.train.site import SITE, Site
+from pipeline.beam.arguments import BEAM_ARGS, beam_args, job_prefix
 from pipeline.settings import PipelineConfig
 from trainer.units import Units
 
 SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
-
-# FnApiRunner is the engine of Beam's DirectRunner, without its attempt to download another one first. The image `none`
-# keeps TFX from packing itself into an archive for remote workers, which leaves 50 MB a node in /tmp.
-BEAM_ARGS = ["--runner=FnApiRunner", "--sdk_container_image=none"]
 
 
 def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
@@ -120,26 +117,25 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         pushed_model=pusher.outputs["pushed_model"],
     )
 
-    return Pipeline(
-        pipeline_name=config.name,
-        pipeline_root=config.artifacts,
-        components=[
-            example_gen,
-            statistics_gen,
-            schema,
-            validator,
-            transform,
-            last_blessed,
-            units_check,
-            *tuners,
-            trainer,
-            evaluator,
-            pusher,
-            report,
-        ],
-        enable_cache=True,
-        beam_pipeline_args=beam_args(config.beam_args),
-    )
+    components = [
+        example_gen,
+        statistics_gen,
+        schema,
+        validator,
+        transform,
+        last_blessed,
+        units_check,
+        *tuners,
+        trainer,
+        evaluator,
+        pusher,
+        report,
+    ]
+    engine = beam_args(config.beam_args, job_prefix(config.name, config.root, site.run))
+    for node in components:
+        if isinstance(node, BaseBeamComponent):
+            node.with_beam_pipeline_args(engine if node.id in config.beam_nodes else BEAM_ARGS)
+    return Pipeline(pipeline_name=config.name, pipeline_root=config.artifacts, components=components, enable_cache=True)
 
 
 def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
@@ -153,12 +149,6 @@ def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
         if node.pipeline_node.node_info.id in ("AtomicPusher", "UnitsCheck", "Report"):
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     return ir
-
-
-def beam_args(given: Sequence[str]) -> list[str]:
-    """Returns Beam's arguments: `given`, after the default runner unless `given` names another."""
-    other = any(argument.startswith("--runner") for argument in given)
-    return list(given) if other else [*BEAM_ARGS, *given]
 
 
 def schema_of(dataset: str) -> BaseNode:

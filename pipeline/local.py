@@ -1,17 +1,17 @@
 """Runs the pipeline, or one node of it, in this process."""
 
 import dataclasses
-import datetime
 from typing import Any
 
 from tfx.dsl.compiler import constants
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
-from tfx.proto.orchestration import pipeline_pb2
+from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
 from components.train.site import Site
 from components.train.training_state import forget_training
+from pipeline.beam.operator import BeamOperator
 from pipeline.console import Story
 from pipeline.dag import compile_pipeline, create_pipeline
 from pipeline.outcome import Outcome, read_outcome
@@ -23,14 +23,13 @@ from pipeline.state.metadata import Metadata
 from trainer.settings import Execution
 
 
-def run(config: PipelineConfig, story: Story) -> Outcome:
-    """Runs the components one after another, skipping cached ones, and tells `story`.
+def run(config: PipelineConfig, run_id: str, story: Story) -> Outcome:
+    """Runs the components one after another as the run `run_id`, skipping cached ones, and tells `story`.
 
     Raises:
       Exception: whatever a component raised; `pipeline.failures` turns it into a failure.
       IncompleteRunError: a component did not finish.
     """
-    run_id = datetime.datetime.now().isoformat()
     pipeline = plan(config, run_id, site_of(config))
     lineage = Metadata(sqlite_connection(config.metadata), config.root)
     for node in pipeline.nodes:
@@ -73,6 +72,7 @@ def launch_node(
         pipeline_runtime_spec=pipeline.runtime_spec,
         executor_spec=runner_utils.extract_executor_spec(deployment, name),
         custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+        custom_executor_operators={executable_spec_pb2.BeamExecutableSpec: BeamOperator},
     ).launch()
     if lineage.failure:  # TFX's input resolution swallows it
         raise lineage.failure

@@ -13,6 +13,10 @@ from trainer.settings import RUN, Execution, Number, TrainConfig, check_workers
 from trainer.storage.folders import checked_folder
 
 TUNER_STRATEGIES = ("auto", "default", "mirrored")  # of one process, on devices that it can use itself
+BEAM_NODES = ("ImageExampleGen", "StatisticsGen", "Evaluator", "AtomicPusher")  # the last one may evaluate again
+NOTIFY_SECRET = "VAEIAF_NOTIFY_SECRET"  # environment variable: signs notifications
+WEBHOOK = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
+VALID_WEBHOOK = "an address such as https://hooks.example.com/vaeiaf, without a user or password"
 BASELINE = Needs("a baseline", lambda config: not config.no_baseline)
 
 # The choice of a recipe is no field of a table, because the recipe takes its place.
@@ -59,8 +63,22 @@ class PipelineConfig(Execution):
     min_label_elbo: Number | None = _bound("lower bound of the ELBO on the images of each label", default=None)
     no_baseline: bool = _gate("compare with no earlier model; the verdict says so", default=False)
     root: str = _folder("state directory: artifacts, metadata, pushed models, logs", group="place", default="vaeiaf")
+    notify_url: str | None = setting(
+        f"webhook that a push, a refusal or a failure is posted to as a CloudEvent, signed if {NOTIFY_SECRET} is set",
+        *("URL", Place.COMMAND_LINE, "place"),
+        default=None,
+        pattern=WEBHOOK,
+        valid=VALID_WEBHOOK,
+    )
     beam_args: tuple[str, ...] = setting(
-        "passed to Beam, as in --beam-arg=--runner=FlinkRunner", "", Place.COMMAND_LINE, "place", default=()
+        "an argument of Beam, as in --beam-arg=--runner=FlinkRunner; may be repeated",
+        *("", Place.COMMAND_LINE, "place"),
+        default=(),
+    )
+    beam_nodes: tuple[str, ...] = setting(
+        "nodes that beam_args are for; on a cluster beam.nodes of cluster.yaml",
+        places=Place.CLUSTER,
+        default=BEAM_NODES,
     )
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from tfx.utils import proto_utils
 from components.gate.evaluator import Executor
 from components.gate.rules import eval_config
 from components.gate.verdict import Verdict, read_verdict
-from pipeline.dag import BEAM_ARGS
+from pipeline.beam.arguments import BEAM_ARGS
 from trainer.settings import TrainConfig
 from trainer.storage.digests import write_digests
 from trainer.units import Units

@@ -132,12 +132,21 @@ class Execution:
         ge=1,
     )
     checkpoint_minutes: Number = setting(
-        "time between checkpoints, from which a stopped or killed training resumes",
+        "longest time between checkpoints, from which a stopped or killed training resumes",
         "minutes",
         RUN,
         "machines",
         default=5.0,
         ge=0,
+    )
+    checkpoint_percent: Number = setting(
+        "part of the time that checkpoints between the ends of epochs may take; 0: only every checkpoint_minutes",
+        "percent",
+        RUN,
+        "machines",
+        default=1.0,
+        ge=0,
+        le=100,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from kubeflow.client.api import Api, ApiError
 from kubeflow.client.argo import pods
 from kubeflow.client.failures import failures, outcome
+from kubeflow.spec.tasks import NOTIFY
 from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
 from trainer.errors import InterruptError
 from trainer.failure import Kind
@@ -13,6 +14,7 @@ from trainer.failure import Kind
 POLL_SECONDS = 5.0
 PATIENCE = 900.0  # seconds that the API may be away
 DRIVER = "-driver"  # behind the name of a task, in the name of its driver
+NOT_TASKS = {"root", "exit-handler-1", NOTIFY}  # graphs, and the exit handler, which fails after a failed run
 ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 UNTOLD = "Done: the model was pushed, or is unchanged. Kubeflow does not hand out the numbers, which are on its page"
 SILENT = "it left no message; see its log"
@@ -55,7 +57,7 @@ def _latest(tasks: list[Any]) -> list[Any]:
 def _names(tasks: list[Any]) -> set[str]:
     """Returns the names of the pipeline's tasks: Kubeflow lists what Argo does for them too."""
     shown = {task.display_name for task in tasks}
-    return {name.removesuffix(DRIVER) for name in shown if name.endswith(DRIVER)} - {"root"}
+    return {name.removesuffix(DRIVER) for name in shown if name.endswith(DRIVER)} - NOT_TASKS
 
 
 def _tell(tasks: list[Any], known: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, with_config
@@ -10,6 +11,7 @@ from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from kubeflow.spec.tasks import TASKS
 from kubeflow.spec.zone import zone
+from pipeline.settings import BEAM_NODES, VALID_WEBHOOK, WEBHOOK
 from trainer.schema import Needs, Place, SettingError, nested, setting, table
 from trainer.storage.folders import name_fault
 
@@ -22,6 +24,7 @@ SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/
 NEEDED = (*SYSTEM, "/opt/vaeiaf", "/opt/venv", "/home/vaeiaf", "/tmp", "/kfp-launcher", "/gcs", "/minio", "/s3")
 WEEK = 7 * 24 * 3600  # seconds
 
+IN_PROCESS = "FnApiRunner"  # of Beam
 SERVER = Needs("kind mysql", lambda database: database.kind == "mysql")
 RETRIED = Needs("retries.count", lambda retries: retries.count > 0)
 
@@ -169,6 +172,51 @@ class Workers:
 
 
 @table
+class Beam:
+    """The engine of Beam's work: ingestion, statistics and evaluation."""
+
+    runner: Text = _setting(
+        "Beam's runner, such as FlinkRunner or PortableRunner; FnApiRunner: the task's own process",
+        default=IN_PROCESS,
+        **_matches(r"[A-Za-z][\w.]*", "the name of a runner of Beam"),
+    )
+    args: list[Annotated[str, Field(pattern="^--")]] = _setting(
+        "arguments of Beam", default_factory=list, valid="texts that start with --, such as --NAME=VALUE"
+    )
+    nodes: list[Literal[BEAM_NODES]] = _setting(  # type: ignore[valid-type]
+        "nodes that run on it",
+        default_factory=lambda: list(BEAM_NODES),
+        valid=f"a list of names among {', '.join(BEAM_NODES)}",
+    )
+
+    def __post_init__(self) -> None:
+        for argument in self.args:
+            if re.match(r"--runner\b", argument):
+                raise SettingError("args", "no --runner", argument, remedy="Use beam.runner")
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The runner and its arguments, as Beam takes them."""
+        return (*([] if self.runner == IN_PROCESS else [f"--runner={self.runner}"]), *self.args)
+
+
+@table
+class SecretKey:
+    """The secret that signs notifications, in a Kubernetes Secret."""
+
+    name: Text = _setting("name of the Secret", **KUBERNETES_NAME)
+    key: Text = _setting("its key", default="secret", **_matches(r"[-._a-zA-Z0-9]{1,253}", "a key of a Secret"))
+
+
+@table
+class Notify:
+    """The webhook that the end of every run is posted to as a CloudEvent."""
+
+    url: str = _setting("address; everybody who can see the pipeline can see it", valid=VALID_WEBHOOK, pattern=WEBHOOK)
+    secret: Annotated[SecretKey | None, nested(SecretKey)] = None
+
+
+@table
 class Cluster:
     """The settings of a cluster: the content of `cluster.yaml`."""
 
@@ -184,6 +232,8 @@ class Cluster:
     )
     retries: Annotated[Retries, nested(Retries)] = Field(default_factory=Retries)
     workers: Annotated[Workers, nested(Workers)] = Field(default_factory=Workers)
+    beam: Annotated[Beam, nested(Beam)] = Field(default_factory=Beam)
+    notify: Annotated[Notify | None, nested(Notify)] = None
     service_account: Text = _setting(
         "service account of the runs' pods; empty: Kubeflow's own, which has more rights",
         default="",

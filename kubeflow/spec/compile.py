@@ -1,5 +1,6 @@
 """Compiles the tasks into a native pipeline of Kubeflow Pipelines v2: a container component for each one."""
 
+import contextlib
 import inspect
 import json
 import re
@@ -13,7 +14,8 @@ from kfp.dsl.pipeline_task import PipelineTask
 from kubeflow.spec.cluster import Cluster, PodSettings
 from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, METRICS, PAGES, PASSWORD, RUN_ID
 from kubeflow.spec.parameters import parameters
-from kubeflow.spec.tasks import TASKS
+from kubeflow.spec.tasks import NOTIFY, NOTIFY_TITLE, TASKS, nodes_of
+from pipeline.settings import NOTIFY_SECRET
 
 NAME = "vaeiaf"
 OWNER = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_UID": "metadata.uid"}
@@ -25,41 +27,57 @@ def compile_to(path: str, cluster: Cluster) -> None:
 
 
 def build(cluster: Cluster) -> BaseComponent:
-    """Builds the pipeline, whose parameters are those of the form."""
+    """Builds the pipeline, whose parameters are those of the form.
+
+    Raises:
+      SettingError: Beam refuses an argument in `beam.args`.
+    """
+    if cluster.beam.args:
+        from pipeline.beam.arguments import beam_args  # its import takes seconds
+
+        beam_args(cluster.beam.arguments, setting="beam.args")
     form = {name: (found.kind, found.default, found.help) for name, found in parameters().items()}
 
     def pipeline(*values: Any) -> None:
         given = dict(zip(form, values, strict=True))
         before: list[PipelineTask] = []
-        for name in TASKS:
-            task = component(name, cluster)(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **given)
-            before = [configure(task, name, cluster).after(*before)]
+
+        def add(name: str) -> PipelineTask:
+            return configure(component(name, cluster)(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **given), name, cluster)
+
+        with dsl.ExitHandler(add(NOTIFY), name="Run") if cluster.notify else contextlib.nullcontext():
+            for name in TASKS:
+                before = [add(name).after(*before)]
 
     description = "Retrains a VAE with inverse autoregressive flow and pushes it if its test-set ELBO allows."
     built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description)(
         declare(pipeline, NAME, form)
     )
     # KFP's SDK allows an hour at most for all attempts. Argo counts from the start of the first one.
-    for task in built.pipeline_spec.root.dag.tasks.values():
-        if task.HasField("retry_policy"):
-            task.retry_policy.backoff_max_duration.FromSeconds(cluster.retries.within_seconds)
+    for part in (built.pipeline_spec.root, *built.pipeline_spec.components.values()):  # an exit handler's are apart
+        for task in part.dag.tasks.values():
+            if task.HasField("retry_policy"):
+                task.retry_policy.backoff_max_duration.FromSeconds(cluster.retries.within_seconds)
     return built
 
 
 def component(name: str, cluster: Cluster) -> BaseComponent:
     """Makes the container of a task. It gets all parameters, in the executor input that Kubeflow writes."""
     pod = cluster.tasks.get(name, cluster.pod)
-    settings = json.dumps(cluster.to_dict(), separators=(",", ":"))
+    known = cluster.to_dict()
+    if name != NOTIFY:
+        del known["notify"]  # no other task needs it
+    settings = json.dumps(known, separators=(",", ":"))
 
     def run(*_: Any) -> dsl.ContainerSpec:
         return dsl.ContainerSpec(
             image=pod.image or cluster.image,
-            command=["python", "-P", "-m", "kubeflow.run_node"],
+            command=["python", "-P", "-m", "kubeflow.node.notify" if name == NOTIFY else "kubeflow.run_node"],
             args=["--node", name, "--cluster", settings, "--executor-input", "{{$}}"],
         )
 
     kinds: dict[str, Any] = {RUN_ID: str} | {name: found.kind for name, found in parameters().items()}
-    for node in TASKS[name].nodes:
+    for node in nodes_of(name):
         kinds |= {PAGES[node]: dsl.Output[dsl.HTML]} if node in PAGES else {}
         kinds |= {METRICS[node]: dsl.Output[dsl.Metrics]} if node in METRICS else {}
     arguments = {argument: (kind, inspect.Parameter.empty, "") for argument, kind in kinds.items()}
@@ -68,16 +86,21 @@ def component(name: str, cluster: Cluster) -> BaseComponent:
 
 def configure(task: PipelineTask, name: str, cluster: Cluster) -> PipelineTask:
     """Sets the task's title in the UI, its pod, and the retries of a lost pod; see `kubeflow.node.supervisor`."""
-    task.set_display_name(TASKS[name].title).set_caching_options(False)  # TFX's cache knows the content of inputs
-    policy = cluster.retries
-    task.set_retry(policy.count, f"{policy.seconds}s", policy.factor)
-    kubernetes.use_field_path_as_env(task, env_name=ARGO_NODE, field_path=ARGO_NODE_FIELD)
+    task.set_display_name(TASKS[name].title if name in TASKS else NOTIFY_TITLE)
+    task.set_caching_options(False)  # TFX's cache knows the content of inputs
+    if name != NOTIFY:
+        policy = cluster.retries
+        task.set_retry(policy.count, f"{policy.seconds}s", policy.factor)
+        kubernetes.use_field_path_as_env(task, env_name=ARGO_NODE, field_path=ARGO_NODE_FIELD)
     _pod(task, cluster.tasks.get(name, cluster.pod))
     kubernetes.mount_pvc(task, pvc_name=cluster.volume.claim, mount_path=cluster.volume.path)
     kubernetes.add_pod_annotation(task, "vaeiaf/task", name)
     if cluster.database.kind != "sqlite":
         kubernetes.use_secret_as_env(task, cluster.database.secret, {"password": PASSWORD})
-    if "Trainer" in TASKS[name].nodes:  # the pod owns those of the workers
+    if name == NOTIFY and cluster.notify and (secret := cluster.notify.secret):
+        # Optional: a pod without its Secret would never start, and the run would never end.
+        kubernetes.use_secret_as_env(task, secret.name, {secret.key: NOTIFY_SECRET}, optional=True)
+    if "Trainer" in nodes_of(name):  # the pod owns those of the workers
         for variable, path in OWNER.items():
             kubernetes.use_field_path_as_env(task, env_name=variable, field_path=path)
     return task

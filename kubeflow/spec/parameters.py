@@ -61,7 +61,8 @@ def run_config(values: Mapping[str, Any], cluster: Cluster) -> PipelineConfig:
     recipe |= {name: given.pop(name) for name in settings(TrainConfig, Place.FORM) if name in given}
     for name in given.keys() & {"min_elbo", "min_label_elbo"}:
         given[name] = _number(given[name])
-    return build_config(preset, recipe, {**given, "root": cluster.volume.path})
+    engine = {"beam_args": cluster.beam.arguments, "beam_nodes": tuple(cluster.beam.nodes)}
+    return build_config(preset, recipe, {**given, **engine, "root": cluster.volume.path})
 
 
 @functools.cache

@@ -7,6 +7,7 @@ needs of machines.
 from typing import NamedTuple
 
 VERDICT = "Verdict"  # behind TFX's nodes: fails when the gate refuses, so that the run does
+NOTIFY, NOTIFY_TITLE = "notify", "Notify the webhook"  # the exit handler, which runs whatever becomes of the tasks
 OPTIONAL = ("Tuner",)  # nodes that a run may do without
 
 

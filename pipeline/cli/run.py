@@ -3,18 +3,26 @@ earlier runs.
 """
 
 import argparse
+import datetime
 import os
 import shlex
 import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from pipeline.cli._options import add_settings, config_of
 from pipeline.console import Story, console
 from pipeline.failures import failure_of
-from pipeline.settings import PipelineConfig
+from pipeline.settings import NOTIFY_SECRET, PipelineConfig
 from pipeline.state.root import open_root
 from pipeline.words import PUSHED, REFUSED, describe
-from trainer.failure import FILE, leave
+from trainer.errors import ReportedError
+from trainer.failure import FILE, Failure, Kind, leave
 from trainer.interrupt import interruptible
+
+if TYPE_CHECKING:
+    from pipeline.notify.webhook import Webhook
+    from pipeline.outcome import Outcome
 
 HELP = "run the pipeline on this machine"
 EPILOG = (
@@ -27,23 +35,66 @@ add_options = add_settings
 def run(options: argparse.Namespace) -> int:
     """Runs the pipeline and tells its story."""
     config = config_of(options)
-    with interruptible(), open_root(config) as log_file, console(log_file) as story:
-        return _run(config, log_file, story)
+    webhook = _webhook(config)
+    run_id = datetime.datetime.now().isoformat()
+    with interruptible():
+        try:
+            with open_root(config) as log_file, console(log_file) as story:
+                return _run(config, run_id, webhook, log_file, story)
+        except ReportedError as error:  # of the state directory: no component ran
+            _notify(webhook, config, run_id, error.failure, print)
+            raise
 
 
-def _run(config: PipelineConfig, log_file: str, story: Story) -> int:
+def _run(config: PipelineConfig, run_id: str, webhook: "Webhook | None", log_file: str, story: Story) -> int:
     try:
         from pipeline import local
 
-        outcome = local.run(config, story)
+        outcome = local.run(config, run_id, story)
     except Exception as error:
         traceback.print_exc()  # to the log file
         failure = failure_of(error, config.root)
         leave(failure, f"{log_file.removesuffix('.log')}.{FILE}")
         story.say(f"\nvaeiaf: {failure}\nLog: {log_file}")
+        _notify(webhook, config, run_id, failure, story.say, log_file)
         return failure.exit_code
     story.say(f"\n{describe(outcome)}")
     if outcome.push.pushed_to:
         volume = shlex.quote(f"{os.path.dirname(outcome.push.pushed_to)}:/models/vaeiaf")
         story.say(f"Serve:  docker run -p 8501:8501 -e MODEL_NAME=vaeiaf -v {volume} tensorflow/serving")
+    _notify(webhook, config, run_id, outcome, story.say)
     return PUSHED if outcome.verdict.blessed else REFUSED
+
+
+def _webhook(config: PipelineConfig) -> "Webhook | None":
+    """Returns the webhook of the run, if it has one.
+
+    Raises:
+      UserError: the secret is invalid.
+    """
+    if not config.notify_url:
+        return None
+    from pipeline.notify.webhook import Webhook
+
+    return Webhook.of(config.notify_url, os.environ.pop(NOTIFY_SECRET, None))  # workers do not inherit it
+
+
+def _notify(
+    webhook: "Webhook | None",
+    config: PipelineConfig,
+    run_id: str,
+    ended: "Outcome | Failure",
+    say: Callable[[str], Any],
+    log: str | None = None,
+) -> None:
+    if webhook is None:
+        return
+    from pipeline.notify.events import Ending, of_failure, of_outcome
+    from pipeline.notify.webhook import SECONDS, STOPPED_SECONDS, notify
+
+    ending = Ending(config.name, run_id, datetime.datetime.now(datetime.UTC))
+    if isinstance(ended, Failure):
+        seconds = STOPPED_SECONDS if ended.kind == Kind.STOPPED else SECONDS
+        notify(webhook, of_failure(ending, ended, log=log), say, seconds)
+    elif event := of_outcome(ending, ended, config):
+        notify(webhook, event, say)

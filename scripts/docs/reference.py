@@ -215,8 +215,13 @@ def cluster() -> str:
         _settings(settings_of(spec.Cluster)),
     ]
     for name, table in tables_in(spec.Cluster):
-        inner = [f"`{name}.{part}` has the settings of [`pod`](#pod)." for part, _ in tables_in(table)]
-        text += [f"## {name}", _plain(table.__doc__ or ""), *inner, _settings(settings_of(table))]
+        inner = {f"{name}.{part}": found for part, found in tables_in(table)}
+        text += [f"## {name}", _plain(table.__doc__ or "")]
+        text += [f"`{part}` has the settings of [`pod`](#pod)." for part in inner if inner[part] is spec.PodSettings]
+        text.append(_settings(settings_of(table)))
+        for part, found in inner.items():
+            if found is not spec.PodSettings:
+                text += [f"### {part}", _plain(found.__doc__ or ""), _settings(settings_of(found))]
     example = pathlib.Path(spec.__file__).parent / "cluster.yaml"
     rows = [(f"`{name}`", f"`{it.kind.__name__}`", f"`{it.default}`", it.help) for name, it in parameters().items()]
     text += [

@@ -50,8 +50,8 @@ def settings_of(table: Any) -> list[Row]:
 def tables_in(table: Any) -> Iterator[tuple[str, Any]]:
     """Yields the names and types of the tables nested directly in a table."""
     for name, field in fields(table).items():
-        if dataclasses.is_dataclass(field.annotation):
-            yield name, field.annotation
+        if dataclasses.is_dataclass(kind := plain_type(field)):
+            yield name, kind
 
 
 def _type(kind: Any) -> str:

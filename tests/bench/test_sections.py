@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from tests.bench import growth, inputs, limits, process, rounds, scaling, steps
+from tests.bench import checkpoints, growth, inputs, limits, process, rounds, scaling, steps
 from trainer.presets import PRESETS
 
 SIZE, IMAGES = 4, 128  # a call of the loop takes 16 steps
@@ -135,6 +135,20 @@ def test_a_training_of_more_images_is_held_against_one_of_fewer(bench, patch):
         assert min(row.values()) > 0.0
     (row,) = rows.values()
     assert row == {"bytes": pytest.approx(2**20 / (more - fewer)), "cache_bytes": growth.CACHE_BYTES}
+
+
+def test_the_checkpoints_of_every_preset_have_their_cost_and_share(bench, patch):
+    for name, value in {"PRESETS": {"seed": SMALL, "smoke": SMALL}, "FULL": IMAGES, "EMBEDDED": (IMAGES, 9)}.items():
+        patch.setattr(checkpoints, name, value)
+    for name in ("SAVES", "SECONDS"):
+        patch.setattr(checkpoints, name, 2)
+    rows, _ = bench("checkpoints")
+    assert rows.keys() == {("checkpoints, seed", SIZE), ("checkpoints, smoke", SIZE)}
+    for row in rows.values():
+        assert row.keys() == {"milliseconds", "mb", "seconds_between", "percent"}
+        assert row["milliseconds"] < 1e3 * row["seconds_between"]
+        assert 0.0 < row["percent"] < 100.0
+        assert row["mb"] > 0.1, "52,000 weights and their moments"
 
 
 def test_two_workers_are_held_against_one_in_each_round(monkeypatch):

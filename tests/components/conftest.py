@@ -11,7 +11,8 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import runtime_parameter_utils
 
-from pipeline.dag import BEAM_ARGS, compile_pipeline
+from pipeline.beam.arguments import BEAM_ARGS
+from pipeline.dag import compile_pipeline
 from pipeline.local import launch_node
 from pipeline.state.database import sqlite_connection
 from pipeline.state.metadata import Metadata

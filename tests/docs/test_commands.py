@@ -23,13 +23,18 @@ BLOCKS = [block for path in FILES for block in blocks(path)]
 SHELL = [block for block in BLOCKS if block.language == "sh"]
 LANGUAGES = {"sh", "text", "yaml", "python"}
 OURS = {"vaeiaf", ".venv/bin/vaeiaf"}
-OTHERS = {"$EDITOR", ".", "apt-get", "cp", "curl", "docker", "echo", "kubectl", "prism", "tail"}
+OTHERS = {"$EDITOR", ".", "apt-get", "cp", "curl", "docker", "echo", "export", "go", "kubectl", "prism", "tail"}
 CLUSTER = load_cluster(str(REPOSITORY / "kubeflow" / "spec" / "cluster.yaml"))
 TOP = ("components", "docs", "kubeflow", "pipeline", "scripts", "tests", "trainer")
 # Options of TFX's, Beam's and Kubernetes' programs, and those that a reader is told not to look for.
 FOREIGN = {
     "--runner",
+    "--job_endpoint",
     "--environment_type",
+    "--environment_config",
+    "--flink_master",
+    "--flink_submit_uber_jar",
+    "--parallelism",
     "--sdk_container_image",
     "--model_base_path",
     "--field-selector",

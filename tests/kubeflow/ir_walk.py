@@ -17,15 +17,25 @@ def problems(ir, platform):
     return [
         *_header(ir),
         *_parameters(ir),
-        *(problem for name, task in _tasks(ir).items() for problem in _task(name, task, ir)),
+        *(
+            problem
+            for part in _graphs(ir)
+            for name, task in _tasks(part).items()
+            for problem in _task(name, task, part, ir)
+        ),
         *(problem for name, component in ir["components"].items() for problem in _component(name, component, ir)),
         *(problem for name, executor in _executors(ir).items() for problem in _executor(name, executor)),
         *_platform(ir, platform),
     ]
 
 
-def _tasks(ir):
-    return ir["root"]["dag"]["tasks"]
+def _graphs(ir):
+    """The root, and the components that are graphs, as those of an exit handler."""
+    return [part for part in (ir["root"], *ir["components"].values()) if "dag" in part]
+
+
+def _tasks(part):
+    return part["dag"]["tasks"]
 
 
 def _executors(ir):
@@ -51,7 +61,7 @@ def _parameters(ir):
             yield f"parameter {name}: no description"
 
 
-def _task(name, task, ir):
+def _task(name, task, part, ir):
     if not NAME.fullmatch(name):
         yield f"task {name}: no name of Kubernetes"
     if not re.fullmatch(r"[\w -]+", task["taskInfo"]["name"]):
@@ -59,7 +69,7 @@ def _task(name, task, ir):
     if task.get("cachingOptions", {}).get("enableCache"):
         yield f"task {name}: cached by Kubeflow, which does not know what goes in"
     for before in task.get("dependentTasks", []):
-        if before not in _tasks(ir):
+        if before not in _tasks(part):
             yield f"task {name}: runs after {before}, which is none"
     yield from _retries(name, task.get("retryPolicy"))
     given = task.get("inputs", {}).get("parameters", {})
@@ -67,7 +77,7 @@ def _task(name, task, ir):
         text = str(value.get("runtimeValue", {}).get("constant", ""))
         if "{{" in text and text not in PLACEHOLDERS["inputs"]:
             yield f"task {name}: input {parameter} is {text}"
-        if "componentInputParameter" in value and value["componentInputParameter"] not in _inputs(ir["root"]):
+        if "componentInputParameter" in value and value["componentInputParameter"] not in _inputs(part):
             yield f"task {name}: input {parameter} comes from nowhere"
     for parameter in _inputs(ir["components"][task["componentRef"]["name"]]):
         if parameter not in given:
@@ -89,7 +99,7 @@ def _inputs(component):
 def _component(name, component, ir):
     if not NAME.fullmatch(name):
         yield f"component {name}: no name of Kubernetes"
-    if component.get("executorLabel") not in _executors(ir):
+    if "dag" not in component and component.get("executorLabel") not in _executors(ir):
         yield f"component {name}: has no executor"
     for output, spec in component.get("outputDefinitions", {}).get("artifacts", {}).items():
         if spec["artifactType"]["schemaTitle"] not in OUTPUTS:

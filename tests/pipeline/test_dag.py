@@ -2,10 +2,9 @@ import dataclasses
 import json
 
 import pytest
-from tfx.utils import dependency_utils
 
 from components.train.site import SITE, Site
-from pipeline.dag import beam_args, compile_pipeline, create_pipeline
+from pipeline.dag import compile_pipeline, create_pipeline
 from pipeline.local import plan, site_of
 from pipeline.settings import PipelineConfig
 from pipeline.state.cache import key
@@ -70,6 +69,7 @@ def test_only_the_pusher_and_the_check_of_units_are_never_cached(config):
     ("node", "setting", "values"),
     [
         ("Trainer", "checkpoint_minutes", (9.0, 0.5)),
+        ("Trainer", "checkpoint_percent", (9.0, 0.5)),
         ("Trainer", "strategy", ("auto", "mirrored")),
         ("Trainer", "workers", (1, 2)),
         ("Trainer", "root", ("/here", "/there")),
@@ -92,22 +92,6 @@ def test_a_training_knows_that_a_warm_start_was_asked_for(config):
     assert site_of(dataclasses.replace(config, warm_start=True)).warm_start
 
 
-def test_beam_runs_in_this_process_unless_told_otherwise(config):
-    other = dataclasses.replace(config, beam_args=("--runner=FlinkRunner",))
-    assert create_pipeline(config).beam_pipeline_args == beam_args([])
-    assert create_pipeline(other).beam_pipeline_args == ["--runner=FlinkRunner"]
-
-
 def test_making_the_graph_touches_no_file(config, tmp_path):
     compile_pipeline(create_pipeline(config))
     assert not list(tmp_path.iterdir())
-
-
-def test_beam_gets_no_copy_of_tfx_left_in_the_temporary_folder():
-    assert dependency_utils.make_beam_dependency_flags(beam_args([])) == beam_args([])
-
-
-def test_another_runner_replaces_the_default_one_with_its_arguments():
-    assert beam_args(["--temp_location=/tmp"])[-1] == "--temp_location=/tmp"
-    assert beam_args(["--temp_location=/tmp"])[:-1] == beam_args([])
-    assert beam_args(["--runner=FlinkRunner", "--parallelism=2"]) == ["--runner=FlinkRunner", "--parallelism=2"]

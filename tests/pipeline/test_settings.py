@@ -13,7 +13,7 @@ def config(tmp_path):
     return PipelineConfig(dataset="cifar10", train=TrainConfig(), root=str(tmp_path))
 
 
-NUMBERS = ("min_elbo", "max_regression", "min_label_elbo", "checkpoint_minutes")
+NUMBERS = ("min_elbo", "max_regression", "min_label_elbo", "checkpoint_minutes", "checkpoint_percent")
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,7 @@ def test_a_strategy_of_these_is_taken(strategy):
         *(("strategy", value) for value in ("", "Mirrored", "gpu", "tpu:", "default:0", None)),
         *(("workers", value) for value in (0, -2, 1.0, "2")),
         *(("checkpoint_minutes", value) for value in (-1, math.nan, math.inf, "5")),
+        *(("checkpoint_percent", value) for value in (-0.5, 100.5, math.nan, "1")),
     ],
 )
 def test_an_execution_is_refused_by_name(setting, value):

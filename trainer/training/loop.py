@@ -21,6 +21,7 @@ from trainer.settings import Execution, TrainConfig
 from trainer.strategy import check_agreement, is_chief, leave_together
 from trainer.training.checkpoint import Checkpoints
 from trainer.training.optimizer import build_optimizer
+from trainer.training.pace import Pace
 from trainer.training.record import Epoch, Progress, TrainResult, Writer, write_history
 from trainer.training.step import TrainStep
 from trainer.training.warm_start import load_weights, weights_identity
@@ -41,12 +42,14 @@ def train_and_evaluate(
     strategy: tf.distribute.Strategy | None = None,
     checkpoints: str | None = None,
     checkpoint_minutes: float = Execution.checkpoint_minutes,
+    checkpoint_percent: float = Execution.checkpoint_percent,
 ) -> TrainResult:
     """Trains on `train`, logs every epoch, and returns the epoch with the best ELBO on a held-out part of `train`.
 
     It starts from the weights of the SavedModel at `base_model`, or from random ones, and resumes from the newest
     checkpoint in the folder `checkpoints` (default: `workdir`/checkpoints), which the caller may remove afterwards. It
-    writes TensorBoard scalars to `workdir` and, at the end, `history.json`.
+    saves one at the end of each epoch, and between them every `checkpoint_minutes` and as often as `checkpoint_percent`
+    of the time allows. It writes TensorBoard scalars to `workdir` and, at the end, `history.json`.
 
     Raises:
       UserError: fewer images than a batch, a batch that does not divide over the replicas, an ELBO that is not
@@ -56,7 +59,8 @@ def train_and_evaluate(
     """
     strategy = strategy or tf.distribute.get_strategy()
     checkpoints = checkpoints or os.path.join(workdir, "checkpoints")
-    run = _Run(config, train, test, base_model, strategy, checkpoints, checkpoint_minutes * 60.0)
+    pace = Pace(checkpoint_percent / 100.0, checkpoint_minutes * 60.0, time.monotonic)
+    run = _Run(config, train, test, base_model, strategy, checkpoints, pace)
     with Writer(workdir, writes=is_chief(strategy)) as writer:
         epochs = run.train(writer)
     result = _evaluate(run.model, config, epochs, test, strategy)
@@ -81,7 +85,7 @@ class _Run:
         base_model: str | None,
         strategy: tf.distribute.Strategy,
         checkpoints: str,
-        save_seconds: float,
+        pace: Pace,
     ) -> None:
         self._rows, held_out = hold_out(len(train), config.held_out_fraction, config.seed)
         self._config, self._train, self._held_out, self._test = config, train, train.take(held_out), test
@@ -106,7 +110,7 @@ class _Run:
         self._progress = Progress.from_dict(restored) if restored else Progress()
         self._on_disk = self._progress if restored else None
         check_agreement(strategy, self._progress.steps, "steps in its newest checkpoint", checkpoints)
-        self._save_seconds, self._saved = save_seconds, time.monotonic()
+        self._pace = pace
 
     def train(self, writer: Writer) -> tuple[Epoch, ...]:
         """Trains to the last epoch and sets the model to the weights of the best epoch on the held-out images."""
@@ -116,7 +120,8 @@ class _Run:
             while len(self._progress.epochs) < self._config.epochs and self._train_epoch(signals):
                 epoch = self._end_epoch()
                 writer.report(epoch, self._config.epochs)
-            self._save()  # after the last epoch, or for a stop
+                self._save()
+            self._save()  # for a stop
         stopped = len(self._progress.epochs) < self._config.epochs  # all workers, at the same step
         if stopped:
             leave_together(self._strategy)
@@ -140,7 +145,7 @@ class _Run:
             self._progress = self._progress.after(elbo, now - began)
             if stop:
                 return False
-            if now - self._saved >= self._save_seconds:
+            if is_chief(self._strategy) and self._pace.is_due():  # no agreement: the other workers write nothing
                 self._save()
             if now - shown > PROGRESS_SECONDS:
                 shown = now
@@ -169,12 +174,15 @@ class _Run:
         return epoch
 
     def _save(self) -> None:
+        """Saves a checkpoint, unless the newest one has the same progress."""
+        if self._progress == self._on_disk:
+            return
         steps = self._progress.steps
-        if not all(np.all(np.isfinite(v.numpy())) for v in (*self.model.variables, *self._optimizer.variables)):
-            self._diverged(steps - 1, steps, "a number that is not finite", "finite weights and Adam moments")
-        if self._progress != self._on_disk:
+        with self._pace.pause():
+            if not all(np.all(np.isfinite(v.numpy())) for v in (*self.model.variables, *self._optimizer.variables)):
+                self._diverged(steps - 1, steps, "a number that is not finite", "finite weights and Adam moments")
             self._checkpoints.save(steps, self._progress.to_dict())
-        self._on_disk, self._saved = self._progress, time.monotonic()
+        self._on_disk = self._progress
 
     def _check(self, elbo: np.ndarray, first: int) -> None:
         bad = np.flatnonzero(~_is_good(elbo))

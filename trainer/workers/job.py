@@ -155,9 +155,8 @@ def _take_record(record: str, workdir: str) -> None:
 
 
 def _run(job: Job, train: ImageSet, test: ImageSet, strategy: tf.distribute.Strategy) -> VAE:
-    return train_and_evaluate(
-        job.config, train, test, job.workdir, job.base_model, strategy, job.state, job.execution.checkpoint_minutes
-    ).model
+    paces = job.execution.checkpoint_minutes, job.execution.checkpoint_percent
+    return train_and_evaluate(job.config, train, test, job.workdir, job.base_model, strategy, job.state, *paces).model
 
 
 def _mapped(folder: str, name: str) -> ImageSet:

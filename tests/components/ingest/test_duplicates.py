@@ -5,7 +5,7 @@ import pytest
 from tfx.types import standard_artifacts
 
 from components.ingest.duplicates import check, find, readable, shared_images
-from pipeline.dag import BEAM_ARGS
+from pipeline.beam.arguments import BEAM_ARGS
 from trainer.errors import UserError
 
 

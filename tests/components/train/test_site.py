@@ -8,7 +8,7 @@ from trainer.settings import Execution
 from trainer.workers.launch import launch_local
 
 ELSEWHERE = Site(
-    execution=Execution(strategy="tpu:west", workers=1, checkpoint_minutes=2.5),
+    execution=Execution(strategy="tpu:west", workers=1, checkpoint_minutes=2.5, checkpoint_percent=0.5),
     training="/mnt/training",
     run="run-7-",
     warm_start=True,

@@ -1,19 +1,17 @@
-import json
 import pathlib
 import re
 import shutil
-import subprocess
 
 import kubernetes_validate
 import pytest
 import yaml
+from kustomize import VERSIONS, kubectl_kustomize
 
 from kubeflow.spec.file import load_cluster
 
 MANIFESTS = pathlib.Path(__file__).parents[3] / "kubeflow" / "deploy" / "manifests"
 EXAMPLE = MANIFESTS.parents[1] / "spec" / "cluster.yaml"
 CLUSTER = load_cluster(str(EXAMPLE))
-VERSIONS = ("1.28", "1.37")  # of Kubernetes
 
 
 def kustomization(folder):
@@ -155,20 +153,6 @@ def test_the_example_is_of_the_same_namespace_and_image_as_cluster_yaml():
     assert f"{image['newName']}:{image['newTag']}" == CLUSTER.image
     images = {container["image"] for template in TEMPLATES.values() for container in template["spec"]["containers"]}
     assert CLUSTER.image in images
-
-
-def kubectl_kustomize(folder):
-    """Objects that `kubectl kustomize` makes of the folder; skips without a kubectl that can."""
-    kubectl = shutil.which("kubectl")
-    if not kubectl:
-        pytest.skip("NOT CHECKED by `kubectl kustomize`: there is no kubectl")
-    known = json.loads(subprocess.check_output([kubectl, "version", "--client", "--output", "json"]))
-    version = known.get("kustomizeVersion", "v0").lstrip("v")
-    if int(version.split(".")[0]) < 5:
-        pytest.skip("NOT CHECKED by `kubectl kustomize`: kubectl is older than 1.27")
-    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
-    assert not done.returncode, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
 
 
 def test_kubectl_makes_of_the_example_what_is_meant(tmp_path):

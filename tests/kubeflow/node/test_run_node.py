@@ -11,14 +11,16 @@ import time
 import types
 
 import pytest
+from webhook_receiver import Receiver
 
 from components.gate.pusher import Push
 from components.gate.serving import versions
-from kubeflow.node import attempt, supervisor
+from kubeflow.node import attempt, notify, supervisor
 from kubeflow.run_node import main
 from kubeflow.spec.contract import METRICS, OUTCOME, PAGES
 from kubeflow.spec.parameters import parameters
 from kubeflow.spec.tasks import TASKS, nodes_of
+from pipeline.beam import job_service
 from pipeline.local import plan
 from pipeline.outcome import Outcome
 from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
@@ -94,6 +96,20 @@ def node(arguments, monkeypatch, capfd):
 
 
 @pytest.fixture
+def told(cluster):
+    """Runs the exit handler of a run: the event that a webhook gets of it; None if there is none."""
+
+    def tell(run_id, **parameters):
+        executor_input = json.dumps({"inputs": {"parameterValues": {**SMALL, **parameters, "run_id": run_id}}})
+        with Receiver() as receiver:
+            settings = json.dumps({**cluster, "notify": {"url": receiver.url}})
+            notify.main(["--node=notify", f"--cluster={settings}", f"--executor-input={executor_input}"])
+        return json.loads(receiver.received[0].body) if receiver.received else None
+
+    return tell
+
+
+@pytest.fixture
 def run(node):
     """Runs the tasks of a run up to the first that fails; returns each one's exit code and console."""
 
@@ -113,7 +129,9 @@ def cached(done):
 
 
 @pytest.mark.slow
-def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(run, node, volume, tmp_path, termination_log):
+def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(
+    run, node, told, volume, tmp_path, termination_log
+):
     first = run("run-1")
     assert {code for code, _ in first.values()} == {PUSHED}
     assert not cached(first)
@@ -139,6 +157,10 @@ def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(run, node
     assert "below the bound -100.00" in pathlib.Path(tmp_path, "run-2/gate/evaluation_page").read_text()
     assert versions(str(pushed)) == [version]
 
+    event, other = told("run-1"), told("run-2", min_elbo="-100")
+    assert (event["type"], event["data"]["pushed_to"]) == ("io.vaeiaf.model.pushed", str(pushed / str(version)))
+    assert (other["type"], other["data"]["reasons"]) == ("io.vaeiaf.model.refused", [failure.sentence])
+
     # Kubeflow tries again what it did not see end
     code, console = node("gate", "run-1")
     assert (code, console.count("was finished by an earlier attempt")) == (PUSHED, 3)
@@ -149,7 +171,7 @@ def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(run, node
 
 
 @pytest.mark.slow
-def test_sigterm_ends_the_training_after_a_checkpoint_with_a_code_to_try_again(node, arguments, volume):
+def test_sigterm_ends_the_training_after_a_checkpoint_with_a_code_to_try_again(node, arguments, told, volume):
     assert node("ingest", "run-stopped", seed=5)[0] == PUSHED
     log = volume / "logs/run-stopped/train.log"
     command = [sys.executable, "-m", "kubeflow.run_node", *arguments("train", "run-stopped", epochs=500, seed=5)]
@@ -165,6 +187,26 @@ def test_sigterm_ends_the_training_after_a_checkpoint_with_a_code_to_try_again(n
     assert f"vaeiaf: {failure}\n" in console
     (state,) = (volume / "training/vaeiaf-toy").glob("run-stopped*")
     assert list(state.glob("step-*"))
+
+    error_file = log.with_suffix(".error.json")
+    assert told("run-stopped", seed=5)["data"]["message"] == str(failure)
+    error_file.unlink()  # as of a pod that was killed
+    lost = told("run-stopped", seed=5)["data"]
+    assert (lost["task"], lost["kind"], lost["log"]) == ("train", "infrastructure", str(log))
+
+
+@pytest.mark.parametrize(("nodes", "code"), [(["ImageExampleGen"], FAILED), (["Evaluator"], PUSHED)])
+def test_beam_runs_on_the_cluster_s_engine_in_the_nodes_that_it_is_for(
+    nodes, code, node, cluster, termination_log, monkeypatch
+):
+    monkeypatch.setattr(job_service, "ANSWER_SECONDS", 0.5)
+    arguments = ["--job_endpoint=localhost:1", "--environment_type=LOOPBACK"]
+    engine = {"runner": "PortableRunner", "args": arguments, "nodes": nodes}
+    name = f"run-on-an-engine-for-{nodes[0].lower()}"
+    other_data = {"allow_shared_images": True}  # which no other run here has ingested
+    assert node("ImageExampleGen", name, {**cluster, "beam": engine}, **other_data)[0] == code
+    if code == FAILED:
+        assert left(str(termination_log)).value == "localhost:1"
 
 
 def test_a_node_whose_predecessors_did_not_run_fails_and_says_so(node, termination_log):

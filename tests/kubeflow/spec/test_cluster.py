@@ -7,14 +7,19 @@ import re
 import jsonschema
 import pytest
 import yaml
+from tfx.orchestration.local import runner_utils
 
-from kubeflow.spec.cluster import Cluster, Database, PodSettings, Retries, Volume, Workers
+from kubeflow.spec.cluster import Beam, Cluster, Database, Notify, PodSettings, Retries, SecretKey, Volume, Workers
 from kubeflow.spec.file import load_cluster
+from kubeflow.spec.parameters import run_config
 from pipeline.cli import main
+from pipeline.dag import compile_pipeline, create_pipeline
+from pipeline.settings import PipelineConfig
 from trainer.errors import UserError
 from trainer.schema import SettingError, fields
 
 EXAMPLE = pathlib.Path(__file__).parents[3] / "kubeflow/spec/cluster.yaml"
+HOOK = "https://hooks.example.com/vaeiaf"
 LEAST = {"image": "vaeiaf:1", "namespace": "ml", "volume": {"claim": "data"}}
 
 
@@ -69,6 +74,8 @@ INVALID = [
     ({"namespace": "n" * 64}, "namespace", "n" * 64),
     ({"service_account": "My.One"}, "service_account", "My.One"),
     ({"volume": {"claim": "c."}}, "volume.claim", "c."),
+    ({"beam": {"runner": "Flink Runner"}}, "beam.runner", "Flink Runner"),
+    ({"beam": {"args": ["--runner=FlinkRunner"]}}, "beam.args", "--runner=FlinkRunner"),
     ({"volume": {"claim": "c" * 60 + ".c" * 100}}, "volume.claim", "c" * 60 + ".c" * 100),
     ({"volume": {"claim": "c", "path": "mnt"}}, "volume.path", "mnt"),
     ({"volume": {"claim": "c", "path": "/mnt/../opt"}}, "volume.path", "/mnt/../opt"),
@@ -119,6 +126,13 @@ INVALID = [
     ({"workers": {"ttl_seconds": -1}}, "workers.ttl_seconds", -1),
     ({"workers": {"restarts": True}}, "workers.restarts", True),
     ({"workers": {"pod": {"cpu": ""}}}, "workers.pod.cpu", ""),
+    ({"notify": "https://hooks.example.com"}, "notify", "https://hooks.example.com"),
+    ({"notify": {"url": "hooks.example.com"}}, "notify.url", "hooks.example.com"),
+    ({"notify": {"url": "ftp://hooks.example.com"}}, "notify.url", "ftp://hooks.example.com"),
+    ({"notify": {"url": "https://me:word@example.com"}}, "notify.url", "https://me:word@example.com"),
+    ({"notify": {"url": HOOK, "secret": "hook"}}, "notify.secret", "hook"),
+    ({"notify": {"url": HOOK, "secret": {"name": "A"}}}, "notify.secret.name", "A"),
+    ({"notify": {"url": HOOK, "secret": {"name": "a", "key": "a b"}}}, "notify.secret.key", "a b"),
     ({"ui": "kubeflow.example.com"}, "ui", "kubeflow.example.com"),
     ({"time_zone": "Mars/Olympus"}, "time_zone", "Mars/Olympus"),
     ({"time_zone": ""}, "time_zone", ""),
@@ -155,9 +169,10 @@ def refused(tmp_path, values):
 
 def test_the_table_above_has_every_setting():
     tables = {"": Cluster, "volume.": Volume, "database.": Database, "pod.": PodSettings, "retries.": Retries}
+    tables |= {"beam.": Beam, "notify.": Notify, "notify.secret.": SecretKey}
     wanted = {f"{place}{name}" for place, table in (tables | {"workers.": Workers}).items() for name in fields(table)}
-    found = {setting for _, setting, _ in INVALID} | {"pod.tolerations"}  # below
-    tables_of_tables = {"database", "pod", "tasks", "retries", "workers", "workers.pod"}
+    found = {setting for _, setting, _ in INVALID} | {"pod.tolerations", "beam.nodes"}  # below
+    tables_of_tables = {"beam", "database", "pod", "tasks", "retries", "workers", "workers.pod"}
     assert wanted - found <= tables_of_tables
 
 
@@ -189,6 +204,7 @@ def test_the_schema_accepts_what_is_valid(schema, values):
 
 # Rules over several settings, or of other libraries.
 BEYOND = {"volume.path", "pod.accelerator", "time_zone", "retries.within_seconds", "retries.seconds", "retries.factor"}
+BEYOND |= {"beam.args"}
 BEYOND |= {f"database.{name}" for name in ("host", "port", "name", "user", "secret")}
 
 
@@ -321,3 +337,31 @@ def test_an_error_of_yaml_is_one_line(tmp_path):
     assert error.value.failure.value == str(tmp_path / "cluster.yaml")
     assert "line 2, column 1" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_beam_s_engine_is_for_the_nodes_of_the_table():
+    cluster = Cluster(**LEAST, beam={"runner": "FlinkRunner", "args": ["--parallelism=2"], "nodes": ["Evaluator"]})
+    config = run_config({}, cluster)
+    assert (config.beam_args, config.beam_nodes) == (("--runner=FlinkRunner", "--parallelism=2"), ("Evaluator",))
+    assert run_config({}, Cluster(**LEAST)).beam_args == ()
+
+
+@pytest.mark.parametrize(
+    ("beam", "setting", "value"),
+    [
+        ({"args": ["--streaming", "parallelism=2"]}, "beam.args.1", "parallelism=2"),
+        ({"nodes": ["Evaluator", "Trainer"]}, "beam.nodes.1", "Trainer"),
+    ],
+)
+def test_an_invalid_argument_or_node_of_beam_is_named_with_its_line(tmp_path, schema, beam, setting, value):
+    error, text = refused(tmp_path, {**LEAST, "beam": beam})
+    assert (error.setting, error.failure.value) == (setting, value)
+    assert f"line {text.index(f'  - {value}') + 1}: {setting}" in error.failure.sentence
+    assert not jsonschema.validators.validator_for(schema)(schema).is_valid({**LEAST, "beam": beam})
+
+
+def test_beam_s_engine_is_by_default_for_every_node_with_beam_s_work(tmp_path):
+    graph = compile_pipeline(create_pipeline(PipelineConfig(root=str(tmp_path))))
+    specs = runner_utils.extract_local_deployment_config(graph).executor_specs
+    nodes = {node for node, spec in specs.items() if spec.WhichOneof("spec") == "beam_executable_spec"}
+    assert {*Beam().nodes} == nodes - {"Transform"}, "Transform has no analyzers, and runs in place"

@@ -8,7 +8,9 @@ import pytest
 import yaml
 from ir_walk import problems
 from kfp import components
+from webhook_receiver import SECRET
 
+from kubeflow.node import notify
 from kubeflow.node.task import read_task
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.compile import compile_to
@@ -17,8 +19,11 @@ from kubeflow.spec.file import load_cluster
 from kubeflow.spec.parameters import parameters, run_config
 from kubeflow.spec.tasks import OPTIONAL, TASKS, VERDICT
 from pipeline.dag import create_pipeline
+from pipeline.settings import NOTIFY_SECRET
+from trainer.schema import SettingError
 
 ROOT = pathlib.Path(__file__).parents[3]
+HOOK = "https://hooks.example.com/vaeiaf"
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 RELEASE = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE).group(1)
 DEFAULTS = {name: found.default for name, found in parameters().items()}
@@ -102,6 +107,62 @@ def test_nothing_in_it_is_known_to_break_on_a_cluster(documents):
 def test_what_breaks_on_a_cluster_is_found(documents, mutate, complaint):
     mutate(*documents)
     assert any(complaint in problem for problem in problems(*documents))
+
+
+@pytest.fixture(scope="module")
+def notifying(cluster, tmp_path_factory):
+    """The text of a package whose runs notify a webhook, compiled where the secret is in the environment."""
+    path = tmp_path_factory.mktemp("notifying") / "vaeiaf.yaml"
+    secret = {"name": "hook", "key": "signing"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(NOTIFY_SECRET, SECRET)
+        compile_quickly(path, Cluster(**cluster.to_dict() | {"notify": {"url": HOOK, "secret": secret}}))
+    return path.read_text()
+
+
+def test_with_a_webhook_nothing_breaks_on_a_cluster_either(notifying):
+    assert problems(*yaml.load_all(notifying, yaml.CSafeLoader)) == []
+
+
+def test_an_exit_handler_runs_whatever_the_nodes_come_to(notifying, documents):
+    ir, _ = yaml.load_all(notifying, yaml.CSafeLoader)
+    tasks = ir["root"]["dag"]["tasks"]
+    assert set(tasks) == {"exit-handler-1", "notify"}
+    assert tasks["notify"]["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert tasks["notify"]["dependentTasks"] == ["exit-handler-1"]
+    handled, plain = ir["components"]["comp-exit-handler-1"]["dag"]["tasks"], documents[0]["root"]["dag"]["tasks"]
+    for spec in (*handled.values(), *plain.values()):
+        spec["inputs"] = {}  # they have other names within the handler
+    assert handled == plain
+
+
+def test_only_the_exit_handler_knows_the_webhook_and_nobody_the_secret(notifying):
+    ir, platform = yaml.load_all(notifying, yaml.CSafeLoader)
+    assert notifying.count(HOOK) == 1
+    assert HOOK in str(executor(ir, "notify")["args"])
+    assert SECRET.removeprefix("whsec_") not in notifying
+    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    given = {name: spec for name, spec in pods.items() if NOTIFY_SECRET in str(spec)}
+    assert set(given) == {"exec-notify"}
+    (found,) = [one for one in given["exec-notify"]["secretAsEnv"] if one["secretName"] == "hook"]
+    assert found["keyToEnv"] == [{"secretKey": "signing", "envVar": NOTIFY_SECRET}]
+    assert found["optional"], "without it the pod would wait for a missing Secret, and the run would never end"
+
+
+def test_what_the_exit_handler_is_told_is_what_it_understands(notifying, cluster, monkeypatch):
+    ir, _ = yaml.load_all(notifying, yaml.CSafeLoader)
+    seen = []
+    monkeypatch.setattr(notify, "_tell", lambda *given: seen.append(given) or 0)
+    container = executor(ir, "notify")
+    given = json.dumps({"inputs": {"parameterValues": {**DEFAULTS, "run_id": "r1"}}, "outputs": {}})
+    assert container["command"] == ["python", "-P", "-m", notify.__name__]
+    assert notify.main([given if argument == "{{$}}" else argument for argument in container["args"]]) == 0
+    ((told, run_id, values, _),) = seen
+    assert (told.volume, told.notify.url, run_id, values) == (cluster.volume, HOOK, "r1", DEFAULTS)
+
+
+def test_without_a_webhook_there_is_no_trace_of_one(package):
+    assert not re.search("notify|exit-handler", package.read_text(), re.IGNORECASE)
 
 
 def task(ir):
@@ -191,6 +252,13 @@ def test_retries_may_go_on_for_as_long_as_the_cluster_says(documents, cluster):
     assert {policy["maxRetryCount"] for policy in policies} == {cluster.retries.count}
 
 
+def test_arguments_that_beam_refuses_are_found_before_a_run(cluster, tmp_path):
+    values = {**cluster.to_dict(), "beam": {"runner": "FlinkRunner", "args": ["--parallelism=two"]}}
+    with pytest.raises(SettingError) as error:
+        compile_quickly(tmp_path / "vaeiaf.yaml", Cluster(**values))
+    assert error.value.setting == "beam.args"
+
+
 def test_a_node_gets_the_pod_that_the_cluster_gives_it(cluster, tmp_path):
     values = cluster.to_dict()
     values["tasks"]["train"] = {
@@ -247,9 +315,8 @@ def test_this_image_accepts_the_cluster_of_earlier_pipeline_versions(line):
     earlier.pop("nodes")  # only a compiler needs them
     now = task.cluster.to_dict()
     assert {name: now[name] for name in earlier} == earlier
-    assert {name: now[name] for name in now.keys() - earlier.keys()} == {"tasks": {}, "ui": ""} | (
-        {} if "service_account" in earlier else {"service_account": ""}
-    )
+    defaults = Cluster(**{name: earlier[name] for name in ("image", "namespace", "volume")}).to_dict()
+    assert {name: now[name] for name in now.keys() - earlier.keys()}.items() <= defaults.items()
 
 
 def test_the_golden_file_of_this_release_is_what_is_compiled_but_for_descriptions(loaded):

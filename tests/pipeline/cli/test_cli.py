@@ -57,6 +57,7 @@ def test_help_lists_every_exit_code(capsys):
         (["--checkpoint-minutes=-1"], "checkpoint_minutes", -1.0),
         (["--checkpoint-minutes=nan"], "checkpoint_minutes", "nan"),
         (["--checkpoint-minutes=1e999"], "checkpoint_minutes", "inf"),
+        (["--checkpoint-percent=101"], "checkpoint_percent", 101.0),
         (["--set=learning_rate=Infinity"], "learning_rate", "inf"),
         (["--tune=2", "--workers=2"], "workers", 2),
         (["--tune=2", "--strategy=tpu"], "strategy", "tpu"),
@@ -156,7 +157,7 @@ def caused(error, cause):
     ],
 )
 def test_a_failure_is_one_sentence_with_the_path_of_the_log(capfd, tmp_path, monkeypatch, error, code, expected):
-    def fail(config, story):
+    def fail(config, run_id, story):
         raise error
 
     monkeypatch.setattr(local, "run", fail)
@@ -212,7 +213,7 @@ def test_an_interrupt_comes_before_what_failed_on_its_account():
 def test_the_preset_is_the_default_and_an_option_overrides_it(tmp_path, monkeypatch):
     configs = []
 
-    def remember(config, story):
+    def remember(config, run_id, story):
         configs.append(config)
         raise UserError("enough")
 

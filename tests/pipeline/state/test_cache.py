@@ -143,6 +143,7 @@ TRAINER = {"Tuner", "Trainer"}
         ({"strategy": "mirrored"}, set()),
         ({"tune": 0, "workers": 2}, set()),
         ({"checkpoint_minutes": 1.0}, set()),
+        ({"checkpoint_percent": 2.0}, set()),
         ({"beam_args": ("--runner=FlinkRunner",)}, set()),
     ],
     ids=lambda value: "-".join(sorted(map(str, value))) or "none",
@@ -174,8 +175,9 @@ def test_an_edit_of_a_schema_changes_its_key(keys, monkeypatch, tmp_path):
 def test_every_setting_is_covered():
     """A new setting has to be told apart above."""
     known = {"dataset", "train", "root", "data_dir", "manual_dir", "min_elbo", "max_regression", "min_label_elbo"}
-    known |= {"no_baseline", "allow_shared_images", "tune", "warm_start", "strategy", "workers", "checkpoint_minutes"}
-    assert {field.name for field in dataclasses.fields(PipelineConfig)} == {*known, "beam_args"}
+    known |= {"no_baseline", "allow_shared_images", "tune", "warm_start", "strategy", "workers", "notify_url"}
+    known |= {"checkpoint_minutes", "checkpoint_percent", "beam_args", "beam_nodes"}
+    assert {field.name for field in dataclasses.fields(PipelineConfig)} == known
 
 
 LIBRARIES = sorted({library for of in code.CODE.values() for library in of.libraries})

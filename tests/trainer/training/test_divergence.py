@@ -31,9 +31,9 @@ def data(make_images):
 def fail(data, tmp_path):
     """Runs a training that diverges at that step, counted from 1, and returns the value that its failure shows."""
 
-    def start(step, epoch, good, checkpoint_minutes=0.0):
+    def start(step, epoch, good, checkpoint_percent=100.0):
         with pytest.raises(UserError) as error:
-            train_and_evaluate(CONFIG, *data, str(tmp_path), checkpoint_minutes=checkpoint_minutes)
+            train_and_evaluate(CONFIG, *data, str(tmp_path), checkpoint_percent=checkpoint_percent)
         failure = error.value.failure
         assert f"step {step} (epoch {epoch})" in failure.sentence
         newest = tmp_path / f"checkpoints/step-{good:09d}" if good else "none"
@@ -90,8 +90,8 @@ def test_a_checkpoint_whose_next_elbo_explodes_is_not_a_good_one(fail, poison, t
 
 
 def test_a_step_that_is_not_finite_ends_the_run_where_nothing_was_saved_yet(fail, poison):
-    poison(38, math.nan, idle=False)
-    assert math.isnan(fail(55, 2, good=None, checkpoint_minutes=math.inf))
+    poison(0, math.nan, idle=False)
+    assert math.isnan(fail(17, 1, good=None, checkpoint_percent=0.0))
 
 
 @pytest.mark.parametrize("bad", [math.nan, -math.inf, 1.01 * EXPLODED])
@@ -104,7 +104,12 @@ def test_the_step_is_named_by_its_number(bad, fail, monkeypatch):
 @pytest.mark.parametrize("value", [math.nan, -1e7])
 def test_an_epoch_whose_held_out_elbo_is_bad_ends_the_run(value, fail, poison):
     poison(32, value)
-    assert not fail(38, 1, good=None, checkpoint_minutes=math.inf) > EXPLODED
+    assert not fail(38, 1, good=None, checkpoint_percent=0.0) > EXPLODED
+
+
+def test_a_step_that_is_not_finite_after_an_epoch_leaves_the_epochs_checkpoint(fail, poison):
+    poison(38, math.nan, idle=False)
+    assert math.isnan(fail(55, 2, good=38, checkpoint_percent=0.0))
 
 
 def test_a_learning_rate_that_is_far_too_high_ends_the_program_without_a_model(

@@ -316,28 +316,67 @@ def test_calls_are_no_longer_than_that(quick, told, monkeypatch):
     assert seen == [4, 4, 1] * 3
 
 
+@pytest.fixture
+def saved(quick_config, told, train, unseen, tmp_path, monkeypatch):
+    """A run of calls of one step, each of which takes a minute by the clock: the steps after which it saves."""
+
+    def run(steps, epochs, cost=0.0, chief=True, **settings):
+        told(np.arange(float(steps * epochs)), [-1.0] * epochs)
+        step, clock, saved = trainer.training.loop.TrainStep, [0.0], []
+
+        def tick(*arguments):
+            clock[0] += 60.0
+            return step()(*arguments)
+
+        def save(checkpoints, steps, progress):
+            clock[0] += cost
+            saved.append(steps)
+
+        monkeypatch.setattr(trainer.training.loop, "TrainStep", lambda *_: tick)
+        monkeypatch.setattr(trainer.training.loop, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+        monkeypatch.setattr(trainer.training.loop, "STEPS_PER_CALL", 1)
+        monkeypatch.setattr(trainer.training.loop, "is_chief", lambda strategy: chief)
+        monkeypatch.setattr(Checkpoints, "save", save)
+        train_and_evaluate(
+            quick_config(batch_size=270 // steps, epochs=epochs), train, unseen, str(tmp_path), **settings
+        )
+        return saved
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("minutes", "expected"),
-    [(0.0, [1, 2, 3, 4, 5, 6, 6]), (0.1, [1, 2, 3, 4, 5, 6, 6]), (2.5, [3, 6, 6]), (3.5, [4, 6]), (math.inf, [6])],
+    [
+        (0.0, [1, 2, 3, 3, 4, 5, 6, 6]),
+        (0.1, [1, 2, 3, 3, 4, 5, 6, 6]),
+        (1.5, [2, 3, 5, 6]),
+        (2.5, [3, 3, 6, 6]),
+        (3.5, [3, 6]),
+        (math.inf, [3, 6]),
+    ],
 )
-def test_a_checkpoint_comes_when_the_minutes_since_the_last_are_over_and_at_the_end(
-    minutes, expected, quick_config, told, train, unseen, tmp_path, monkeypatch
+def test_a_checkpoint_comes_when_the_minutes_since_the_last_are_over_and_at_the_end_of_an_epoch(
+    minutes, expected, saved
 ):
-    """With calls of one step, each of which takes a minute by the clock."""
-    told(np.arange(6.0), [-1.0] * 2)
-    step, clock, saved = trainer.training.loop.TrainStep, [0.0], []
+    assert saved(steps=3, epochs=2, checkpoint_minutes=minutes, checkpoint_percent=0.0) == expected
 
-    def tick(*arguments):
-        clock[0] += 60.0
-        return step()(*arguments)
 
-    monkeypatch.setattr(trainer.training.loop, "TrainStep", lambda *_: tick)
-    monkeypatch.setattr(trainer.training.loop, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    monkeypatch.setattr(trainer.training.loop, "STEPS_PER_CALL", 1)
-    monkeypatch.setattr(Checkpoints, "save", lambda self, steps, progress: saved.append(steps))
-    config = quick_config(batch_size=90, epochs=2)
-    train_and_evaluate(config, train, unseen, str(tmp_path), checkpoint_minutes=minutes)
-    assert saved == expected
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.1, [*range(1, 11), 10, *range(11, 21), 20]),
+        (2.0, [1, 5, 9, 10, 16, 20, 20]),  # every 200 s; the end of the first epoch is paid too
+        (30.0, [1, 10, 20]),
+    ],
+)
+def test_checkpoints_come_as_often_as_their_percent_of_the_time_allows(seconds, expected, saved):
+    assert saved(steps=10, epochs=2, cost=seconds, checkpoint_minutes=math.inf, checkpoint_percent=1.0) == expected
+
+
+def test_a_worker_that_does_not_write_saves_at_the_ends_of_epochs_only(saved):
+    """It must not decide by its own clock, and would have nothing to save in between."""
+    assert saved(steps=3, epochs=2, chief=False, checkpoint_minutes=0.0, checkpoint_percent=100.0) == [3, 6]
 
 
 @pytest.mark.parametrize(

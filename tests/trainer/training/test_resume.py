@@ -79,14 +79,17 @@ def stopped(step):
     return signal.SIGTERM, math.inf, 0.0, step
 
 
+EVERY_CALL = """
+import trainer.workers.job
+train = trainer.workers.job.train_and_evaluate
+trainer.workers.job.train_and_evaluate = lambda *arguments: train(*arguments[:-2], 0.0, 0.0)
+"""
+
 TRAIN = """
 import json, os, runpy
-import trainer.workers.job
 from trainer.presets import PRESETS
 from trainer.settings import TrainConfig
 PRESETS["tiny"] = TrainConfig(**json.loads(os.environ["RECIPE"]))
-train = trainer.workers.job.train_and_evaluate
-trainer.workers.job.train_and_evaluate = lambda *arguments: train(*arguments[:-1], 0.0)  # a checkpoint after every call
 runpy.run_module("trainer", run_name="__main__")
 """
 
@@ -184,7 +187,7 @@ def test_a_run_that_dies_anywhere_ends_as_one_that_does_not(data, tmp_path, monk
     undisturbed = start("undisturbed")
     assert undisturbed.best_epoch < CONFIG.epochs
     died = []
-    for place in (4, 10, 25):  # after a checkpoint, in an evaluation, and when the best epoch is over
+    for place in (4, 10, 29):  # after a checkpoint, in an evaluation, and when the best epoch is over
         deaths.calls, deaths.place = 0, place
         with pytest.raises(Killed):
             start("disturbed")
@@ -215,10 +218,10 @@ def arguments(tmp_path, data, png, example, write_records, monkeypatch):
 def disturb(arguments, locks, run_forked):
     """Runs it in a process of its own that gets a signal; returns the exit code and what it said."""
 
-    def run(output, *coming):
+    def run(output, *coming, prelude=EVERY_CALL):
         disturbance = json.dumps([0, *coming])
-        recipe = json.dumps(CONFIG.to_dict())
-        return run_forked(DISTURBED + TRAIN, *arguments(output), LOCKS=str(locks), DISTURB=disturbance, RECIPE=recipe)
+        given = {"LOCKS": str(locks), "DISTURB": disturbance, "RECIPE": json.dumps(CONFIG.to_dict())}
+        return run_forked(DISTURBED + prelude + TRAIN, *arguments(output), **given)
 
     return run
 
@@ -232,9 +235,14 @@ def saved(model):
 
 @pytest.mark.slow
 def test_a_killed_and_stopped_process_ends_as_one_that_is_left_alone(disturb, arguments, tmp_path):
+    """By default it has a checkpoint after its first steps."""
     output = tmp_path / "disturbed"
     checkpoints = output / "checkpoints"
-    assert disturb("disturbed", *killed(1, 53))[0] == -signal.SIGKILL
+    assert disturb("disturbed", *killed(16, 16), prelude="")[0] == -signal.SIGKILL
+    assert steps(checkpoints) == [16]
+    code, said = disturb("disturbed", *killed(32, 53))
+    assert code == -signal.SIGKILL
+    assert f"after step 16 of 111 from {checkpoints}/step-{16:09d}\n" in said
 
     found = steps(checkpoints)
     code, said = disturb("disturbed", *stopped(found[-1]))
@@ -268,7 +276,7 @@ from trainer.workers.job import Job, run_job
 
 folder, settings, images, program = sys.argv[1:]
 subprocess.Popen, launch.STOP_SECONDS = ForkedProcess, 0.5
-execution = Execution(workers=2, checkpoint_minutes=0.0)  # a checkpoint after every call
+execution = Execution(workers=2, checkpoint_percent=100.0)  # a checkpoint after every call
 job = Job(TrainConfig(**json.loads(settings)), folder, folder + "/state", execution=execution)
 arrays = list(np.load(images).values())
 command = lambda folder: [sys.executable, "-c", program, folder]
