@@ -67,6 +67,8 @@ class Real(World):
     def close(self) -> None:
         if self._applied:
             self._kubectl("delete", "-k", self._manifests, "--wait=false")
+            claim = f"data-{DATABASE}-0"  # which a StatefulSet leaves behind
+            self._kubectl("delete", "pvc", claim, "-n", self.cluster.namespace, "--ignore-not-found", "--wait=false")
 
     def _volume_is_made(self) -> bool:
         job = self.kube.get_job(VOLUME)
