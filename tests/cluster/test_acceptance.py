@@ -70,6 +70,7 @@ def scheduled(world, runs, smoke):
     try:
         (made,) = schedule.named(world.api, SCHEDULE)
         run = world.wait("a run of the schedule", lambda: runs.of_schedule(made.recurring_run_id), 180)
+        schedule.switch(world.api, made, False)  # a second run would keep it from being deleted
         return run, runs.end(run)
     finally:
         for one in schedule.named(world.api, SCHEDULE):
@@ -163,8 +164,8 @@ def test_workers_find_each_other_by_the_names_of_the_service(two_workers, needs)
     assert end.code == PUSHED, end.console
 
 
-def test_the_job_and_the_service_of_a_training_are_removed_at_its_end(runs, two_workers):
-    assert runs.jobs() == []
+def test_the_job_and_the_service_of_a_training_are_removed_at_its_end(world, runs, two_workers):
+    world.wait("no Job and no Service", lambda: not runs.jobs(), 60)
 
 
 def test_nothing_of_a_terminated_run_stays(world, runs, smoke):
