@@ -1,5 +1,6 @@
 """Uploads the compiled pipeline, and starts a run."""
 
+import dataclasses
 import hashlib
 import os
 import pathlib
@@ -12,10 +13,12 @@ import kfp_server_api
 
 from kubeflow.client.api import Api, ApiError, where
 from kubeflow.spec.cluster import Cluster
+from kubeflow.spec.parameters import ABOUT, description
 from kubeflow.spec.revision import revision
 from pipeline.console import redirected
 
 PIPELINE = "vaeiaf"  # its name in Kubeflow
+STRANGE = "unknown template format"  # what Kubeflow Pipelines before 2.16 says of a pipeline with drop-downs
 
 
 class Version(NamedTuple):
@@ -37,9 +40,20 @@ def write_package(path: str, cluster: Cluster) -> None:
 def upload(api: Api, cluster: Cluster) -> Version:
     """Compiles the pipeline for `cluster`, uploads it if Kubeflow does not have it, and returns its version.
 
+    An old Kubeflow gets no drop-downs.
+
     Raises:
       ApiError: a request failed.
     """
+    try:
+        return _upload(api, cluster)
+    except ApiError as error:
+        if not cluster.drop_downs or STRANGE not in error.failure.cause:
+            raise
+        return _upload(api, dataclasses.replace(cluster, drop_downs=False))
+
+
+def _upload(api: Api, cluster: Cluster) -> Version:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "vaeiaf.yaml")
         write_package(path, cluster)
@@ -54,7 +68,9 @@ def upload(api: Api, cluster: Cluster) -> Version:
         def make() -> str:
             call = api.client.pipeline_uploads.upload_pipeline_version
             what = "upload a version of the pipeline"
-            return api.ask(what, call, path, name=name, pipelineid=pipeline).pipeline_version_id
+            return api.ask(
+                what, call, path, name=name, pipelineid=pipeline, description=description()
+            ).pipeline_version_id
 
         ids = {"pipeline_id": pipeline, "pipeline_version_id": _id(find, make)}
         return Version(name, kfp_server_api.V2beta1PipelineVersionReference(**ids))
@@ -119,7 +135,7 @@ def _create_pipeline(api: Api) -> str:
     wanted = kfp_server_api.V2beta1Pipeline(
         display_name=PIPELINE,
         namespace=api.namespace,
-        description="Retrains a VAE/IAF and pushes it if its test-set ELBO allows.",
+        description=ABOUT,
     )
     call = api.client.pipelines.pipeline_service_create_pipeline
     return api.ask("create the pipeline", call, wanted).pipeline_id

@@ -3,8 +3,9 @@
 import dataclasses
 from typing import Any
 
-from kubeflow.spec.cluster import Cluster, PodSettings
+from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.contract import PASSWORD
+from kubeflow.spec.pod import PodSettings
 from kubeflow.workers.manifests import job_manifest
 
 Manifest = dict[str, Any]
@@ -33,5 +34,5 @@ def check_job(cluster: Cluster, name: str, account: str, command: list[str]) -> 
 
 
 def _job(cluster: Cluster, settings: PodSettings, name: str) -> Manifest:
-    workers = dataclasses.replace(cluster.workers, pod=settings)
+    workers = dataclasses.replace(cluster.workers, pod=settings, queue=None)  # it would wait for other Jobs
     return job_manifest(dataclasses.replace(cluster, workers=workers), name, cluster.volume.path, 1, None)

@@ -6,7 +6,8 @@ from typing import Any
 from kubeflow.doctor.finding import Finding, State
 from kubeflow.doctor.kube import Kube
 from kubeflow.doctor.manifest import pod_of
-from kubeflow.spec.cluster import Cluster, PodSettings
+from kubeflow.spec.cluster import Cluster
+from kubeflow.spec.pod import PodSettings
 
 
 def quota(kube: Kube, cluster: Cluster) -> Iterator[Finding]:

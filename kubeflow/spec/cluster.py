@@ -6,55 +6,36 @@ import pathlib
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, with_config
-from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
+from pydantic import Field, WithJsonSchema
 
+from kubeflow.spec.names import (
+    KUBERNETES_NAME,
+    LABEL,
+    MOUNT_PATH,
+    NAME,
+    Name,
+    Text,
+    check_mount_path,
+    cluster_setting,
+    matches,
+)
+from kubeflow.spec.pod import IMAGE, PodSettings
 from kubeflow.spec.tasks import TASKS
 from kubeflow.spec.zone import zone
 from pipeline.settings import BEAM_NODES, VALID_WEBHOOK, WEBHOOK
-from trainer.schema import Needs, Place, SettingError, nested, setting, table
-from trainer.storage.folders import name_fault
+from trainer.schema import Needs, SettingError, nested, table
 
-# Quantities as KFP's compiler accepts them, which is less than Kubernetes accepts.
-CPU, MEMORY = r"(\d*\.)?\d+m?", r"\d+([KMGTPE]i?)?"
-LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # name of a namespace
-NAME = rf"{LABEL}(\.{LABEL})*"  # of another object of Kubernetes
-RESOURCE = rf"{NAME}/[A-Za-z0-9]([-\w.]{{0,61}}[A-Za-z0-9])?"
-SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr")
-NEEDED = (*SYSTEM, "/opt/vaeiaf", "/opt/venv", "/home/vaeiaf", "/tmp", "/kfp-launcher", "/gcs", "/minio", "/s3")
-WEEK = 7 * 24 * 3600  # seconds
+WEEK, DAY = 7 * 24 * 3600, 24 * 3600  # seconds
+
+QUEUE = "kueue.x-k8s.io/queue-name"  # label of a Job
 
 IN_PROCESS = "FnApiRunner"  # of Beam
 SERVER = Needs("kind mysql", lambda database: database.kind == "mysql")
 RETRIED = Needs("retries.count", lambda retries: retries.count > 0)
 
-
-class _Text(BeforeValidator):
-    """Accepts a number for a text: `cpu: 2` means "2"."""
-
-    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
-        return {**handler(core_schema), "type": ["string", "number"]}
-
-
-Text = Annotated[
-    str,
-    _Text(lambda value: str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value),
-]
-
-
 Task = Annotated[str, WithJsonSchema({"type": "string", "enum": list(TASKS)})]
-
-
-def _matches(pattern: str, valid: str) -> dict[str, Any]:
-    """The bounds of a text, which are `valid` in words. Kubernetes limits its names to 253 characters."""
-    return {"pattern": f"^({pattern})$", "max_length": 253 if LABEL in pattern else None, "valid": valid}
-
-
-IMAGE = "the name of a container image"
-ABSOLUTE = "an absolute path, such as /mnt/vaeiaf"
-KUBERNETES_NAME = _matches(NAME, "a Kubernetes name")
-SQL_NAME = _matches(r"\S+", "a name")
-_setting = functools.partial(setting, places=Place.CLUSTER)
+SQL_NAME = matches(r"\S+", "a name")
+_setting = cluster_setting
 _of_server = functools.partial(_setting, needs=SERVER)
 _of_retries = functools.partial(_setting, needs=RETRIED)
 
@@ -64,16 +45,10 @@ class Volume:
     """The PersistentVolumeClaim that every pod mounts: pipeline root, checkpoints, data sets."""
 
     claim: Text = _setting("name of a ReadWriteMany claim", **KUBERNETES_NAME)
-    path: str = _setting("where it is mounted", "folder", default="/mnt/vaeiaf", **_matches(r"(/[^/:]+)+", ABSOLUTE))
+    path: str = _setting("where it is mounted", "folder", default="/mnt/vaeiaf", **MOUNT_PATH)
 
     def __post_init__(self) -> None:
-        if expected := name_fault(self.path):
-            raise SettingError("path", expected, self.path)
-        if {".", ".."} & set(self.path.split("/")):
-            raise SettingError("path", ABSOLUTE, self.path)
-        hides = any(pathlib.PurePath(need).is_relative_to(self.path) for need in NEEDED)
-        if hides or any(pathlib.PurePath(self.path).is_relative_to(system) for system in SYSTEM):
-            raise SettingError("path", "a folder that hides nothing of the image, such as /mnt/vaeiaf", self.path)
+        check_mount_path(self.path)
 
 
 @table
@@ -85,53 +60,13 @@ class Database:
         "mysql: MySQL or MariaDB; sqlite: a file on the volume, which must be a local disk and not NFS", default="mysql"
     )
     host: Text = _of_server(
-        "host of the server", default="vaeiaf-mlmd", **_matches(r"[\w.:-]+", "the name or address of a host")
+        "host of the server", default="vaeiaf-mlmd", **matches(r"[\w.:-]+", "the name or address of a host")
     )
     port: int = _of_server("port of the server", default=3306, ge=1, le=65535)
     name: Text = _of_server("name of the database", default="vaeiaf", **SQL_NAME)
     user: Text = _of_server("user that connects", default="vaeiaf", **SQL_NAME)
     secret: Text = _of_server("Secret with the key `password`", default="vaeiaf-mlmd", **KUBERNETES_NAME)
     wait_seconds: int = _setting("time that a node waits for an unreachable database", "seconds", default=900, ge=0)
-
-
-@with_config(ConfigDict(extra="forbid", strict=True))
-class Toleration(TypedDict, total=False):
-    """A toleration as Kubernetes writes it."""
-
-    key: str
-    operator: Literal["Exists", "Equal"]
-    value: str
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
-    tolerationSeconds: int
-
-
-@table
-class PodSettings:
-    """The resources, image and placement of a pod."""
-
-    cpu: Text = _setting("processors, request and limit", default="1", **_matches(CPU, "an amount, such as 2 or 500m"))
-    memory: Text = _setting(
-        "memory, request and limit", default="4Gi", **_matches(MEMORY, "an amount of memory, such as 4Gi")
-    )
-    accelerator: Text = _setting(
-        "resource name of the accelerators",
-        default="",
-        **_matches(f"({RESOURCE})?", "a resource, such as nvidia.com/gpu or google.com/tpu"),
-    )
-    accelerators: int = _setting("number of accelerators", default=0, ge=0)
-    image: str = _setting("container image; empty: the pipeline's", default="", **_matches(r"\S*", IMAGE))
-    node_selector: dict[str, Text] = _setting("labels that a node must have", default_factory=dict)
-    tolerations: list[Toleration] = _setting(
-        "taints that the pod tolerates",
-        default_factory=list,
-        valid="a list of key, operator (Exists or Equal), value, effect (NoSchedule, PreferNoSchedule or NoExecute), "
-        "tolerationSeconds",
-    )
-
-    def __post_init__(self) -> None:
-        if bool(self.accelerator) != (self.accelerators > 0):
-            given = [self.accelerator, self.accelerators]
-            raise SettingError("accelerator", "a resource and accelerators above 0, or neither", given)
 
 
 @table
@@ -162,13 +97,23 @@ class Workers:
     start_seconds: int = _setting(
         "time until all have started; the cluster may have to add machines", "seconds", default=900, ge=1
     )
-    deadline_seconds: int = _setting("limit of the whole training, over all restarts", "seconds", default=WEEK, ge=1)
+    deadline_seconds: int = _setting(
+        "limit of the whole training, over all restarts and queues", "seconds", default=WEEK, ge=1
+    )
     ttl_seconds: int = _setting(
         "time that a finished Job stays if its Trainer cannot delete it", "seconds", default=3600, ge=0
     )
     restarts: int = _setting(
         "restarts of all workers, after a lost pod, without a new checkpoint in between", default=3, ge=0
     )
+    queue: Name | None = _setting(
+        "Kueue's LocalQueue for the Job; none: no queue", default=None, valid="a Kubernetes name"
+    )
+    queue_seconds: int = _setting("time that a Job may wait in a queue", "seconds", default=DAY, ge=1)
+
+    def __post_init__(self) -> None:
+        if QUEUE in self.pod.labels:
+            raise SettingError(f"pod.labels.{QUEUE}", "the queue in workers.queue", self.pod.labels[QUEUE])
 
 
 @table
@@ -178,7 +123,7 @@ class Beam:
     runner: Text = _setting(
         "Beam's runner, such as FlinkRunner or PortableRunner; FnApiRunner: the task's own process",
         default=IN_PROCESS,
-        **_matches(r"[A-Za-z][\w.]*", "the name of a runner of Beam"),
+        **matches(r"[A-Za-z][\w.]*", "the name of a runner of Beam"),
     )
     args: list[Annotated[str, Field(pattern="^--")]] = _setting(
         "arguments of Beam", default_factory=list, valid="texts that start with --, such as --NAME=VALUE"
@@ -205,7 +150,7 @@ class SecretKey:
     """The secret that signs notifications, in a Kubernetes Secret."""
 
     name: Text = _setting("name of the Secret", **KUBERNETES_NAME)
-    key: Text = _setting("its key", default="secret", **_matches(r"[-._a-zA-Z0-9]{1,253}", "a key of a Secret"))
+    key: Text = _setting("its key", default="secret", **matches(r"[-._a-zA-Z0-9]{1,253}", "a key of a Secret"))
 
 
 @table
@@ -220,9 +165,9 @@ class Notify:
 class Cluster:
     """The settings of a cluster: the content of `cluster.yaml`."""
 
-    image: str = _setting("container image", **_matches(r"\S+", IMAGE))
+    image: str = _setting("container image", **matches(r"\S+", IMAGE))
     namespace: Text = _setting(
-        "namespace of the runs and their pods", **_matches(LABEL, "a Kubernetes name without dots")
+        "namespace of the runs and their pods", **matches(LABEL, "a Kubernetes name without dots")
     )
     volume: Annotated[Volume, nested(Volume)]
     database: Annotated[Database, nested(Database)] = Field(default_factory=Database)
@@ -237,16 +182,20 @@ class Cluster:
     service_account: Text = _setting(
         "service account of the runs' pods; empty: Kubeflow's own, which has more rights",
         default="",
-        **_matches(f"({NAME})?", "a Kubernetes name"),
+        **matches(f"({NAME})?", "a Kubernetes name"),
     )
     ui: str = _setting(
         "address of Kubeflow's UI, for the links that commands print; the API's address does not serve it",
         default="",
-        **_matches(r"(https?://\S+)?", "an address, such as https://kubeflow.example.com/pipeline"),
+        **matches(r"(https?://\S+)?", "an address, such as https://kubeflow.example.com/pipeline"),
     )
     time_zone: str = _setting(
         "time zone of all schedules: cronScheduleTimezone in Kubeflow's ConfigMap pipeline-install-config",
         default="UTC",
+    )
+    drop_downs: bool = _setting(
+        "drop-downs for preset and strategy in the form; Kubeflow Pipelines before 2.16 refuses such a pipeline",
+        default=True,
     )
 
     def __post_init__(self) -> None:
@@ -255,6 +204,17 @@ class Cluster:
         if self.retries.count and within < least:  # Argo would stop the attempt that waits for the workers
             expected = f"at least {least}, which is workers.deadline_seconds"
             raise SettingError("retries.within_seconds", expected, within)
+        pods = {"pod": self.pod} | {f"tasks.{name}": pod for name, pod in self.tasks.items()}
+        for place, pod in pods.items():
+            if pod.priority_class is not None:
+                expected = "none, because Kubeflow Pipelines cannot give it to a task, only workers.pod may have it"
+                raise SettingError(f"{place}.priority_class", expected, pod.priority_class, remedy="Remove it")
+        for place, pod in (pods | {"workers.pod": self.workers.pod}).items():
+            for volume in pod.volumes:
+                hides = pathlib.PurePath(self.volume.path).is_relative_to(volume.path)
+                if hides or volume.name == self.volume.claim:
+                    expected = "a volume that neither hides nor names the shared one"
+                    raise SettingError(f"{place}.volumes", expected, dataclasses.asdict(volume))
 
     def to_dict(self) -> dict[str, Any]:
         """In JSON types; the constructor takes them back."""

@@ -11,14 +11,19 @@ from kfp import compiler, dsl, kubernetes
 from kfp.dsl.base_component import BaseComponent
 from kfp.dsl.pipeline_task import PipelineTask
 
-from kubeflow.spec.cluster import Cluster, PodSettings
-from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, METRICS, PAGES, PASSWORD, RUN_ID
-from kubeflow.spec.parameters import parameters
+from kubeflow.spec.cluster import Cluster
+from kubeflow.spec.contract import ARGO_NODE, ARGO_NODE_FIELD, METRICS, OWNER, PAGES, PASSWORD, RUN_ID
+from kubeflow.spec.parameters import ABOUT, parameters
+from kubeflow.spec.pod import PodSettings
 from kubeflow.spec.tasks import NOTIFY, NOTIFY_TITLE, TASKS, nodes_of
 from pipeline.settings import NOTIFY_SECRET
 
 NAME = "vaeiaf"
-OWNER = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_UID": "metadata.uid"}
+MOUNTS: dict[str, Callable[[PipelineTask, str, str], PipelineTask]] = {
+    "claim": kubernetes.mount_pvc,
+    "secret": kubernetes.use_secret_as_volume,
+    "config_map": kubernetes.use_config_map_as_volume,
+}
 
 
 def compile_to(path: str, cluster: Cluster) -> None:
@@ -49,10 +54,13 @@ def build(cluster: Cluster) -> BaseComponent:
             for name in TASKS:
                 before = [add(name).after(*before)]
 
-    description = "Retrains a VAE with inverse autoregressive flow and pushes it if its test-set ELBO allows."
-    built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=description)(
+    built = dsl.pipeline(name=NAME, display_name="Retraining of a VAE with IAF", description=ABOUT)(
         declare(pipeline, NAME, form)
     )
+    if cluster.drop_downs:  # KFP's SDK has no way to say it
+        for name, entry in built.pipeline_spec.root.input_definitions.parameters.items():
+            for choice in parameters()[name].choices:
+                entry.literals.add(string_value=choice)
     # KFP's SDK allows an hour at most for all attempts. Argo counts from the start of the first one.
     for part in (built.pipeline_spec.root, *built.pipeline_spec.components.values()):  # an exit handler's are apart
         for task in part.dag.tasks.values():
@@ -107,13 +115,31 @@ def configure(task: PipelineTask, name: str, cluster: Cluster) -> PipelineTask:
 
 
 def _pod(task: PipelineTask, pod: PodSettings) -> None:
-    task.set_cpu_request(pod.cpu).set_cpu_limit(pod.cpu).set_memory_request(pod.memory).set_memory_limit(pod.memory)
+    task.set_cpu_request(pod.cpu).set_memory_request(pod.memory).set_memory_limit(pod.memory_limit or pod.memory)
+    if pod.cpu_limit is not None:
+        task.set_cpu_limit(pod.cpu_limit)
     if pod.accelerators:
         task.set_accelerator_type(pod.accelerator).set_accelerator_limit(pod.accelerators)
     for key, value in pod.node_selector.items():
         kubernetes.add_node_selector(task, key, value)
     for toleration in pod.tolerations:
         kubernetes.add_toleration(task, **{_snake(name): value for name, value in toleration.items()})
+    _environment(task, pod)
+    for key, value in pod.labels.items():
+        kubernetes.add_pod_label(task, key, value)
+    for key, value in pod.annotations.items():
+        kubernetes.add_pod_annotation(task, key, value)
+    if pod.pull_secrets:
+        kubernetes.set_image_pull_secrets(task, pod.pull_secrets)
+    for volume in pod.volumes:
+        MOUNTS[volume.kind](task, volume.name, volume.path)
+
+
+def _environment(task: PipelineTask, pod: PodSettings) -> None:
+    for name, value in pod.env.items():
+        task.set_env_variable(name, value)
+    for name, wanted in pod.env_from_secret.items():
+        kubernetes.use_secret_as_env(task, wanted.secret, {wanted.key: name})
 
 
 def declare(function: Callable, name: str, arguments: dict[str, tuple[Any, Any, str]]) -> Callable:

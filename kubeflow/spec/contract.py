@@ -1,5 +1,7 @@
 """Names that a compiled task and the pod that runs it agree on."""
 
+from trainer.workers.launch import ERROR_FILE, LAUNCHER
+
 RUN_ID = "run_id"  # an input of every task: Kubeflow's id of the run
 
 PAGES = {"Trainer": "training_page", "Evaluator": "evaluation_page", "AtomicPusher": "push_page"}  # outputs, by node
@@ -7,7 +9,12 @@ METRICS = {"Trainer": "training_metrics", "Evaluator": "evaluation_metrics"}  # 
 
 PASSWORD = "MLMD_PASSWORD"  # environment variable, from the database's Secret
 ARGO_NODE = "ARGO_NODE"  # environment variable: the pod's node in Argo, whose name ends in its number: (0), (1), ...
+OWNER = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_UID": "metadata.uid"}  # variables
+INDEX = "JOB_COMPLETION_INDEX"  # environment variable of a worker
 ARGO_NODE_FIELD = "metadata.annotations['workflows.argoproj.io/node-name']"
 AGAIN = "the next attempt at this run (Retry in the UI)"  # it keeps the run's id, by which checkpoints are found
 TERMINATION_LOG = "/dev/termination-log"  # made by Kubernetes, which shows its content with the pod
 OUTCOME = "outcome"  # key of the line of JSON in the last task's log that tells what became of the model
+
+# Environment variables that cluster.yaml may not set.
+VARIABLES = frozenset({PASSWORD, ARGO_NODE, *OWNER, INDEX, "TF_CONFIG", ERROR_FILE, LAUNCHER, "VAEIAF_REVISION"})

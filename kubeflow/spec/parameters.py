@@ -1,51 +1,66 @@
 """The parameters of a run, which the form in the UI and `--param` give."""
 
 import functools
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from kubeflow.spec.cluster import Cluster
 from pipeline.settings import PRESET, PRESET_HELP, PipelineConfig, build_config
-from trainer.schema import Place, Setting, fields, plain_type, setting, settings, table
-from trainer.settings import TrainConfig
+from trainer.presets import PRESETS
+from trainer.schema import Place, Setting, SettingError, fields, plain_type, setting, settings, table
+from trainer.settings import STRATEGIES, TrainConfig
+
+OF_PRESET, NONE = "preset", "none"  # words of the form: what the preset says, and no bound
+ABOUT = "Retrains a VAE with inverse autoregressive flow and pushes it if its test-set ELBO allows."
 
 
 class Parameter(NamedTuple):
-    """One entry of the form. A form has no absent value: 0 or an empty text stands for it."""
+    """One entry of the form. A number that may be absent is a text, in which a word stands for its absence."""
 
     kind: type
     default: Any
     help: str
+    choices: tuple[str, ...] = ()  # all its values; empty: any of its kind
 
 
 @functools.cache
 def parameters() -> dict[str, Parameter]:
     """Returns the form's entries by name."""
     found = {
-        "preset": Parameter(str, PRESET, PRESET_HELP),
+        "preset": Parameter(str, PRESET, PRESET_HELP, tuple(PRESETS)),
         "settings": Parameter(dict, {}, "any other settings of the recipe, by name"),
     }
     for name, declared in settings(TrainConfig, Place.FORM).items():
-        field = fields(TrainConfig)[name]
-        kind = plain_type(field)
-        absent = "" if field.default == kind() else "; 0: as in the preset"
-        found[name] = Parameter(kind, kind(), f"{_help(declared)}{absent}")
+        found[name] = Parameter(str, OF_PRESET, f"{_help(declared)}; a number, or {OF_PRESET}")
     for name, declared in settings(PipelineConfig, Place.FORM).items():
         field = fields(PipelineConfig)[name]
         if field.default is None:
-            found[name] = Parameter(str, "", f"{_help(declared)}; a number, or empty")
+            found[name] = Parameter(str, NONE, f"{_help(declared)}; a number, or {NONE}")
         else:
-            found[name] = Parameter(plain_type(field), field.default, _help(declared))
+            choices = STRATEGIES if name == "strategy" else ()
+            found[name] = Parameter(plain_type(field), field.default, _help(declared), choices)
     return found
+
+
+def description() -> str:
+    """Returns what the pipeline does and what each parameter means, in Markdown, as Kubeflow's UI shows it."""
+    form = sorted(parameters().items())  # as in the UI
+    lines = [f"- `{name}` (default {_shown(found.default)}): {found.help}" for name, found in form]
+    return "\n".join([ABOUT, "", "Parameters:", "", *lines])
 
 
 def checked(values: Mapping[str, Any]) -> dict[str, Any]:
     """Checks names and types of the form's values. A whole float is an integer: JSON does not tell them apart.
 
+    Pipelines of version 0.1 send numbers for what is a text now, with 0 for the preset's; they become texts.
+
     Raises:
       SettingError: a name is unknown, or a value has another type.
     """
-    form = _form()(**_whole(values))
+    texts = settings(TrainConfig, Place.FORM)
+    given = {name: _text(value) if name in texts else value for name, value in _whole(values).items()}
+    form = _form()(**given)
     return {name: getattr(form, name) for name in values}
 
 
@@ -58,9 +73,11 @@ def run_config(values: Mapping[str, Any], cluster: Cluster) -> PipelineConfig:
     known = parameters()  # the form sends all of them
     given = {name: value for name, value in checked(values).items() if value != known[name].default}
     preset, recipe = given.pop("preset", PRESET), given.pop("settings", {})
-    recipe |= {name: given.pop(name) for name in settings(TrainConfig, Place.FORM) if name in given}
+    for name in settings(TrainConfig, Place.FORM):
+        if name in given:
+            recipe = recipe | {name: _number(name, given.pop(name), OF_PRESET, plain_type(fields(TrainConfig)[name]))}
     for name in given.keys() & {"min_elbo", "min_label_elbo"}:
-        given[name] = _number(given[name])
+        given[name] = _number(name, given[name], NONE, float) if given[name].strip() else None  # empty in version 0.1
     engine = {"beam_args": cluster.beam.arguments, "beam_nodes": tuple(cluster.beam.nodes)}
     return build_config(preset, recipe, {**given, **engine, "root": cluster.volume.path})
 
@@ -77,7 +94,10 @@ def _form() -> Any:
 
 
 def _help(declared: Setting) -> str:
-    return f"{declared.help}, in {declared.unit}" if declared.unit else declared.help
+    if not declared.unit:
+        return declared.help
+    what, semicolon, more = declared.help.partition(";")
+    return f"{what}, in {declared.unit}{semicolon}{more}"
 
 
 def _whole(values: Any) -> Any:
@@ -86,8 +106,25 @@ def _whole(values: Any) -> Any:
     return int(values) if isinstance(values, float) and values.is_integer() else values
 
 
-def _number(text: str) -> float | str | None:
+def _text(value: Any) -> Any:
+    """Returns a number as a text, as the form has it now."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return str(value) if value else OF_PRESET
+
+
+def _number(name: str, text: str, word: str, kind: type) -> float:
+    """Reads a number.
+
+    Raises:
+      SettingError: `text` is none; `word` is what else it may be.
+    """
     try:
-        return float(text) if text.strip() else None
+        number = _whole(float(text))
     except ValueError:
-        return text  # the table refuses it
+        raise SettingError(name, f"a number, or {word}", text) from None
+    return number if kind is int else float(number)  # a table refuses a fraction for an integer
+
+
+def _shown(value: Any) -> str:
+    return f"`{value if isinstance(value, str) else json.dumps(value)}`"

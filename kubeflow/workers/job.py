@@ -16,6 +16,7 @@ class Job(NamedTuple):
     created: float  # seconds since the epoch
     started: float  # when Kubernetes starts to count the deadline; later than `created` for a Job that is queued
     deleting: bool
+    suspended: bool  # a queue holds it back: it has no pods
     state: str  # Complete, Failed, or empty while it runs
     reason: str  # of the state
     message: str
@@ -34,6 +35,7 @@ class Job(NamedTuple):
             _seconds(created),
             _seconds(status.get("startTime") or created),
             "deletionTimestamp" in metadata,
+            bool(found["spec"].get("suspend")),
             end.get("type", ""),
             end.get("reason", ""),
             end.get("message", ""),

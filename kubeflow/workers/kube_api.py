@@ -59,10 +59,10 @@ class Api:
     """
 
     def __init__(self, client: Any, namespace: str, patience: float, clock: Clock, signals: Sequence[int] = ()) -> None:
-        from kubernetes.client import BatchV1Api, CoreV1Api
+        from kubernetes.client import BatchV1Api, CoreV1Api, NetworkingV1Api
 
         self.client, self.namespace, self.clock = client, namespace, clock
-        self._batch, self._core = BatchV1Api(client), CoreV1Api(client)
+        self._batch, self._core, self._networking = BatchV1Api(client), CoreV1Api(client), NetworkingV1Api(client)
         self._patience, self._signals = patience, signals
 
     def create_job(self, manifest: Object) -> Job | None:
@@ -96,6 +96,16 @@ class Api:
     def delete_service(self, name: str) -> None:
         """Deletes the Service, unless it is gone."""
         self._call("delete services", self._core.delete_namespaced_service, (404, 409), name=name)
+
+    def create_policy(self, manifest: Object) -> bool:
+        """Returns whether the NetworkPolicy is new; False if there is one of that name."""
+        call = self._networking.create_namespaced_network_policy
+        return self._call("create networkpolicies", call, (409,), body=manifest) is not None
+
+    def delete_policy(self, name: str) -> None:
+        """Deletes the NetworkPolicy, unless it is gone."""
+        call = self._networking.delete_namespaced_network_policy
+        self._call("delete networkpolicies", call, (404, 409), name=name)
 
     def get_pod(self, name: str) -> Object | None:
         """Returns any pod, as the API describes it; None if there is none of that name."""

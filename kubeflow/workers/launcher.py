@@ -3,7 +3,7 @@
 import glob
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kubeflow.spec.cluster import Cluster
@@ -11,7 +11,14 @@ from kubeflow.workers.clock import Clock
 from kubeflow.workers.job import FINGERPRINT, Job
 from kubeflow.workers.kube_api import Api, connect
 from kubeflow.workers.lease import Lease
-from kubeflow.workers.manifests import GRACE_SECONDS, INSTANCE, job_manifest, job_name, service_manifest
+from kubeflow.workers.manifests import (
+    GRACE_SECONDS,
+    INSTANCE,
+    job_manifest,
+    job_name,
+    policy_manifest,
+    service_manifest,
+)
 from kubeflow.workers.owner import find_owner
 from kubeflow.workers.pod import Pod
 from kubeflow.workers.pod_watch import PodWatch
@@ -141,21 +148,36 @@ class _Training:
         log.info("following the Job %s, which is already running", self._name)
         self._job = job
         self._end = min(self._end, job.created + self._cluster.workers.deadline_seconds)
-        # The previous launcher may have died before creating it.
+        # The previous launcher may have died before creating them.
+        self._api.create_policy(policy_manifest(self._cluster, self._name, job.uid))
         self._api.create_service(service_manifest(self._cluster, self._name, job.uid))
         return job
 
     def _serve(self, job: Job, give_up: float) -> Job:
-        """Creates the Service of a new Job, in place of an old Job's Service of the same name."""
-        self._job = job
+        """Creates the NetworkPolicy and then the Service of a new Job; without the Service, workers find nobody."""
+        self._job, api = job, self._api
+        policy = policy_manifest(self._cluster, self._name, job.uid)
         service = service_manifest(self._cluster, self._name, job.uid)
+        self._replace("NetworkPolicy", api.delete_policy, api.create_policy, policy, give_up)
+        self._replace("Service", api.delete_service, api.create_service, service, give_up)
+        log.info("started the Job %s of %d pods", self._name, self._workers)
+        return job
+
+    def _replace(
+        self,
+        kind: str,
+        delete: Callable[[str], None],
+        create: Callable[[dict[str, Any]], bool],
+        manifest: dict[str, Any],
+        give_up: float,
+    ) -> None:
+        """Creates an object of the new Job in place of an old Job's, which Kubernetes may be about to delete."""
         while True:
-            self._api.delete_service(self._name)
-            if self._api.create_service(service):
-                log.info("started the Job %s of %d pods", self._name, self._workers)
-                return job
+            delete(self._name)
+            if create(manifest):
+                return
             if self._api.clock.monotonic() > give_up:
-                raise self._not_gone("Service", [])
+                raise self._not_gone(kind, [])
             self._api.pause(GONE_SECONDS)
 
     def _not_gone(self, kind: str, pods: Sequence[Pod]) -> WorkerError:

@@ -1,12 +1,13 @@
-"""The workers of a training as Kubernetes sees them: an Indexed Job, and the headless Service that names its pods."""
+"""The workers of a training as Kubernetes sees them: an Indexed Job, its headless Service and its NetworkPolicy."""
 
 import hashlib
 import json
 import re
 from typing import Any
 
-from kubeflow.spec.cluster import Cluster, PodSettings
-from kubeflow.spec.contract import TERMINATION_LOG
+from kubeflow.spec.cluster import QUEUE, Cluster
+from kubeflow.spec.contract import INDEX, TERMINATION_LOG
+from kubeflow.spec.pod import ExtraVolume, PodSettings
 from kubeflow.workers.job import FINGERPRINT
 from kubeflow.workers.lease import first_lease
 from kubeflow.workers.owner import Owner
@@ -15,7 +16,6 @@ from trainer.errors import UserError
 from trainer.workers.launch import ERROR_FILE, SAVE_SECONDS
 
 INSTANCE = "app.kubernetes.io/instance"  # label of everything that belongs to one training
-INDEX = "JOB_COMPLETION_INDEX"  # Kubernetes adds it too, but after the variables that refer to it
 SEEN_SECONDS = 60  # for the launcher to see how a Job ended before its ttl removes it
 GRACE_SECONDS = int(SAVE_SECONDS) + 15  # to notice SIGTERM between two steps, save a checkpoint and exit
 
@@ -42,7 +42,11 @@ def job_manifest(cluster: Cluster, name: str, folder: str, workers: int, owner: 
         valid = "at most 63 of a-z, 0-9 and -, starting with a letter"
         raise UserError("a worker's host name", value=host, valid=valid)
     pod = _pod(cluster, name, folder, workers)
-    labels = {"labels": _labels(name), "annotations": {"sidecar.istio.io/inject": "false"}}
+    settings = cluster.workers.pod
+    labels = {
+        "labels": settings.labels | _labels(name),
+        "annotations": settings.annotations | {"sidecar.istio.io/inject": "false"},
+    }
     spec: Manifest = {
         "completionMode": "Indexed",
         "completions": workers,
@@ -53,14 +57,19 @@ def job_manifest(cluster: Cluster, name: str, folder: str, workers: int, owner: 
     }
     fingerprint = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
     # What follows differs between launchers or changes with time, so the fingerprint leaves it out.
+    if cluster.workers.queue is not None:  # Kueue starts it when there are machines
+        spec["suspend"] = True
     spec["activeDeadlineSeconds"] = first_lease(cluster.workers.deadline_seconds)
     metadata = _metadata(cluster, name) | {"annotations": {FINGERPRINT: fingerprint}}
+    if cluster.workers.queue is not None:
+        metadata["labels"][QUEUE] = cluster.workers.queue
     if owner:  # whose account and pull secrets admit the workers' pods like its own
         metadata["ownerReferences"] = [{"apiVersion": "v1", "kind": "Pod", "name": owner.name, "uid": owner.uid}]
         if owner.account:
             pod["serviceAccountName"] = owner.account
-        if owner.pull_secrets:
-            pod["imagePullSecrets"] = [{"name": secret} for secret in owner.pull_secrets]
+    secrets = dict.fromkeys([*settings.pull_secrets, *(owner.pull_secrets if owner else ())])
+    if secrets:
+        pod["imagePullSecrets"] = [{"name": secret} for secret in secrets]
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 
@@ -69,15 +78,29 @@ def service_manifest(cluster: Cluster, name: str, uid: str) -> Manifest:
 
     Kubernetes removes it with the Job of the same name, whose uid is `uid`.
     """
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid}
     spec = {
         "clusterIP": "None",
         "publishNotReadyAddresses": True,
         "selector": {INSTANCE: name},
         "ports": [{"name": "grpc", "port": cluster.workers.port, "targetPort": cluster.workers.port}],
     }
-    metadata = _metadata(cluster, name) | {"ownerReferences": [owner]}
+    metadata = _metadata(cluster, name) | {"ownerReferences": [_owner(name, uid)]}
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+def policy_manifest(cluster: Cluster, name: str, uid: str) -> Manifest:
+    """Returns the NetworkPolicy by which only pods of the Job reach its pods: a worker asks nobody who sends a tensor.
+
+    Kubernetes removes it with the Job of the same name, whose uid is `uid`.
+    """
+    workers = {"podSelector": {"matchLabels": {INSTANCE: name}}}
+    spec = workers | {"policyTypes": ["Ingress"], "ingress": [{"from": [workers]}]}  # any port: TPUs use more than one
+    metadata = _metadata(cluster, name) | {"ownerReferences": [_owner(name, uid)]}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+
+def _owner(name: str, uid: str) -> dict[str, str]:
+    return {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid}
 
 
 def _labels(name: str) -> dict[str, str]:
@@ -101,12 +124,18 @@ def _pod(cluster: Cluster, name: str, folder: str, workers: int) -> Manifest:
         "command": ["python", "-P", "-m", "trainer.workers.worker", folder],
         "env": _environment(cluster, name, workers),
         "ports": [{"name": "grpc", "containerPort": cluster.workers.port}],
-        "resources": {"requests": _resources(pod), "limits": _resources(pod)},
+        "resources": {
+            "requests": _resources(pod, pod.cpu, pod.memory),
+            "limits": _resources(pod, pod.cpu_limit, pod.memory_limit or pod.memory),
+        },
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "shared", "mountPath": volume.path}],
+        "volumeMounts": [
+            {"name": "shared", "mountPath": volume.path},
+            *({"name": f"extra-{i}", "mountPath": extra.path} for i, extra in enumerate(pod.volumes)),
+        ],
     }
-    return {
+    found = {
         "restartPolicy": "Never",
         "subdomain": name,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -117,17 +146,29 @@ def _pod(cluster: Cluster, name: str, folder: str, workers: int) -> Manifest:
         "nodeSelector": dict(pod.node_selector),
         "tolerations": [dict(toleration) for toleration in pod.tolerations],
         "containers": [container],
-        "volumes": [{"name": "shared", "persistentVolumeClaim": {"claimName": volume.claim}}],
+        "volumes": [
+            {"name": "shared", "persistentVolumeClaim": {"claimName": volume.claim}},
+            *({"name": f"extra-{i}", **_source(extra)} for i, extra in enumerate(pod.volumes)),
+        ],
     }
+    return found | ({"priorityClassName": pod.priority_class} if pod.priority_class is not None else {})
+
+
+def _source(volume: ExtraVolume) -> Manifest:
+    if volume.secret is not None:
+        return {"secret": {"secretName": volume.secret}}
+    if volume.config_map is not None:
+        return {"configMap": {"name": volume.config_map}}
+    return {"persistentVolumeClaim": {"claimName": volume.claim}}
 
 
 def _environment(cluster: Cluster, name: str, workers: int) -> list[Manifest]:
     """Returns the container's variables. Kubernetes expands `$(...)` to a variable that comes before.
 
-    The host names omit the cluster's domain, which the pod's resolver adds.
+    It adds the index too, but behind. The host names omit the cluster's domain, which the pod's resolver adds.
     """
     hosts = [f"{name}-{i}.{name}.{cluster.namespace}.svc:{cluster.workers.port}" for i in range(workers)]
-    addresses = json.dumps({"worker": hosts})
+    addresses, pod = json.dumps({"worker": hosts}), cluster.workers.pod
     annotation = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
     return [
         {"name": ERROR_FILE, "value": TERMINATION_LOG},
@@ -137,9 +178,14 @@ def _environment(cluster: Cluster, name: str, workers: int) -> list[Manifest]:
             "value": f'{{"cluster": {addresses}, "task": {{"type": "worker", "index": $({INDEX})}}}}',
         },
         {"name": "PYTHONUNBUFFERED", "value": "1"},
+        *({"name": variable, "value": value} for variable, value in pod.env.items()),
+        *(
+            {"name": variable, "valueFrom": {"secretKeyRef": {"name": wanted.secret, "key": wanted.key}}}
+            for variable, wanted in pod.env_from_secret.items()
+        ),
     ]
 
 
-def _resources(pod: PodSettings) -> dict[str, str]:
-    resources = {"cpu": pod.cpu, "memory": pod.memory}
-    return resources | {pod.accelerator: str(pod.accelerators)} if pod.accelerators else resources
+def _resources(pod: PodSettings, cpu: str | None, memory: str) -> dict[str, str]:
+    found = {"memory": memory} if cpu is None else {"cpu": cpu, "memory": memory}
+    return found | {pod.accelerator: str(pod.accelerators)} if pod.accelerators else found

@@ -117,7 +117,7 @@ def _end(lost: _Object, exited: _Object, spec: _Object) -> str:
         return f"was lost ({lost['reason']}): {lost.get('message', '')}"
     if reason == "OOMKilled":
         memory = next(c["resources"]["limits"]["memory"] for c in spec["containers"] if c["name"] == WORKER)
-        return f"was killed (OOMKilled): it needs more memory than workers.pod.memory in cluster.yaml, {memory}"
+        return f"was killed (OOMKilled): it needs more memory than the limit of workers.pod in cluster.yaml, {memory}"
     if reason in CANNOT_RUN:
         return f"could not be started ({reason}): {exited.get('message', '')}"
     return "was deleted" if code is None else ending(code)

@@ -14,6 +14,7 @@ from kubeflow.workers.lease import Lease
 from kubeflow.workers.pod import Pod
 from kubeflow.workers.pod_log import PodLog
 from kubeflow.workers.pod_watch import PodWatch
+from kubeflow.workers.queue import QueueWait
 from kubeflow.workers.start import WorkerStart
 from trainer.errors import InterruptError, ReportedError
 from trainer.failure import Failure
@@ -42,7 +43,8 @@ class WorkerSet:
     def __init__(self, api: Api, watch: PodWatch, job: Job, count: int, settings: Workers, adopted: bool) -> None:
         self._api, self._watch, self._job = api, watch, job
         self._count, self._settings, self._adopted = count, settings, adopted
-        self._start = WorkerStart(api, job.name, count, settings.start_seconds)
+        self._queue = QueueWait(api, job, settings.queue_seconds)
+        self._start: WorkerStart | None = None  # begins when the Job is out of its queue
         self._checked = api.clock.monotonic()
         self._waits = Durations(api.clock)
         self._log: PodLog | None = None
@@ -53,7 +55,7 @@ class WorkerSet:
         Raises:
           LostError: a worker was lost.
           UserError: a worker found bad input.
-          WorkerError: the workers cannot be started, or exceed their deadline.
+          WorkerError: the workers cannot be started, wait too long in a queue, or exceed their deadline.
           InterruptError: a signal came, or the Job was deleted.
         """
         try:
@@ -75,6 +77,10 @@ class WorkerSet:
                 self._log.stop()
 
     def _done(self) -> bool:
+        if self._job.suspended:
+            self._wait_in_queue()
+            return False
+        self._start = self._start or WorkerStart(self._api, self._job.name, self._count, self._settings.start_seconds)
         pods = self._watch.owned_by(self._job.uid)
         for pod in pods:
             if self._log is None and pod.index == 0 and pod.started:
@@ -87,6 +93,8 @@ class WorkerSet:
                 return False
             if self._job_done(failed):
                 return True
+            if self._job.suspended:
+                self._wait_in_queue()
             raise self._failure(min(failed, key=lambda pod: (-pod.blame, pod.finished or "unknown")))
         self._start.check(pods)
         self._check_stopping(pods)
@@ -94,6 +102,23 @@ class WorkerSet:
             return False
         self._checked = self._api.clock.monotonic()
         return self._job_done(failed) and self._waits.held("a complete Job") > SETTLE_SECONDS
+
+    def _wait_in_queue(self) -> None:
+        """Checks the wait of a suspended Job.
+
+        Raises:
+          LostError: its workers had started, so the queue took their machines back.
+          WorkerError: the wait is too long.
+        """
+        if self._start:
+            error = WorkerError(f"the queue of the Job {self._job.name} took its machines back")
+            log.warning("%s", error)
+            raise LostError(error)
+        if self._api.clock.monotonic() - self._checked >= JOB_SECONDS:
+            self._checked = self._api.clock.monotonic()
+            self._job_done([])
+        if self._job.suspended:
+            self._queue.check()
 
     def _check_stopping(self, pods: Sequence[Pod]) -> None:
         """Raises LostError if a pod still exists long after its grace: its machine may be down."""

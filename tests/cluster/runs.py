@@ -14,6 +14,7 @@ from kubeflow.client.api import ApiError as KfpError
 from kubeflow.client.api import where
 from kubeflow.client.follow import follow
 from kubeflow.doctor.manifest import check_job
+from kubeflow.spec.parameters import checked
 from kubeflow.workers.kube_errors import ApiError
 from kubeflow.workers.manifests import INSTANCE
 
@@ -41,7 +42,7 @@ class Runs:
 
     def start(self, account: str = ACCOUNT, **parameters: Any) -> str:
         """Starts a run; returns its id."""
-        values = {**self.world.small, **parameters}
+        values = checked({**self.world.small, **parameters})
         self.started.append(submit.start(self.world.api, self.version, self.experiment, values, account))
         return self.started[-1]
 

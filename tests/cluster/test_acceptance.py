@@ -11,7 +11,7 @@ from runs import ACCOUNT
 
 from kubeflow.client import schedule
 from kubeflow.spec.contract import PAGES
-from kubeflow.spec.parameters import parameters
+from kubeflow.spec.parameters import checked, parameters
 from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
 
 pytestmark = pytest.mark.slow
@@ -64,7 +64,7 @@ def test_the_lineage_leads_from_the_pushed_model_to_the_images(runs, smoke):
 @pytest.fixture(scope="module")
 def scheduled(world, runs, smoke):
     """The run that a schedule has started, with a bound that no model reaches: its id and its end."""
-    values = {**world.small, "min_elbo": "-1"}
+    values = checked({**world.small, "min_elbo": "-1"})
     wanted = schedule.recurring_run(SCHEDULE, "0 * * * * *", runs.version, runs.experiment, values, ACCOUNT)
     schedule.replace(world.api, wanted)
     try:

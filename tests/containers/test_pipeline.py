@@ -20,7 +20,7 @@ from containers.docker_kubelet import DockerKubelet
 from kubeflow.spec.tasks import TASKS
 from pipeline.words import PUSHED
 
-SMALL = {"dataset": "photo_patches", "preset": "smoke", "epochs": 2}
+SMALL = {"dataset": "photo_patches", "preset": "smoke", "epochs": "2"}
 NODES = {
     *("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator", "Transform"),
     *("LastBlessedModel", "UnitsCheck", "Trainer", "Evaluator", "AtomicPusher", "Report"),
@@ -84,12 +84,12 @@ def test_two_runs_at_once_do_not_disturb_each_other(engine, cluster, database, p
     ir = next(yaml.safe_load_all(package.read_text()))
     small = {
         **SMALL,
-        "epochs": 1,
+        "epochs": "1",
         "settings": {"hidden_size": 32, "iaf_hidden_size": 64},
-        "eval_samples": 1,
+        "eval_samples": "1",
         "min_elbo": "-1e9",
     }
-    seeds = {"one": 1, "other": 2}
+    seeds = {"one": "1", "other": "2"}
 
     def node(run_id, task):
         container = ir["deploymentSpec"]["executors"][f"exec-{task}"]["container"]
@@ -210,7 +210,7 @@ def test_the_trainer_trains_over_two_containers(run, first, engine, network, vol
         emulator.write_kubeconfig(volume / "kubeconfig", f"http://{pool['Gateway']}:{emulator.url.rsplit(':', 1)[1]}")
         (volume / "kubeconfig").chmod(0o644)
         trained = run(
-            **{**SMALL, "seed": 1},
+            **{**SMALL, "seed": "1"},
             workers=2,
             max_regression=1000.0,  # another seed may be worse
             environment={"KUBECONFIG": f"{cluster.volume.path}/kubeconfig"},

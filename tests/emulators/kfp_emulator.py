@@ -61,6 +61,7 @@ class Emulator:
         self.health: dict = {"multi_user": True, "tag_name": "2.17.0"}
         self.orphans = True  # knows propagation_policy, as from 2.16 on
         self._ids = itertools.count(1)
+        self.literals = True  # False: a Kubeflow before 2.16, to which a pipeline with them is none
 
     def __enter__(self) -> "Emulator":
         self._stack = contextlib.ExitStack()
@@ -127,7 +128,13 @@ class Emulator:
         if any(one["display_name"] == name and one["pipeline_id"] == pipeline for one in self.versions.values()):
             return 409, {"error_message": "Failed to create a pipeline version", "error_details": "exists"}
         documents = [*yaml.load_all(body, yaml.CSafeLoader)]
+        form = documents[0]["root"]["inputDefinitions"]["parameters"]
+        if not self.literals and any("literals" in entry for entry in form.values()):
+            said = "InvalidInputError: unknown template format: pipeline spec is invalid"
+            said = f"Failed to create a pipeline version: Failed to create a pipeline version due to {said}"
+            return 500, {"error_message": said, "error_details": said}
         values = {"pipeline_id": pipeline, "display_name": name, "name": name, "pipeline_spec": documents[0]}
+        values["description"] = query.get("description", "")
         made = self._add(self.versions, "pipeline_version_id", values)
         self.packages[made["pipeline_version_id"]] = documents
         return 200, made

@@ -11,9 +11,11 @@ from kube_clock import StillClock
 from kube_state import PLURALS, State, has_labels
 
 PATH = re.compile(
-    r"/(?:api|apis/batch|apis/authorization.k8s.io)/v1/namespaces/([^/?]+)/(\w+)(?:/([^/?]+))?(/log)?(?:\?(.*))?"
+    r"/apis?(?:/batch|/networking\.k8s\.io|/authorization\.k8s\.io)?/v1/"
+    r"namespaces/([^/?]+)/(\w+)(?:/([^/?]+))?(/log)?(?:\?(.*))?"
 )
 MERGES = ("application/merge-patch+json", "application/strategic-merge-patch+json")
+GROUPS = {"jobs": "batch", "networkpolicies": "networking.k8s.io"}
 REASONS = {403: "Forbidden", 404: "NotFound", 409: "AlreadyExists", 410: "Expired", 429: "TooManyRequests"}
 
 
@@ -114,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif isinstance(kind, int):
             self._status(kind, f"injected {kind}", self.fault.headers)
         elif (verb, resource) in self.emulator.forbidden:
-            group = "batch" if plural == "jobs" else ""
+            group = GROUPS.get(plural, "")
             user = f"system:serviceaccount:{namespace}:default-editor"
             what = f'cannot {verb} resource "{resource}" in API group "{group}" in the namespace "{namespace}"'
             self._status(403, f'{resource} is forbidden: User "{user}" {what}')

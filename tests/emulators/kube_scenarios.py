@@ -4,7 +4,7 @@ import os
 import re
 
 import pytest
-from kube_world import LIMIT, fails, forever, leave, wait_until, well
+from kube_world import LIMIT, fails, forever, held_in_queue, leave, wait_until, well
 
 from kubeflow.workers.launcher import launch_pods
 from kubeflow.workers.manifests import GRACE_SECONDS
@@ -143,6 +143,33 @@ def finds_weights(world):
 def restarts(world):
     world.set(restarts=1)
     world.launch(fails(1, 143), well)
+
+
+def queued(seconds):
+    """Launches workers that wait for `seconds` in a queue, which may take 3600."""
+
+    def scenario(world):
+        world.set(queue="gpus", queue_seconds=3600)
+        held_in_queue(world, seconds)
+        world.launch(well)
+
+    return scenario
+
+
+def taken_back(world):
+    """Launches workers whose queue suspends them, and starts them again."""
+    world.set(queue="gpus", restarts=1)
+    held_in_queue(world, 1)
+
+    def suspended(run):
+        run.running()
+        if run.index == 1:
+            world.noticed(run)
+            held_in_queue(world, 1, job=2)
+            run.state.suspend(world.name)
+        run.stopping.wait(LIMIT)
+
+    world.launch(suspended, well)
 
 
 def blind(world):

@@ -13,6 +13,7 @@ PLURALS = {
     "services": "Service",
     "pods": "Pod",
     "events": "Event",
+    "networkpolicies": "NetworkPolicy",
     "persistentvolumeclaims": "PersistentVolumeClaim",
     "configmaps": "ConfigMap",
     "serviceaccounts": "ServiceAccount",
@@ -87,13 +88,35 @@ class State:
             self.objects[kind, meta["name"]] = made
             self.created[kind].append(copy.deepcopy(made))
             self.record("ADDED", made)
-            if kind == "Job":
-                made["status"]["startTime"] = self.date()
-                self.start_pods(made)
-                self.watch_deadline(made)
+            if kind == "Job" and not made["spec"].get("suspend"):
+                self.start_job(made)
             if owner_uids(made) and not self.owners(made):  # the owner is gone, or never existed
                 self.remove(made)
             return copy.deepcopy(made)
+
+    def start_job(self, job):
+        """Starts the time and the pods of a Job, as the Job controller does when the Job is not suspended."""
+        job["status"]["startTime"] = self.date()
+        self.start_pods(job)
+        self.watch_deadline(job)
+
+    def admit(self, name):
+        """Starts a suspended Job, as a queue does when there are machines."""
+        with self.changed:
+            job = self.objects["Job", name]
+            job["spec"]["suspend"] = False
+            self.record("MODIFIED", job)
+            self.start_job(job)
+
+    def suspend(self, name):
+        """Suspends a running Job, as a queue does when another one needs the machines."""
+        with self.changed:
+            job = self.objects["Job", name]
+            job["spec"]["suspend"] = True
+            del job["status"]["startTime"]
+            self.record("MODIFIED", job)
+            for pod in self.pods_of(job):
+                self.delete_pod(pod)
 
     def patch_job(self, name, changes):
         """Changes the deadline of a running Job; returns None if there is no Job, False for any other change."""
@@ -113,6 +136,8 @@ class State:
     def watch_deadline(self, job):
         """Fails the Job at its deadline, as the Job controller does; the deadline may have moved by then."""
         with self.changed:
+            if "startTime" not in job["status"]:  # suspended
+                return
             start = datetime.datetime.fromisoformat(job["status"]["startTime"]).timestamp()
             end = start + job["spec"]["activeDeadlineSeconds"]
             if end <= self.clock.time():
@@ -216,6 +241,8 @@ class State:
         if "deletionTimestamp" in job["metadata"]:
             if not pods:
                 self.remove(job)
+            return
+        if job["spec"].get("suspend"):
             return
         phases = [pod["status"]["phase"] for pod in pods]
         if phases.count("Succeeded") == job["spec"]["completions"]:

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import threading
 import time
 
 import yaml
@@ -14,10 +15,11 @@ from kubernetes import client
 from kubeflow.spec.cluster import Cluster, Volume, Workers
 from kubeflow.workers import launcher
 from kubeflow.workers.launcher import launch_pods
-from kubeflow.workers.manifests import job_manifest, job_name, service_manifest
+from kubeflow.workers.manifests import job_manifest, job_name, policy_manifest, service_manifest
 from kubeflow.workers.pod import Pod
 from kubeflow.workers.pod_watch import PodWatch
 from kubeflow.workers.start import PLACE_SECONDS
+from kubeflow.workers.worker_set import JOB_SECONDS
 from trainer.failure import Failure, Kind
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -107,6 +109,25 @@ def forever(run):
     run.stopping.wait(LIMIT)
 
 
+def held_in_queue(world, seconds, job=1):
+    """Starts the suspended Job number `job` after it has waited for `seconds` in its queue."""
+
+    def polled():
+        polls = world.clock.polls
+        wait_until(lambda: world.clock.polls > polls + 1)  # the first may have begun before
+
+    def act():
+        wait_until(lambda: world.jobs == job and world.watch and len(world.kube.state.created["Service"]) == job)
+        polled()
+        world.clock.advance(seconds)
+        polled()
+        if world.left():  # the launcher has not given up
+            world.kube.state.admit(world.name)
+            world.clock.advance(JOB_SECONDS)
+
+    threading.Thread(target=act, daemon=True).start()
+
+
 def waits_for_a_machine(world):
     """Returns a script for pods that get a machine from an autoscaler, once the launcher knows its promise."""
 
@@ -140,4 +161,10 @@ def leave(world, workers=2, script=forever):
     """Creates a running Job, as an earlier launcher leaves it."""
     world.scripts = [script]
     job = world.kube.state.create("Job", job_manifest(world.cluster, world.name, world.folder, workers, None))
-    world.kube.state.create("Service", service_manifest(world.cluster, world.name, job["metadata"]["uid"]))
+    serve(world, job)
+
+
+def serve(world, job):
+    """Creates what belongs to a Job."""
+    for kind, manifest in (("Service", service_manifest), ("NetworkPolicy", policy_manifest)):
+        world.kube.state.create(kind, manifest(world.cluster, world.name, job["metadata"]["uid"]))

@@ -88,6 +88,8 @@ def full_server():
 def compile_to(path, cluster):
     """A package as KFP's compiler would make it, as far as the server looks into it."""
     form = {name: {"parameterType": KINDS[found.kind], "isOptional": True} for name, found in parameters().items()}
+    if cluster.drop_downs:
+        form["preset"]["literals"] = list(parameters()["preset"].choices)
     tasks = {name: {"componentRef": {"name": f"comp-{name}"}, "taskInfo": {"name": name}} for name in NODES}
     spec = {
         "pipelineInfo": {"name": "vaeiaf"},

@@ -17,7 +17,7 @@ def test_a_schedule_is_pinned_runs_one_at_a_time_and_makes_up_for_nothing(kfp, v
     assert run["no_catchup"] is True
     assert run["max_concurrency"] == "1"
     assert run["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * *"}}
-    assert run["runtime_config"]["parameters"] == {"epochs": 3}
+    assert run["runtime_config"]["parameters"] == {"epochs": "3"}
     assert run["pipeline_version_reference"] == {
         "pipeline_id": version["pipeline_id"],
         "pipeline_version_id": version["pipeline_version_id"],

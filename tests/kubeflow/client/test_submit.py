@@ -5,6 +5,7 @@ import types
 import pytest
 from kfp_emulator import Fault
 
+from kubeflow.spec.parameters import description
 from pipeline.cli import main
 from trainer.errors import UserError
 
@@ -20,7 +21,7 @@ def test_a_run_is_started_of_a_pinned_version_in_an_experiment_of_the_namespace(
     assert experiment["display_name"] == "mine"
     assert run["experiment_id"] == experiment["experiment_id"]
     assert run["pipeline_version_reference"]["pipeline_version_id"] == version["pipeline_version_id"]
-    assert run["runtime_config"]["parameters"] == {"epochs": 3, "dataset": "photo_patches"}
+    assert run["runtime_config"]["parameters"] == {"epochs": "3", "dataset": "photo_patches"}
     assert f"Run #/runs/details/{run['run_id']} in the UI (kubectl port-forward -n kubeflow svc/ml-pipeline-ui" in out
     assert version["display_name"].startswith("v1-")
 
@@ -71,6 +72,34 @@ def test_another_package_of_the_same_revision_is_another_version(kfp, vaeiaf, cl
     assert all(name.startswith("v1-") for name in names)
     references = [run["pipeline_version_reference"]["pipeline_version_id"] for run in kfp.runs.values()]
     assert references == list(kfp.versions)
+
+
+def test_a_version_says_what_its_parameters_mean(kfp, vaeiaf):
+    vaeiaf("submit")
+    (version,) = kfp.versions.values()
+    assert version["description"] == description()
+
+
+@pytest.mark.parametrize("drop_downs", [True, False])
+def test_a_kubeflow_that_knows_no_drop_downs_gets_none(kfp, vaeiaf, cluster_file, drop_downs):
+    kfp.literals = False
+    cluster_file.write_text(cluster_file.read_text() + f"drop_downs: {str(drop_downs).lower()}\n")
+    assert [vaeiaf("submit")[0] for _ in range(2)] == [0, 0]
+    (version,) = kfp.versions.values()
+    assert "literals" not in str(version["pipeline_spec"])
+    assert len(kfp.runs) == 2
+
+
+@pytest.mark.parametrize("drop_downs", [True, False])
+def test_a_package_without_drop_downs_that_kubeflow_does_not_know_is_told(kfp, refused, cluster_file, drop_downs):
+    """Something else is wrong with it then."""
+    cluster_file.write_text(cluster_file.read_text() + f"drop_downs: {str(drop_downs).lower()}\n")
+    kfp.fault = lambda number, method, path: (
+        Fault(500, b'{"error_message": "unknown template format"}') if path.endswith("upload_version") else None
+    )
+    assert "unknown template format" in str(refused("submit"))
+    uploads = [request for request in kfp.requests if request[1].endswith("upload_version")]
+    assert len(uploads) == 1 + drop_downs
 
 
 def test_a_version_is_found_on_whatever_page_it_is(kfp, vaeiaf, monkeypatch):
@@ -140,7 +169,7 @@ def test_values_have_the_types_of_their_parameters(kfp, vaeiaf):
         "max_regression": float,
         "warm_start": bool,
         "settings": dict,
-        "epochs": int,
+        "epochs": str,
     }
 
 

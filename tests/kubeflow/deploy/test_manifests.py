@@ -60,10 +60,14 @@ def bound(role):
     return {subject["name"] for subject in binding["subjects"] if subject["kind"] == "ServiceAccount"}
 
 
+GROUPS = {"jobs": "batch", "networkpolicies": "networking.k8s.io"}
+
+
 def test_the_role_of_the_launcher_is_bound_to_those_as_whom_runs_are_started():
     """That its rights are those which the launcher uses is a test of the launcher."""
     for rule in BY_NAME["Role", "vaeiaf-launcher"]["rules"]:
-        assert rule["apiGroups"] == (["batch"] if rule["resources"] == ["jobs"] else [""])
+        (resource,) = rule["resources"]
+        assert rule["apiGroups"] == [GROUPS.get(resource, "")]
     assert bound("vaeiaf-launcher") == {"vaeiaf", "default-editor", "pipeline-runner"}
 
 

@@ -62,7 +62,7 @@ def test_the_kernels_count_tells_a_want_of_memory_from_another_kill(end, tmp_pat
     failure = end(killed.format(f"open({str(events)!r}, 'w').write('oom_kill 2')"))
     assert failure.kind == Kind.INFRASTRUCTURE
     assert str(failure) == (
-        "the task's process used more memory than its pod may. Raise tasks.train.memory in cluster.yaml"
+        "the task's process used more memory than its pod may. Raise memory_limit of tasks.train in cluster.yaml"
     )
 
 

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from tfx.orchestration.local import runner_utils
 
-from kubeflow.spec.cluster import Beam, Cluster, Database, Notify, PodSettings, Retries, SecretKey, Volume, Workers
+from kubeflow.spec.cluster import QUEUE, Beam, Cluster, Database, Notify, Retries, SecretKey, Volume, Workers
 from kubeflow.spec.file import load_cluster
 from kubeflow.spec.parameters import run_config
+from kubeflow.spec.pod import PodSettings
 from pipeline.cli import main
 from pipeline.dag import compile_pipeline, create_pipeline
 from pipeline.settings import PipelineConfig
@@ -47,7 +48,8 @@ def uncommented():
 
 
 def test_values_survive_the_way_through_json():
-    cluster = Cluster(**LEAST, pod={"tolerations": [{"key": "gpu", "tolerationSeconds": 60}]})
+    pod = {"tolerations": [{"key": "gpu", "tolerationSeconds": 60}], "env_from_secret": {"A": KEY}, "volumes": [SETS]}
+    cluster = Cluster(**LEAST, pod=pod)
     assert Cluster(**json.loads(json.dumps(cluster.to_dict()))) == cluster
 
 
@@ -65,6 +67,10 @@ def test_the_name_of_an_image_may_be_long():
     image = f"registry.example.com/{'x' * 255}@sha256:{'0' * 64}"
     assert Cluster(**{**LEAST, "image": image}).image == image
 
+
+KEY = {"secret": "s", "key": "k"}
+SETS = {"claim": "sets", "path": "/sets"}
+VOLUME = {"secret": None, "config_map": None, **SETS}
 
 INVALID = [
     ({"image": None}, "image", None),
@@ -108,6 +114,29 @@ INVALID = [
     ({"pod": {"accelerator": "nvidia.com/gpu"}}, "pod.accelerator", ["nvidia.com/gpu", 0]),
     ({"pod": {"node_selector": {"disk": True}}}, "pod.node_selector.disk", True),
     ({"pod": {"node_selector": "fast"}}, "pod.node_selector", "fast"),
+    ({"pod": {"cpu_limit": "two"}}, "pod.cpu_limit", "two"),
+    ({"pod": {"cpu": 1, "cpu_limit": "500m"}}, "pod.cpu_limit", "500m"),
+    ({"pod": {"memory_limit": "8 GB"}}, "pod.memory_limit", "8 GB"),
+    ({"pod": {"memory": "1Gi", "memory_limit": "1000Mi"}}, "pod.memory_limit", "1000Mi"),
+    ({"pod": {"env": {"A B": "x"}}}, "pod.env.A B", "A B"),
+    ({"pod": {"env": {"A": True}}}, "pod.env.A", True),
+    ({"pod": {"env": ["A"]}}, "pod.env", ["A"]),
+    *(({"pod": {"env": {name: "x"}}}, f"pod.env.{name}", name) for name in ("TF_CONFIG", "POD_UID", "KFP_POD_NAME")),
+    ({"pod": {"env_from_secret": {"MLMD_PASSWORD": KEY}}}, "pod.env_from_secret.MLMD_PASSWORD", "MLMD_PASSWORD"),
+    ({"pod": {"labels": {"a b": "x"}}}, "pod.labels.a b", "a b"),
+    ({"pod": {"labels": {"team": "a b"}}}, "pod.labels.team", "a b"),
+    ({"pod": {"labels": {"vaeiaf/x": "y"}}}, "pod.labels.vaeiaf/x", "vaeiaf/x"),
+    ({"pod": {"annotations": {"vaeiaf/task": "x"}}}, "pod.annotations.vaeiaf/task", "vaeiaf/task"),
+    ({"pod": {"pull_secrets": "registry"}}, "pod.pull_secrets", "registry"),
+    ({"pod": {"priority_class": "high"}}, "pod.priority_class", "high"),
+    ({"tasks": {"train": {"priority_class": "high"}}}, "tasks.train.priority_class", "high"),
+    ({"workers": {"pod": {"priority_class": "High"}}}, "workers.pod.priority_class", "High"),
+    ({"pod": {"volumes": [{"secret": "a.b", "path": "/x"}]}}, "pod.volumes.0.secret", "a.b"),
+    ({"pod": {"volumes": [{"secret": "s", "path": "/etc/x"}]}}, "pod.volumes.0.path", "/etc/x"),
+    ({"pod": {"volumes": [SETS, {**SETS, "path": "/b"}]}}, "pod.volumes", "sets"),
+    ({"pod": {"volumes": [SETS, {**SETS, "claim": "b"}]}}, "pod.volumes", "/sets"),
+    ({"pod": {"volumes": [{**SETS, "claim": "data"}]}}, "pod.volumes", {**VOLUME, "claim": "data"}),
+    ({"workers": {"pod": {"volumes": [{**SETS, "path": "/mnt"}]}}}, "workers.pod.volumes", {**VOLUME, "path": "/mnt"}),
     ({"tasks": {"train": {"memory": "8 GB"}}}, "tasks.train.memory", "8 GB"),
     ({"tasks": {"train": {"gpus": 1}}}, "tasks.train.gpus", "gpus"),
     ({"tasks": {"train": 3}}, "tasks.train", 3),
@@ -126,6 +155,9 @@ INVALID = [
     ({"workers": {"ttl_seconds": -1}}, "workers.ttl_seconds", -1),
     ({"workers": {"restarts": True}}, "workers.restarts", True),
     ({"workers": {"pod": {"cpu": ""}}}, "workers.pod.cpu", ""),
+    ({"workers": {"queue": "My.Queue"}}, "workers.queue", "My.Queue"),
+    ({"workers": {"queue_seconds": 0}}, "workers.queue_seconds", 0),
+    ({"drop_downs": "yes"}, "drop_downs", "yes"),
     ({"notify": "https://hooks.example.com"}, "notify", "https://hooks.example.com"),
     ({"notify": {"url": "hooks.example.com"}}, "notify.url", "hooks.example.com"),
     ({"notify": {"url": "ftp://hooks.example.com"}}, "notify.url", "ftp://hooks.example.com"),
@@ -158,6 +190,27 @@ def test_an_invalid_setting_is_named_with_its_line(tmp_path, change, setting, va
     assert error.failure.sentence == f"{tmp_path}/cluster.yaml, line {line}: {setting}"
 
 
+@pytest.mark.parametrize(
+    ("change", "setting", "value"),
+    [
+        ({"pod": {"env_from_secret": {"A": {"secret": "s"}}}}, "pod.env_from_secret.A.key", None),
+        (
+            {"pod": {"volumes": [{"path": "/x"}]}},
+            "pod.volumes.0.claim",
+            {"claim": None, "secret": None, "config_map": None},
+        ),
+        ({"workers": {"pod": {"labels": {QUEUE: "q"}}}}, f"workers.pod.labels.{QUEUE}", "q"),
+        ({"pod": {"env_from_secret": {"A": {"secret": "S", "key": "k"}}}}, "pod.env_from_secret.A.secret", "S"),
+        ({"pod": {"env": {"A": "x"}, "env_from_secret": {"A": KEY}}}, "pod.env_from_secret.A", "A"),
+        ({"pod": {"pull_secrets": ["My"]}}, "pod.pull_secrets.0", "My"),
+    ],
+)
+def test_an_invalid_part_of_a_pod_is_named(change, setting, value):
+    with pytest.raises(SettingError) as error:
+        Cluster(**LEAST, **change)
+    assert (error.value.setting, error.value.failure.value) == (setting, value)
+
+
 def refused(tmp_path, values):
     """The error about a file with these values, and the lines of the file."""
     text = yaml.safe_dump(values)
@@ -171,7 +224,8 @@ def test_the_table_above_has_every_setting():
     tables = {"": Cluster, "volume.": Volume, "database.": Database, "pod.": PodSettings, "retries.": Retries}
     tables |= {"beam.": Beam, "notify.": Notify, "notify.secret.": SecretKey}
     wanted = {f"{place}{name}" for place, table in (tables | {"workers.": Workers}).items() for name in fields(table)}
-    found = {setting for _, setting, _ in INVALID} | {"pod.tolerations", "beam.nodes"}  # below
+    refused = [setting.split(".") for _, setting, _ in INVALID]
+    found = {".".join(names[:end]) for names in refused for end in range(1, 4)} | {"pod.tolerations", "beam.nodes"}
     tables_of_tables = {"beam", "database", "pod", "tasks", "retries", "workers", "workers.pod"}
     assert wanted - found <= tables_of_tables
 
@@ -192,10 +246,21 @@ def schema():
         LEAST,
         yaml.safe_load(EXAMPLE.read_text()),
         yaml.safe_load(uncommented()),
+        {
+            **LEAST,
+            "pod": {
+                "cpu_limit": 2,
+                "labels": {"app.kubernetes.io/part-of": "x"},
+                "env": {"A": 1},
+                "env_from_secret": {"A_B": KEY},
+                "volumes": [SETS],
+            },
+        },
+        {**LEAST, "workers": {"queue": "gpus", "pod": {"priority_class": "high", "pull_secrets": ["registry"]}}},
         {**LEAST, "pod": {"cpu": 0.5, "memory": "1Gi", "node_selector": {"disk": "fast", "cores": 8}}},
         Cluster(**LEAST).to_dict(),
     ],
-    ids=["least", "example", "uncommented", "numbers", "defaults"],
+    ids=["least", "example", "uncommented", "environment", "queue", "numbers", "defaults"],
 )
 def test_the_schema_accepts_what_is_valid(schema, values):
     jsonschema.validate(values, schema)
@@ -204,6 +269,9 @@ def test_the_schema_accepts_what_is_valid(schema, values):
 
 # Rules over several settings, or of other libraries.
 BEYOND = {"volume.path", "pod.accelerator", "time_zone", "retries.within_seconds", "retries.seconds", "retries.factor"}
+BEYOND |= {f"pod.{name}_limit" for name in ("cpu", "memory")} | {"pod.labels", "pod.annotations"}
+BEYOND |= {"pod.env", "pod.env_from_secret", "pod.priority_class", "tasks.train.priority_class", "pod.volumes"}
+BEYOND |= {"workers.pod.volumes", "pod.volumes.0.path"}
 BEYOND |= {"beam.args"}
 BEYOND |= {f"database.{name}" for name in ("host", "port", "name", "user", "secret")}
 
@@ -211,7 +279,7 @@ BEYOND |= {f"database.{name}" for name in ("host", "port", "name", "user", "secr
 @pytest.mark.parametrize(("change", "setting", "value"), INVALID)
 def test_the_schema_refuses_what_is_invalid(schema, change, setting, value):
     valid = jsonschema.validators.validator_for(schema)(schema).is_valid({**LEAST, **change})
-    assert not valid or setting in BEYOND
+    assert not valid or setting in BEYOND or setting.rpartition(".")[0] in BEYOND
 
 
 def test_the_schema_tells_what_an_editor_shows(schema):
@@ -276,8 +344,9 @@ def test_a_missing_setting_is_named_with_the_line_of_its_table(tmp_path):
         ),
         (
             {"pod": {"gpus": 1}},
-            "pod.gpus: expected one of cpu, memory, accelerator, accelerators, image, node_selector, tolerations, got "
-            "'gpus'",
+            "pod.gpus: expected one of cpu, memory, cpu_limit, memory_limit, accelerator, accelerators, image, "
+            "node_selector, tolerations, env, env_from_secret, labels, annotations, pull_secrets, priority_class, "
+            "volumes, got 'gpus'",
         ),
         (
             {"pod": {"tolerations": "gpu"}},
@@ -287,6 +356,52 @@ def test_a_missing_setting_is_named_with_the_line_of_its_table(tmp_path):
         (
             {"tasks": {"trian": {}}},
             "tasks.trian: expected one of ingest, train, gate, got 'trian'. Did you mean train?",
+        ),
+        ({"pod": {"cpu": 2, "cpu_limit": 1}}, "pod.cpu_limit: expected at least 2, which is cpu, got '1'"),
+        (
+            {"pod": {"env": {"TF_CONFIG": "x"}}},
+            "pod.env.TF_CONFIG: expected no variable that the pipeline or Kubeflow sets, got 'TF_CONFIG'",
+        ),
+        ({"pod": {"env": {"A-B": "x"}}}, "pod.env.A-B: expected the name of an environment variable, got 'A-B'"),
+        (
+            {"pod": {"env": {"A": "x"}, "env_from_secret": {"A": KEY}}},
+            "pod.env_from_secret.A: expected no variable that env has too, got 'A'",
+        ),
+        (
+            {"pod": {"labels": {"a b": "x"}}},
+            "pod.labels.a b: expected a key, such as team or example.com/team, got 'a b'",
+        ),
+        (
+            {"pod": {"labels": {"job-name": "x"}}},
+            "pod.labels.job-name: expected no key that the pipeline, Kubeflow or Kubernetes sets, got 'job-name'",
+        ),
+        (
+            {"pod": {"labels": {"team": "a b"}}},
+            "pod.labels.team: expected at most 63 letters, digits, -, _ and ., got 'a b'",
+        ),
+        ({"pod": {"pull_secrets": "A"}}, "pod.pull_secrets: expected a list of Kubernetes names, got 'A'"),
+        (
+            {"tasks": {"train": {"priority_class": "high"}}},
+            "tasks.train.priority_class: expected none, because Kubeflow Pipelines cannot give it to a task, only "
+            "workers.pod may have it, got 'high'. Remove it",
+        ),
+        (
+            {"pod": {"volumes": [{"claim": "a", "secret": "b", "path": "/x"}]}},
+            "pod.volumes.0.claim: expected exactly one of claim, secret, config_map, got {'claim': 'a', 'secret': 'b', "
+            "'config_map': None}",
+        ),
+        (
+            {"pod": {"volumes": [SETS, SETS]}},
+            "pod.volumes: expected volumes that differ in name, got 'sets'",
+        ),
+        (
+            {"pod": {"volumes": [{**SETS, "path": "/mnt"}]}},
+            "pod.volumes: expected a volume that neither hides nor names the shared one, got {'claim': 'sets', "
+            "'secret': None, 'config_map': None, 'path': '/mnt'}",
+        ),
+        (
+            {"workers": {"pod": {"labels": {QUEUE: "q"}}}},
+            "workers.pod.labels.kueue.x-k8s.io/queue-name: expected the queue in workers.queue, got 'q'",
         ),
         ({"database": {"host": ""}}, "database.host: expected the name or address of a host, got ''"),
         (

@@ -1,5 +1,6 @@
 import concurrent.futures
 import copy
+import dataclasses
 import json
 import pathlib
 import re
@@ -20,7 +21,9 @@ from kubeflow.spec.parameters import parameters, run_config
 from kubeflow.spec.tasks import OPTIONAL, TASKS, VERDICT
 from pipeline.dag import create_pipeline
 from pipeline.settings import NOTIFY_SECRET
+from trainer.presets import PRESETS
 from trainer.schema import SettingError
+from trainer.settings import STRATEGIES
 
 ROOT = pathlib.Path(__file__).parents[3]
 HOOK = "https://hooks.example.com/vaeiaf"
@@ -180,6 +183,7 @@ def test_the_form_has_every_parameter_with_its_type_and_default(documents):
         name: (found.kind, found.default) for name, found in parameters().items()
     }
     assert "draws K of z per image" in form["eval_samples"]["description"]
+    assert len(documents[0]["pipelineInfo"]["description"]) <= 1024, "Kubeflow's specification allows no more"
 
 
 def test_the_tasks_run_every_node_in_its_order_and_the_verdict_at_the_end(cluster):
@@ -275,7 +279,8 @@ def test_a_node_gets_the_pod_that_the_cluster_gives_it(cluster, tmp_path):
     assert executor(ir, "train")["image"] == "vaeiaf:gpu"
     assert executor(ir, "gate")["image"] == cluster.image
     resources = executor(ir, "train")["resources"]
-    assert resources["resourceCpuLimit"] == resources["resourceCpuRequest"] == "500m"
+    assert resources["resourceCpuRequest"] == "500m"
+    assert "resourceCpuLimit" not in resources
     assert resources["resourceMemoryLimit"] == resources["resourceMemoryRequest"] == "2Gi"
     assert resources["accelerator"]["resourceType"] == "nvidia.com/gpu"
     assert resources["accelerator"]["resourceCount"] == "2"
@@ -287,6 +292,63 @@ def test_a_node_gets_the_pod_that_the_cluster_gives_it(cluster, tmp_path):
         "effect": "NoExecute",
         "tolerationSeconds": "60",
     }
+
+
+def test_a_task_gets_limits_environment_labels_and_volumes(cluster, tmp_path):
+    values = cluster.to_dict()
+    values["tasks"]["train"] = {
+        "cpu": "1",
+        "cpu_limit": 2.5,
+        "memory": "2Gi",
+        "memory_limit": "4Gi",
+        "env": {"HTTPS_PROXY": "http://proxy:3128", "RETRIES": 3},
+        "env_from_secret": {"TOKEN": {"secret": "hub", "key": "token"}},
+        "labels": {"team": "vision"},
+        "annotations": {"example.com/cost": "4711"},
+        "pull_secrets": ["registry", "mirror"],
+        "volumes": [
+            {"claim": "sets", "path": "/data/sets"},
+            {"secret": "keys", "path": "/data/keys"},
+            {"config_map": "authorities", "path": "/data/ca"},
+        ],
+    }
+    compile_quickly(tmp_path / "p.yaml", Cluster(**values))
+    ir, platform = load(tmp_path / "p.yaml")
+    assert problems(ir, platform) == []
+    resources = executor(ir, "train")["resources"]
+    assert (resources["resourceCpuRequest"], resources["resourceCpuLimit"]) == ("1", "2.5")
+    assert (resources["resourceMemoryRequest"], resources["resourceMemoryLimit"]) == ("2Gi", "4Gi")
+    assert {one["name"]: one["value"] for one in executor(ir, "train")["env"]} == {
+        "HTTPS_PROXY": "http://proxy:3128",
+        "RETRIES": "3",
+    }
+    found = pod(platform)
+    secrets = {one["secretName"]: one["keyToEnv"] for one in found["secretAsEnv"]}
+    assert secrets["hub"] == [{"secretKey": "token", "envVar": "TOKEN"}]
+    assert set(secrets) == {"hub", cluster.database.secret}
+    assert found["podMetadata"] == {
+        "labels": {"team": "vision"},
+        "annotations": {"example.com/cost": "4711", "vaeiaf/task": "train"},
+    }
+    assert [one["secretName"] for one in found["imagePullSecret"]] == ["registry", "mirror"]
+    claims = {one["constant"]: one["mountPath"] for one in found["pvcMount"]}
+    assert claims == {"sets": "/data/sets", cluster.volume.claim: cluster.volume.path}
+    assert [(one["secretName"], one["mountPath"]) for one in found["secretAsVolume"]] == [("keys", "/data/keys")]
+    (config_map,) = found["configMapAsVolume"]
+    assert (config_map["configMapName"], config_map["mountPath"]) == ("authorities", "/data/ca")
+    other = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-gate"]
+    assert other.keys().isdisjoint({"imagePullSecret", "secretAsVolume", "configMapAsVolume"})
+    assert "env" not in executor(ir, "gate")
+
+
+def test_preset_and_strategy_are_drop_downs_where_kubeflow_knows_them(documents, cluster, tmp_path):
+    """Kubeflow Pipelines before 2.16 calls a pipeline with the field `literals` no pipeline."""
+    form = documents[0]["root"]["inputDefinitions"]["parameters"]
+    choices = {name: spec["literals"] for name, spec in form.items() if "literals" in spec}
+    assert choices == {"preset": list(PRESETS), "strategy": list(STRATEGIES)}
+    assert all(form[name]["defaultValue"] in literals for name, literals in choices.items())
+    compile_quickly(tmp_path / "p.yaml", dataclasses.replace(cluster, drop_downs=False))
+    assert "literals" not in (tmp_path / "p.yaml").read_text()
 
 
 @pytest.mark.parametrize("golden", sorted(GOLDEN.glob("vaeiaf-*.yaml")), ids=lambda path: path.stem)
@@ -314,9 +376,15 @@ def test_this_image_accepts_the_cluster_of_earlier_pipeline_versions(line):
     task = read_task(["--node=Trainer", f"--cluster={json.dumps(earlier)}", f"--executor-input={json.dumps(told)}"])
     earlier.pop("nodes")  # only a compiler needs them
     now = task.cluster.to_dict()
-    assert {name: now[name] for name in earlier} == earlier
-    defaults = Cluster(**{name: earlier[name] for name in ("image", "namespace", "volume")}).to_dict()
-    assert {name: now[name] for name in now.keys() - earlier.keys()}.items() <= defaults.items()
+    assert _within(earlier, now)
+    assert task.cluster == Cluster(**earlier), "what they lack has its default"
+
+
+def _within(earlier, now):
+    """Whether all settings of the table `earlier` have the same values in `now`."""
+    if isinstance(earlier, dict):
+        return all(_within(value, now[name]) for name, value in earlier.items())
+    return earlier == now
 
 
 def test_the_golden_file_of_this_release_is_what_is_compiled_but_for_descriptions(loaded):

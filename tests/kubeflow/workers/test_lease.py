@@ -98,6 +98,7 @@ def test_a_training_survives_a_lease_that_runs_out(world):
     def ran_out(run):
         run.running()
         if run.index == 0:
+            world.noticed(run)  # a pod that the launcher has never seen is none to it
             (job,) = run.state.owners(run.pod)
             run.state.fail(job, "DeadlineExceeded", "")
         run.stopping.wait(LIMIT)

@@ -13,10 +13,12 @@ from kube_scenarios import (
     kept,
     launches,
     not_allowed,
+    queued,
     restarts,
     shown,
     silent,
     stuck,
+    taken_back,
     waits,
 )
 from kube_world import waits_for_a_machine, well
@@ -53,6 +55,8 @@ LINES = [
         ends(lambda run: run.state.delete("Job", run.manifest["metadata"]["labels"]["job-name"])),
         "stopping; the workers have 45 s to save a checkpoint",
     ),
+    (queued(1800), "the Job JOB waits in its queue, for 3600 s at most"),
+    (taken_back, "the queue of the Job JOB took its machines back"),
     (stuck(restarts=0), f"{WORKER} was told to stop"),
     (failed_job("DeadlineExceeded"), "Kubernetes ended the Job JOB: its lease was not renewed in time"),
 ]

@@ -13,6 +13,7 @@ from kube_scenarios import (
     no_pods,
     not_allowed,
     not_created,
+    queued,
     shown,
     stuck,
     too_long,
@@ -83,6 +84,16 @@ MESSAGES = [
         "cluster needs longer",
     ),
     (
+        queued(3600),
+        "the queue has not started the Job JOB within 3600 s. Raise workers.queue_seconds in cluster.yaml, or make "
+        "room in the queue; `kubectl describe workloads -n training` says what it waits for",
+    ),
+    (
+        not_created("NetworkPolicy"),
+        "the NetworkPolicy JOB still exists 60 s after its deletion. Check for a finalizer, or for another process "
+        "that recreates it",
+    ),
+    (
         waits(lambda run: run.unschedulable("0/3 nodes are available."), PLACE_SECONDS + 1),
         f"{WORKER} has no machine after 120 s, and no autoscaler adds one: Unschedulable: 0/3 nodes are available. "
         "Request less in workers.pod of cluster.yaml, add machines, or run again when other runs have ended",
@@ -102,7 +113,7 @@ MESSAGES = [
     (ends(lambda run: run.ended(128 + 60)), f"{WORKER} was killed by signal 60"),
     (
         ends(lambda run: run.ended(137, "OOMKilled")),
-        f"{WORKER} was killed (OOMKilled): it needs more memory than workers.pod.memory in cluster.yaml, 8Gi",
+        f"{WORKER} was killed (OOMKilled): it needs more memory than the limit of workers.pod in cluster.yaml, 8Gi",
     ),
     (
         ends(lambda run: run.ended(128, "StartError", 'exec: "python": not found')),

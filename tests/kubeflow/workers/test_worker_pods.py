@@ -7,7 +7,7 @@ import threading
 import pytest
 from kube_world import BAD, LIMIT, WRONG, fails, rights, wait_until, waits_for_a_machine, well
 
-from kubeflow.workers.manifests import GRACE_SECONDS, job_manifest, service_manifest
+from kubeflow.workers.manifests import GRACE_SECONDS, job_manifest, policy_manifest, service_manifest
 from kubeflow.workers.worker_set import JOB_SECONDS, LOST_SECONDS, SETTLE_SECONDS
 from trainer.errors import InterruptError, UserError
 from trainer.workers.launch import WorkerError
@@ -20,13 +20,22 @@ def test_the_launch_returns_when_all_have_succeeded(world, said):
     assert "epoch 1" not in said()  # only the chief is shown
 
 
-def test_the_job_and_the_service_follow_the_manifests(world):
+def test_the_objects_follow_the_manifests(world):
     world.launch(well, workers=3)
     (job,), (service,) = world.kube.state.created["Job"], world.kube.state.created["Service"]
     assert job["spec"] == job_manifest(world.cluster, world.name, world.folder, 3, None)["spec"]
     assert service["spec"] == service_manifest(world.cluster, world.name, "")["spec"]
-    (owner,) = service["metadata"]["ownerReferences"]
-    assert (owner["kind"], owner["name"], owner["uid"]) == ("Job", world.name, job["metadata"]["uid"])
+    (policy,) = world.kube.state.created["NetworkPolicy"]
+    assert policy["spec"] == policy_manifest(world.cluster, world.name, "")["spec"]
+    for part in (service, policy):
+        (owner,) = part["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"], owner["uid"]) == ("Job", world.name, job["metadata"]["uid"])
+
+
+def test_workers_are_protected_before_they_find_each_other(world):
+    world.launch(well)
+    created = [request for request in world.kube.requests if request.startswith("create")]
+    assert created == ["create jobs", "create networkpolicies", "create services"]
 
 
 def test_the_launcher_uses_exactly_the_rights_of_its_role(world):

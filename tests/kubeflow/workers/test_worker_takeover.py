@@ -4,10 +4,10 @@ import os
 import threading
 
 import pytest
-from kube_world import LIMIT, fails, forever, leave, wait_until, well
+from kube_world import LIMIT, fails, forever, leave, serve, wait_until, well
 
 from kubeflow.workers import launcher as worker_pods
-from kubeflow.workers.manifests import job_manifest, service_manifest
+from kubeflow.workers.manifests import job_manifest
 from trainer.workers.launch import WorkerError
 
 
@@ -91,22 +91,23 @@ def test_the_job_of_a_later_launcher_is_left_alone(world, monkeypatch):
     def late(training):
         world.kube.state.delete("Job", world.name)
         job = world.kube.state.create("Job", manifest)
-        world.kube.state.create("Service", service_manifest(world.cluster, world.name, job["metadata"]["uid"]))
+        serve(world, job)
         clean_up(training)
 
     monkeypatch.setattr(worker_pods._Training, "_clean_up", late)
     world.launch(well, forever)
-    assert {kind for kind, _ in world.left()} == {"Job", "Service", "Pod"}
+    assert {kind for kind, _ in world.left()} == {"Job", "Service", "NetworkPolicy", "Pod"}
     world.kube.state.delete("Job", world.name)
 
 
-def test_an_adopted_job_without_a_service_gets_one(world):
+@pytest.mark.parametrize("kind", ["Service", "NetworkPolicy"])
+def test_an_adopted_job_without_its_objects_gets_them(world, kind):
     leave(world, script=forever)
-    world.kube.state.delete("Service", world.name)
+    world.kube.state.delete(kind, world.name)
 
     def found(run):
         run.running()
-        wait_until(lambda: len(world.kube.state.created["Service"]) == 2)
+        wait_until(lambda: len(world.kube.state.created[kind]) == 2)
         run.ended(0)
 
     for run in list(world.kube.state.runs.values()):
@@ -115,7 +116,7 @@ def test_an_adopted_job_without_a_service_gets_one(world):
     assert world.jobs == 1
 
 
-@pytest.mark.parametrize("kind", ["Job", "Service"])
+@pytest.mark.parametrize("kind", ["Job", "Service", "NetworkPolicy"])
 def test_the_wait_for_an_old_object_to_go_ends(world, monkeypatch, kind):
     """A finalizer may keep it."""
     world.set(start_seconds=60)

@@ -19,6 +19,9 @@ from trainer.failure import Kind
         ("create jobs", {"kind": "drop", "times": 2}),
         ("create jobs", {"kind": "late"}),  # but it was created
         ("create services", {"kind": "late"}),
+        ("create networkpolicies", {"kind": 500, "times": 3}),
+        ("create networkpolicies", {"kind": "late"}),
+        ("delete networkpolicies", {"kind": "late"}),
         ("get jobs", {"kind": 503, "times": 3}),
         ("get jobs", {"kind": "hang"}),
         ("delete services", {"kind": 504, "times": 3}),
