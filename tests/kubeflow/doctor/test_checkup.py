@@ -33,9 +33,12 @@ def test_nothing_is_wrong_with_a_sound_cluster(hospital):
 
 
 def test_the_pod_is_as_a_run_s_with_the_password_and_ends_by_itself(hospital):
-    hospital.cluster = dataclasses.replace(hospital.cluster, pod=PodSettings(cpu="3", memory="5Gi"))
+    workers = dataclasses.replace(hospital.cluster.workers, queue="team")
+    pod = PodSettings(cpu="3", memory="5Gi")
+    hospital.cluster = dataclasses.replace(hospital.cluster, pod=pod, workers=workers)
     hospital.examine()
     (job,) = hospital.kube.state.created["Job"]
+    assert "suspend" not in job["spec"], "it waits in no queue"
     spec = job["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     assert (container["image"], container["resources"]["requests"]["cpu"]) == ("vaeiaf:1", "3")
