@@ -11,7 +11,7 @@ from pod_forks import MESSAGE, ROOT, Pods
 
 from trainer.workers.launch import ERROR_FILE
 
-TASK_SECONDS, WORKER_SECONDS = 1.0, 10.0  # between SIGTERM and SIGKILL; Kubeflow's launcher leaves a task one second
+TASK_SECONDS, WORKER_SECONDS = 3.0, 10.0  # between SIGTERM and SIGKILL; Kubeflow leaves a task one second at most
 
 
 class ForkKubelet(Kubelet):

@@ -84,10 +84,11 @@ class Workflow:
     def terminate(self) -> None:
         self.stopping = True
         self.run.setdefault("state_history", []).append({"update_time": kfp_argo.START, "state": "CANCELING"})
-        state = self.engine.kube.state
+        state = self.engine.kube.state  # Argo signals the containers; the pods, which own the Jobs of workers, stay
         for run in list(state.runs.values()):
-            if run.pod["metadata"]["labels"].get("pipeline/runid") == self.id:
-                state.delete("Pod", run.name)
+            if run.pod["metadata"]["labels"].get("pipeline/runid") == self.id and not run.has_ended():
+                run.stopping.set()
+                state.kubelet.stop(run)
 
     def _dag(self, dag: dict, values: dict) -> dict[str, str]:
         """Runs the tasks of a graph; returns the end of each."""
