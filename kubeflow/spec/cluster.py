@@ -90,12 +90,12 @@ class Retries:
 
 @table
 class Workers:
-    """The pods of a training with the run parameter `workers` above 1."""
+    """The pods of a training with the run parameter `workers` above 1, or with a device that only they have."""
 
     pod: Annotated[PodSettings, nested(PodSettings)] = Field(default_factory=lambda: PodSettings(cpu="4", memory="8Gi"))
     port: int = _setting("port on which workers listen for each other", default=2222, ge=1, le=65535)
     start_seconds: int = _setting(
-        "time until all have started; the cluster may have to add machines", "seconds", default=900, ge=1
+        "time until all have started, over all tries to find machines", "seconds", default=900, ge=1
     )
     deadline_seconds: int = _setting(
         "limit of the whole training, over all restarts and queues", "seconds", default=WEEK, ge=1

@@ -1,4 +1,4 @@
-"""A training over pods that are real processes: bit-identical weights whether or not one of them is killed."""
+"""A training over pods that are real processes: bit-identical weights whether or not pods are killed and deleted."""
 
 import json
 import os
@@ -27,14 +27,16 @@ from trainer.workers.ports import reserved_ports
 CONFIG = TrainConfig(
     hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=20, eval_samples=2, horizontal_flips=True
 )
-KILL_AFTER = "epoch 2/20 "  # the chief's line after the first checkpoints
+KILL_AFTER, DELETE_AFTER = "epoch 2/20 ", "epoch 6/20 "  # the chief's lines
+GRACE_SECONDS = 30.0
 
 
 class ProcessKubelet(Kubelet):
     """Runs each pod's command as a process of this machine, on a port of its own."""
 
-    def __init__(self, ports, folder):
-        self.ports, self.folder, self.processes, self.kill = ports, folder, {}, ""
+    def __init__(self, ports, folder, disturbances):
+        self.ports, self.folder, self.processes = ports, folder, {}
+        self.disturbances = dict(disturbances)  # start of a line of the chief -> what happens to the other pod then
 
     def start(self, run):
         (container,) = run.manifest["spec"]["containers"]
@@ -50,17 +52,16 @@ class ProcessKubelet(Kubelet):
         run.running()
         for line in process.stdout:
             run.log(line.rstrip("\n"))
-            if self.kill and line.startswith(self.kill):
-                self.kill = ""
-                other = next(r for r in run.state.runs.values() if r.index == 1)
-                self.processes[other.uid].kill()
+            for start in [start for start in self.disturbances if line.startswith(start)]:
+                other = next(r for r in run.state.runs.values() if r.index == 1 and not r.has_ended())
+                self.disturbances.pop(start)(self, other)
         code = process.wait()
         run.ended(code if code >= 0 else 128 - code, message=message.read_text() if message.exists() else "")
 
     def stop(self, run):
         process = self.processes[run.uid]
         process.terminate()
-        killer = threading.Timer(3, process.kill)
+        killer = threading.Timer(GRACE_SECONDS, process.kill)
         killer.start()
         process.wait()
         killer.cancel()
@@ -68,19 +69,18 @@ class ProcessKubelet(Kubelet):
 
 @pytest.fixture
 def train(tmp_path, monkeypatch, caplog):
-    """Trains over two pods, kills one after the line `kill`; returns the weights, the log and the number of Jobs."""
+    """Trains over two pods; returns the weights, the log, the number of Jobs, and the objects that are left."""
     monkeypatch.setattr(worker_set, "SETTLE_SECONDS", 1.0)
     monkeypatch.setenv("PYTHONPATH", str(pathlib.Path(__file__).parents[3]))
     caplog.set_level("INFO", "kubeflow")
 
-    def start(name, kill=""):
+    def start(name, disturbances=()):
         cluster = Cluster(image="vaeiaf:1", namespace="training", volume=Volume(claim="vaeiaf", path=str(tmp_path)))
         folder = tmp_path / name
         execution = Execution(workers=2, checkpoint_minutes=0.0)
         job = Job(CONFIG, str(folder), str(folder / "state"), execution=execution)
         with reserved_ports(2) as ports:
-            kubelet = ProcessKubelet(ports, tmp_path)
-            kubelet.kill = kill
+            kubelet = ProcessKubelet(ports, tmp_path, disturbances)
             kube = Emulator(kubelet)
             kube.start()
             try:
@@ -90,28 +90,48 @@ def train(tmp_path, monkeypatch, caplog):
                     process.send_signal(signal.SIGKILL)
                     process.wait()
                 kube.stop()
-        assert not kubelet.kill  # the kill happened
+        assert not kubelet.disturbances  # all happened
         lines = [record.getMessage() for record in caplog.records]
         caplog.clear()
-        return flat(model), lines, len(kube.state.created["Job"])
+        left = {kind for kind, _ in kube.state.objects} & {"Job", "Service"}
+        return flat(model), lines, len(kube.state.created["Job"]), left
 
     return start
 
 
+def numbers(pattern, lines):
+    """Returns the number in each line that matches."""
+    return [int(found[1]) for line in lines if (found := re.match(pattern, line))]
+
+
 def epochs(lines):
     """Returns the numbers of the epochs in the chief's log."""
-    return [int(found[1]) for line in lines if (found := re.match(r"epoch (\d+)/20 ", line))]
+    return numbers(r"epoch (\d+)/20 ", lines)
+
+
+def kill(kubelet, run):
+    """Kills the pod's process, as the kernel does."""
+    kubelet.processes[run.uid].kill()
+
+
+def delete(_, run):
+    """Deletes the pod, which gives it its grace."""
+    run.state.delete("Pod", run.name)
 
 
 @pytest.mark.slow
-def test_a_lost_pod_does_not_change_the_weights(train):
-    weights, lines, jobs = train("undisturbed")
+def test_lost_pods_do_not_change_the_weights(train):
+    weights, lines, jobs, left = train("undisturbed")
     assert jobs == 1
+    assert not left
     assert epochs(lines) == list(range(1, 21))
 
-    again, lines, jobs = train("disturbed", KILL_AFTER)
-    assert jobs == 2
-    assert any(line.startswith("worker 1 of 2 (pod ") for line in lines), lines
+    again, lines, jobs, left = train("disturbed", {KILL_AFTER: kill, DELETE_AFTER: delete})
+    assert jobs == 3
+    assert not left
+    assert len([line for line in lines if line.startswith("worker 1 of 2 (pod ")]) >= 2, lines
     assert epochs(lines).count(1) == 1  # the second Job resumed from a checkpoint of the first
     assert epochs(lines)[-1] == 20
+    (stopped,), (_, resumed) = (numbers(rf"{word} after step (\d+)", lines) for word in ("stopped", "resuming"))
+    assert resumed == stopped  # the deleted worker had its step saved
     np.testing.assert_array_equal(again, weights)
