@@ -28,18 +28,22 @@ class Right(NamedTuple):
 
 def rights(kube: Kube, cluster: Cluster) -> Iterator[Finding]:
     """Checks each account as which Kubeflow may run our pods."""
-    accounts = accounts_of(kube, cluster)
+    accounts, wanted = accounts_of(kube, cluster), declared()
+    if not wanted:
+        remedy = "Run the doctor from a checkout"
+        yield Finding("rights", State.UNKNOWN, f"this installation has no {MANIFESTS}, as in an image", remedy)
+        return
     if not accounts:
-        wanted = cluster.service_account or " or ".join(OF_KUBEFLOW)
-        yield Finding("rights", State.WRONG, f"namespace {kube.namespace} has no service account {wanted}", APPLY)
+        names = cluster.service_account or " or ".join(OF_KUBEFLOW)
+        yield Finding("rights", State.WRONG, f"namespace {kube.namespace} has no service account {names}", APPLY)
     for account in accounts:
-        missing = [right for right in declared() if not kube.may(account, right.attributes)]
+        missing = [right for right in wanted if not kube.may(account, right.attributes)]
         if missing:
             roles = " and ".join(sorted({right.role for right in missing}))
             sentence = f"account {account} may not {', '.join(map(str, missing))}"
             yield Finding("rights", State.WRONG, sentence, f"Bind it to the Role {roles}. {APPLY}")
         else:
-            yield Finding("rights", State.OK, f"account {account} has the {len(declared())} rights of a run")
+            yield Finding("rights", State.OK, f"account {account} has the {len(wanted)} rights of a run")
 
 
 def accounts_of(kube: Kube, cluster: Cluster) -> list[str]:

@@ -262,6 +262,11 @@ def test_an_address_that_is_missing_or_dead_is_told(hospital, address, state):
     assert hospital.examine()["ui"].state == state
 
 
+def test_without_manifests_no_right_is_called_sound(hospital, monkeypatch, tmp_path):
+    monkeypatch.setattr(rights, "MANIFESTS", tmp_path)
+    assert hospital.examine()["rights"].state == State.UNKNOWN
+
+
 def test_the_rights_are_those_of_the_manifests():
     names = {str(right) for right in rights.declared()}
     assert {"create jobs", "get pods/log", "get secrets/mlpipeline-minio-artifact"} <= names
