@@ -6,6 +6,7 @@ TensorFlow must not compute before a fork, so that process only imports. It is t
 import contextlib
 import importlib
 import json
+import logging
 import os
 import pathlib
 import runpy
@@ -107,6 +108,7 @@ def _become(command: list[str], environment: dict[str, str]) -> None:
         signal.signal(number, signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(environment)
+    logging.root.handlers.clear()  # of the imports
     _patch()
     _, _, kind, program, *arguments = command
     sys.argv = [kind if kind == "-c" else program, *arguments]
