@@ -2,12 +2,14 @@
 
 import json
 import math
+import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tfx.types import standard_artifacts
 
+from components.gate.verdict import read_verdict
 from evaluator import evaluate, write_examples
 
 INDEPENDENT, CEILING = -2117.82, -1685.03
@@ -71,7 +73,8 @@ def judge(tmp_path_factory):
         if key not in done:
             folder = tmp_path_factory.mktemp("verdict")
             other = baseline and says(folder / "baseline", baseline)
-            _, done[key] = evaluate(folder, examples, says(folder / "candidate", candidate), other, **rules)
+            evaluation, done[key] = evaluate(folder, examples, says(folder / "candidate", candidate), other, **rules)
+            run.last = evaluation.uri
         return done[key]
 
     return run
@@ -181,6 +184,19 @@ def test_the_interval_of_the_gain_is_that_of_the_differences_alone(judge, models
     assert verdict.candidate["elbo_gain"] == pytest.approx(gain, abs=1e-3)
     assert verdict.candidate["elbo_gain_lower"] == pytest.approx(gain - half, abs=1e-3)
     assert verdict.candidate["elbo_gain_upper"] == pytest.approx(gain + half, abs=1e-3)
+
+
+def test_labels_have_their_names_and_unreadable_images_a_note(judge):
+    judge(*LABELS, min_label_elbo=-1941.0)
+    path = pathlib.Path(judge.last, "evidence.json")
+    names = ["cat", "dog", "eel", "fox"]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"labels": names, "unreadable_images": 7}))
+    verdict = read_verdict(judge.last)
+    assert list(verdict.labels) == ["cat", "fox"]
+    assert verdict.reasons == [
+        "the ELBO -1950.00 over the 100 test images of label cat is below the bound -1941.00 nats per image"
+    ]
+    assert verdict.notes == ["7 unreadable images were left out (--max-unreadable)"]
 
 
 def test_every_label_has_its_elbo(judge):
