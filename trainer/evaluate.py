@@ -84,7 +84,7 @@ class MapImages:
     """A function of images that all replicas of `strategy` map over an image set in batches of one shape.
 
     Args:
-      function: maps pixels [B, 3072] uint8 and noise seeds [B] int64 to arrays [B, ...].
+      function: maps pixels [B, H, W, C] uint8 and noise seeds [B] int64 to arrays [B, ...].
       samples: draws of z per image in `function`, which limit the batch.
     """
 

@@ -11,14 +11,14 @@ import tensorflow_datasets as tfds
 from components.ingest import photo_patches  # noqa: F401  registers the data set with TFDS
 from components.ingest.prepared import INFO, REMEDY, open_prepared
 from trainer.errors import UserError
-from trainer.images import IMAGE_SHAPE
+from trainer.shape import VALID, Shape
 from trainer.storage.digests import write_digests
 
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5
 SPLITS = ("train", "test")
-CHOOSE = "Choose an image classification data set with train and test images of 32x32x3 bytes"
+CHOOSE = "Choose an image classification data set with train and test images"
 
 
 def prepared_builder(dataset: str, data_dirs: list[str], manual_dir: str | None = None) -> tfds.core.DatasetBuilder:
@@ -30,8 +30,8 @@ def prepared_builder(dataset: str, data_dirs: list[str], manual_dir: str | None 
       manual_dir: folder with the data set's archive, for a machine that cannot download it.
 
     Raises:
-      UserError: the data set is unknown, cannot be had, or is damaged; its images are not 8-bit 32x32x3; or it has no
-        train or test images.
+      UserError: the data set is unknown, cannot be had, or is damaged; its images are not 8-bit images of 1, 3 or 4
+        channels; or it has no train or test images.
     """
     builders = [builder for data_dir in data_dirs if (builder := _builder(dataset, data_dir))]
     if not builders:
@@ -134,8 +134,8 @@ def _check_features(builder: tfds.core.DatasetBuilder) -> None:
     image, label, name = (dict(features.items()).get(feature) for feature in ("image", "label", "id"))
     if not isinstance(image, tfds.features.Image | tfds.features.Tensor):
         raise _unfit(builder, "features", "an 'image'", list(features))
-    if image.shape != IMAGE_SHAPE:
-        raise _unfit(builder, "shape of the images", str(list(IMAGE_SHAPE)), list(image.shape))
+    if not _may_be_valid(image):
+        raise _unfit(builder, "shape of the images", VALID, list(image.shape))
     if np.dtype(image.np_dtype) != np.uint8:
         remedy = "Convert the images to 8 bits per channel and prepare the data set again"
         raise _unfit(builder, "type of the pixels", "uint8", str(np.dtype(image.np_dtype)), remedy)
@@ -145,6 +145,13 @@ def _check_features(builder: tfds.core.DatasetBuilder) -> None:
     if name is not None and not (scalar and np.dtype(name.np_dtype).kind in "OUSiu"):
         remedy = "Prepare the data set with such ids, or with none: TFDS then numbers the images"
         raise _unfit(builder, "feature 'id'", "a text, bytes or an integer", str(name), remedy)
+
+
+def _may_be_valid(image: tfds.features.Image | tfds.features.Tensor) -> bool:
+    """Returns whether images of this feature may have a valid shape; an Image may leave sizes to its images."""
+    if isinstance(image, tfds.features.Image):
+        return Shape(*(1 if size is None else size for size in image.shape)).is_valid
+    return len(image.shape) == len(Shape._fields) and None not in image.shape and Shape(*image.shape).is_valid
 
 
 def _check_splits(builder: tfds.core.DatasetBuilder) -> None:

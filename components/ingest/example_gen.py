@@ -18,12 +18,14 @@ from tfx.utils import proto_utils
 from components.artifacts import Artifacts
 from components.ingest import duplicates
 from components.ingest.datasets import SPLITS, prepared_builder
-from components.ingest.decoding import decode_batch
+from components.ingest.decoding import decode_batch, shape_of_images
 from components.ingest.duplicates import Key
 from components.ingest.prepared import Shard, content_fingerprint, open_prepared, shards
 from components.ingest.records import read_batches
+from components.ingest.shapes import record_shape
 from trainer.errors import ReportedError
 from trainer.failure import FILE, leave, left
+from trainer.shape import Shape
 
 
 class ImageDriver(driver.Driver):
@@ -49,10 +51,10 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
     """Executor that reads the prepared data set shard by shard, and leaves encoded images unchanged."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
-        """Writes the Examples, then checks for duplicates and records their number in the artifact.
+        """Writes the Examples, checks for duplicates, and records their number and the images' shape in the artifact.
 
         Raises:
-          UserError: an image is bad, an id is repeated, or a test image is also in train and that is not allowed.
+          UserError: an image is bad or of another shape, an id is repeated, or a test image is also in train and that is not allowed.
         """
         examples = artifact_utils.get_single_instance(output_dict[specs.EXAMPLES_KEY])
         self._folder = examples.uri
@@ -63,6 +65,7 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
                 raise ReportedError.of(failure) from error
             raise
         builder = open_prepared(exec_properties[specs.INPUT_BASE_KEY])
+        record_shape(examples, shape_of_images(builder, "train"))
         settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
         duplicates.check(examples, builder.info.splits["test"].num_examples, settings["allow_shared_images"])
 
@@ -80,10 +83,11 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         """
         folder = exec_properties[specs.INPUT_BASE_KEY]
         builder = open_prepared(folder)
+        shape = shape_of_images(builder, "train")
         checked = {
             split: pipeline
             | f"Shards[{split}]" >> beam.Create(shards(builder, split))
-            | f"Read[{split}]" >> beam.FlatMap(_checked_examples, folder, self._folder)
+            | f"Read[{split}]" >> beam.FlatMap(_checked_examples, shape, folder, self._folder)
             for split in SPLITS
         }
         keys = {split: items | f"Keys[{split}]" >> beam.Map(lambda item: item[0]) for split, items in checked.items()}
@@ -94,7 +98,7 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
 
 
 class ImageExampleGen(component.FileBasedExampleGen):
-    """Ingestion of a TFDS image classification data set of 32x32x3 images, with TFDS's splits train and test.
+    """Ingestion of a TFDS image classification data set with TFDS's splits train and test and images of one shape.
 
     Examples have the features `image` (encoded as stored), `label` and `id`.
 
@@ -133,11 +137,11 @@ def _unpack(config_json: str) -> dict[str, Any]:
     return json_format.MessageToDict(struct)
 
 
-def _checked_examples(shard: Shard, folder: str, output: str) -> Iterator[tuple[Key, bytes]]:
+def _checked_examples(shard: Shard, shape: Shape, folder: str, output: str) -> Iterator[tuple[Key, bytes]]:
     """Yields key and serialized Example of each image in the shard; leaves a failure in the folder `output`."""
     try:
         for batch in read_batches(shard, open_prepared(folder).info.features):
-            decoded = decode_batch(batch, shard)
+            decoded = decode_batch(batch, shard, shape)
             for pixels, image, label, name in zip(decoded, batch.images, batch.labels, batch.ids, strict=True):
                 digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
                 yield (digest, name), _example(image, int(label), name)

@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from tests.bench import ours
-from tests.bench.data import FULL, records
+from tests.bench.data import FULL, SHAPE, records
 from tests.bench.rounds import Contestant, interleave, measurer, ratio
 from tests.bench.rows import Row
 from trainer.evaluate import Evaluator
-from trainer.images import IMAGE_SIZE, ImageSet, load_images, preprocess, shuffled_batches
+from trainer.images import ImageSet, load_images, preprocessing, shuffled_batches
 from trainer.model.vae import build
 from trainer.presets import PRESETS
 from trainer.strategy import shard
@@ -28,7 +28,7 @@ def rows() -> list[Row]:
     """Measures the input of the first and of later epochs, evaluation, and the training step of `default`."""
     files = list(records(FULL))
     start = time.perf_counter()
-    images = load_images(files, preprocess)
+    images = load_images(files, preprocessing(SHAPE), SHAPE)
     seconds = time.perf_counter() - start
     work = {
         "training, input and step": ours.train(CONFIG, images),
@@ -57,7 +57,7 @@ def _batches(images: ImageSet) -> Iterator[int]:
 
 
 def _evaluations(images: ImageSet, samples: int) -> Iterator[int]:
-    evaluate = Evaluator(build(CONFIG, IMAGE_SIZE), samples)
+    evaluate = Evaluator(build(CONFIG, images.shape), samples)
     some = ImageSet(*(part[:EVALUATED] for part in images))
     while True:
         evaluate(some)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from trainer.images import IMAGE_SIZE, ImageSet, shuffled_batches
+from trainer.images import ImageSet, shuffled_batches
 from trainer.model.vae import build
 from trainer.settings import TrainConfig
 from trainer.training.loop import steps_per_call
@@ -22,7 +22,7 @@ def train(
     steps = steps or steps_per_call(config.batch_size)
     steps_per_epoch = len(images) // config.batch_size
     with strategy.scope():
-        model = build(config, IMAGE_SIZE)
+        model = build(config, images.shape)
         optimizer = build_optimizer(config, model.trainable_variables, steps_per_epoch)
     step = TrainStep(strategy, config, model, optimizer, steps_per_epoch)
     done = 0

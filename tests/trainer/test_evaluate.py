@@ -12,6 +12,7 @@ from trainer.images import ImageSet, to_unit_interval
 from trainer.model.likelihoods import Bernoulli
 from trainer.model.objective import draw
 from trainer.model.vae import VAE, build
+from trainer.shape import Shape
 
 COUNT, SAMPLES, LATENTS = 20, 3, 8
 
@@ -24,7 +25,7 @@ def images(make_images):
 @pytest.fixture
 def model(tiny_config, scramble):
     """A model whose ELBOs are far below the ceiling, which does not matter for these tests."""
-    return scramble(build(tiny_config, 3072), scale=0.3)
+    return scramble(build(tiny_config, Shape(32, 32, 3)), scale=0.3)
 
 
 @pytest.fixture

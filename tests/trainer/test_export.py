@@ -16,6 +16,7 @@ from trainer.export import Servable, save
 from trainer.images import decode, noise_seed, pixel_model, preprocess, to_bytes, to_unit_interval
 from trainer.model.vae import build
 from trainer.settings import TrainConfig
+from trainer.shape import Shape
 from trainer.units import Units, read_units
 
 COUNT, LATENTS = 9, 8
@@ -54,7 +55,7 @@ def config(request, tiny_config):
 
 @pytest.fixture(scope="module")
 def model(config, scramble):
-    return scramble(build(config, 3072), scale=0.3)
+    return scramble(build(config, Shape(32, 32, 3)), scale=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +182,7 @@ class Mirrored(tf.Module):
 
 def test_every_signature_of_images_applies_the_transform_graph(tiny_config, images, pixels, encoded, tmp_path):
     config = dataclasses.replace(tiny_config, iaf_steps=0)
-    model = build(config, 3072)
+    model = build(config, Shape(32, 32, 3))
     for name, transform in (("plain", preprocess), ("mirrored", Mirrored())):
         save(Servable(model, pixel_model(images), 1, transform), Units.of(config), str(tmp_path / name))
     plain, mirrored = (tf.saved_model.load(str(tmp_path / name)).signatures for name in ("plain", "mirrored"))

@@ -22,6 +22,7 @@ from trainer.images import ImageSet, hold_out, load_images, preprocess
 from trainer.model.likelihoods import Bernoulli, bits_per_dim
 from trainer.model.vae import build
 from trainer.settings import Execution, TrainConfig
+from trainer.shape import Shape
 from trainer.storage import digests, lock, quarantine
 from trainer.storage.atomic import discard
 from trainer.storage.digests import digest_file, verify_digests, write_digests
@@ -409,10 +410,10 @@ def other_code(at):
     "base model"
 )
 def another_base(at):
-    found = {name: v.numpy() for name, v in trainer.training.warm_start._variables(build(GAUSSIAN, 3072))}
+    found = {name: v.numpy() for name, v in trainer.training.warm_start._variables(build(GAUSSIAN, Shape(32, 32, 3)))}
     del found["decoder/heads/1/b"]
     at.patch(trainer.training.warm_start, "_read", lambda _: found)
-    load_weights(build(GAUSSIAN, 3072), str(at.path))
+    load_weights(build(GAUSSIAN, Shape(32, 32, 3)), str(at.path))
 
 
 GAUSSIAN = TrainConfig(decoder="GaussianMLP", hidden_size=2, latent_size=2, iaf_steps=0)
@@ -421,7 +422,7 @@ GAUSSIAN = TrainConfig(decoder="GaussianMLP", hidden_size=2, latent_size=2, iaf_
 @says("the base model cannot be read: Not found: expected a SavedModel, got '{at}'. Train without --warm-start")
 def no_base(at):
     at.patch(tf.train, "load_checkpoint", raises(tf.errors.NotFoundError(None, None, "Not found")))
-    load_weights(build(GAUSSIAN, 3072), str(at.path))
+    load_weights(build(GAUSSIAN, Shape(32, 32, 3)), str(at.path))
 
 
 # Workers
@@ -525,9 +526,9 @@ def test_the_words_of_a_training(at, log_of):
 
 
 def test_the_words_of_a_warm_start(at, log_of):
-    found = {name: v.numpy() for name, v in trainer.training.warm_start._variables(build(GAUSSIAN, 3072))}
+    found = {name: v.numpy() for name, v in trainer.training.warm_start._variables(build(GAUSSIAN, Shape(32, 32, 3)))}
     at.patch(trainer.training.warm_start, "_read", lambda _: found)
-    lines = log_of(lambda: load_weights(build(GAUSSIAN, 3072), "/there"))
+    lines = log_of(lambda: load_weights(build(GAUSSIAN, Shape(32, 32, 3)), "/there"))
     assert lines == ["starting from the weights of /there"]
 
 

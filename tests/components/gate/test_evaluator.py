@@ -14,6 +14,7 @@ from trainer.export import Servable, save
 from trainer.images import load_images, pixel_model, preprocess
 from trainer.model.vae import build
 from trainer.settings import TrainConfig
+from trainer.shape import Shape
 from trainer.units import Units
 
 COUNT, SAMPLES = 30, 3
@@ -31,7 +32,7 @@ def test_the_evaluators_number_is_the_trainers(decoder, examples, tmp_path):
     config = TrainConfig(decoder=decoder, hidden_size=16, channels=4, latent_size=8, iaf_hidden_size=8)
     artifact = standard_artifacts.Model()
     artifact.uri = str(tmp_path / "model")
-    images, model = load_images([f"{examples.uri}/Split-test/*"], preprocess), build(config, 3072)
+    images, model = load_images([f"{examples.uri}/Split-test/*"], preprocess), build(config, Shape(32, 32, 3))
     for variable in model.trainable_variables:  # away from the initial values, many of which are zero
         variable.assign_add(tf.random.stateless_normal(variable.shape, [1, 2], stddev=0.02))
     units = Units.of(config)

@@ -18,6 +18,7 @@ from trainer.evaluate import MeanELBO
 from trainer.export import Servable, save
 from trainer.images import ImageSet, pixel_model, preprocess
 from trainer.model.vae import build
+from trainer.shape import Shape
 from trainer.training.record import Epoch, TrainResult, write_history
 from trainer.units import Units
 
@@ -66,7 +67,7 @@ def run(tmp_path_factory, exported, tiny):
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory, tiny):
     """A run whose model is NaN."""
-    folder, model = tmp_path_factory.mktemp("broken"), build(tiny, 3072)
+    folder, model = tmp_path_factory.mktemp("broken"), build(tiny, Shape(32, 32, 3))
     variable = model.trainable_variables[0]
     variable.assign(np.full(variable.shape, math.nan))
     pixels = pixel_model(ImageSet(np.zeros([1, 3072], np.uint8), np.zeros([1], np.int64)))

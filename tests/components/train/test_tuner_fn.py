@@ -19,7 +19,7 @@ from trainer.schema import SettingError
 from trainer.settings import Execution, TrainConfig
 
 RECIPE = TrainConfig(hidden_size=40, latent_size=10, iaf_hidden_size=20, epochs=8, importance_samples=7)
-IMAGES = ImageSet(np.zeros([30, 3072], np.uint8), np.arange(30))
+IMAGES = ImageSet(np.zeros([30, 32, 32, 3], np.uint8), np.arange(30))
 
 
 @pytest.fixture

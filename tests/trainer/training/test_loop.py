@@ -20,6 +20,7 @@ from trainer.model.objective import draw
 from trainer.model.vae import build
 from trainer.schema import SettingError
 from trainer.settings import TrainConfig
+from trainer.shape import Shape
 from trainer.storage.atomic import remove
 from trainer.training.checkpoint import Checkpoints
 from trainer.training.loop import steps_per_call, train_and_evaluate
@@ -221,7 +222,7 @@ def initial_elbo(quick_config, train):
     """The mean ELBO at the initial weights of the images that are trained on, and the same if all were white."""
     config = quick_config(**STILL)
     rows, _ = hold_out(len(train), config.held_out_fraction, config.seed)
-    model, x = build(config, 3072), to_unit_interval(train.pixels[rows])
+    model, x = build(config, Shape(32, 32, 3)), to_unit_interval(train.pixels[rows])
     eps = tf.random.stateless_normal([50, len(x), config.latent_size], [7, 7])
     shown, white = (np.mean(draw(model, images, eps).elbo().elbo) for images in (x, tf.ones_like(x)))
     assert abs(shown - white) > 2.0

@@ -15,6 +15,7 @@ from trainer.evaluate import Evaluator
 from trainer.export import Servable, save
 from trainer.images import pixel_model, preprocess
 from trainer.model.vae import build
+from trainer.shape import Shape
 from trainer.training.loop import train_and_evaluate
 from trainer.training.warm_start import load_weights
 from trainer.units import Units
@@ -36,7 +37,7 @@ class Transform(tf.Module):
 @pytest.fixture(scope="module")
 def base(tiny_config, scramble):
     """The model to start from, with weights that no seed draws."""
-    return scramble(build(tiny_config, 3072), scale=0.3)
+    return scramble(build(tiny_config, Shape(32, 32, 3)), scale=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def equal(weights, others):
 def test_other_weights_are_refused_with_both_shapes_and_none_is_loaded(
     settings, name, ours, theirs, count, path, tiny_config, weights_of
 ):
-    model = build(dataclasses.replace(tiny_config, **settings), 3072)
+    model = build(dataclasses.replace(tiny_config, **settings), Shape(32, 32, 3))
     before = weights_of(model)
     with pytest.raises(UserError) as refusal:
         load_weights(model, path)
@@ -89,7 +90,7 @@ def test_other_weights_are_refused_with_both_shapes_and_none_is_loaded(
 
 @pytest.mark.parametrize("name", ["nowhere", "a file", "cut off"])
 def test_what_cannot_be_read_is_the_users_error_and_no_weight_is_loaded(name, broken, tiny_config, weights_of):
-    model = build(tiny_config, 3072)
+    model = build(tiny_config, Shape(32, 32, 3))
     before = weights_of(model)
     with pytest.raises(UserError) as error:
         load_weights(model, broken(name))
@@ -102,7 +103,7 @@ def test_a_savedmodel_of_something_else_has_none_of_the_weights(tiny_config, tmp
     other.weights = tf.Variable([1.0])
     tf.saved_model.save(other, str(tmp_path))
     with pytest.raises(UserError) as error:
-        load_weights(build(tiny_config, 3072), str(tmp_path))
+        load_weights(build(tiny_config, Shape(32, 32, 3)), str(tmp_path))
     assert not any(error.value.failure.value.values())
 
 
@@ -125,7 +126,7 @@ def test_training_and_its_running_mean_begin_at_the_weights_and_the_elbo_of_its_
         np.testing.assert_allclose(found, expected, rtol=1e-5)
     elbo = Evaluator(base, 1)(unseen).elbo
     assert result.epochs[0].test.elbo == pytest.approx(elbo, abs=0.1)
-    assert abs(Evaluator(build(tiny_config, 3072), 1)(unseen).elbo - elbo) > 10.0, "a cold start would be elsewhere"
+    assert abs(Evaluator(build(tiny_config, Shape(32, 32, 3)), 1)(unseen).elbo - elbo) > 10.0, "a cold start would be elsewhere"
 
 
 def test_a_base_that_does_not_fit_stops_before_any_training(run, path, tmp_path):

@@ -12,6 +12,7 @@ from trainer.evaluate import DRAWS_AT_ONCE, Evaluator, MapImages, quality
 from trainer.model.flows import BLOCK
 from trainer.model.vae import build
 from trainer.presets import PRESETS
+from trainer.shape import Shape
 from trainer.training.optimizer import build_optimizer
 from trainer.training.step import TrainStep
 
@@ -46,7 +47,7 @@ def hlo(function, *arguments):
 def start():
     def make(name, **changes):
         config = dataclasses.replace(CONFIGS[name], **changes)
-        model = build(config, 3072)
+        model = build(config, Shape(32, 32, 3))
         optimizer = build_optimizer(config, model.trainable_variables, STEPS_PER_EPOCH)
         return model, TrainStep(tf.distribute.get_strategy(), config, model, optimizer, STEPS_PER_EPOCH)
 
