@@ -40,7 +40,9 @@ class TrainConfig:
     encoder: Encoder = setting("network of q(z0|x) and of the flow's context h", default="GaussianMLP")
     decoder: Decoder = setting("likelihood of the pixels, and the network of its parameters", default="BernoulliMLP")
     hidden_size: int = setting("width of the MLPs and of the flow's context h", default=500, ge=1)
-    channels: int = setting("feature maps of a ResNet at half the image's sides; twice as many at a quarter", default=48, needs=RESNET, ge=1)
+    channels: int = setting(
+        "feature maps of a ResNet at half the image's sides; twice as many at a quarter", default=48, needs=RESNET, ge=1
+    )
     blocks: int = setting("residual blocks of a ResNet at each of its two resolutions", default=1, needs=RESNET, ge=1)
     latent_size: int = setting("latents of z", default=500, ge=1)
     latent_maps: bool = setting(

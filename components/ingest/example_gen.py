@@ -51,10 +51,11 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
     """Executor that reads the prepared data set shard by shard, and leaves encoded images unchanged."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
-        """Writes the Examples, checks for duplicates, and records their number and the images' shape in the artifact.
+        """Writes the Examples, checks for duplicates, and records their number and the shape of the images.
 
         Raises:
-          UserError: an image is bad or of another shape, an id is repeated, or a test image is also in train and that is not allowed.
+          UserError: an image is bad or has another shape, an id is repeated, or a test image is also in train and that
+            is not allowed.
         """
         examples = artifact_utils.get_single_instance(output_dict[specs.EXAMPLES_KEY])
         self._folder = examples.uri

@@ -47,7 +47,10 @@ def run_process(task: Task, arguments: list[str]) -> Failure | None:
 def _death(task: Task, code: int, memory: bool) -> Failure:
     """Describes the end of a process that left no words."""
     if memory:
-        sentence, remedy = "the task's process used more memory than its pod may", f"Raise memory_limit of tasks.{task.name}"
+        sentence, remedy = (
+            "the task's process used more memory than its pod may",
+            f"Raise memory_limit of tasks.{task.name}",
+        )
         return Failure(Kind.INFRASTRUCTURE, sentence, value=code, remedy=f"{remedy} in cluster.yaml")
     remedy = f"Its log {task.log_file} may say why. {AGAIN[0].upper()}{AGAIN[1:]} resumes after the last checkpoint"
     return Failure(Kind.INFRASTRUCTURE, f"the task's process {ending(code)}", value=code, remedy=remedy)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from unittest import mock
 
-from tests.bench.data import FULL, random_images, records
+from tests.bench.data import FULL, SHAPE, random_images, records
 from tests.bench.rows import Row
 from trainer.images import ImageSet, load_images, preprocessing
 from trainer.presets import PRESETS

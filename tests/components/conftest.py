@@ -60,5 +60,9 @@ def exported(tiny, tmp_path_factory) -> pathlib.Path:
     """The SavedModel of an untrained model."""
     path = tmp_path_factory.mktemp("exported") / "Format-Serving"
     grey = ImageSet(np.full([1, *SHAPE], 128, np.uint8), np.zeros([1], np.int64))
-    save(Servable(build(tiny, SHAPE), pixel_model(grey), 2, preprocessing(SHAPE), SHAPE), Units.of(tiny, SHAPE), str(path))
+    save(
+        Servable(build(tiny, SHAPE), pixel_model(grey), 2, preprocessing(SHAPE), SHAPE),
+        Units.of(tiny, SHAPE),
+        str(path),
+    )
     return path

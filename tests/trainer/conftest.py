@@ -40,9 +40,10 @@ def tiny_config():
 @pytest.fixture(scope="session")
 def make_vae():
     """A VAE with its initial weights, of 2x2x3 images and 4 latents unless the settings say otherwise."""
+    small = Shape(2, 2, 3)
     sizes = {"hidden_size": 8, "latent_size": 4, "iaf_steps": 3, "iaf_hidden_size": 6, "channels": 2}
 
-    def make(seed=0, shape=Shape(2, 2, 3), dtype=tf.float32, **settings):
+    def make(seed=0, shape=small, dtype=tf.float32, **settings):
         return build(TrainConfig(**sizes | settings, seed=seed), shape, dtype)
 
     return make

@@ -18,7 +18,10 @@ from pipeline.dag import schema_of
 from pipeline.failures import failure_of
 from toy_data import png, rows, write_toy
 from trainer.failure import Kind
-from trainer.images import EXAMPLE_FEATURES, load_images, preprocess
+from trainer.images import EXAMPLE_FEATURES, load_images, preprocessing
+from trainer.shape import Shape
+
+SHAPE = Shape(32, 32, 3)
 
 
 def example_gen(*data_dirs, allow_shared_images=False):
@@ -51,7 +54,11 @@ def test_every_row_becomes_an_example_with_its_bytes_label_and_id(tmp_path, run_
 def test_a_failure_inside_beam_reaches_the_caller_with_its_fields_and_leaves_no_artifact(tmp_path, run_nodes):
     data_dir = write_toy(tmp_path, [*rows("train", 5, 0), ("bad", png(7, (16, 32, 3)), 0)], rows("test", 5, 100))
     failure = refusal(run_nodes, example_gen(data_dir))
-    assert (failure.sentence, failure.value, failure.valid) == ("image bad, shape", [16, 32, 3], "[32, 32, 3]")
+    assert (failure.sentence, failure.value, failure.valid) == (
+        "image bad, shape",
+        {"32x32x3": 5, "16x32x3": 1},
+        "32x32x3, as of the others",
+    )
     (file,) = data_dir.glob("toy/1.0.0/toy-train*")
     assert f"record 5, counted from 0, of {file}" in failure.remedy
     assert not list((tmp_path / "artifacts").glob("ImageExampleGen/examples/*"))
@@ -90,7 +97,7 @@ def test_ids_of_any_bytes_survive_statistics_validation_and_training(tmp_path, r
     assert {e["id"].numpy(): e["image"].numpy() for e in read(folder, "train")} == {
         name: image for name, image, _ in content
     }
-    images = load_images([str(folder / "ImageExampleGen/examples/*/Split-train/*")], preprocess)
+    images = load_images([str(folder / "ImageExampleGen/examples/*/Split-train/*")], preprocessing(SHAPE), SHAPE)
     assert len(images) == len(set(images.noise_seeds)) == len(names)
 
 

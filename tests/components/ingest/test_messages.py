@@ -16,6 +16,7 @@ from components.ingest.records import Batch, read_batches
 from toy_data import FEATURES, png, rows, write, write_toy
 from trainer.errors import UserError
 from trainer.failure import Kind
+from trainer.shape import Shape
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 IMAGE = tfds.features.Image(shape=(32, 32, 3))
@@ -147,7 +148,7 @@ def lost_parquet_records(folder):
 
 def decode(image):
     batch = Batch(7, np.array([png(0), image], dtype=object), np.zeros([2], np.int64), [b"good", b"bad"])
-    decode_batch(batch, Shard("FOLDER/toy-train", "tfrecord", 9))
+    decode_batch(batch, Shard("FOLDER/toy-train", "tfrecord", 9), Shape(32, 32, 3))
 
 
 def no_format(folder):
@@ -178,7 +179,7 @@ def shared_images(folder):
     check_duplicates(folder, shared_count=3, shared_examples=[["a", "b"], ["c", "d"]])
 
 
-CHOOSE = "Choose an image classification data set with train and test images of 32x32x3 bytes"
+CHOOSE = "Choose an image classification data set with train and test images"
 WAYS = """
     Connect this machine to the network and run again, set TFDS_DATA_DIR or --data-dir to a folder in which TFDS
     prepared cifar10/3.0.2, or put cifar-10-binary.tar.gz into a folder and pass it with --manual-dir"""
@@ -233,8 +234,8 @@ MESSAGES = {
         image bad, bits per channel: expected 8, got 16. Repair or remove record 8, counted from 0, of FOLDER/toy-train,
         and prepare the data set again""",
     small_image: """
-        image bad, shape: expected [32, 32, 3], got [16, 32, 3]. Repair or remove record 8, counted from 0, of
-        FOLDER/toy-train, and prepare the data set again""",
+        image bad, shape: expected 32x32x3, as of the others, got {'32x32x3': 1, '16x32x3': 1}. Repair or remove record
+        8, counted from 0, of FOLDER/toy-train, and prepare the data set again""",
     repeated_ids: """
         the split train repeats 5 id(s): expected a unique id for each image, which seeds its noise, got ['a (2
         images)', 'b (3 images)']. Give the images unique ids and prepare the data set again""",

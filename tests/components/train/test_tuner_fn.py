@@ -40,7 +40,7 @@ def search(tmp_path, monkeypatch):
             objective=keras_tuner.Objective("elbo", "max"),
             max_trials=trials,
             max_consecutive_failed_trials=trials + 1,
-            hyperparameters=search_space(recipe),
+            hyperparameters=search_space(recipe, IMAGES.shape),
             allow_new_entries=False,
             seed=1,
         )
@@ -137,12 +137,12 @@ def test_warm_ups_are_shortened_with_the_epochs():
 
 
 def test_without_a_flow_its_settings_are_not_searched():
-    names = {p.name for p in search_space(dataclasses.replace(RECIPE, iaf_steps=0)).space}
+    names = {p.name for p in search_space(dataclasses.replace(RECIPE, iaf_steps=0), IMAGES.shape).space}
     assert names == {"learning_rate", "hidden_size", "latent_size"}
 
 
 @pytest.mark.parametrize("recipe", [*PRESETS.values(), TrainConfig(learning_rate=0.9), TrainConfig(latent_size=2)])
 def test_every_point_of_the_space_is_a_configuration(recipe):
-    space = search_space(recipe)
+    space = search_space(recipe, IMAGES.shape)
     for seed in range(20):
         dataclasses.replace(recipe, **{p.name: p.random_sample(seed) for p in space.space})

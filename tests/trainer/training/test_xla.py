@@ -82,7 +82,7 @@ def test_the_pattern_knows_what_is_not_for_a_tpu():
 @EVERY
 def test_a_replicas_whole_step_compiles_with_static_shapes(name, start):
     _, step = start(name)
-    shards = tf.zeros([2, BATCH, 3072], tf.uint8)
+    shards = tf.zeros([2, BATCH, 32, 32, 3], tf.uint8)
     text = hlo(step._replica_step, shards, tf.constant(1), tf.constant(5), tf.constant(0.0))
     assert not NOT_FOR_A_TPU.search(text)
 
@@ -99,13 +99,13 @@ def test_calls_of_several_lengths_are_each_traced_once_with_shapes_known_beforeh
     for count in (3, 1, 3, 2, 1):
         rows = np.arange(count * BATCH).reshape(count, BATCH)
         assert np.isfinite(step(make_images(3 * BATCH).pixels, rows, 0).elbo).all()
-    assert list(map(tuple, shapes)) == [(count, BATCH, 3072) for count in (3, 1, 2)]
+    assert list(map(tuple, shapes)) == [(count, BATCH, 32, 32, 3) for count in (3, 1, 2)]
 
 
 @EVERY_MODEL
 def test_an_evaluation_compiles_with_static_shapes_its_noise_too(name, start, evaluations):
     model, _ = start(name)
-    pixels, seeds = tf.zeros([BATCH, 3072], tf.uint8), tf.range(BATCH, dtype=tf.int64)
+    pixels, seeds = tf.zeros([BATCH, 32, 32, 3], tf.uint8), tf.range(BATCH, dtype=tf.int64)
     for function in evaluations(model):
         assert not NOT_FOR_A_TPU.search(hlo(function, pixels, seeds))
 
@@ -131,12 +131,12 @@ def test_every_batch_of_a_set_has_one_shape_and_every_image_is_counted_once(coun
 
     def look(pixels, seeds):
         shapes.append((pixels.shape, seeds.shape))
-        return tf.cast(pixels[:, 0], tf.int64), seeds
+        return tf.cast(pixels[:, 0, 0, 0], tf.int64), seeds
 
     first, seeds = MapImages(look, samples=1, strategy=None)(images)
-    np.testing.assert_array_equal(first, images.pixels[:, 0])
+    np.testing.assert_array_equal(first, images.pixels[:, 0, 0, 0])
     np.testing.assert_array_equal(seeds, images.noise_seeds)
-    assert shapes == [((min(10, count), 3072), (min(10, count),))], "another shape would be traced again"
+    assert shapes == [((min(10, count), 32, 32, 3), (min(10, count),))], "another shape would be traced again"
 
 
 @pytest.mark.parametrize("samples", [1, 3, DRAWS_AT_ONCE + 1])
