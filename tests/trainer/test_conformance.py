@@ -141,7 +141,7 @@ def test_xla_gives_the_same_numbers(name, make):
 def test_a_configuration_sent_as_json_builds_the_same_weights(name, weights_of):
     config = TrainConfig(**SIZES | SETTINGS[name], seed=5)
     sent = TrainConfig(**json.loads(json.dumps(config.to_dict())))
-    for found, expected in zip(weights_of(build(sent, 12)), weights_of(build(config, 12)), strict=True):
+    for found, expected in zip(weights_of(build(sent, SHAPE)), weights_of(build(config, SHAPE)), strict=True):
         np.testing.assert_array_equal(found, expected)
 
 

@@ -9,10 +9,11 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.orchestration import metadata
-from tfx.types import artifact_utils
+from tfx.types import artifact_utils, standard_artifacts
 
 from components.ingest.duplicates import shared_images
 from components.ingest.example_gen import ImageDriver, ImageExampleGen
+from components.ingest.shapes import recorded_shape
 from components.ingest.validator import StrictExampleValidator
 from pipeline.dag import schema_of
 from pipeline.failures import failure_of
@@ -62,6 +63,26 @@ def test_a_failure_inside_beam_reaches_the_caller_with_its_fields_and_leaves_no_
     (file,) = data_dir.glob("toy/1.0.0/toy-train*")
     assert f"record 5, counted from 0, of {file}" in failure.remedy
     assert not list((tmp_path / "artifacts").glob("ImageExampleGen/examples/*"))
+
+
+def test_images_of_unequal_sizes_are_refused_with_the_sizes(tmp_path, run_nodes):
+    train, odd = rows("train", 5, 0, (8, 6, 3)), ("odd", png(7, (6, 8, 3)), 0)
+    data_dir = write_toy(tmp_path, [*train, odd], rows("test", 5, 100, (8, 6, 3)), shape=(None, None, 3))
+    failure = refusal(run_nodes, example_gen(data_dir))
+    assert failure.sentence == "image odd, shape"
+    assert failure.value == {"8x6x3": 5, "6x8x3": 1}
+
+
+@pytest.mark.parametrize("declared", [(8, 6, 4), (None, None, 4)])
+def test_the_examples_state_the_shape_that_all_their_images_have(declared, tmp_path, run_nodes):
+    data_dir = write_toy(tmp_path, rows("a", 3, 0, (8, 6, 4)), rows("b", 2, 9, (8, 6, 4)), shape=declared)
+    run_nodes([example_gen(data_dir)])
+    (artifact,) = recorded(tmp_path)
+    assert recorded_shape(artifact) == (8, 6, 4)
+
+
+def test_examples_that_state_no_shape_are_those_of_earlier_versions():
+    assert recorded_shape(standard_artifacts.Examples()) == (32, 32, 3)
 
 
 def recorded(tmp_path):

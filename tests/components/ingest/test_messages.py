@@ -50,10 +50,6 @@ def other_archive(folder):
         prepared_builder("cifar10", [f"{folder}/data"], str(folder))
 
 
-def other_shape(folder):
-    prepared_builder("mnist", [str(folder)])
-
-
 def prepare(folder, rows, **features):
     """Opens a data set of these features, with the same rows in train and test."""
     write(folder, tfds.features.FeaturesDict(features), {"train": rows, "test": rows})
@@ -71,6 +67,11 @@ def no_label(folder):
 def sixteen_bits(folder):
     feature = tfds.features.Image(shape=(32, 32, 3), dtype=np.uint16)
     prepare(folder, [(0, {"image": PIXELS.astype(np.uint16), "label": 0})], image=feature, label=LABEL)
+
+
+def other_shape(folder):
+    feature = tfds.features.Tensor(shape=(3, 32, 32), dtype=np.uint8)
+    prepare(folder, [(0, {"image": np.moveaxis(PIXELS, -1, 0), "label": 0})], image=feature, label=LABEL)
 
 
 def fractional_id(folder):
@@ -193,7 +194,9 @@ MESSAGES = {
     no_network: f"cifar10/3.0.2 cannot be downloaded: ProxyError. {WAYS}",
     no_archive: f"--manual-dir FOLDER has no cifar-10-binary.tar.gz. {WAYS}",
     other_archive: f"the archive of cifar10/3.0.2 has another checksum than TFDS expects. {WAYS}",
-    other_shape: f"data set mnist/3.0.1, shape of the images: expected [32, 32, 3], got [28, 28, 1]. {CHOOSE}",
+    other_shape: f"""
+        data set toy/1.0.0, shape of the images: expected height x width x channels, with 1 channel for grey, 3 for RGB
+        or 4 for RGBA, got [3, 32, 32]. {CHOOSE}""",
     no_image: f"data set toy/1.0.0, features: expected an 'image', got ['label']. {CHOOSE}",
     no_label: f"data set toy/1.0.0, features: expected a 'label' with classes, got ['image']. {CHOOSE}",
     sixteen_bits: """
