@@ -110,6 +110,7 @@ def test_a_recipe_that_the_strategy_cannot_train_ends_the_search(search):
 def test_trials_run_on_the_strategy_of_the_site(search, name, kind, tmp_path, monkeypatch):
     monkeypatch.setattr(components.train.tuner_fn.tft, "TFTransformOutput", mock.MagicMock())
     monkeypatch.setattr(components.train.tuner_fn, "load_images", lambda *_: IMAGES)
+    monkeypatch.setattr(components.train.tuner_fn, "shape_of", lambda _: IMAGES.shape)
     arguments = types.SimpleNamespace(
         custom_config={"train": RECIPE.to_dict(), "trials": 2, SITE: Site(Execution(strategy=name)).to_dict()},
         transform_graph_path="",
