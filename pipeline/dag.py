@@ -39,7 +39,7 @@ SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
 def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
     """TFDS images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report."""
     example_gen = ImageExampleGen(
-        config.dataset, config.data_dirs, config.manual_dir, allow_shared_images=config.allow_shared_images
+        config.dataset, config.data_dirs, config.manual_dir, config.image_shape, config.allow_shared_images
     )
     examples = example_gen.outputs["examples"]
 

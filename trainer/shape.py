@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 CHANNELS = (1, 3, 4)
+THEIRS = "data"  # instead of a shape: the images' own
 VALID = "height x width x channels, with 1 channel for grey, 3 for RGB or 4 for RGBA"
 
 

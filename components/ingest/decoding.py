@@ -26,7 +26,7 @@ def decode_batch(batch: Batch, shard: Shard, shape: Shape) -> np.ndarray:
       UserError: an image cannot be decoded, has another shape, or has 16 bits.
     """
     # TensorFlow silently drops half of 16 bits.
-    if not any(_has_16_bits(image) for image in batch.images):
+    if not any(has_16_bits(image) for image in batch.images):
         with contextlib.suppress(tf.errors.InvalidArgumentError):
             return _decoder(shape)(batch.images).numpy()
     for i, image in enumerate(batch.images):
@@ -61,13 +61,14 @@ def _decoder(shape: Shape) -> tf.types.experimental.PolymorphicFunction:
     return tf.function(lambda encoded: decode(encoded, shape), input_signature=signature)
 
 
-def _has_16_bits(image: bytes) -> bool:
+def has_16_bits(image: bytes) -> bool:
+    """Returns whether an encoded image is a PNG of 16 bits per channel."""
     return image.startswith(PNG_SIGNATURE) and image[PNG_BIT_DEPTH : PNG_BIT_DEPTH + 1] == bytes([16])
 
 
 def _fault(image: bytes, shape: Shape, batch: Batch) -> tuple[str, str, Any] | None:
     """Returns what is wrong with an image of the batch, what is valid and what was found; None for a sound image."""
-    if _has_16_bits(image):
+    if has_16_bits(image):
         return "bits per channel", "8", 16
     try:
         found = tf.io.decode_image(image, expand_animations=False).shape
@@ -92,4 +93,6 @@ def _sizes(batch: Batch) -> dict[str, int]:
 def _bad(batch: Batch, i: int, shard: Shard, what: str, valid: str, value: Any) -> UserError:
     record = f"record {batch.first + i}, counted from 0, of {shard.path}"
     remedy = f"Repair or remove {record}, and prepare the data set again"
+    if what == "shape":
+        remedy += ", or crop and resize all images with --image-shape HxWxC"
     return UserError(f"image {readable(batch.ids[i])}, {what}", valid=valid, value=value, remedy=remedy)

@@ -7,6 +7,7 @@ from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
+import tensorflow_datasets as tfds
 from google.protobuf import json_format, struct_pb2
 from tfx.components.example_gen import base_example_gen_executor, component, driver, utils
 from tfx.dsl.components.base import executor_spec
@@ -20,12 +21,13 @@ from components.ingest import duplicates
 from components.ingest.datasets import SPLITS, prepared_builder
 from components.ingest.decoding import decode_batch, shape_of_images
 from components.ingest.duplicates import Key
+from components.ingest.fitting import fitted
 from components.ingest.prepared import Shard, content_fingerprint, open_prepared, shards
 from components.ingest.records import read_batches
 from components.ingest.shapes import record_shape
 from trainer.errors import ReportedError
 from trainer.failure import FILE, leave, left
-from trainer.shape import Shape
+from trainer.shape import THEIRS, Shape
 
 
 class ImageDriver(driver.Driver):
@@ -38,7 +40,7 @@ class ImageDriver(driver.Driver):
         """
         source = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
         builder = prepared_builder(source["dataset"], source["data_dirs"], source["manual_dir"])
-        settings = {"allow_shared_images": source["allow_shared_images"]}
+        settings = {name: source[name] for name in ("image_shape", "allow_shared_images")}
         exec_properties[specs.INPUT_BASE_KEY] = str(builder.data_path)
         exec_properties[specs.CUSTOM_CONFIG_KEY] = proto_utils.proto_to_json(_pack(settings))
         exec_properties[utils.SPAN_PROPERTY_NAME] = 0
@@ -66,8 +68,8 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
                 raise ReportedError.of(failure) from error
             raise
         builder = open_prepared(exec_properties[specs.INPUT_BASE_KEY])
-        record_shape(examples, shape_of_images(builder, "train"))
         settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
+        record_shape(examples, _shape(builder, settings["image_shape"]))
         duplicates.check(examples, builder.info.splits["test"].num_examples, settings["allow_shared_images"])
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
@@ -84,11 +86,12 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         """
         folder = exec_properties[specs.INPUT_BASE_KEY]
         builder = open_prepared(folder)
-        shape = shape_of_images(builder, "train")
+        wanted = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])["image_shape"]
+        shape = _shape(builder, wanted)
         checked = {
             split: pipeline
             | f"Shards[{split}]" >> beam.Create(shards(builder, split))
-            | f"Read[{split}]" >> beam.FlatMap(_checked_examples, shape, folder, self._folder)
+            | f"Read[{split}]" >> beam.FlatMap(_checked_examples, shape, wanted != THEIRS, folder, self._folder)
             for split in SPLITS
         }
         keys = {split: items | f"Keys[{split}]" >> beam.Map(lambda item: item[0]) for split, items in checked.items()}
@@ -101,20 +104,28 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
 class ImageExampleGen(component.FileBasedExampleGen):
     """Ingestion of a TFDS image classification data set with TFDS's splits train and test and images of one shape.
 
-    Examples have the features `image` (encoded as stored), `label` and `id`.
+    Examples have the features `image` (encoded as stored, or as PNG if it was resized), `label` and `id`.
 
     Args:
       dataset: TFDS's name of the data set.
       data_dirs: folders of prepared data sets, searched in order; a data set in none of them is prepared in the last.
       manual_dir: folder with its archive, for a machine that cannot download it.
+      image_shape: that every image is cropped and resized to, such as 64x64x3; or `data`, the images' own.
       allow_shared_images: whether test images may also be training images; `duplicates.shared_images` counts them.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExecutor)
     DRIVER_CLASS = ImageDriver
 
-    def __init__(self, dataset: str, data_dirs: list[str], manual_dir: str | None, allow_shared_images: bool) -> None:
-        source = {"dataset": dataset, "data_dirs": data_dirs, "manual_dir": manual_dir}
+    def __init__(
+        self,
+        dataset: str,
+        data_dirs: list[str],
+        manual_dir: str | None,
+        image_shape: str,
+        allow_shared_images: bool,
+    ) -> None:
+        source = {"dataset": dataset, "data_dirs": data_dirs, "manual_dir": manual_dir, "image_shape": image_shape}
         super().__init__(
             input_base="resolved by the driver",
             input_config=example_gen_pb2.Input(
@@ -138,10 +149,15 @@ def _unpack(config_json: str) -> dict[str, Any]:
     return json_format.MessageToDict(struct)
 
 
-def _checked_examples(shard: Shard, shape: Shape, folder: str, output: str) -> Iterator[tuple[Key, bytes]]:
+def _shape(builder: tfds.core.DatasetBuilder, wanted: str) -> Shape:
+    return shape_of_images(builder, "train") if wanted == THEIRS else Shape.parse(wanted)
+
+
+def _checked_examples(shard: Shard, shape: Shape, fit: bool, folder: str, output: str) -> Iterator[tuple[Key, bytes]]:
     """Yields key and serialized Example of each image in the shard; leaves a failure in the folder `output`."""
     try:
         for batch in read_batches(shard, open_prepared(folder).info.features):
+            batch = fitted(batch, shape) if fit else batch
             decoded = decode_batch(batch, shard, shape)
             for pixels, image, label, name in zip(decoded, batch.images, batch.labels, batch.ids, strict=True):
                 digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()

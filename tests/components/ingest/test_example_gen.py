@@ -20,13 +20,13 @@ from pipeline.failures import failure_of
 from toy_data import png, rows, write_toy
 from trainer.failure import Kind
 from trainer.images import EXAMPLE_FEATURES, load_images, preprocessing
-from trainer.shape import Shape
+from trainer.shape import THEIRS, Shape
 
 SHAPE = Shape(32, 32, 3)
 
 
-def example_gen(*data_dirs, allow_shared_images=False):
-    return ImageExampleGen("toy", [str(data_dir) for data_dir in data_dirs], None, allow_shared_images)
+def example_gen(*data_dirs, image_shape=THEIRS, allow_shared_images=False):
+    return ImageExampleGen("toy", [str(data_dir) for data_dir in data_dirs], None, image_shape, allow_shared_images)
 
 
 def read(folder, split):
@@ -79,6 +79,25 @@ def test_the_examples_state_the_shape_that_all_their_images_have(declared, tmp_p
     run_nodes([example_gen(data_dir)])
     (artifact,) = recorded(tmp_path)
     assert recorded_shape(artifact) == (8, 6, 4)
+
+
+def test_images_of_any_size_fit_the_shape_that_was_asked_for_and_those_that_have_it_stay(tmp_path, run_nodes):
+    train = [*rows("whole", 2, 0, (8, 6, 3)), ("large", png(7, (24, 12, 3)), 0), ("grey", png(8, (4, 6, 1)), 1)]
+    data_dir = write_toy(tmp_path, train, rows("test", 2, 9, (9, 9, 3)), shape=(None, None, 3))
+    folder = run_nodes([example_gen(data_dir, image_shape="8x6x3")])
+    (artifact,) = recorded(tmp_path)
+    assert recorded_shape(artifact) == (8, 6, 3)
+    found = {example["id"].numpy().decode(): example["image"].numpy() for example in read(folder, "train")}
+    assert {name: found[name] for name, _, _ in train[:2]} == {name: image for name, image, _ in train[:2]}
+    assert found.keys() == {name for name, _, _ in train}
+    for image in [*found.values(), *(example["image"].numpy() for example in read(folder, "test"))]:
+        assert tf.io.decode_image(image).shape == (8, 6, 3)
+
+
+def test_a_bad_image_is_named_whatever_shape_was_asked_for(tmp_path, run_nodes):
+    data_dir = write_toy(tmp_path, [*rows("train", 2, 0), ("bad", b"text", 0)], rows("test", 2, 9))
+    failure = refusal(run_nodes, example_gen(data_dir, image_shape="8x6x3"))
+    assert failure.sentence == "image bad, format"
 
 
 def test_examples_that_state_no_shape_are_those_of_earlier_versions():

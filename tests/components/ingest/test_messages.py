@@ -238,7 +238,8 @@ MESSAGES = {
         and prepare the data set again""",
     small_image: """
         image bad, shape: expected 32x32x3, as of the others, got {'32x32x3': 1, '16x32x3': 1}. Repair or remove record
-        8, counted from 0, of FOLDER/toy-train, and prepare the data set again""",
+        8, counted from 0, of FOLDER/toy-train, and prepare the data set again, or crop and resize all images with
+        --image-shape HxWxC""",
     repeated_ids: """
         the split train repeats 5 id(s): expected a unique id for each image, which seeds its noise, got ['a (2
         images)', 'b (3 images)']. Give the images unique ids and prepare the data set again""",

@@ -139,6 +139,7 @@ TRAINER = {"Tuner", "Trainer"}
         ({"min_label_elbo": -1.0}, {"Evaluator"}),
         ({"no_baseline": True}, {"Evaluator"}),
         ({"allow_shared_images": True}, {"ImageExampleGen"}),
+        ({"image_shape": "64x64x3"}, {"ImageExampleGen"}),
         # where and how a run works, of which the result is the same
         ({"strategy": "mirrored"}, set()),
         ({"tune": 0, "workers": 2}, set()),
@@ -175,8 +176,17 @@ def test_an_edit_of_a_schema_changes_its_key(keys, monkeypatch, tmp_path):
 def test_every_setting_is_covered():
     """A new setting has to be told apart above."""
     known = {"dataset", "train", "root", "data_dir", "manual_dir", "min_elbo", "max_regression", "min_label_elbo"}
-    known |= {"no_baseline", "allow_shared_images", "tune", "warm_start", "strategy", "workers", "notify_url"}
-    known |= {"checkpoint_minutes", "checkpoint_percent", "beam_args", "beam_nodes"}
+    known |= {
+        "no_baseline",
+        "image_shape",
+        "allow_shared_images",
+        "tune",
+        "warm_start",
+        "strategy",
+        "workers",
+        "notify_url",
+    }
+    known |= {"notify_url", "checkpoint_minutes", "checkpoint_percent", "beam_args", "beam_nodes"}
     assert {field.name for field in dataclasses.fields(PipelineConfig)} == known
 
 
