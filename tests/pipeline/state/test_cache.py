@@ -176,16 +176,7 @@ def test_an_edit_of_a_schema_changes_its_key(keys, monkeypatch, tmp_path):
 def test_every_setting_is_covered():
     """A new setting has to be told apart above."""
     known = {"dataset", "train", "root", "data_dir", "manual_dir", "min_elbo", "max_regression", "min_label_elbo"}
-    known |= {
-        "no_baseline",
-        "image_shape",
-        "allow_shared_images",
-        "tune",
-        "warm_start",
-        "strategy",
-        "workers",
-        "notify_url",
-    }
+    known |= {"no_baseline", "image_shape", "allow_shared_images", "tune", "warm_start", "strategy", "workers"}
     known |= {"notify_url", "checkpoint_minutes", "checkpoint_percent", "beam_args", "beam_nodes"}
     assert {field.name for field in dataclasses.fields(PipelineConfig)} == known
 
