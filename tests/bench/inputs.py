@@ -47,7 +47,7 @@ def rows() -> list[Row]:
 
 
 def _batches(images: ImageSet) -> Iterator[int]:
-    strategy, at_once = tf.distribute.get_strategy(), steps_per_call(CONFIG.batch_size)
+    strategy, at_once = tf.distribute.get_strategy(), steps_per_call(CONFIG.batch_size, images.shape)
     for epoch in itertools.count(1):
         rows = shuffled_batches(np.arange(len(images)), CONFIG.batch_size, CONFIG.seed, epoch)
         for start in range(0, len(rows), at_once):

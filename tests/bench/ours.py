@@ -19,7 +19,7 @@ def train(
 ) -> Iterator[int]:
     """Trains without end on batches made as in training; yields the number of images of each call."""
     strategy = strategy or tf.distribute.get_strategy()
-    steps = steps or steps_per_call(config.batch_size)
+    steps = steps or steps_per_call(config.batch_size, images.shape)
     steps_per_epoch = len(images) // config.batch_size
     with strategy.scope():
         model = build(config, images.shape)

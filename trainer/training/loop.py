@@ -18,6 +18,7 @@ from trainer.model.likelihoods import bits_per_dim
 from trainer.model.vae import VAE, build
 from trainer.schema import SettingError
 from trainer.settings import Execution, TrainConfig
+from trainer.shape import Shape
 from trainer.strategy import check_agreement, is_chief, leave_together
 from trainer.training.checkpoint import Checkpoints
 from trainer.training.optimizer import build_optimizer
@@ -29,6 +30,7 @@ from trainer.training.warm_start import load_weights, weights_identity
 log = logging.getLogger(__name__)
 
 STEPS_PER_CALL, IMAGES_PER_CALL = 16, 4096  # limits of one call; signals, clock and losses are checked between calls
+VALUES_PER_CALL = IMAGES_PER_CALL * 32 * 32 * 3  # a further limit, for large images
 PROGRESS_SECONDS = 30.0  # between progress lines within an epoch
 EXPLODED = -100.0  # nats per value of an image; an untrained model reaches some below 0
 
@@ -69,9 +71,10 @@ def train_and_evaluate(
     return result
 
 
-def steps_per_call(batch_size: int) -> int:
-    """Returns the number of steps of one call, from the size of the global batch."""
-    return max(1, min(STEPS_PER_CALL, IMAGES_PER_CALL // batch_size))
+def steps_per_call(batch_size: int, shape: Shape) -> int:
+    """Returns the number of steps of one call, from the size of the global batch and the shape of its images."""
+    images = min(IMAGES_PER_CALL, VALUES_PER_CALL // shape.size)
+    return max(1, min(STEPS_PER_CALL, images // batch_size))
 
 
 class _Run:
@@ -134,7 +137,7 @@ class _Run:
     def _train_epoch(self, signals: list[int]) -> bool:
         """Trains the rest of an epoch; returns False if any worker asks to stop before its end."""
         config, number = self._config, len(self._progress.epochs) + 1
-        at_once = steps_per_call(config.batch_size)
+        at_once = steps_per_call(config.batch_size, self._train.shape)
         rows = shuffled_batches(self._rows, config.batch_size, config.seed, number)
         began = shown = time.monotonic()
         for start in range(self._progress.steps - (number - 1) * self._steps, self._steps, at_once):

@@ -298,9 +298,20 @@ def test_an_epochs_training_elbo_is_the_mean_over_its_steps(at_once, quick, told
     np.testing.assert_allclose([epoch.train_elbo for epoch in result.epochs], elbos.reshape(3, 9).mean(axis=1))
 
 
-@pytest.mark.parametrize(("batch_size", "steps"), [(1, 16), (32, 16), (256, 16), (257, 15), (1024, 4), (9999, 1)])
-def test_a_call_has_few_steps_if_they_are_long_so_that_a_stop_is_heard_soon(batch_size, steps):
-    assert steps_per_call(batch_size) == steps
+CIFAR10 = Shape(32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "shape", "steps"),
+    [
+        *((batch, CIFAR10, steps) for batch, steps in ((1, 16), (32, 16), (256, 16), (257, 15), (1024, 4), (9999, 1))),
+        (1024, Shape(28, 28, 1), 4),
+        (128, Shape(64, 64, 3), 8),
+        (64, Shape(1024, 1024, 3), 1),
+    ],
+)
+def test_a_call_has_few_steps_if_they_are_long_so_that_a_stop_is_heard_soon(batch_size, shape, steps):
+    assert steps_per_call(batch_size, shape) == steps
 
 
 def test_calls_are_no_longer_than_that(quick, told, monkeypatch):

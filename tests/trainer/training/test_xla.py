@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import trainer.evaluate
 from trainer.evaluate import DRAWS_AT_ONCE, Evaluator, MapImages, quality
+from trainer.images import ImageSet
 from trainer.model.flows import BLOCK
 from trainer.model.vae import build
 from trainer.presets import PRESETS
@@ -149,3 +150,7 @@ def test_the_draws_of_a_batch_are_bounded(samples, make_images):
 
     MapImages(look, samples, strategy=None)(make_images(5))
     assert sizes == [max(1, min(5, DRAWS_AT_ONCE // samples))]
+    sizes.clear()
+    large = ImageSet(np.zeros([3, 1024, 1024, 3], np.uint8), np.arange(3))
+    MapImages(look, samples, strategy=None)(large)
+    assert sizes == [1], "an image has as many values as a batch of CIFAR-10's"
