@@ -19,7 +19,7 @@ REVISION = $(or $(addsuffix $(CHANGED),$(shell git rev-parse HEAD 2>/dev/null)),
 TAG = $(VERSION)-$(shell echo $(REVISION) | sed -E 's/^([0-9a-f]{12})[0-9a-f]*/\1/')
 FLAVOR = $(if $(GPU),gpu,$(if $(TPU),tpu))
 
-.PHONY: help setup run test test-containers test-beam chaos bench docs check format lock image clean
+.PHONY: help setup run test test-containers test-cluster test-beam chaos bench docs check format lock image clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -38,6 +38,11 @@ test: $(SETUP)  ## all tests, in two processes (TEST_PROCESSES=1 for one)
 
 test-containers: $(SETUP) image  ## the compiled Kubeflow pipeline in containers; needs Docker Engine, and takes a quarter of an hour
 	@VAEIAF_IMAGE=vaeiaf:$(VERSION) $(PYTHON) -m pytest tests/containers
+
+test-cluster: $(SETUP)  ## check a real cluster with CLUSTER=cluster.yaml, in an hour or two; see docs/howto/check-cluster.md
+	@test -f "$(CLUSTER)" || { echo "make test-cluster: CLUSTER=$(CLUSTER) is no file: give CLUSTER=cluster.yaml" >&2; exit 2; }
+	@VAEIAF_CLUSTER=$(CLUSTER) VAEIAF_HOST=$(HOST) VAEIAF_UI=$(UI) VAEIAF_MANIFESTS=$(MANIFESTS) \
+		$(PYTHON) -m pytest tests/cluster --verbose --durations=0
 
 test-beam: $(SETUP)  ## the pipeline on Prism, Beam's runner in Go, which Go builds the first time; ten minutes
 	@VAEIAF_BUILD_PRISM=1 $(PYTHON) -m pytest tests/pipeline/beam/test_prism.py

@@ -133,7 +133,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     engine = beam_args(config.beam_args, job_prefix(config.name, config.root, site.run))
     for node in components:
         if isinstance(node, BaseBeamComponent):
-            node.with_beam_pipeline_args(engine if node.id in config.beam_nodes else BEAM_ARGS)
+            node.with_beam_pipeline_args([*(engine if node.id in config.beam_nodes else BEAM_ARGS)])  # TFX adds to it
     return Pipeline(pipeline_name=config.name, pipeline_root=config.artifacts, components=components, enable_cache=True)
 
 

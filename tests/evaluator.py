@@ -41,7 +41,7 @@ def evaluate(
         write_digests(baseline.uri)
     evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
     evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
-    context = Executor.Context(beam_pipeline_args=BEAM_ARGS, tmp_dir=str(folder / "tmp"))
+    context = Executor.Context(beam_pipeline_args=[*BEAM_ARGS], tmp_dir=str(folder / "tmp"))
     rules = eval_config(min_elbo, max_regression, min_label_elbo)
     Executor(context).Do(
         inputs,

@@ -18,7 +18,7 @@ class Site:
     training: str = ""  # folder of the states of trainings whose model is not recorded yet
     run: str = ""  # start of this run's state names, which separates concurrent runs
     warm_start: bool = False  # whether the user asked for a base model; the model itself is an input
-    apart: bool = False  # whether a single worker is also launched, for a device that this process cannot use
+    apart: bool = False  # whether a single worker is also launched, for a device that this process does not have
     launcher: str = ""  # dotted path of a function that makes a `Launch` from `launcher_settings`; empty: this machine
     launcher_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+from kubeflow.node.memory import Memory
 from kubeflow.node.task import Task
 from kubeflow.spec.contract import AGAIN
 from trainer.failure import Failure, Kind, left
@@ -14,7 +15,6 @@ from trainer.workers.launch import LAUNCHER, ending
 
 ATTEMPT = ("-P", "-m", "kubeflow.node.attempt")  # what Python runs
 POLL_SECONDS = 0.05
-MEMORY_EVENTS = "/sys/fs/cgroup/memory.events"  # of the container, by version 2 of Linux's control groups
 
 
 def run_process(task: Task, arguments: list[str]) -> Failure | None:
@@ -22,7 +22,7 @@ def run_process(task: Task, arguments: list[str]) -> Failure | None:
 
     Forwards SIGINT, SIGTERM and SIGHUP as one SIGTERM, and waits for the end.
     """
-    kills = _memory_kills()
+    memory = Memory()
     with signals_noted() as signals:
         process = subprocess.Popen(
             [sys.executable, *ATTEMPT, *arguments],
@@ -34,6 +34,8 @@ def run_process(task: Task, arguments: list[str]) -> Failure | None:
             if signals and not told:
                 process.send_signal(signal.SIGTERM)
                 told = True
+            if memory.is_short():  # or the kernel kills this process too
+                process.kill()
             time.sleep(POLL_SECONDS)
     if process.returncode == 0:
         return None
@@ -41,25 +43,14 @@ def run_process(task: Task, arguments: list[str]) -> Failure | None:
     if failure is None and signals:
         name = signal.Signals(signals[0]).name
         return Failure(Kind.STOPPED, f"interrupted by {name}", value=name)
-    return failure or _death(task, process.returncode, _memory_kills() > kills)
+    return failure or _death(task, process.returncode, memory.was_short())
 
 
 def _death(task: Task, code: int, memory: bool) -> Failure:
     """Describes the end of a process that left no words."""
     if memory:
-        sentence, remedy = (
-            "the task's process used more memory than its pod may",
-            f"Raise memory_limit of tasks.{task.name}",
-        )
-        return Failure(Kind.INFRASTRUCTURE, sentence, value=code, remedy=f"{remedy} in cluster.yaml")
+        sentence = "the task's process used more memory than its pod may"
+        remedy = f"Raise memory_limit of tasks.{task.name} in cluster.yaml"
+        return Failure(Kind.INFRASTRUCTURE, sentence, value=code, remedy=remedy)
     remedy = f"Its log {task.log_file} may say why. {AGAIN[0].upper()}{AGAIN[1:]} resumes after the last checkpoint"
     return Failure(Kind.INFRASTRUCTURE, f"the task's process {ending(code)}", value=code, remedy=remedy)
-
-
-def _memory_kills() -> int:
-    """Returns how many processes of this container the kernel has killed for want of memory."""
-    try:
-        with open(MEMORY_EVENTS) as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
-    except (OSError, ValueError, StopIteration):
-        return 0

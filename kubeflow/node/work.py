@@ -39,7 +39,7 @@ def work(task: Task, story: Story) -> Failure | None:
     site = site_of(
         task.config,
         run=task.run_id,
-        apart=task.config.strategy.startswith("tpu"),  # no image has both TFX and the kernels of a TPU
+        apart=_trains_apart(task),
         launcher="kubeflow.node.work.pods",
         launcher_settings=task.cluster.to_dict(),
     )
@@ -61,6 +61,16 @@ def work(task: Task, story: Story) -> Failure | None:
 def pods(settings: dict[str, Any]) -> Launch:
     """Makes the launcher of workers' pods from the settings of the cluster. `Site.launcher` names this function."""
     return launch_pods(Cluster(**settings))
+
+
+def _trains_apart(task: Task) -> bool:
+    """Tells whether a single worker gets a pod of its own too: where only that pod has the device.
+
+    On a CPU it would cost every run more than a preemption does (docs/howto/several-machines.md).
+    """
+    cluster, own = task.cluster, task.cluster.tasks.get(task.name, task.cluster.pod)
+    is_tpu = task.config.strategy.startswith("tpu")  # no image has both TFX and the kernels of a TPU
+    return is_tpu or (cluster.workers.pod.accelerators > 0 and own.accelerators == 0)
 
 
 def _is_left_out(name: str, nodes: dict[str, Any], story: Story) -> bool:

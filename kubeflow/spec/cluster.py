@@ -19,7 +19,7 @@ from kubeflow.spec.names import (
     cluster_setting,
     matches,
 )
-from kubeflow.spec.pod import IMAGE, PodSettings
+from kubeflow.spec.pod import IMAGE, PodSettings, SecretKey
 from kubeflow.spec.tasks import TASKS
 from kubeflow.spec.zone import zone
 from pipeline.settings import BEAM_NODES, VALID_WEBHOOK, WEBHOOK
@@ -90,12 +90,12 @@ class Retries:
 
 @table
 class Workers:
-    """The pods of a training with the run parameter `workers` above 1."""
+    """The pods of a training with the run parameter `workers` above 1, or with a device that only they have."""
 
     pod: Annotated[PodSettings, nested(PodSettings)] = Field(default_factory=lambda: PodSettings(cpu="4", memory="8Gi"))
     port: int = _setting("port on which workers listen for each other", default=2222, ge=1, le=65535)
     start_seconds: int = _setting(
-        "time until all have started; the cluster may have to add machines", "seconds", default=900, ge=1
+        "time until all have started, over all tries to find machines", "seconds", default=900, ge=1
     )
     deadline_seconds: int = _setting(
         "limit of the whole training, over all restarts and queues", "seconds", default=WEEK, ge=1
@@ -146,19 +146,11 @@ class Beam:
 
 
 @table
-class SecretKey:
-    """The secret that signs notifications, in a Kubernetes Secret."""
-
-    name: Text = _setting("name of the Secret", **KUBERNETES_NAME)
-    key: Text = _setting("its key", default="secret", **matches(r"[-._a-zA-Z0-9]{1,253}", "a key of a Secret"))
-
-
-@table
 class Notify:
     """The webhook that the end of every run is posted to as a CloudEvent."""
 
     url: str = _setting("address; everybody who can see the pipeline can see it", valid=VALID_WEBHOOK, pattern=WEBHOOK)
-    secret: Annotated[SecretKey | None, nested(SecretKey)] = None
+    secret: Annotated[SecretKey | None, nested(SecretKey)] = None  # signs what is sent
 
 
 @table

@@ -139,7 +139,7 @@ def _environment(task: PipelineTask, pod: PodSettings) -> None:
     for name, value in pod.env.items():
         task.set_env_variable(name, value)
     for name, wanted in pod.env_from_secret.items():
-        kubernetes.use_secret_as_env(task, wanted.secret, {wanted.key: name})
+        kubernetes.use_secret_as_env(task, wanted.name, {wanted.key: name})
 
 
 def declare(function: Callable, name: str, arguments: dict[str, tuple[Any, Any, str]]) -> Callable:

@@ -53,8 +53,8 @@ class Toleration(TypedDict, total=False):
 class SecretKey:
     """A value in a Secret of the namespace."""
 
-    secret: Text = cluster_setting("name of the Secret", **KUBERNETES_NAME)
-    key: Text = cluster_setting("key of the value", **matches(r"[-\w.]+", "a key of the Secret"))
+    name: Text = cluster_setting("name of the Secret", **KUBERNETES_NAME)
+    key: Text = cluster_setting("key of the value", **matches(r"[-._a-zA-Z0-9]{1,253}", "a key of a Secret"))
 
 
 @table
@@ -112,7 +112,7 @@ class PodSettings:
     )
     env: dict[str, Text] = cluster_setting("environment variables, such as HTTPS_PROXY", default_factory=dict)
     env_from_secret: dict[str, Annotated[SecretKey, nested(SecretKey)]] = cluster_setting(
-        "environment variables from Secrets: name -> secret and key", default_factory=dict
+        "environment variables from Secrets: name -> the Secret's name and key", default_factory=dict
     )
     labels: dict[str, Text] = cluster_setting("labels of the pod", default_factory=dict)
     annotations: dict[str, Text] = cluster_setting("annotations of the pod", default_factory=dict)

@@ -191,4 +191,5 @@ class Api:
     def _send(self, method: Callable[..., Any], seconds: float, **options: Any) -> Any:
         """Returns urllib3's response to one request, with its body unread; `seconds` is the read timeout."""
         timeouts = (CONNECT_SECONDS, seconds)
-        return method(namespace=self.namespace, _preload_content=False, _request_timeout=timeouts, **options)
+        options = {"namespace": self.namespace, **options}
+        return method(_preload_content=False, _request_timeout=timeouts, **options)

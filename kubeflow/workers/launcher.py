@@ -3,6 +3,7 @@
 import glob
 import logging
 import os
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from kubeflow.workers.manifests import (
 from kubeflow.workers.owner import find_owner
 from kubeflow.workers.pod import Pod
 from kubeflow.workers.pod_watch import PodWatch
+from kubeflow.workers.start import NoRoomError, WorkerStart
 from kubeflow.workers.worker_set import LostError, WorkerSet
 from trainer.errors import InterruptError, ReportedError
 from trainer.interrupt import signals_noted
@@ -31,16 +33,23 @@ log = logging.getLogger(__name__)
 
 GONE_SECONDS = 1.0  # between checks whether an old object is gone
 PATIENCE_SECONDS = 300.0  # with transient errors of the API
+RANDOM = random.SystemRandom()  # which no seed of a training makes the same in two runs
 CLEAN_UP_SECONDS = 15.0  # the same at the end, in a pod that may have been told to stop
 
 
-def launch_pods(cluster: Cluster, client: Any = None, clock: Clock | None = None) -> Launch:
-    """Returns a launcher like `launch_local` that starts pods of `cluster`; tests pass a `client` and a `clock`.
+def launch_pods(
+    cluster: Cluster,
+    client: Any = None,
+    clock: Clock | None = None,
+    uniform: Callable[[float, float], float] = RANDOM.uniform,
+) -> Launch:
+    """Returns a launcher like `launch_local` that starts pods of `cluster`; tests pass all but the first argument.
 
     The pods see the folder of the job under the same path as this process. The chief's log is logged here, line by
-    line. When a worker is lost, all start again after their last checkpoint, up to `workers.restarts` times without a
-    new one. If workers of an earlier launcher run the same job, this one follows them. At the end it deletes the Job;
-    if this process is killed, the Job ends with its lease.
+    line. All workers start or none: a Job that finds too few machines gives them back and is tried again, for
+    `workers.start_seconds`. When a worker is lost, all start again after their last checkpoint, up to
+    `workers.restarts` times without a new one. If workers of an earlier launcher run the same job, this one follows
+    them. At the end, and when it is told to stop, it deletes the Job; if it cannot, the Job ends with its lease.
 
     The launcher raises:
       UserError: fewer than one worker; a worker found bad input; no cluster.
@@ -54,7 +63,7 @@ def launch_pods(cluster: Cluster, client: Any = None, clock: Clock | None = None
     def launch(folder: str, workers: int) -> None:
         with signals_noted() as signals:
             api = Api(client or connect(), cluster.namespace, PATIENCE_SECONDS, clock or Clock(), signals)
-            _Training(cluster, api, folder, workers).run()
+            _Training(cluster, api, folder, workers, uniform).run()
 
     return launch
 
@@ -62,14 +71,17 @@ def launch_pods(cluster: Cluster, client: Any = None, clock: Clock | None = None
 class _Training:
     """Jobs, one after the other, until one of them has done the work in `folder`."""
 
-    def __init__(self, cluster: Cluster, api: Api, folder: str, workers: int) -> None:
-        self._cluster, self._api = cluster, api
+    def __init__(
+        self, cluster: Cluster, api: Api, folder: str, workers: int, uniform: Callable[[float, float], float]
+    ) -> None:
+        self._cluster, self._api, self._uniform = cluster, api, uniform
         self._folder, self._workers, self._name = folder, workers, job_name(folder)
         job_manifest(cluster, self._name, folder, workers, None)  # raises before any request
         self._manifest = job_manifest(cluster, self._name, folder, workers, find_owner(api))
         self._selector = f"{INSTANCE}={self._name}"
         self._end = api.clock.time() + cluster.workers.deadline_seconds
         self._job: Job | None = None  # the last one that was followed, and the only one to delete at the end
+        self._start: WorkerStart | None = None  # the current one; None before it and after a loss
         self._restarts, self._checkpoint = 0, newest_checkpoint(folder)
 
     def run(self) -> None:
@@ -86,16 +98,41 @@ class _Training:
 
     def _attempt(self, watch: PodWatch) -> bool:
         """Whether the work is done; if not, another attempt may do it."""
-        job, adopted = self._start()
+        job, adopted = self._create()
         if job is None:
             return True
-        workers = WorkerSet(self._api, watch, job, self._workers, self._cluster.workers, adopted)
+        settings = self._cluster.workers
+        if self._start is None:
+            self._start = WorkerStart(self._api, self._workers, settings.start_seconds, self._uniform)
+        workers = WorkerSet(self._api, watch, job, self._start, self._workers, settings, adopted)
         try:
             workers.follow(Lease(self._api, self._end))
+        except NoRoomError as full:
+            self._give_back(job)
+            pause = self._start.pause(full)
+            log.warning("%s; gave the machines back, trying again in %.0f s", full, pause)
+            self._api.pause(pause)
+            return False
         except LostError as lost:
+            self._start = None
             self._count_restart(lost)
             return False
         return True
+
+    def _give_back(self, job: Job) -> None:
+        """Deletes the Job, and returns when its pods are gone and their machines free.
+
+        A worker that waits for the others does not hear SIGTERM, so this can take the pods' whole grace.
+
+        Raises:
+          WorkerError: its pods do not go away.
+        """
+        self._api.delete_job(job, "Foreground")
+        give_up = self._api.clock.monotonic() + self._cluster.workers.start_seconds
+        while pods := [pod for pod in self._api.list_pods(self._selector)[0] if pod.job == job.uid]:
+            if self._api.clock.monotonic() > give_up:
+                raise self._not_gone("Job", pods)
+            self._api.pause(GONE_SECONDS)
 
     def _count_restart(self, lost: LostError) -> None:
         """Raises the error in `lost` if the workers may not start again.
@@ -111,7 +148,7 @@ class _Training:
             "starting all workers again, time %d of at most %d without a new checkpoint", self._restarts, allowed
         )
 
-    def _start(self) -> tuple[Job | None, bool]:
+    def _create(self) -> tuple[Job | None, bool]:
         """Returns the running Job, None if it has done its work, and whether another launcher created it.
 
         A Job that cannot be followed, such as the lost one, is removed first. The new one waits for the end of the old

@@ -1,8 +1,9 @@
 """The lease of a Job: the Job ends by itself soon after its last launcher.
 
-A launcher that is killed cannot delete its Job, and the pod that owns the Job may stay for days. So a Job starts with
-a near deadline, which its launcher extends. At the deadline Kubernetes sends SIGTERM to the workers, which save a
-checkpoint. Kubernetes before 1.25 may miss an extended deadline.
+It is the fallback. A launcher that is told to stop deletes its Job, and a launcher's pod that is removed takes the Job
+along, as its owner. But a launcher can be killed without a word and leave its pod behind for days, and a launcher
+outside of the namespace has no pod. So a Job starts with a near deadline, which its launcher extends. At the deadline
+Kubernetes sends SIGTERM to the workers, which save a checkpoint. Kubernetes before 1.25 may miss an extended deadline.
 """
 
 import math

@@ -180,7 +180,7 @@ def _environment(cluster: Cluster, name: str, workers: int) -> list[Manifest]:
         {"name": "PYTHONUNBUFFERED", "value": "1"},
         *({"name": variable, "value": value} for variable, value in pod.env.items()),
         *(
-            {"name": variable, "valueFrom": {"secretKeyRef": {"name": wanted.secret, "key": wanted.key}}}
+            {"name": variable, "valueFrom": {"secretKeyRef": {"name": wanted.name, "key": wanted.key}}}
             for variable, wanted in pod.env_from_secret.items()
         ),
     ]

@@ -22,7 +22,9 @@ from trainer.workers.launch import STOPPED, TAIL_LINES, WorkerError, why_failed
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5  # between checks of signals and clocks; the watch reports a pod's change at once
+# Between checks of signals and clocks. A Trainer's pod has a second at most between SIGTERM and its end, in which it
+# deletes the Job.
+POLL_SECONDS = 0.1
 JOB_SECONDS = 5.0  # between checks of the Job itself
 SETTLE_SECONDS = 5.0  # after a worker's end, for other machines to report theirs
 LOST_SECONDS = 30.0  # beyond its grace for a pod to stop, after which its machine counts as lost
@@ -40,11 +42,13 @@ class LostError(Exception):
 class WorkerSet:
     """The `count` pods of `job`. `adopted`: another launcher created it."""
 
-    def __init__(self, api: Api, watch: PodWatch, job: Job, count: int, settings: Workers, adopted: bool) -> None:
-        self._api, self._watch, self._job = api, watch, job
+    def __init__(
+        self, api: Api, watch: PodWatch, job: Job, start: WorkerStart, count: int, settings: Workers, adopted: bool
+    ) -> None:
+        self._api, self._watch, self._job, self._start = api, watch, job, start
         self._count, self._settings, self._adopted = count, settings, adopted
         self._queue = QueueWait(api, job, settings.queue_seconds)
-        self._start: WorkerStart | None = None  # begins when the Job is out of its queue
+        self._released = False  # the Job is, or was, out of its queue
         self._checked = api.clock.monotonic()
         self._waits = Durations(api.clock)
         self._log: PodLog | None = None
@@ -54,6 +58,7 @@ class WorkerSet:
 
         Raises:
           LostError: a worker was lost.
+          NoRoomError: the cluster has no room for all of them now.
           UserError: a worker found bad input.
           WorkerError: the workers cannot be started, wait too long in a queue, or exceed their deadline.
           InterruptError: a signal came, or the Job was deleted.
@@ -80,7 +85,7 @@ class WorkerSet:
         if self._job.suspended:
             self._wait_in_queue()
             return False
-        self._start = self._start or WorkerStart(self._api, self._job.name, self._count, self._settings.start_seconds)
+        self._released = True
         pods = self._watch.owned_by(self._job.uid)
         for pod in pods:
             if self._log is None and pod.index == 0 and pod.started:
@@ -96,7 +101,7 @@ class WorkerSet:
             if self._job.suspended:
                 self._wait_in_queue()
             raise self._failure(min(failed, key=lambda pod: (-pod.blame, pod.finished or "unknown")))
-        self._start.check(pods)
+        self._start.check(self._job, pods)
         self._check_stopping(pods)
         if self._api.clock.monotonic() - self._checked < JOB_SECONDS:
             return False
@@ -110,7 +115,7 @@ class WorkerSet:
           LostError: its workers had started, so the queue took their machines back.
           WorkerError: the wait is too long.
         """
-        if self._start:
+        if self._released:
             error = WorkerError(f"the queue of the Job {self._job.name} took its machines back")
             log.warning("%s", error)
             raise LostError(error)
@@ -118,6 +123,7 @@ class WorkerSet:
             self._checked = self._api.clock.monotonic()
             self._job_done([])
         if self._job.suspended:
+            self._start.queued()
             self._queue.check()
 
     def _check_stopping(self, pods: Sequence[Pod]) -> None:

@@ -15,7 +15,7 @@ from trainer.schema import SettingError
 DEFAULT = "--runner=FnApiRunner"
 # Keeps TFX from packing itself into an archive for remote workers, which have an image of this project.
 NO_ARCHIVE = "--sdk_container_image=none"
-BEAM_ARGS = [DEFAULT, NO_ARCHIVE]
+BEAM_ARGS = (DEFAULT, NO_ARCHIVE)
 
 
 def beam_args(given: Sequence[str], job: str = "", setting: str = "beam_args") -> list[str]:

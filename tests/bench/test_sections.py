@@ -124,7 +124,7 @@ def test_inputs_and_evaluation_have_their_rates(bench, patch):
 def test_a_training_of_more_images_is_held_against_one_of_fewer(bench, patch):
     """The smaller training runs in a new process, with a smaller recipe than the benchmark's; the larger is made up."""
     patch.setattr(growth, "run_module", lambda *command: process.run_module(*command, "--preset", "smoke"))
-    fewer, more = IMAGES // 2, IMAGES
+    fewer, more = IMAGES, 2 * IMAGES
     patch.setattr(growth, "SIZES", (fewer, more))
     run = growth.trained.__wrapped__(fewer)
     patch.setattr(growth, "trained", {fewer: run, more: run._replace(peak_mb=run.peak_mb + 1.0)}.get)

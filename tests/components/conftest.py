@@ -36,7 +36,7 @@ def run_nodes(tmp_path) -> Callable[[list[BaseNode]], pathlib.Path]:
             pipeline_root=str(tmp_path / "artifacts"),
             components=nodes,
             enable_cache=True,
-            beam_pipeline_args=BEAM_ARGS,
+            beam_pipeline_args=[*BEAM_ARGS],
         )
         ir = compile_pipeline(pipeline)
         run_id = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.datetime.now().isoformat()}

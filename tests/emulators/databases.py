@@ -46,9 +46,7 @@ class MariaDB:
         if self._user:
             for path in (folder, folder / "data"):
                 shutil.chown(path, self._user)
-            for parent in folder.parents:  # pytest keeps its folders to their owner
-                if parent != pathlib.Path("/"):
-                    parent.chmod(parent.stat().st_mode | 0o011)
+        self._open_folders()
         subprocess.run(
             ["mariadb-install-db", "--no-defaults", f"--datadir={folder / 'data'}", *self._as_user()],
             check=True,
@@ -68,8 +66,15 @@ class MariaDB:
     def _as_user(self) -> list[str]:
         return [f"--user={self._user}"] if self._user else []
 
+    def _open_folders(self) -> None:
+        """Lets the server's user pass. Each start of pytest keeps its folders to their owner again."""
+        for parent in self.folder.parents if self._user else ():
+            if parent != pathlib.Path("/"):
+                parent.chmod(parent.stat().st_mode | 0o011)
+
     def start(self) -> None:
         """Returns when it answers."""
+        self._open_folders()
         self.process = subprocess.Popen(
             [
                 *["mariadbd", "--no-defaults", f"--datadir={self.folder / 'data'}", f"--port={self.port}"],

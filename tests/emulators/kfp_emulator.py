@@ -53,9 +53,12 @@ class Emulator:
         self.logs: dict[str, str] = {}  # by task, what its last pod printed
         self.archives = True  # Argo keeps logs, as in the stock configuration
         self.keeps_pods = True  # finished pods are still there
+        self.packages: dict[str, list] = {}  # by version, the documents of the compiled pipeline
+        self.engine: Any = None  # runs the runs in earnest, in place of the story
         self.recorded: dict | None = None  # what a real Kubeflow answered about a run, in place of the story
         self.fault: Callable[[int, str, str], Fault | None] = lambda *_: None  # of number, method and path
         self.headers: dict[str, str] = {}  # that each request must have
+        self.health: dict = {"multi_user": True, "tag_name": "2.17.0"}
         self.orphans = True  # knows propagation_policy, as from 2.16 on
         self._ids = itertools.count(1)
         self.literals = True  # False: a Kubeflow before 2.16, to which a pipeline with them is none
@@ -124,15 +127,17 @@ class Emulator:
             return 400, {"error_message": "Failed to create a pipeline version", "error_details": "no pipeline"}
         if any(one["display_name"] == name and one["pipeline_id"] == pipeline for one in self.versions.values()):
             return 409, {"error_message": "Failed to create a pipeline version", "error_details": "exists"}
-        spec = next(iter(yaml.safe_load_all(body)))
-        form = spec["root"]["inputDefinitions"]["parameters"]
+        documents = [*yaml.load_all(body, yaml.CSafeLoader)]
+        form = documents[0]["root"]["inputDefinitions"]["parameters"]
         if not self.literals and any("literals" in entry for entry in form.values()):
             said = "InvalidInputError: unknown template format: pipeline spec is invalid"
             said = f"Failed to create a pipeline version: Failed to create a pipeline version due to {said}"
             return 500, {"error_message": said, "error_details": said}
-        values = {"pipeline_id": pipeline, "display_name": name, "name": name, "pipeline_spec": spec}
+        values = {"pipeline_id": pipeline, "display_name": name, "name": name, "pipeline_spec": documents[0]}
         values["description"] = query.get("description", "")
-        return 200, self._add(self.versions, "pipeline_version_id", values)
+        made = self._add(self.versions, "pipeline_version_id", values)
+        self.packages[made["pipeline_version_id"]] = documents
+        return 200, made
 
     def list_versions(self, pipeline: str, query: dict, body: None) -> tuple[int, dict]:
         return _page(self.versions, "pipeline_versions", query, pipeline_id=pipeline)
@@ -152,7 +157,10 @@ class Emulator:
         refused = _unknown(body, kfp_server_api.V2beta1Run) or self._unfit(body)
         if refused:
             return refused
-        return 200, self._add(self.runs, "run_id", {**body, "state": "PENDING", **_account(body)})
+        made = self._add(self.runs, "run_id", {**body, "state": "PENDING", **_account(body)})
+        if self.engine:
+            self.engine.start(made)
+        return 200, made
 
     def get_run(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
         if identity not in self.runs:
@@ -192,6 +200,8 @@ class Emulator:
 
     def _recorded(self, identity: str) -> dict:
         """State, tasks and Argo's nodes of a run: those of a real one, or of the story."""
+        if self.engine:
+            return self.engine.record(identity)
         if self.recorded:
             return self.recorded
         state, states = self.story[0]
@@ -201,7 +211,21 @@ class Emulator:
     def _log(self, identity: str, pod: dict) -> str:
         """What the pod printed, if it is one of a task's."""
         names = {one["id"]: one["displayName"] for one in self._recorded(identity)["nodes"]}
-        return self.logs.get(names.get(pod["boundaryID"], "").partition("(")[0], "")
+        task = names.get(pod["boundaryID"], "").partition("(")[0]
+        return self.engine.log(identity, task) if self.engine else self.logs.get(task, "")
+
+    def get_health(self, query: dict, body: None) -> tuple[int, dict]:
+        """As the first version of the API, which tells the server's version."""
+        return 200, self.health
+
+    def terminate(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
+        if identity not in self.runs:
+            return _refuse(404, 5, f"ResourceNotFoundError: Run {identity} not found")
+        self.engine.terminate(identity)
+        return 200, {}
+
+    def delete_run(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
+        return (200, {}) if self.runs.pop(identity, None) else _refuse(404, 5, f"Run {identity} not found")
 
     def list_runs(self, query: dict, body: None) -> tuple[int, dict]:
         return _page(self.runs, "runs", query)
@@ -223,6 +247,8 @@ class Emulator:
         if identity not in self.recurring:
             return _refuse(404, 5, f"ResourceNotFoundError: Job {identity} not found")
         self.recurring[identity]["mode"] = verb.upper()
+        if self.engine:
+            self.engine.fires(self.recurring[identity])
         return 200, {}
 
     def delete_recurring(self, identity: str, query: dict, body: None) -> tuple[int, dict]:
@@ -259,6 +285,9 @@ _ROUTES: list[tuple[str, str, Callable[..., tuple[int, Any]]]] = [
     ("POST", "/runs", Emulator.create_run),
     ("GET", "/runs", Emulator.list_runs),
     ("GET", "/runs/([^/]+)", Emulator.get_run),
+    ("DELETE", "/runs/([^/]+)", Emulator.delete_run),
+    ("POST", "/runs/([^/:]+):terminate", Emulator.terminate),
+    ("GET", "/apis/v1beta1/healthz", Emulator.get_health),
     ("GET", "/apis/v1beta1/runs/([^/]+)", Emulator.get_run_of_version_one),
     ("GET", "/runs/([^/]+)/nodes/([^/]+)/artifacts/([^/:]+):read", Emulator.read_artifact),
     ("GET", "/apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log", Emulator.read_log),

@@ -11,7 +11,8 @@ from kube_clock import StillClock
 from kube_state import PLURALS, State, has_labels
 
 PATH = re.compile(
-    r"/apis?(?:/batch|/networking\.k8s\.io)?/v1/namespaces/([^/?]+)/(\w+)(?:/([^/?]+))?(/log)?(?:\?(.*))?"
+    r"/apis?(?:/batch|/networking\.k8s\.io|/authorization\.k8s\.io)?/v1/"
+    r"namespaces/([^/?]+)/(\w+)(?:/([^/?]+))?(/log)?(?:\?(.*))?"
 )
 MERGES = ("application/merge-patch+json", "application/strategic-merge-patch+json")
 GROUPS = {"jobs": "batch", "networkpolicies": "networking.k8s.io"}
@@ -35,6 +36,9 @@ class Emulator:
     def __init__(self, kubelet, namespace="training", host="127.0.0.1", port=0, clock=None):
         self.state = State(kubelet, namespace, clock or StillClock())
         self.faults, self.requests, self.forbidden = [], [], set()  # forbidden: (verb, resource)
+        self.denied = set()  # rights that no account has: (verb, resource)
+        self.admit = lambda pod: ""  # returns why a pod is not admitted
+        self.version = {"major": "1", "minor": "34+"}
         self.stopped = threading.Event()
         self._server = ThreadingHTTPServer((host, port), type("Handler", (_Handler,), {"emulator": self}))
         self._server.daemon_threads = True
@@ -73,6 +77,7 @@ class Emulator:
 
 class _Handler(BaseHTTPRequestHandler):
     emulator: Emulator
+    fault = None
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -90,6 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self):
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
+        if self.path == "/version/":
+            return self._json(200, self.emulator.version)
         match = PATH.fullmatch(self.path)
         namespace, plural, name, log, query = match.groups()
         query = dict(part.split("=", 1) for part in (query or "").split("&") if part)
@@ -116,9 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif namespace != self.emulator.state.namespace and verb == "create":
             self._status(404, f'namespaces "{namespace}" not found')
         else:
-            self._serve(verb, PLURALS[plural], name, log, query, body)
+            self._serve(verb, PLURALS.get(plural, plural), namespace, name, log, query, body)
+        return None
 
-    def _serve(self, verb, kind, name, log, query, body):
+    def _serve(self, verb, kind, namespace, name, log, query, body):
         state = self.emulator.state
         if log:
             self._log(name, query)
@@ -127,6 +135,13 @@ class _Handler(BaseHTTPRequestHandler):
         elif verb == "list":
             items, version = state.list(kind, query.get("labelSelector", ""), query.get("fieldSelector", ""))
             self._json(200, {"kind": f"{kind}List", "metadata": {"resourceVersion": version}, "items": items})
+        elif kind == "localsubjectaccessreviews":
+            asked = body["spec"]["resourceAttributes"]
+            resource = "/".join(asked[part] for part in ("resource", "subresource") if part in asked)
+            self._json(201, {"status": {"allowed": (asked["verb"], resource) not in self.emulator.denied}})
+        elif verb == "create" and query.get("dryRun"):
+            said = self.emulator.admit(body)
+            self._status(403, said) if said else self._json(201, body)
         elif verb == "create":
             made = state.create(kind, body)
             name = body["metadata"]["name"]
@@ -142,7 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._status(200, "deleted") if there else self._status(404, f'{kind} "{name}" not found')
         else:
             found = state.get(kind, name)
-            self._json(200, found) if found else self._status(404, f'{kind} "{name}" not found')
+            there = found and found["metadata"]["namespace"] == namespace
+            self._json(200, found) if there else self._status(404, f'{kind} "{name}" not found')
 
     def _patch(self, kind, name, changes):
         if self.headers["Content-Type"] not in MERGES:

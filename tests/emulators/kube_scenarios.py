@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 
 import pytest
 from kube_world import LIMIT, fails, forever, held_in_queue, leave, wait_until, well
@@ -12,6 +13,11 @@ from kubeflow.workers.start import PLACE_SECONDS
 from kubeflow.workers.worker_set import LOST_SECONDS
 
 WORKER = "worker 1 of 2 (pod JOB-1-xxxxx)"
+QUOTA = (
+    'Error creating: pods "worker-1-abcde" is forbidden: exceeded quota: compute, requested: '
+    "requests.cpu=4,requests.memory=8Gi, used: requests.cpu=6,requests.memory=12Gi, limited: {}"
+)
+FULL = QUOTA.format("requests.cpu=8,requests.memory=16Gi")
 
 
 def launches(script):
@@ -81,6 +87,59 @@ def no_pods(world):
     world.kube.state.start_pods = lambda job: None
     world.clock.run()
     world.launch(well)
+
+
+def refuse(world, message, jobs=99):
+    """Lets Kubernetes create no pods of the next `jobs` Jobs."""
+    start = world.kube.state.start_pods
+
+    def start_pods(job):
+        if world.jobs > jobs:
+            return start(job)
+        let_pass(world, PLACE_SECONDS + 1)
+        about = {"kind": "Job", "name": world.name, "uid": job["metadata"]["uid"]}
+        event = {"kind": "Event", "metadata": {"name": f"{world.name}.{world.jobs}"}, "involvedObject": about}
+        world.kube.state.create("Event", event | {"reason": "FailedCreate", "message": message})
+        return None
+
+    world.kube.state.start_pods = start_pods
+
+
+def let_pass(world, seconds):
+    """Moves time after the launcher's next looks."""
+
+    def run():
+        polls = world.clock.polls
+        wait_until(lambda: world.clock.polls > polls + 2)
+        world.clock.advance(seconds)
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+def refused(message):
+    """Launches a Job whose pods Kubernetes refuses to create."""
+    return lambda world: (refuse(world, message), world.launch(well))
+
+
+def rejected(world):
+    """Returns a script whose second worker finds no machine until the launcher gives up the Job."""
+
+    def script(run):
+        if run.index == 0:
+            return forever(run)
+        run.unschedulable("0/3 nodes are available.")
+        return world.hold(run, PLACE_SECONDS + 1)
+
+    return script
+
+
+def least(low, _):
+    """Draws the shortest pause."""
+    return low
+
+
+def tried_again(world):
+    world.launch(rejected(world), well, uniform=least)
 
 
 def failed_job(reason):

@@ -8,7 +8,17 @@ import time
 import uuid
 from collections import Counter, defaultdict
 
-PLURALS = {"jobs": "Job", "services": "Service", "pods": "Pod", "events": "Event", "networkpolicies": "NetworkPolicy"}
+PLURALS = {
+    "jobs": "Job",
+    "services": "Service",
+    "pods": "Pod",
+    "events": "Event",
+    "networkpolicies": "NetworkPolicy",
+    "persistentvolumeclaims": "PersistentVolumeClaim",
+    "configmaps": "ConfigMap",
+    "serviceaccounts": "ServiceAccount",
+    "resourcequotas": "ResourceQuota",
+}
 FALLBACK = "FallbackToLogsOnError"
 INDEX = "batch.kubernetes.io/job-completion-index"
 
@@ -72,7 +82,8 @@ class State:
             meta = made["metadata"]
             if (kind, meta["name"]) in self.objects:
                 return None
-            meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": self.date(), "namespace": self.namespace}
+            meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": self.date()}
+            meta.setdefault("namespace", self.namespace)
             made.setdefault("status", {})
             self.objects[kind, meta["name"]] = made
             self.created[kind].append(copy.deepcopy(made))
@@ -276,13 +287,17 @@ class PodRun:
         for variable in self.pod["spec"]["containers"][0]["env"]:
             if "value" in variable:
                 value = re.sub(r"\$\((\w+)\)", lambda match: found.get(match[1], match[0]), variable["value"])
+            elif "secretKeyRef" in variable["valueFrom"]:
+                value = "word"
             else:
-                key = re.fullmatch(r"metadata\.annotations\['(.*)'\]", variable["valueFrom"]["fieldRef"]["fieldPath"])[
-                    1
-                ]
-                value = self.pod["metadata"]["annotations"][key]
+                value = self._field(variable["valueFrom"]["fieldRef"]["fieldPath"])
             found[variable["name"]] = value
         return found
+
+    def _field(self, path):
+        """Returns a field of the pod, or an annotation."""
+        annotation = re.fullmatch(r"metadata\.annotations\['(.*)'\]", path)
+        return self.pod["metadata"]["annotations"][annotation[1]] if annotation else field(self.pod, path)
 
     def running(self, node="node-1"):
         self.pod["spec"]["nodeName"] = node

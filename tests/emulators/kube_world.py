@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import random
 import threading
 import time
 
@@ -56,10 +57,10 @@ class World:
     def set(self, **workers):
         self.cluster = dataclasses.replace(self.cluster, workers=dataclasses.replace(Workers(), **workers))
 
-    def launch(self, *scripts, workers=2):
+    def launch(self, *scripts, workers=2, uniform=random.uniform):
         """Launches a training. Each new Job takes the next script for its pods, and all later Jobs the last one."""
         self.scripts = list(scripts)
-        launch_pods(self.cluster, api_client(self.kube.url), self.clock)(self.folder, workers)
+        launch_pods(self.cluster, api_client(self.kube.url), self.clock, uniform)(self.folder, workers)
 
     def noticed(self, run):
         """Blocks until the launcher has acted on the pod's state."""

@@ -16,7 +16,7 @@ def keys(**images):
 
 def checked(folder, train, test, allowed=False):
     """The Examples artifact after the search for duplicates and the check."""
-    with beam.Pipeline(argv=BEAM_ARGS) as pipeline:
+    with beam.Pipeline(argv=[*BEAM_ARGS]) as pipeline:
         find(pipeline | "train" >> beam.Create(train), pipeline | "test" >> beam.Create(test), str(folder))
     examples = standard_artifacts.Examples()
     examples.uri = str(folder)

@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from kubeflow.node import process
+from kubeflow.node import memory, process
 from trainer.failure import Failure, Kind
 
 BAD = Failure(Kind.BAD_INPUT, "no such data set", value="x")
@@ -53,10 +53,32 @@ def test_an_end_without_words_may_pass(end, program, how):
     assert "/logs/train.log" in failure.remedy
 
 
-def test_the_kernels_count_tells_a_want_of_memory_from_another_kill(end, tmp_path, monkeypatch):
-    events = tmp_path / "memory.events"
+@pytest.fixture
+def group(tmp_path, monkeypatch):
+    """The container's control group, with a limit of 1 GiB."""
+    monkeypatch.setattr(memory, "FOLDER", tmp_path)
+    (tmp_path / "memory.max").write_text(f"{2**30}\n")
+    (tmp_path / "memory.current").write_text(f"{2**30}\n")  # most of which are pages of files
+    (tmp_path / "memory.stat").write_text(f"anon 0\nactive_file {2**28}\ninactive_file {2**28}\nshmem 0\n")
+    return tmp_path
+
+
+def test_a_process_that_nears_the_limit_is_killed_before_the_kernel_kills_all(end, group):
+    program = f"import time; open({str(group / 'memory.stat')!r}, 'w').write('active_file 0\\ninactive_file 9'); "
+    failure = end(program + "time.sleep(60)")
+    assert failure.sentence == "the task's process used more memory than its pod may"
+
+
+def test_pages_of_files_and_a_group_without_a_limit_are_no_want_of_memory(end, group):
+    assert end("import time; time.sleep(0.3)") is None
+    (group / "memory.max").write_text("max\n")
+    (group / "memory.stat").write_text("active_file 0\ninactive_file 0\n")
+    assert end("import time; time.sleep(0.3)") is None
+
+
+def test_the_kernels_count_tells_a_want_of_memory_from_another_kill(end, group):
+    events = group / "memory.events"
     events.write_text("low 0\nmax 7\noom 1\noom_kill 1\n")
-    monkeypatch.setattr(process, "MEMORY_EVENTS", str(events))
     killed = "import os, signal, sys; {}; os.kill(os.getpid(), signal.SIGKILL)"
     assert "SIGKILL" in end(killed.format("pass")).sentence
     failure = end(killed.format(f"open({str(events)!r}, 'w').write('oom_kill 2')"))

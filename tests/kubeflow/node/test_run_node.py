@@ -311,13 +311,24 @@ def test_a_page_that_cannot_be_made_fails_nothing(node, monkeypatch, tmp_path, v
     assert node("Evaluator", "run-undrawn")[0] == 128 + signal.SIGTERM
 
 
-def test_a_tpu_is_another_pods_device_and_any_other_the_trainers_own(node, monkeypatch):
+def test_a_single_worker_trains_apart_where_only_its_pod_has_the_device(node, cluster, monkeypatch):
     seen = []
     monkeypatch.setattr("kubeflow.node.work.launch_node", lambda *_: False)
     monkeypatch.setattr("kubeflow.node.work.plan", lambda *given: seen.append(given[-1].apart) or plan(*given))
-    for run_id, strategy in (("one", "tpu"), ("two", "tpu:local"), ("three", "auto")):
-        node("Schema", run_id, strategy=strategy)
-    assert seen == [True, True, False]
+    gpu = {"accelerator": "nvidia.com/gpu", "accelerators": 1}
+    workers, own = {"workers": {"pod": gpu}}, {"tasks": {"Schema": gpu}}
+    cases = [
+        ("tpu", {}, True),
+        ("tpu:local", {}, True),
+        ("auto", {}, False),
+        ("auto", workers, True),
+        ("auto", workers | own, False),
+        ("auto", workers | {"pod": gpu}, False),
+        ("auto", own, False),
+    ]
+    for number, (strategy, settings, _) in enumerate(cases):
+        node("Schema", f"run-{number}", cluster | settings, strategy=strategy)
+    assert seen == [apart for _, _, apart in cases]
 
 
 def test_a_volume_that_is_not_mounted_is_named(node, cluster, tmp_path, termination_log):

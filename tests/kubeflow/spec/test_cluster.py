@@ -9,10 +9,10 @@ import pytest
 import yaml
 from tfx.orchestration.local import runner_utils
 
-from kubeflow.spec.cluster import QUEUE, Beam, Cluster, Database, Notify, Retries, SecretKey, Volume, Workers
+from kubeflow.spec.cluster import QUEUE, Beam, Cluster, Database, Notify, Retries, Volume, Workers
 from kubeflow.spec.file import load_cluster
 from kubeflow.spec.parameters import run_config
-from kubeflow.spec.pod import PodSettings
+from kubeflow.spec.pod import PodSettings, SecretKey
 from pipeline.cli import main
 from pipeline.dag import compile_pipeline, create_pipeline
 from pipeline.settings import PipelineConfig
@@ -68,7 +68,7 @@ def test_the_name_of_an_image_may_be_long():
     assert Cluster(**{**LEAST, "image": image}).image == image
 
 
-KEY = {"secret": "s", "key": "k"}
+KEY = {"name": "s", "key": "k"}
 SETS = {"claim": "sets", "path": "/sets"}
 VOLUME = {"secret": None, "config_map": None, **SETS}
 
@@ -163,7 +163,7 @@ INVALID = [
     ({"notify": {"url": "ftp://hooks.example.com"}}, "notify.url", "ftp://hooks.example.com"),
     ({"notify": {"url": "https://me:word@example.com"}}, "notify.url", "https://me:word@example.com"),
     ({"notify": {"url": HOOK, "secret": "hook"}}, "notify.secret", "hook"),
-    ({"notify": {"url": HOOK, "secret": {"name": "A"}}}, "notify.secret.name", "A"),
+    ({"notify": {"url": HOOK, "secret": {"name": "A", "key": "k"}}}, "notify.secret.name", "A"),
     ({"notify": {"url": HOOK, "secret": {"name": "a", "key": "a b"}}}, "notify.secret.key", "a b"),
     ({"ui": "kubeflow.example.com"}, "ui", "kubeflow.example.com"),
     ({"time_zone": "Mars/Olympus"}, "time_zone", "Mars/Olympus"),
@@ -193,14 +193,14 @@ def test_an_invalid_setting_is_named_with_its_line(tmp_path, change, setting, va
 @pytest.mark.parametrize(
     ("change", "setting", "value"),
     [
-        ({"pod": {"env_from_secret": {"A": {"secret": "s"}}}}, "pod.env_from_secret.A.key", None),
+        ({"pod": {"env_from_secret": {"A": {"name": "s"}}}}, "pod.env_from_secret.A.key", None),
         (
             {"pod": {"volumes": [{"path": "/x"}]}},
             "pod.volumes.0.claim",
             {"claim": None, "secret": None, "config_map": None},
         ),
         ({"workers": {"pod": {"labels": {QUEUE: "q"}}}}, f"workers.pod.labels.{QUEUE}", "q"),
-        ({"pod": {"env_from_secret": {"A": {"secret": "S", "key": "k"}}}}, "pod.env_from_secret.A.secret", "S"),
+        ({"pod": {"env_from_secret": {"A": {"name": "S", "key": "k"}}}}, "pod.env_from_secret.A.name", "S"),
         ({"pod": {"env": {"A": "x"}, "env_from_secret": {"A": KEY}}}, "pod.env_from_secret.A", "A"),
         ({"pod": {"pull_secrets": ["My"]}}, "pod.pull_secrets.0", "My"),
     ],

@@ -302,7 +302,7 @@ def test_a_task_gets_limits_environment_labels_and_volumes(cluster, tmp_path):
         "memory": "2Gi",
         "memory_limit": "4Gi",
         "env": {"HTTPS_PROXY": "http://proxy:3128", "RETRIES": 3},
-        "env_from_secret": {"TOKEN": {"secret": "hub", "key": "token"}},
+        "env_from_secret": {"TOKEN": {"name": "hub", "key": "token"}},
         "labels": {"team": "vision"},
         "annotations": {"example.com/cost": "4711"},
         "pull_secrets": ["registry", "mirror"],

@@ -19,11 +19,10 @@ from kube_scenarios import (
     silent,
     stuck,
     taken_back,
-    waits,
+    tried_again,
 )
 from kube_world import waits_for_a_machine, well
 
-from kubeflow.workers.start import PLACE_SECONDS
 from trainer.errors import ReportedError
 
 LINES = [
@@ -38,9 +37,11 @@ LINES = [
         f"the Job JOB is left in the cluster, where it ends with its lease: {not_allowed('delete', 'jobs', 'batch')}",
     ),
     (silent, f"cannot show the chief's log: {not_allowed('get', 'pods/log')}"),
+    (tried_again, f"{WORKER} waits for a machine: Unschedulable: 0/3 nodes are available"),
     (
-        waits(lambda run: run.unschedulable("0/3 nodes are available."), PLACE_SECONDS + 1),
-        f"{WORKER} waits for a machine: Unschedulable: 0/3 nodes are available",
+        tried_again,
+        "no machine for 1 of 2 workers: Unschedulable: 0/3 nodes are available; gave the machines back, trying again "
+        "in 15 s",
     ),
     (blind, f"cannot read Events, so waiting the full 900 s for machines: {not_allowed('list', 'events')}"),
     (

@@ -47,7 +47,7 @@ FULL = dataclasses.replace(
             cpu_limit="2500m",
             memory_limit="8Gi",
             env={"HTTPS_PROXY": "http://proxy:3128"},
-            env_from_secret={"TOKEN": SecretKey(secret="hub", key="token")},
+            env_from_secret={"TOKEN": SecretKey(name="hub", key="token")},
             labels={"team": "vision"},
             annotations={"example.com/cost": "4711"},
             pull_secrets=["mirror", "registry"],

@@ -2,6 +2,7 @@
 
 import pytest
 from kube_scenarios import (
+    FULL,
     WORKER,
     deleted,
     ends,
@@ -14,6 +15,7 @@ from kube_scenarios import (
     not_allowed,
     not_created,
     queued,
+    refused,
     shown,
     stuck,
     too_long,
@@ -95,8 +97,24 @@ MESSAGES = [
     ),
     (
         waits(lambda run: run.unschedulable("0/3 nodes are available."), PLACE_SECONDS + 1),
-        f"{WORKER} has no machine after 120 s, and no autoscaler adds one: Unschedulable: 0/3 nodes are available. "
-        "Request less in workers.pod of cluster.yaml, add machines, or run again when other runs have ended",
+        "no machine for 1 of 2 workers, tried 1 time in 121 s: Unschedulable: 0/3 nodes are available. Request less in "
+        "workers.pod of cluster.yaml, add machines, raise workers.start_seconds, or run again when other runs have "
+        "ended",
+    ),
+    (
+        refused(FULL),
+        f"Kubernetes has created 0 of 2 pods, tried 1 time in 121 s: {FULL}. Make room in the quota of namespace "
+        "training, or raise workers.start_seconds in cluster.yaml",
+    ),
+    (
+        refused(FULL.replace("limited: requests.cpu=8", "limited: requests.cpu=6")),
+        "the workers together need more requests.cpu than the quota compute has: expected at most 6, got '2 times 4'. "
+        "Request less in workers.pod of cluster.yaml, start fewer workers, or raise the quota",
+    ),
+    (
+        refused("pods is forbidden: its words"),
+        "Kubernetes has created 0 of 2 pods: pods is forbidden: its words. Change workers.pod in cluster.yaml, or what "
+        "namespace training allows",
     ),
     (
         too_long,

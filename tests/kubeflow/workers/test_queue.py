@@ -1,7 +1,7 @@
 """Laws of a Job that a queue holds back: its wait is its own, and its machines may be taken back."""
 
 import pytest
-from kube_scenarios import queued, taken_back
+from kube_scenarios import least, queued, rejected, taken_back
 from kube_world import held_in_queue, leave, wait_until, well
 
 from kubeflow.workers.worker_set import JOB_SECONDS
@@ -14,6 +14,19 @@ def test_the_wait_in_a_queue_is_not_one_for_machines(world):
     world.launch(well)
     assert world.jobs == 1
     assert world.kube.state.listed["Event"] == 0
+
+
+def test_the_tries_of_a_start_leave_out_the_wait_in_a_queue(world):
+    """A queue lets a Job go whose pods then find no machine, such as one that is broken."""
+    world.set(queue="gpus", queue_seconds=3600, start_seconds=200)
+    held_in_queue(world, 3599)
+
+    def first(run):
+        held_in_queue(world, 3599, job=2)
+        rejected(world)(run)
+
+    world.launch(lambda run: first(run) if run.index else rejected(world)(run), well, uniform=least)
+    assert world.jobs == 2
 
 
 def test_the_wait_in_a_queue_ends(world):

@@ -11,6 +11,7 @@ from trainer.workers.launch import WorkerError
 WORDS = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes are available."
 UNSCHEDULABLE = f"Unschedulable: {WORDS.rstrip('.')}"
 START_SECONDS = 900  # workers.start_seconds
+ONE_TRY = int(PLACE_SECONDS) + 2  # workers.start_seconds that leave no time for a second try
 
 
 def second(act):
@@ -49,8 +50,8 @@ def test_a_late_image_is_waited_for(world):
     world.launch(late)
 
 
-def test_a_missing_machine_ends_the_wait_soon(world):
-    """Argo retries after exit code 1, with growing pauses: another run may hold the machines."""
+def test_a_missing_machine_ends_a_try_soon(world):
+    world.set(start_seconds=ONE_TRY)
 
     def rejected(run):
         run.unschedulable(WORDS)
@@ -66,6 +67,8 @@ def test_a_missing_machine_ends_the_wait_soon(world):
 
 @pytest.mark.parametrize("reason", ["NotTriggerScaleUp", "FailedScheduling"])
 def test_other_events_promise_no_machine(world, reason):
+    world.set(start_seconds=ONE_TRY)
+
     def noted(run):
         run.unschedulable(WORDS)
         run.noted(reason, "no")
@@ -75,6 +78,8 @@ def test_other_events_promise_no_machine(world, reason):
 
 
 def test_a_promise_for_one_pod_is_none_for_another(world):
+    world.set(start_seconds=ONE_TRY)
+
     def script(run):
         run.unschedulable(WORDS)
         if run.index == 0:

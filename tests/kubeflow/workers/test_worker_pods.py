@@ -71,6 +71,27 @@ def test_when_a_worker_is_lost_all_start_again_once(world, said, end):
     assert any(line.startswith(f"worker 1 of 2 (pod {world.name}-1-") for line in said()), said()
 
 
+def test_a_restart_takes_little_longer_than_its_pods(world):
+    """On a cluster 40 s passed between the loss of a worker and the next step, most of them in the pods."""
+    ended = []
+
+    def lost(run):
+        run.running()
+        if run.index == 1:
+            run.state.delete("Pod", run.name)
+            world.clock.run()
+        run.stopping.wait(LIMIT)
+        ended.append(world.clock.time())
+
+    def started(run):
+        ended.append(world.clock.time())
+        well(run)
+
+    world.launch(lost, started)
+    first, *_, last = ended
+    assert 0 <= last - first < 15
+
+
 def test_workers_start_again_only_when_all_of_them_have_ended(world):
     """Two sets at once would write the same checkpoints."""
     alive, most = [], []

@@ -6,7 +6,7 @@ from trainer.schema import SettingError
 
 
 def test_beam_runs_in_process_unless_a_runner_is_given():
-    assert beam_args([], "job") == BEAM_ARGS
+    assert beam_args([], "job") == [*BEAM_ARGS]
     assert beam_args(["--temp_location=/tmp"], "job") == [*BEAM_ARGS, "--temp_location=/tmp"]
     assert "--runner=FnApiRunner" not in beam_args(["--runner", "FlinkRunner"], "job")
 
