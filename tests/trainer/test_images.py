@@ -16,6 +16,7 @@ from trainer.images import (
     noise_seed,
     pixel_model,
     preprocessing,
+    shape_of,
     shuffled_batches,
     to_bytes,
     to_unit_interval,
@@ -101,6 +102,24 @@ def test_the_split_and_order_of_the_files_do_not_matter(ids, tmp_path, images, p
     parts = load_images([str(tmp_path / "part-[12]"), str(tmp_path / "part-0")], preprocessing(SHAPE), SHAPE)
     np.testing.assert_array_equal(whole.noise_seeds, parts.noise_seeds)
     np.testing.assert_array_equal(whole.pixels, parts.pixels)
+
+
+@pytest.mark.parametrize("shape", [Shape(28, 28, 1), Shape(5, 9, 4)], ids=str)
+def test_images_have_the_shape_that_their_files_give(shape, tmp_path, example, write_records):
+    pixels = np.random.default_rng(0).integers(0, 256, [3, *shape], np.uint8)
+    write_records(tmp_path / "a", [example(tf.io.encode_png(image).numpy(), str(i)) for i, image in enumerate(pixels)])
+    files = [str(tmp_path / "a")]
+    assert shape_of(files) == shape
+    images = load_images(files, preprocessing(shape), shape)
+    assert images.shape == shape
+    np.testing.assert_array_equal(images.pixels, pixels)
+
+
+def test_a_first_image_of_another_number_of_channels_is_refused(tmp_path, example, write_records):
+    write_records(tmp_path / "a", [example(tf.io.encode_png(np.zeros([5, 9, 2], np.uint8)).numpy(), "a")])
+    with pytest.raises(UserError) as error:
+        shape_of([str(tmp_path / "a")])
+    assert error.value.failure.value == "5x9x2"
 
 
 def halved(features):
@@ -200,10 +219,14 @@ def write_kind(tmp_path, example, write_records):
 @pytest.mark.parametrize("kind", FILES)
 def test_files_of_something_else_are_the_users_error_and_are_named(kind, write_kind):
     path = write_kind(kind)
-    with pytest.raises(UserError) as error:
-        load_images([path], preprocessing(SHAPE), SHAPE)
-    assert error.value.failure.value == path
-    assert error.value.failure.valid
+    readers = [lambda: load_images([path], preprocessing(SHAPE), SHAPE)]
+    if kind != "small image":
+        readers.append(lambda: shape_of([path]))
+    for read in readers:
+        with pytest.raises(UserError) as error:
+            read()
+        assert error.value.failure.value == path
+        assert error.value.failure.valid
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.2, 0.45])

@@ -18,7 +18,7 @@ import trainer.training.loop
 from trainer.errors import InterruptError, ReportedError, StorageError, UnreadableError
 from trainer.evaluate import MeanELBO, Quality
 from trainer.failure import Failure, Kind
-from trainer.images import ImageSet, hold_out, load_images, preprocessing
+from trainer.images import ImageSet, hold_out, load_images, preprocessing, shape_of
 from trainer.model.likelihoods import Bernoulli, bits_per_dim
 from trainer.model.vae import build
 from trainer.settings import Execution, TrainConfig
@@ -147,6 +147,16 @@ def halved_pixels(at):
 def fewer_pixels(at):
     fewer = lambda raw: {**PREPROCESS(raw), "image": PREPROCESS(raw)["image"][:, ::3]}  # noqa: E731
     load_images(at.records("a", np.zeros(3072, np.uint8)), fewer, SHAPE)
+
+
+@says(
+    "the shape of the first image in {at}/a: expected height x width x channels, with 1 channel for grey, 3 for RGB or "
+    "4 for RGBA, got '2x2x2'"
+)
+def two_channels(at):
+    serialized = tf.io.encode_png(np.zeros([2, 2, 2], np.uint8)).numpy()
+    at.patch(tf.io, "parse_example", lambda *_: {"image": [tf.constant(serialized)]})
+    shape_of(at.records("a", np.zeros(SHAPE, np.uint8)))
 
 
 @says("the training split has too few images: expected at least 2: one to train on, one to hold out, got 1")
