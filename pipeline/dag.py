@@ -6,7 +6,6 @@ import pathlib
 import tensorflow as tf  # noqa: F401  before tfx, whose imports would print its start-up lines
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
-from tfx.components.transform.component import Transform
 from tfx.components.tuner.component import Tuner
 from tfx.dsl.compiler import compiler
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
@@ -27,12 +26,12 @@ from components.gate.units_check import UnitsCheck
 from components.ingest.datasets import base_name
 from components.ingest.example_gen import Asked, ImageExampleGen
 from components.ingest.schema import CuratedSchema
+from components.ingest.transform import Transform
 from components.ingest.validator import StrictExampleValidator
 from components.pages.report import Report
 from components.train.site import SITE, Site
 from pipeline.beam.arguments import BEAM_ARGS, beam_args, job_prefix
 from pipeline.settings import PipelineConfig
-from trainer.units import Units
 
 SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
 
@@ -49,14 +48,14 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     transform = Transform(
         examples,
         schema.outputs["schema"],
-        preprocessing_fn="trainer.images.preprocess",
+        preprocessing_fn="components.ingest.transform.preprocess_examples",
         materialize=False,
         disable_statistics=True,
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=[]),
     )
     transform.add_upstream_node(validator)
 
-    units = Units.of(config.train)
+    recipe = config.train.to_dict()
     last_blessed = Resolver(
         LastBlessedModelStrategy,
         config={"push_directory": config.push_directory, "no_baseline": config.no_baseline},
@@ -64,7 +63,8 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         model_blessing=Channel(type=ModelBlessing),
     ).with_id("LastBlessedModel")
     units_check = UnitsCheck(
-        units=json.dumps(units._asdict()),
+        recipe=json.dumps(recipe),
+        examples=examples,
         baseline=last_blessed.outputs["model"],
         blessing=last_blessed.outputs["model_blessing"],
         push_directory=config.push_directory,
@@ -77,7 +77,6 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         "train_args": trainer_pb2.TrainArgs(splits=["train"]),
         "eval_args": trainer_pb2.EvalArgs(splits=["test"]),
     }
-    recipe = config.train.to_dict()
     where = {SITE: site.to_dict()}
     search = {"train": recipe, "trials": config.tune, **where}
     tuners = [Tuner(tuner_fn="components.train.tuner_fn.tuner_fn", custom_config=search, **data)] if config.tune else []
@@ -91,7 +90,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     model = trainer.outputs["model"]
     for node in (*tuners, trainer):
         node.add_upstream_node(units_check)
-    gate = eval_config(config.min_elbo, config.max_regression, config.min_label_elbo, units, config.no_baseline)
+    gate = eval_config(config.min_elbo, config.max_regression, config.min_label_elbo, config.no_baseline)
     evaluator = Evaluator(
         examples=examples,
         model=model,

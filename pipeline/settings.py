@@ -11,6 +11,7 @@ from components.ingest.splits import PATTERN
 from trainer.presets import PRESETS, recipe
 from trainer.schema import Needs, Place, SettingError, check_needs, setting, table
 from trainer.settings import RUN, Execution, Number, TrainConfig, check_workers
+from trainer.shape import THEIRS
 from trainer.storage.folders import checked_folder
 
 TUNER_STRATEGIES = ("auto", "default", "mirrored")  # of one process, on devices that it can use itself
@@ -66,6 +67,13 @@ class PipelineConfig(Execution):
         lt=1,
     )
     max_unreadable: float = _data("share of unreadable images that are left out", default=0.0, ge=0, lt=1)
+    image_shape: str = _data(
+        f"shape that images are cropped and resized to; {THEIRS}: they keep theirs, which is one for all",
+        "HxWxC",
+        default=THEIRS,
+        pattern=rf"^({THEIRS}|([1-9]\d{{0,4}}x){{2}}[134])$",
+        valid=f"height x width x channels, such as 64x64x3, 28x28x1 or 48x64x4, or {THEIRS}",
+    )
     allow_shared_images: bool = _data("accept test images that are also training images, pixel by pixel", default=False)
     train: TrainConfig = Field(default_factory=TrainConfig)
     tune: int = _training("trials of the Tuner, each over a quarter of the epochs; 0: no Tuner", default=0, ge=0)

@@ -10,9 +10,7 @@ from components.gate.evaluator import Executor
 from components.gate.rules import eval_config
 from components.gate.verdict import Verdict, read_verdict
 from pipeline.beam.arguments import BEAM_ARGS
-from trainer.settings import TrainConfig
 from trainer.storage.digests import write_digests
-from trainer.units import Units
 
 
 def write_examples(folder: pathlib.Path, records: list[bytes]) -> standard_artifacts.Examples:
@@ -44,7 +42,7 @@ def evaluate(
     evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
     evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
     context = Executor.Context(beam_pipeline_args=[*BEAM_ARGS], tmp_dir=str(folder / "tmp"))
-    rules = eval_config(min_elbo, max_regression, min_label_elbo, Units.of(TrainConfig()))
+    rules = eval_config(min_elbo, max_regression, min_label_elbo)
     Executor(context).Do(
         inputs,
         {"evaluation": [evaluation], "blessing": [blessing]},

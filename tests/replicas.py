@@ -24,6 +24,7 @@ from trainer.evaluate import Evaluator
 from trainer.images import ImageSet, shuffled_batches
 from trainer.model.vae import VAE, build
 from trainer.settings import Execution, TrainConfig
+from trainer.shape import Shape
 from trainer.strategy import check_agreement, shard
 from trainer.training.optimizer import build_optimizer
 from trainer.training.step import TrainStep
@@ -71,7 +72,7 @@ def some_images(count: int, seed: int) -> ImageSet:
     rng = np.random.default_rng(seed)
     slope = rng.integers(0, 7, [count, 1, 1, 1]) * np.arange(32)[:, None]
     pixels = slope + rng.integers(0, 38, [count, 32, 32, 3])
-    return ImageSet(pixels.astype(np.uint8).reshape(count, 3072), np.arange(count))
+    return ImageSet(pixels.astype(np.uint8), np.arange(count))
 
 
 SETS = TRAIN, TEST = some_images(64, seed=1), some_images(37, seed=2)
@@ -79,7 +80,7 @@ SETS = TRAIN, TEST = some_images(64, seed=1), some_images(37, seed=2)
 
 def start(strategy: tf.distribute.Strategy, config: TrainConfig) -> tuple[VAE, TrainStep]:
     with strategy.scope():
-        model = build(config, 3072)
+        model = build(config, Shape(32, 32, 3))
         optimizer = build_optimizer(config, model.trainable_variables, STEPS_PER_EPOCH)
     return model, TrainStep(strategy, config, model, optimizer, STEPS_PER_EPOCH)
 

@@ -19,13 +19,14 @@ from trainer.errors import UserError
 TINY = ["hidden_size=16", "latent_size=8", "iaf_steps=0"]  # XLA compiles a flow in a second, every time
 
 
-def gradients(split: str, count: int, first_seed: int) -> list[Row]:
+def gradients(split: str, count: int, first_seed: int, shape: tuple[int, ...] = (32, 32, 3)) -> list[Row]:
     """Rows of images that a model can learn: each goes from one colour to another."""
 
     def image(seed: int) -> bytes:
-        first, last = np.random.default_rng(seed).integers(0, 256, [2, 1, 3])
-        rows = first + (last - first) * np.linspace(0.0, 1.0, 32)[:, None]
-        return tf.io.encode_png(np.repeat(rows[:, None], 32, axis=1).astype(np.uint8)).numpy()
+        height, width, channels = shape
+        first, last = np.random.default_rng(seed).integers(0, 256, [2, 1, channels])
+        rows = first + (last - first) * np.linspace(0.0, 1.0, height)[:, None]
+        return tf.io.encode_png(np.repeat(rows[:, None], width, axis=1).astype(np.uint8)).numpy()
 
     return [(f"{split}_{i:03d}", image(first_seed + i), i % 10) for i in range(count)]
 

@@ -29,9 +29,9 @@ def pixels(seed: int, shape: tuple[int, ...] = (32, 32, 3)) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def rows(split: str, count: int, first_seed: int) -> list[Row]:
+def rows(split: str, count: int, first_seed: int, shape: tuple[int, ...] = (32, 32, 3)) -> list[Row]:
     """Valid rows with different images."""
-    return [(f"{split}_{i:03d}", png(first_seed + i), i % 10) for i in range(count)]
+    return [(f"{split}_{i:03d}", png(first_seed + i, shape), i % 10) for i in range(count)]
 
 
 def serialized(name: str, image: bytes, label: int) -> bytes:
@@ -45,9 +45,17 @@ def serialized(name: str, image: bytes, label: int) -> bytes:
 
 
 def write_toy(
-    data_dir: pathlib.Path, train: list[Row], test: list[Row], id_feature: Any = None, file_format: str = "tfrecord"
+    data_dir: pathlib.Path,
+    train: list[Row],
+    test: list[Row],
+    id_feature: Any = None,
+    file_format: str = "tfrecord",
+    shape: tuple[int | None, ...] = (32, 32, 3),
 ) -> pathlib.Path:
-    """Writes the data set `toy` as TFDS does; images are stored byte for byte. Returns `data_dir`."""
+    """Writes the data set `toy` as TFDS does; images are stored byte for byte. Returns `data_dir`.
+
+    A size of None in `shape` is left open: each image has its own.
+    """
     splits = {
         split: [
             (i, {"id": name, "image": io.BytesIO(image), "label": label})
@@ -55,7 +63,8 @@ def write_toy(
         ]
         for split, content in {"train": train, "test": test}.items()
     }
-    features = tfds.features.FeaturesDict({**FEATURES, "id": id_feature or FEATURES["id"]})
+    image = tfds.features.Image(shape=shape)
+    features = tfds.features.FeaturesDict({**FEATURES, "image": image, "id": id_feature or FEATURES["id"]})
     return write(data_dir, features, splits, file_format)
 
 

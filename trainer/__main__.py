@@ -56,13 +56,15 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def _train(config: TrainConfig, execution: Execution, train_files: str, test_files: str, output: str) -> None:
     from trainer.export import Servable, save
-    from trainer.images import load_images, pixel_model, preprocess
+    from trainer.images import load_images, pixel_model, preprocessing, shape_of
     from trainer.storage.atomic import discard, recover, storing
     from trainer.units import Units
     from trainer.workers.job import Job, run_job
     from trainer.workers.launch import launch_local
 
-    train, test = load_images([train_files], preprocess), load_images([test_files], preprocess)
+    shape = shape_of([train_files])
+    transform = preprocessing(shape)
+    train, test = (load_images([files], transform, shape) for files in (train_files, test_files))
     job = Job(config, workdir=output, state=os.path.join(output, "checkpoints"), execution=execution)
     with contextlib.ExitStack() as stack:
         try:
@@ -76,7 +78,8 @@ def _train(config: TrainConfig, execution: Execution, train_files: str, test_fil
             recover(saved)
         discard(os.path.join(output, FILE))  # of an earlier start
         model = run_job(job, train, test, launch_local)
-        save(Servable(model, pixel_model(train), config.eval_samples, preprocess), Units.of(config), saved)
+        servable = Servable(model, pixel_model(train), config.eval_samples, transform, shape)
+        save(servable, Units.of(config, shape), saved)
         discard(job.state)
 
 

@@ -12,6 +12,7 @@ from trainer.model.vae import VAE
 from trainer.strategy import shard
 
 DRAWS_AT_ONCE = 2000  # images times samples: bounds the memory of an evaluation
+VALUES_AT_ONCE = DRAWS_AT_ONCE * 32 * 32 * 3  # images times samples times values: the same for large images
 ACTIVE_VARIANCE = 0.01  # Burda et al. (2016, arXiv 1509.00519, appendix C)
 
 
@@ -84,7 +85,7 @@ class MapImages:
     """A function of images that all replicas of `strategy` map over an image set in batches of one shape.
 
     Args:
-      function: maps pixels [B, 3072] uint8 and noise seeds [B] int64 to arrays [B, ...].
+      function: maps pixels [B, H, W, C] uint8 and noise seeds [B] int64 to arrays [B, ...].
       samples: draws of z per image in `function`, which limit the batch.
     """
 
@@ -95,7 +96,7 @@ class MapImages:
         strategy: tf.distribute.Strategy | None,
     ) -> None:
         self._strategy = strategy = strategy or tf.distribute.get_strategy()
-        self._at_once = max(1, DRAWS_AT_ONCE // samples)
+        self._samples = samples
 
         def replica(*arrays: tf.Tensor) -> list[tf.Tensor]:
             context = tf.distribute.get_replica_context()
@@ -106,7 +107,8 @@ class MapImages:
     def __call__(self, images: ImageSet) -> list[np.ndarray]:
         """Returns one [N, ...] per array of the function, in the order of the images."""
         replicas = self._strategy.num_replicas_in_sync
-        size = -(-min(self._at_once, len(images)) // replicas) * replicas
+        at_once = max(1, min(DRAWS_AT_ONCE, VALUES_AT_ONCE // images.shape.size) // self._samples)
+        size = -(-min(at_once, len(images)) // replicas) * replicas
         batches = [self._batch(images, start, size) for start in range(0, len(images), size)]
         return [np.concatenate(parts)[: len(images)] for parts in zip(*batches, strict=True)]
 

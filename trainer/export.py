@@ -5,16 +5,16 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from trainer.evaluate import image_elbo
-from trainer.images import EXAMPLE_FEATURES, IMAGE_SHAPE, IMAGE_SIZE, Transform, noise_seed, to_bytes
+from trainer.images import EXAMPLE_FEATURES, Transform, noise_seed, to_bytes
 from trainer.model.likelihoods import PixelModel
 from trainer.model.vae import VAE
+from trainer.shape import Shape
 from trainer.storage.atomic import whole
 from trainer.units import Units, write_units
 
 Signature = Callable[..., dict[str, tf.Tensor]]
 
 ENCODED = tf.TensorSpec([None], tf.string, name="images")
-PIXELS = tf.TensorSpec([None, *IMAGE_SHAPE], tf.uint8, name="images")
 SERIALIZED = tf.TensorSpec([None], tf.string, name="examples")
 
 
@@ -27,14 +27,18 @@ class Servable(tf.Module):
       samples: draws of z per image for an ELBO, K.
       transform: maps features of Examples to model input, the graph of the Transform component. Every signature that
         takes images applies it. It takes encoded images, so the signatures of pixels encode them losslessly first.
+      shape: of the images, H x W x C.
     """
 
-    def __init__(self, model: VAE, pixels: PixelModel, samples: int, transform: Transform) -> None:
+    def __init__(self, model: VAE, pixels: PixelModel, samples: int, transform: Transform, shape: Shape) -> None:
         super().__init__()
         self.model = model
         self.transform = transform
         self._independent = model.likelihood.independent(pixels)
         self._samples = samples
+        self._size, self._images = shape.size, tf.TensorSpec([None, *shape], tf.uint8, name="images")
+        self.reconstruct_pixels = tf.function(self._reconstruct_pixels, input_signature=[self._images])
+        self.encode_pixels = tf.function(self._encode_pixels, input_signature=[self._images])
 
     @tf.function(input_signature=[SERIALIZED])
     def evaluate(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -46,7 +50,7 @@ class Servable(tf.Module):
         """
         raw = tf.io.parse_example(examples, EXAMPLE_FEATURES)
         features = self.transform(raw)
-        x = tf.ensure_shape(features["image"], [None, IMAGE_SIZE])
+        x = tf.ensure_shape(features["image"], [None, self._size])
         result = image_elbo(self.model, x, noise_seed(features["id"]), self._samples)
         return {
             **result._asdict(),
@@ -57,35 +61,36 @@ class Servable(tf.Module):
 
     @tf.function(input_signature=[ENCODED])
     def reconstruct(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Reconstructs encoded images [B] as images [B, 32, 32, 3] uint8."""
-        return {"images": _as_images(self.model.decode(self._posterior_center(images)).mean())}
-
-    @tf.function(input_signature=[PIXELS])
-    def reconstruct_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Reconstructs images [B, 32, 32, 3] uint8."""
-        return self.reconstruct(_encoded(images))
+        """Reconstructs encoded images [B] as images [B, H, W, C] uint8."""
+        return {"images": self._as_images(self.model.decode(self._posterior_center(images)).mean())}
 
     @tf.function(input_signature=[ENCODED])
     def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Maps encoded images [B] to latents [B, L]."""
         return {"latents": self._posterior_center(images)}
 
-    @tf.function(input_signature=[PIXELS])
-    def encode_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Maps images [B, 32, 32, 3] uint8 to latents [B, L]."""
-        return self.encode(_encoded(images))
-
     @tf.function(input_signature=[tf.TensorSpec([], tf.int32, name="n"), tf.TensorSpec([], tf.int32, name="seed")])
     def sample(self, n: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Decodes n draws from the prior, [n, 32, 32, 3] uint8; the same seed gives the same images."""
+        """Decodes n draws from the prior, [n, H, W, C] uint8; the same seed gives the same images."""
         eps = tf.random.stateless_normal(tf.stack([n, self.model.latent_size]), tf.stack([seed, 0]))
-        return {"images": _as_images(self.model.sample(eps))}
+        return {"images": self._as_images(self.model.sample(eps))}
+
+    def _reconstruct_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Reconstructs images [B, H, W, C] uint8."""
+        return self.reconstruct(_encoded(images))
+
+    def _encode_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Maps images [B, H, W, C] uint8 to latents [B, L]."""
+        return self.encode(_encoded(images))
+
+    def _as_images(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(to_bytes(x), [-1, *self._images.shape[1:]])
 
     def _posterior_center(self, images: tf.Tensor) -> tf.Tensor:
         """Pushes the centre of q(z0|x) through the flow: latents [B, L] without noise, of encoded images [B]."""
         count = tf.shape(images)[:1]
         raw = {"image": images, "id": tf.fill(count, "")}
-        x = tf.ensure_shape(self.transform(raw)["image"], [None, IMAGE_SIZE])
+        x = tf.ensure_shape(self.transform(raw)["image"], [None, self._size])
         return self.model.infer(x, tf.zeros([count[0], self.model.latent_size])).z
 
     def signatures(self) -> dict[str, Signature]:
@@ -106,9 +111,5 @@ def save(servable: Servable, units: Units, path: str) -> None:
 
 
 def _encoded(images: tf.Tensor) -> tf.Tensor:
-    """Encodes images [B, 32, 32, 3] uint8 as PNG [B], the input of a Transform graph."""
+    """Encodes images [B, H, W, C] uint8 as PNG [B], the input of a Transform graph."""
     return tf.io.encode_png(images, compression=0)
-
-
-def _as_images(x: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(to_bytes(x), [-1, *IMAGE_SHAPE])

@@ -1,7 +1,10 @@
-"""Images in memory as bytes (3 KB each, 185 MB for CIFAR-10), and batches of them as floats."""
+"""Images in memory as bytes (185 MB for CIFAR-10), and batches of them as floats."""
 
+import contextlib
+import functools
 import hashlib
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,9 +12,8 @@ import tensorflow as tf
 
 from trainer.errors import UserError
 from trainer.model.likelihoods import PixelModel
+from trainer.shape import VALID, Shape
 
-IMAGE_SHAPE = (32, 32, 3)
-IMAGE_SIZE = 3072
 ROUNDING = 2.0**-23  # of float32 below 1: graphs may divide by 255 or multiply by its reciprocal
 
 EXAMPLE_FEATURES = {
@@ -19,18 +21,23 @@ EXAMPLE_FEATURES = {
     "id": tf.io.FixedLenFeature([], tf.string),
 }
 
-# {"image": [B] string, "id": [B] string, ...} -> {"image": [B, 3072] float32 in [0, 1], "id": [B] string}
+# {"image": [B] string, "id": [B] string, ...} -> {"image": [B, D] float32 in [0, 1], "id": [B] string}
 Transform = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
 
 class ImageSet(NamedTuple):
     """Images, each with the seed of its noise."""
 
-    pixels: np.ndarray  # [N, 3072] uint8
+    pixels: np.ndarray  # [N, *shape] uint8
     noise_seeds: np.ndarray  # [N] int64
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of each image."""
+        return Shape(*self.pixels.shape[1:])
 
     def take(self, rows: np.ndarray) -> "ImageSet":
         """Copies the images with these indices."""
@@ -43,22 +50,22 @@ class ImageSet(NamedTuple):
         return digest.hexdigest()[:16]
 
 
-def decode(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes images [B] to uint8 [B, 32, 32, 3].
+def decode(encoded: tf.Tensor, shape: Shape) -> tf.Tensor:
+    """Decodes images [B] to uint8 [B, *shape].
 
     Raises:
       InvalidArgumentError: not an image, or of another shape.
     """
 
     def decode_one(image: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(tf.io.decode_image(image, expand_animations=False), IMAGE_SHAPE)
+        return tf.ensure_shape(tf.io.decode_image(image, expand_animations=False), shape)
 
-    return tf.map_fn(decode_one, encoded, fn_output_signature=tf.TensorSpec(IMAGE_SHAPE, tf.uint8))
+    return tf.map_fn(decode_one, encoded, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
 
 
 def to_unit_interval(pixels: tf.Tensor) -> tf.Tensor:
-    """Scales uint8 images [B, 32, 32, 3] or [B, 3072] to float32 [B, 3072] in [0, 1]."""
-    return tf.reshape(tf.cast(pixels, tf.float32) / 255.0, [-1, IMAGE_SIZE])
+    """Scales uint8 images [B, ...] to float32 [B, D] in [0, 1]."""
+    return tf.reshape(tf.cast(pixels, tf.float32) / 255.0, [-1, math.prod(pixels.shape[1:])])
 
 
 def to_bytes(x: tf.Tensor) -> tf.Tensor:
@@ -67,15 +74,21 @@ def to_bytes(x: tf.Tensor) -> tf.Tensor:
 
 
 def mirror(pixels: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
-    """Mirrors the images of pixels [B, 3072] where `which` [B] is true, left to right."""
-    _, width, colours = IMAGE_SHAPE
-    rows = tf.reshape(pixels, [-1, width, colours])
-    return tf.where(which[:, None], tf.reshape(tf.reverse(rows, axis=[1]), [-1, IMAGE_SIZE]), pixels)
+    """Mirrors the images of pixels [B, H, W, C] where `which` [B] is true, left to right."""
+    _, height, width, channels = pixels.shape
+    rows = tf.reshape(pixels, [-1, width, channels])  # TensorFlow reverses three axes fastest
+    turned = tf.reshape(tf.reverse(rows, axis=[1]), [-1, height, width, channels])
+    return tf.where(which[:, None, None, None], turned, pixels)
 
 
-def preprocess(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Decodes images, flattens them to 3072 values and scales them to [0, 1]; the project's `Transform`."""
-    return {"image": to_unit_interval(decode(features["image"])), "id": features["id"]}
+def preprocess(features: dict[str, tf.Tensor], shape: Shape) -> dict[str, tf.Tensor]:
+    """Decodes images of one shape, flattens them and scales them to [0, 1]."""
+    return {"image": to_unit_interval(decode(features["image"], shape)), "id": features["id"]}
+
+
+def preprocessing(shape: Shape) -> Transform:
+    """Returns the project's `Transform` of images of this shape."""
+    return functools.partial(preprocess, shape=shape)
 
 
 def noise_seed(ids: tf.Tensor) -> tf.Tensor:
@@ -83,38 +96,72 @@ def noise_seed(ids: tf.Tensor) -> tf.Tensor:
     return tf.strings.to_hash_bucket_fast(ids, 2**31 - 1)
 
 
-def load_images(files: Sequence[str], transform: Transform) -> ImageSet:
-    """Reads gzipped TFRecord files of Examples and applies `transform`.
+def shape_of(files: Sequence[str]) -> Shape:
+    """Returns the shape of the first image in gzipped TFRecord files of Examples.
+
+    Raises:
+      UserError: there is no file or no image, a file cannot be read, or the image has another number of channels.
+    """
+    with _reading(files, "images") as records:
+        for serialized in records.take(1):
+            image = tf.io.parse_example(serialized, EXAMPLE_FEATURES)["image"][0]
+            sizes = tf.io.decode_image(image, expand_animations=False).shape
+            break
+        else:
+            raise _empty(files)
+    shape = Shape(*sizes)
+    if not shape.is_valid:
+        raise UserError(f"the shape of the first image in {', '.join(files)}", value=str(shape), valid=VALID)
+    return shape
+
+
+def load_images(files: Sequence[str], transform: Transform, shape: Shape) -> ImageSet:
+    """Reads gzipped TFRecord files of Examples with images of this shape, and applies `transform`.
 
     The images are sorted by id, so their order in the files does not matter.
 
     Raises:
-      UserError: there is no file or no image, a file cannot be read, or `to_bytes` does not undo `transform`.
+      UserError: there is no file or no image, a file cannot be read, an image has another shape, or `to_bytes` does not
+        undo `transform`.
     """
-    given, expected = ", ".join(files), f"gzipped TFRecord files of Examples with images of shape {IMAGE_SHAPE}"
-    paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
-    if not paths:
-        raise UserError("no file matches the pattern", value=given, valid=expected, remedy="Check the path")
 
     def read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = transform(tf.io.parse_example(serialized, EXAMPLE_FEATURES))
         return to_bytes(features["image"]), features["id"]
 
-    records = tf.data.TFRecordDataset(paths, compression_type="GZIP").batch(512)
-    try:
+    with _reading(files, f"images of {shape}") as records:
         for serialized in records.take(1):
-            _check_transform(tf.io.parse_example(serialized, EXAMPLE_FEATURES), transform)
+            _check_transform(tf.io.parse_example(serialized, EXAMPLE_FEATURES), transform, shape)
         batches = list(records.map(read, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
-    except tf.errors.OpError as error:
-        raise UserError("the images cannot be read", value=given, valid=expected, cause=error) from error
     if not batches:
-        raise UserError("the files contain no Example", value=", ".join(paths), valid="at least one image")
+        raise _empty(files)
     ids = np.concatenate([ids for _, ids in batches])
     order = np.argsort(ids, kind="stable")
-    return ImageSet(_sorted(batches, order), noise_seed(tf.constant(ids[order])).numpy())
+    return ImageSet(_sorted(batches, order, shape), noise_seed(tf.constant(ids[order])).numpy())
 
 
-def _check_transform(raw: dict[str, tf.Tensor], transform: Transform) -> None:
+@contextlib.contextmanager
+def _reading(files: Sequence[str], images: str) -> Iterator[tf.data.Dataset]:
+    """Opens the serialized Examples in batches, and turns TensorFlow's errors within the block into UserErrors."""
+    given, expected = ", ".join(files), f"gzipped TFRecord files of Examples with {images}"
+    paths = _paths(files)
+    if not paths:
+        raise UserError("no file matches the pattern", value=given, valid=expected, remedy="Check the path")
+    try:
+        yield tf.data.TFRecordDataset(paths, compression_type="GZIP").batch(512)
+    except tf.errors.OpError as error:
+        raise UserError("the images cannot be read", value=given, valid=expected, cause=error) from error
+
+
+def _paths(files: Sequence[str]) -> list[str]:
+    return sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
+
+
+def _empty(files: Sequence[str]) -> UserError:
+    return UserError("the files contain no Example", value=", ".join(_paths(files)), valid="at least one image")
+
+
+def _check_transform(raw: dict[str, tf.Tensor], transform: Transform, shape: Shape) -> None:
     """Raises UserError unless `transform` equals `to_unit_interval` of the decoded bytes and `to_bytes` undoes it.
 
     Otherwise training, the gate and the served model would see different images.
@@ -122,7 +169,7 @@ def _check_transform(raw: dict[str, tf.Tensor], transform: Transform) -> None:
 
     @tf.function  # like training, evaluation and serving: a graph may round divisions differently from Python
     def look(raw: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
-        pixels = tf.reshape(decode(raw["image"]), [-1, IMAGE_SIZE])
+        pixels = tf.reshape(decode(raw["image"], shape), [-1, shape.size])
         x = transform(raw)["image"]
         return pixels, to_unit_interval(pixels), x, to_bytes(x)
 
@@ -142,10 +189,10 @@ def _check_transform(raw: dict[str, tf.Tensor], transform: Transform) -> None:
     if not np.any(differ):
         return
     image, value = np.argwhere(differ)[0]
-    row, column, colour = np.unravel_index(value, IMAGE_SHAPE)
+    row, column, channel = np.unravel_index(value, shape)
     raise UserError(
         f"the preprocessing is not invertible in image {raw['id'].numpy()[image].decode(errors='replace')!r}, row "
-        f"{row}, column {column}, colour {colour}: the byte {pixels[image, value]} becomes {x[image, value]:.9g}, "
+        f"{row}, column {column}, channel {channel}: the byte {pixels[image, value]} becomes {x[image, value]:.9g}, "
         f"which to_bytes converts to {back[image, value]}",
         value=float(f"{x[image, value]:.9g}"),
         valid=f"{fed[image, value]:.9g}",
@@ -153,13 +200,13 @@ def _check_transform(raw: dict[str, tf.Tensor], transform: Transform) -> None:
     )
 
 
-def _sorted(batches: list[tuple[np.ndarray, np.ndarray]], order: np.ndarray) -> np.ndarray:
+def _sorted(batches: list[tuple[np.ndarray, np.ndarray]], order: np.ndarray, shape: Shape) -> np.ndarray:
     """Returns the images in `order` and empties `batches`, so that memory holds most images only once."""
-    pixels = np.empty([len(order), IMAGE_SIZE], np.uint8)
+    pixels = np.empty([len(order), *shape], np.uint8)
     places, done = np.argsort(order), 0
     while batches:
         part, _ = batches.pop(0)
-        pixels[places[done : done + len(part)]] = part
+        pixels[places[done : done + len(part)]] = part.reshape(-1, *shape)
         done += len(part)
     return pixels
 
@@ -180,9 +227,10 @@ def hold_out(images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.nd
 
 
 def pixel_model(images: ImageSet) -> PixelModel:
-    """Computes the mean and variance of every pixel over `images`."""
-    mean = images.pixels.mean(axis=0) / 255.0
-    square = np.einsum("nd,nd->d", images.pixels, images.pixels, dtype=np.float64) / (255.0**2 * len(images))
+    """Computes the mean and variance of every pixel and channel over `images`."""
+    flat = images.pixels.reshape(len(images), -1)
+    mean = flat.mean(axis=0) / 255.0
+    square = np.einsum("nd,nd->d", flat, flat, dtype=np.float64) / (255.0**2 * len(images))
     return PixelModel(tf.constant(mean, tf.float32), tf.constant(square - mean**2, tf.float32))
 
 

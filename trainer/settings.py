@@ -40,11 +40,13 @@ class TrainConfig:
     encoder: Encoder = setting("network of q(z0|x) and of the flow's context h", default="GaussianMLP")
     decoder: Decoder = setting("likelihood of the pixels, and the network of its parameters", default="BernoulliMLP")
     hidden_size: int = setting("width of the MLPs and of the flow's context h", default=500, ge=1)
-    channels: int = setting("feature maps of a ResNet at 16x16; twice as many at 8x8", default=48, needs=RESNET, ge=1)
+    channels: int = setting(
+        "feature maps of a ResNet at half the image's sides; twice as many at a quarter", default=48, needs=RESNET, ge=1
+    )
     blocks: int = setting("residual blocks of a ResNet at each of its two resolutions", default=1, needs=RESNET, ge=1)
     latent_size: int = setting("latents of z", default=500, ge=1)
     latent_maps: bool = setting(
-        "latents and h are 8x8 feature maps of the ResNets, not dense outputs of them", default=False
+        "latents and h are the ResNets' smallest feature maps, not dense outputs of them", default=False
     )
     iaf_steps: int = setting("steps of the flow; 0 leaves the posterior Gaussian", default=3, ge=0)
     iaf_hidden_size: int = setting("width of a step's MADE", default=500, needs=FLOW, ge=1)
@@ -84,8 +86,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.iaf_steps and self.latent_size < 2:
             raise SettingError("latent_size", "at least 2 with iaf_steps", self.latent_size)
-        if self.latent_maps:
-            self._check_latent_maps()
+        if self.latent_maps and not (self.encoder.endswith("ResNet") and self.decoder.endswith("ResNet")):
+            raise SettingError("latent_maps", "ResNets as encoder and decoder", f"{self.encoder}, {self.decoder}")
         if self.objective == "iwae" and (self.kl_warmup_epochs or self.free_bits):
             raise SettingError("objective", "elbo with kl_warmup_epochs or free_bits: iwae has no KL", "iwae")
         if self.schedule == "constant" and self.warmup_epochs:
@@ -94,13 +96,6 @@ class TrainConfig:
             raise SettingError("warmup_epochs", f"less than the {self.epochs} epochs", self.warmup_epochs)
         if self.importance_samples == 1:
             raise SettingError("importance_samples", "0 for none, or at least 2", 1)
-
-    def _check_latent_maps(self) -> None:
-        if not (self.encoder.endswith("ResNet") and self.decoder.endswith("ResNet")):
-            raise SettingError("latent_maps", "ResNets as encoder and decoder", f"{self.encoder}, {self.decoder}")
-        for name in ("latent_size", "hidden_size"):
-            if getattr(self, name) % 64:
-                raise SettingError(name, "a multiple of 64, cells of an 8x8 map, with latent_maps", getattr(self, name))
 
     @property
     def likelihood(self) -> str:

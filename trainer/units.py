@@ -7,6 +7,7 @@ from typing import NamedTuple
 from trainer.errors import UserError
 from trainer.model.likelihoods import LIKELIHOODS
 from trainer.settings import TrainConfig
+from trainer.shape import UNSTATED, Shape
 
 FILE = "assets.extra/units.json"  # TensorFlow Serving ignores a file of this name
 
@@ -18,16 +19,16 @@ class Units(NamedTuple):
     measure: str  # units of its log-probability
     scaling: str  # of the model's input pixels
     samples: int  # K, draws of z per image
+    shape: str = str(UNSTATED)  # of its images, as text
 
     @staticmethod
-    def of(config: TrainConfig) -> "Units":
-        """Returns the units of a model trained with `config`."""
-        return Units(
-            config.likelihood, LIKELIHOODS[config.likelihood].UNITS, "pixels / 255, in [0, 1]", config.eval_samples
-        )
+    def of(config: TrainConfig, shape: Shape) -> "Units":
+        """Returns the units of a model trained with `config` on images of `shape`."""
+        measure = LIKELIHOODS[config.likelihood].UNITS
+        return Units(config.likelihood, measure, "pixels / 255, in [0, 1]", config.eval_samples, str(shape))
 
     def __str__(self) -> str:
-        return f"{self.likelihood} ({self.measure}), {self.scaling}, K = {self.samples}"
+        return f"{self.likelihood} ({self.measure}), images of {self.shape}, {self.scaling}, K = {self.samples}"
 
 
 def write_units(units: Units, model: str) -> None:

@@ -5,7 +5,6 @@ import json
 from tensorflow_model_analysis.proto import config_pb2 as tfma
 
 from components.gate.metric import BASELINE, CANDIDATE
-from trainer.units import Units
 
 WHOLE = tfma.SlicingSpec()
 LABELS = tfma.SlicingSpec(feature_keys=["label"])
@@ -15,7 +14,6 @@ def eval_config(
     min_elbo: float | None,
     max_regression: float,
     min_label_elbo: float | None,
-    units: Units,
     no_baseline: bool = False,
 ) -> tfma.EvalConfig:
     """Returns the gate's rules as a configuration of TFMA.
@@ -26,7 +24,6 @@ def eval_config(
       max_regression: allowed loss against the last blessed model, nats per image; the lower end of the gain's
         confidence interval must not be below minus this.
       min_label_elbo: lower bound of the ELBO over the images of each label; None: no such bound.
-      units: units of the candidate's ELBO.
       no_baseline: whether the user asked for no comparison.
     """
     bounds = {"below_ceiling": [_at_least(0.0, WHOLE)], "elbo_gain_lower": [_gain_at_least(-max_regression)]}
@@ -36,7 +33,7 @@ def eval_config(
         bounds["elbo"] = [_at_least(min_elbo, WHOLE)]
     if min_label_elbo is not None:
         bounds.setdefault("elbo", []).append(_at_least(min_label_elbo, LABELS))
-    kept = json.dumps({"units": str(units), "no_baseline": no_baseline})
+    kept = json.dumps({"no_baseline": no_baseline})
     metric = {"module": "components.gate.metric", "class_name": "MeanELBO", "config": kept}
     model = {"signature_name": "evaluate", "model_type": "tf_generic"}
     return tfma.EvalConfig(

@@ -9,15 +9,18 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.gate.serving import newest
+from components.ingest.shapes import recorded_shape
 from trainer.errors import ReportedError, UserError
+from trainer.settings import TrainConfig
 from trainer.units import Units, read_units
 
 
 @component
 def UnitsCheck(
-    units: Parameter[str],
+    recipe: Parameter[str],
     push_directory: Parameter[str],
     no_baseline: Parameter[bool],
+    examples: InputArtifact[standard_artifacts.Examples],
     baseline: InputArtifact[list[standard_artifacts.Model]] = None,  # a list may be empty, and None makes it optional
     blessing: InputArtifact[list[standard_artifacts.ModelBlessing]] = None,
 ):
@@ -26,9 +29,10 @@ def UnitsCheck(
     So no training is wasted on a model that cannot be compared.
 
     Args:
-      units: units of the new model, as JSON.
+      recipe: the new model's, as JSON.
       push_directory: folder that models are served from.
       no_baseline: whether the user asked for no comparison.
+      examples: its images, whose shape counts.
       baseline: the last blessed model, or nothing.
       blessing: its blessing, if nothing is served.
 
@@ -40,8 +44,9 @@ def UnitsCheck(
         return
     if not baseline:
         _check_first(push_directory, blessing)
+    units = Units.of(TrainConfig(**json.loads(recipe)), recorded_shape(examples))
     for model in baseline:
-        check_units(Units(**json.loads(units)), path_utils.serving_model_path(model.uri))
+        check_units(units, path_utils.serving_model_path(model.uri))
 
 
 def check_units(ours: Units, baseline: str) -> None:

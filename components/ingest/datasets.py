@@ -12,13 +12,13 @@ from components.ingest import photo_patches  # noqa: F401  registers the data se
 from components.ingest.prepared import INFO, REMEDY, open_prepared
 from components.ingest.splits import parts_of
 from trainer.errors import UserError
-from trainer.images import IMAGE_SHAPE
+from trainer.shape import VALID, Shape
 from trainer.storage.digests import write_digests
 
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5
-CHOOSE = "Choose an image data set with train images of 32x32x3 bytes"
+CHOOSE = "Choose an image data set with images for train"
 
 
 def prepared_builder(
@@ -33,8 +33,8 @@ def prepared_builder(
       splits: TFDS's splits that are train and test; None: those of these names.
 
     Raises:
-      UserError: the data set is unknown, cannot be had, or is damaged; its images are not 8-bit 32x32x3; or `splits`
-        has no images.
+      UserError: the data set is unknown, cannot be had, or is damaged; its images are not 8-bit images of 1, 3 or 4
+        channels; or `splits` has no images.
     """
     builders = [builder for data_dir in data_dirs if (builder := _builder(dataset, data_dir))]
     if not builders:
@@ -148,8 +148,8 @@ def _check_features(builder: tfds.core.DatasetBuilder) -> None:
     image, label, name = (dict(features.items()).get(feature) for feature in ("image", "label", "id"))
     if not isinstance(image, tfds.features.Image | tfds.features.Tensor):
         raise _unfit(builder, "features", "an 'image'", list(features))
-    if image.shape != IMAGE_SHAPE:
-        raise _unfit(builder, "shape of the images", str(list(IMAGE_SHAPE)), list(image.shape))
+    if not _may_be_valid(image):
+        raise _unfit(builder, "shape of the images", VALID, list(image.shape))
     if np.dtype(image.np_dtype) != np.uint8:
         remedy = "Convert the images to 8 bits per channel and prepare the data set again"
         raise _unfit(builder, "type of the pixels", "uint8", str(np.dtype(image.np_dtype)), remedy)
@@ -160,6 +160,13 @@ def _check_features(builder: tfds.core.DatasetBuilder) -> None:
     if name is not None and not (scalar and np.dtype(name.np_dtype).kind in "OUSiu"):
         remedy = "Prepare the data set with such ids, or with none: TFDS then numbers the images"
         raise _unfit(builder, "feature 'id'", "a text, bytes or an integer", str(name), remedy)
+
+
+def _may_be_valid(image: tfds.features.Image | tfds.features.Tensor) -> bool:
+    """Returns whether images of this feature may have a valid shape; an Image may leave sizes to its images."""
+    if isinstance(image, tfds.features.Image):
+        return Shape(*(1 if size is None else size for size in image.shape)).is_valid
+    return len(image.shape) == len(Shape._fields) and None not in image.shape and Shape(*image.shape).is_valid
 
 
 def _check_splits(builder: tfds.core.DatasetBuilder, names: list[str]) -> None:

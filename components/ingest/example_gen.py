@@ -19,17 +19,20 @@ from tfx.utils import proto_utils
 from components.artifacts import Artifacts
 from components.ingest import duplicates, unreadable
 from components.ingest.datasets import prepared_builder
+from components.ingest.decoding import decoded, shape_of_images
 from components.ingest.duplicates import Key
+from components.ingest.fitting import fitted
 from components.ingest.own_data import open_data, source_of
 from components.ingest.prepared import Shard
 from components.ingest.properties import LABELS
 from components.ingest.records import Fault
+from components.ingest.shapes import record_shape
 from components.ingest.source import PreparedSource, Source, fields_of
 from components.ingest.splits import SPLITS, TEST, TRAIN, Parts, is_test, parts_of
-from components.ingest.unreadable import decoded
 from trainer.errors import ReportedError
 from trainer.failure import FILE, leave, left
 from trainer.schema import SettingError
+from trainer.shape import THEIRS, Shape
 
 FAULTS = "faults"  # Beam's tag of what is no image
 
@@ -43,6 +46,7 @@ class Asked(NamedTuple):
     manual_dir: str | None  # folder with the data set's archive, for a machine that cannot download it
     splits: str | None
     test_share: float
+    image_shape: str  # that every image is cropped and resized to, such as 64x64x3; or `data`, the images' own
     max_unreadable: float
     allow_shared_images: bool
     min_label_elbo: float | None = None  # needs labels
@@ -65,6 +69,7 @@ class ImageDriver(driver.Driver):
         settings: dict[str, Any] = {
             "source": fields_of(source),
             "parts": parts,
+            "image_shape": asked.image_shape,
             "max_unreadable": asked.max_unreadable,
             "allow_shared_images": asked.allow_shared_images,
         }
@@ -86,21 +91,24 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         """Writes the Examples, then checks what Beam found and records it in the artifact.
 
         Raises:
-          UserError: too many images are unreadable, a split has no images, an id is repeated, or a test image is also
-            in train and that is not allowed.
+          UserError: too many images are unreadable, a split has none, an id is repeated, or a test image is also in
+            train and that is not allowed.
         """
         examples = artifact_utils.get_single_instance(output_dict[specs.EXAMPLES_KEY])
         self._folder = examples.uri
+        settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
+        self._source = source_of(location=exec_properties[specs.INPUT_BASE_KEY], **settings["source"])
+        self._shape = _shape(self._source, settings["parts"][TRAIN], settings["image_shape"])
         try:
             super().Do(input_dict, output_dict, exec_properties)
         except Exception as error:  # Beam returns a worker's error as text only
             if failure := left(os.path.join(self._folder, FILE)):
                 raise ReportedError.of(failure) from error
             raise
-        settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
         images = unreadable.check(examples, settings["max_unreadable"])
         if names := settings["source"].get("labels"):
             examples.set_string_custom_property(LABELS, json.dumps(names))
+        record_shape(examples, self._shape)
         duplicates.check(examples, images[TEST], settings["allow_shared_images"])
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
@@ -116,10 +124,10 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
           UserError: a file is damaged.
         """
         settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
-        source = source_of(location=exec_properties[specs.INPUT_BASE_KEY], **settings["source"])
+        reader = _Reader(self._source, self._shape, fit=settings["image_shape"] != THEIRS)
         images, faults = {}, []
         for split, parts in settings["parts"].items():
-            read = self._read(pipeline, source, split, parts)
+            read = self._read(pipeline, reader, split, parts)
             images[split] = read[None]
             faults.append(read[FAULTS])
         if TEST not in images:
@@ -131,21 +139,22 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
             split: items | f"Examples[{split}]" >> beam.Map(lambda item: item[1]) for split, items in images.items()
         }
 
-    def _read(self, pipeline: beam.Pipeline, source: Source, split: str, parts: list[str]) -> Any:
+    def _read(self, pipeline: beam.Pipeline, reader: "_Reader", split: str, parts: list[str]) -> Any:
         """Returns key and serialized Example of each image of the parts, and apart from them the texts of faults."""
         return (
             pipeline
             | f"Parts[{split}]" >> beam.Create(parts)
-            | f"Shards[{split}]" >> beam.FlatMap(_guarded, source.shards, self._folder)
+            | f"Shards[{split}]" >> beam.FlatMap(_guarded, reader.source.shards, self._folder)
             | f"Spread[{split}]" >> beam.Reshuffle()
-            | f"Read[{split}]" >> beam.FlatMap(_guarded, _Reader(source), self._folder).with_outputs(FAULTS)
+            | f"Read[{split}]" >> beam.FlatMap(_guarded, reader, self._folder).with_outputs(FAULTS)
         )
 
 
 class ImageExampleGen(component.FileBasedExampleGen):
-    """Ingestion of images of 32x32x3, in the splits train and test.
+    """Ingestion of images of one shape, in the splits train and test.
 
-    Examples have the features `image` (encoded as stored), `id` and, if the data have labels, `label`.
+    Examples have the features `image` (encoded as stored, or as PNG if it was resized), `id` and, if the data have
+    labels, `label`.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExecutor)
@@ -188,6 +197,13 @@ def _unpack(config_json: str) -> dict[str, Any]:
     return json_format.MessageToDict(struct)
 
 
+def _shape(source: Source, parts: list[str], wanted: str) -> Shape:
+    """Returns the shape that was asked for, or that of the first image of `parts`."""
+    if wanted != THEIRS:
+        return Shape.parse(wanted)
+    return shape_of_images(batch for part in parts for shard in source.shards(part) for batch in source.read(shard))
+
+
 def _guarded(item: Any, function: Callable[[Any], Iterator[Any]], output: str) -> Iterator[Any]:
     """Yields what `function` makes of `item`; leaves a failure in the folder `output`."""
     try:
@@ -201,6 +217,8 @@ class _Reader(NamedTuple):
     """A function that Beam can send to its workers."""
 
     source: Source
+    shape: Shape
+    fit: bool  # whether images of other shapes are cropped and resized
 
     def __call__(self, shard: Shard) -> Iterator[tuple[Key, bytes] | beam.pvalue.TaggedOutput]:
         """Yields key and serialized Example of each image in the shard, and the texts of faults."""
@@ -208,7 +226,9 @@ class _Reader(NamedTuple):
             if isinstance(batch, Fault):
                 yield beam.pvalue.TaggedOutput(FAULTS, batch.text)
                 continue
-            for found in decoded(batch, shard):
+            if self.fit:
+                batch = fitted(batch, self.shape)
+            for found in decoded(batch, shard, self.shape):
                 if isinstance(found, Fault):
                     yield beam.pvalue.TaggedOutput(FAULTS, found.text)
                     continue

@@ -1,39 +1,22 @@
 """Counts the images that cannot be read, and names the first of them; above a share of all, the run ends."""
 
-import dataclasses
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import apache_beam as beam
-import numpy as np
 from tfx.types import Artifact
 
-from components.ingest.decoding import decode_batch
 from components.ingest.duplicates import readable
 from components.ingest.findings import counted, read_findings, summary, write_findings
-from components.ingest.prepared import Shard
 from components.ingest.properties import UNREADABLE
-from components.ingest.records import Batch, Fault
+from components.ingest.records import Fault
 from trainer.errors import UserError
 
 log = logging.getLogger(__name__)
 
 FILE = "unreadable.json"
 SHOWN = 10  # images in a message
-
-
-def decoded(batch: Batch, shard: Shard) -> Iterator[tuple[int, np.ndarray] | Fault]:
-    """Yields the index in the batch and the pixels of each image, or its fault."""
-    try:
-        yield from enumerate(decode_batch(batch, shard))
-    except UserError:
-        for i in range(len(batch.ids)):
-            try:
-                yield i, decode_batch(batch.only(i), shard)[0]
-            except UserError as error:
-                record = "" if shard.names else f", record {batch.first + i}, counted from 0, of {shard.path}"
-                yield Fault(f"{dataclasses.replace(error.failure, remedy='')}{record}")
 
 
 def find(faults: beam.PCollection, images: Mapping[str, beam.PCollection], folder: str) -> None:
@@ -61,7 +44,8 @@ def check(examples: Artifact, max_unreadable: float) -> dict[str, int]:
             sentence,
             valid=f"a share of at most {max_unreadable:g} (max_unreadable)",
             value=first,
-            remedy="Repair or remove them, or leave them out with a larger --max-unreadable; nothing was trained",
+            remedy="Repair or remove them, fit other shapes with --image-shape HxWxC, or leave them out with a larger "
+            "--max-unreadable; nothing was trained",
         )
     examples.set_int_custom_property(UNREADABLE, count)
     if count:

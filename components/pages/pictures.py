@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.images import EXAMPLE_FEATURES, decode
+from trainer.shape import Shape
 
 IMAGES = 10
 SAMPLES = 40
@@ -25,15 +26,16 @@ def pictures(model: str, split: str) -> Pictures:
     servable = tf.saved_model.load(model)
     originals = _test_images(split)
     reconstructions = servable.signatures["reconstruct"](images=originals)["images"]
+    pixels = decode(originals, Shape(*reconstructions.shape[1:]))
     samples = servable.signatures["sample"](n=tf.constant(SAMPLES), seed=tf.constant(0))["images"]
     return Pictures(
-        pairs=image_grid(np.concatenate([decode(originals), reconstructions]), columns=IMAGES),
+        pairs=image_grid(np.concatenate([pixels, reconstructions]), columns=IMAGES),
         samples=image_grid(samples.numpy(), columns=IMAGES),
     )
 
 
 def image_grid(images: np.ndarray, columns: int) -> bytes:
-    """Returns a PNG of images [N, 32, 32, 3] uint8 in rows of `columns`, which divides N."""
+    """Returns a PNG of images [N, H, W, C] uint8 in rows of `columns`, which divides N."""
     count, height, width, channels = images.shape
     grid = images.reshape(count // columns, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
     return tf.io.encode_png(grid.reshape(count // columns * height, columns * width, channels)).numpy()

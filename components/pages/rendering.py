@@ -10,8 +10,8 @@ import numpy as np
 
 from components.gate.verdict import Metrics, interval
 from components.pages.pictures import elbo_curve
-from trainer.images import IMAGE_SIZE
 from trainer.model.likelihoods import LIKELIHOODS, bits_per_dim
+from trainer.shape import Shape
 from trainer.units import Units
 
 MISSING = "n/a"
@@ -47,7 +47,7 @@ def _bits(elbo: Any, units: Units) -> str:
     likelihood = LIKELIHOODS[units.likelihood]
     if isinstance(elbo, jinja2.Undefined) or not np.isfinite(elbo) or not likelihood.IS_PROBABILITY:
         return ""
-    return f"{bits_per_dim(likelihood, elbo, IMAGE_SIZE):.3f} bits/dim"
+    return f"{bits_per_dim(likelihood, elbo, Shape.parse(units.shape).size):.3f} bits/dim"
 
 
 TEMPLATES.filters |= {

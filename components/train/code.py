@@ -26,7 +26,7 @@ CODE = {
     "StatisticsGen": Code((), (*NUMERIC, "tensorflow-data-validation", "tfx")),
     "Schema": Code(("components.ingest.schema",)),
     "StrictExampleValidator": Code(("components.ingest.validator",), ("tensorflow-data-validation", "tfx")),
-    "Transform": Code(("trainer.images",), (*NUMERIC, "tensorflow-transform", "tfx")),
+    "Transform": Code(("components.ingest.transform",), (*NUMERIC, "tensorflow-transform", "tfx")),
     "Tuner": Code(("components.train.tuner_fn",), (*NUMERIC, "keras", "keras-tuner", "tensorflow-transform", "tfx")),
     "Trainer": Code(("components.train.run_fn",), (*NUMERIC, "keras", "tensorflow-transform", "tfx")),
     "Evaluator": Code(

@@ -10,7 +10,7 @@ from components.train import training_state
 from components.train.code import code_of
 from components.train.site import SITE, Site
 from trainer.export import Servable, save
-from trainer.images import load_images, pixel_model
+from trainer.images import load_images, pixel_model, shape_of
 from trainer.settings import TrainConfig
 from trainer.storage.atomic import reading, storing
 from trainer.storage.leftovers import clear
@@ -30,8 +30,8 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     found = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
     config = TrainConfig(**{**custom["train"], **found})
     transform = tft.TFTransformOutput(fn_args.transform_output).transform_features_layer()
-    train = load_images(fn_args.train_files, transform)
-    test = load_images(fn_args.eval_files, transform)
+    shape = shape_of(fn_args.train_files)
+    train, test = (load_images(files, transform, shape) for files in (fn_args.train_files, fn_args.eval_files))
     os.makedirs(fn_args.model_run_dir, exist_ok=True)
     if site.warm_start and not fn_args.base_model:
         log.info("no blessed model yet: starting from random weights")
@@ -46,8 +46,8 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     model = run_job(job, train, test, site.launch(), site.apart)
     with storing("the state of the training", job.state):
         training_state.finish(job.state)
-    servable = Servable(model, pixel_model(train), config.eval_samples, transform)
-    save(servable, Units.of(config), fn_args.serving_model_dir)
+    servable = Servable(model, pixel_model(train), config.eval_samples, transform, shape)
+    save(servable, Units.of(config, shape), fn_args.serving_model_dir)
     with storing("the name of the training", fn_args.model_run_dir):
         training_state.leave_name(fn_args.model_run_dir, name)
 

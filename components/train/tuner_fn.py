@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 import os
 
 import keras_tuner
@@ -13,9 +14,11 @@ from tfx.components.tuner.component import TunerFnResult
 
 from components.train.site import SITE, Site
 from trainer.errors import UserError
-from trainer.images import ImageSet, hold_out, load_images
+from trainer.images import ImageSet, hold_out, load_images, shape_of
+from trainer.model.resnet import smallest_map
 from trainer.schema import SettingError
 from trainer.settings import TrainConfig
+from trainer.shape import Shape
 from trainer.storage.atomic import discard
 from trainer.strategy import build_strategy
 from trainer.training.loop import train_and_evaluate
@@ -34,13 +37,13 @@ def tuner_fn(fn_args: fn_args_utils.FnArgs) -> TunerFnResult:
     """
     recipe = TrainConfig(**fn_args.custom_config["train"])
     transform = tft.TFTransformOutput(fn_args.transform_graph_path).transform_features_layer()
-    images = load_images(fn_args.train_files, transform)
+    images = load_images(fn_args.train_files, transform, shape_of(fn_args.train_files))
     train, validation = map(images.take, hold_out(len(images), VALIDATION_FRACTION, recipe.seed))
     oracle = RecipeFirst(
         objective=keras_tuner.Objective("elbo", "max"),
         max_trials=fn_args.custom_config["trials"],
         max_consecutive_failed_trials=fn_args.custom_config["trials"] + 1,  # never give up: later trials may succeed
-        hyperparameters=search_space(recipe),
+        hyperparameters=search_space(recipe, images.shape),
         allow_new_entries=False,
         seed=recipe.seed + 1,  # KerasTuner ignores a seed of 0
     )
@@ -50,12 +53,12 @@ def tuner_fn(fn_args: fn_args_utils.FnArgs) -> TunerFnResult:
     return TunerFnResult(tuner=tuner, fit_kwargs={**data, "strategy": build_strategy(strategy)})
 
 
-def search_space(recipe: TrainConfig) -> keras_tuner.HyperParameters:
+def search_space(recipe: TrainConfig, shape: Shape) -> keras_tuner.HyperParameters:
     """Returns the ranges of the settings that matter most, about half to twice the recipe's, which is the default."""
     space = keras_tuner.HyperParameters()
     rate = recipe.learning_rate
     space.Float("learning_rate", rate / 4, min(4 * rate, 0.99), sampling="log", default=rate)
-    least = 64 if recipe.latent_maps else 2
+    least = math.prod(smallest_map(shape)) if recipe.latent_maps else 2
     for name in ("hidden_size", "latent_size", *(["iaf_hidden_size"] if recipe.iaf_steps else [])):
         size = getattr(recipe, name)
         space.Choice(name, sorted({max(size // 2 // least * least, least), size, 2 * size}), default=size)

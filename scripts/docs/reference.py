@@ -15,7 +15,8 @@ from typing import Any
 from scripts.docs.settings import Row, settings_of, tables_in
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-LATENTS = 7  # a size that is unique in every signature
+LATENTS, HEIGHT, WIDTH, CHANNELS = 7, 11, 13, 3  # sizes that are unique in every signature
+NAMES = {LATENTS: "L", HEIGHT: "H", WIDTH: "W", CHANNELS: "C"}
 
 
 def commands() -> str:
@@ -126,14 +127,16 @@ def signatures() -> str:
     import tensorflow as tf
 
     from trainer.export import Servable
-    from trainer.images import IMAGE_SIZE, preprocess
+    from trainer.images import preprocessing
     from trainer.model.likelihoods import PixelModel
     from trainer.model.vae import build
     from trainer.settings import TrainConfig
+    from trainer.shape import Shape
 
+    shape = Shape(HEIGHT, WIDTH, CHANNELS)
     config = TrainConfig(latent_size=LATENTS, hidden_size=2, iaf_hidden_size=LATENTS)
-    moments = PixelModel(*(tf.fill([IMAGE_SIZE], 0.5) for _ in PixelModel._fields))
-    servable = Servable(build(config, IMAGE_SIZE), moments, 1, preprocess)
+    moments = PixelModel(*(tf.fill([shape.size], 0.5) for _ in PixelModel._fields))
+    servable = Servable(build(config, shape), moments, 1, preprocessing(shape), shape)
     rows = []
     for name, function in servable.signatures().items():
         traced = function.get_concrete_function()
@@ -146,8 +149,9 @@ def signatures() -> str:
     return "\n\n".join(
         [
             "# Signatures",
-            "A pushed model is a SavedModel with these signatures. B is the number of images and L the number of "
-            "latents, `latent_size`. TensorFlow Serving calls `serving_default` by default.",
+            "A pushed model is a SavedModel with these signatures. B is the number of images, H, W and C are their "
+            "height, width and channels, those of the training data, and L is the number of latents, `latent_size`. "
+            "TensorFlow Serving calls `serving_default` by default.",
             _table(("signature", "inputs", "outputs", "what it returns"), rows),
             "An encoded image is a PNG or JPEG file. An Example has the features `image`, `label` and `id`. All "
             "log-likelihoods are in nats per image.",
@@ -160,7 +164,7 @@ def _tensors(tensors: Iterable[tuple[str, Any]], count: str) -> str:
 
 
 def _shape(spec: Any, count: str) -> str:
-    sizes = [count if size is None else "L" if size == LATENTS else str(size) for size in spec.shape.as_list()]
+    sizes = [count if size is None else NAMES[size] for size in spec.shape.as_list()]
     return f"[{', '.join(sizes)}]" if sizes else ""
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from unittest import mock
 
-from tests.bench.data import FULL, random_images, records
+from tests.bench.data import FULL, SHAPE, random_images, records
 from tests.bench.rows import Row
-from trainer.images import ImageSet, load_images, preprocess
+from trainer.images import ImageSet, load_images, preprocessing
 from trainer.presets import PRESETS
 from trainer.settings import TrainConfig
 from trainer.training import loop
@@ -54,7 +54,7 @@ class _Measured(Pace):
 
 def rows() -> list[Row]:
     """A row for each preset."""
-    full = [load_images([path], preprocess) for path in records(FULL)]
+    full = [load_images([path], preprocessing(SHAPE), SHAPE) for path in records(FULL)]
     embedded = [random_images(count) for count in EMBEDDED]
     return [_row(name, preset, *(embedded if name == "smoke" else full)) for name, preset in PRESETS.items()]
 

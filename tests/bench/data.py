@@ -10,10 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from trainer.images import IMAGE_SHAPE, IMAGE_SIZE, ImageSet
+from trainer.images import ImageSet
+from trainer.shape import Shape
 
 PREPARED = pathlib.Path(os.environ.get("TFDS_DATA_DIR", ""), "cifar10/3.0.2")
 HAS_CIFAR10 = (PREPARED / "dataset_info.json").is_file()
+SHAPE = Shape(32, 32, 3)
 FULL = 60_000  # images of CIFAR-10, a sixth of them for testing
 
 
@@ -26,7 +28,7 @@ class Records(NamedTuple):
 
 def random_images(count: int) -> ImageSet:
     """Returns images of random bytes."""
-    pixels = np.random.default_rng(0).integers(0, 256, [count, IMAGE_SIZE], dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, [count, *SHAPE], dtype=np.uint8)
     return ImageSet(pixels, np.arange(count, dtype=np.int64))
 
 
@@ -54,7 +56,7 @@ def _cifar10(split: str, count: int) -> Iterator[bytes]:
 
 def _random(split: str, count: int) -> Iterator[bytes]:
     for i, pixels in enumerate(random_images(count).pixels):
-        png = tf.io.encode_png(pixels.reshape(IMAGE_SHAPE)).numpy()
+        png = tf.io.encode_png(pixels).numpy()
         features = {
             "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[png])),
             "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[i % 10])),

@@ -7,7 +7,7 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from trainer.images import IMAGE_SIZE
+from tests.bench.data import SHAPE
 from trainer.model.objective import draw
 from trainer.model.vae import build
 from trainer.settings import TrainConfig
@@ -25,10 +25,10 @@ def flops_per_image(config: TrainConfig) -> Flops:
 
     For a product y = x W, each of dx = dy W' and dW = x' dy costs as much as y. The first layer needs no dx.
     """
-    model = build(config, IMAGE_SIZE)
+    model = build(config, SHAPE)
     for variable in model.variables:
         variable.assign(tf.ones_like(variable))  # every zero in the weights comes from a mask
-    x, eps = tf.ones([1, IMAGE_SIZE]), tf.ones([config.train_samples, 1, config.latent_size])
+    x, eps = tf.ones([1, SHAPE.size]), tf.ones([config.train_samples, 1, config.latent_size])
     counts = multiply_adds(lambda: draw(model, x, eps))
     return Flops(forward=2 * sum(counts), training=2 * (3 * sum(counts) - counts[0]))
 

@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from tests.bench import ours
-from tests.bench.data import FULL, records
+from tests.bench.data import FULL, SHAPE, records
 from tests.bench.rounds import Contestant, interleave, measurer, ratio
 from tests.bench.rows import Row
 from trainer.evaluate import Evaluator
-from trainer.images import IMAGE_SIZE, ImageSet, load_images, preprocess, shuffled_batches
+from trainer.images import ImageSet, load_images, preprocessing, shuffled_batches
 from trainer.model.vae import build
 from trainer.presets import PRESETS
 from trainer.strategy import shard
@@ -28,7 +28,7 @@ def rows() -> list[Row]:
     """Measures the input of the first and of later epochs, evaluation, and the training step of `default`."""
     files = list(records(FULL))
     start = time.perf_counter()
-    images = load_images(files, preprocess)
+    images = load_images(files, preprocessing(SHAPE), SHAPE)
     seconds = time.perf_counter() - start
     work = {
         "training, input and step": ours.train(CONFIG, images),
@@ -47,7 +47,7 @@ def rows() -> list[Row]:
 
 
 def _batches(images: ImageSet) -> Iterator[int]:
-    strategy, at_once = tf.distribute.get_strategy(), steps_per_call(CONFIG.batch_size)
+    strategy, at_once = tf.distribute.get_strategy(), steps_per_call(CONFIG.batch_size, images.shape)
     for epoch in itertools.count(1):
         rows = shuffled_batches(np.arange(len(images)), CONFIG.batch_size, CONFIG.seed, epoch)
         for start in range(0, len(rows), at_once):
@@ -57,7 +57,7 @@ def _batches(images: ImageSet) -> Iterator[int]:
 
 
 def _evaluations(images: ImageSet, samples: int) -> Iterator[int]:
-    evaluate = Evaluator(build(CONFIG, IMAGE_SIZE), samples)
+    evaluate = Evaluator(build(CONFIG, images.shape), samples)
     some = ImageSet(*(part[:EVALUATED] for part in images))
     while True:
         evaluate(some)

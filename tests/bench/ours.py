@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from trainer.images import IMAGE_SIZE, ImageSet, shuffled_batches
+from trainer.images import ImageSet, shuffled_batches
 from trainer.model.vae import build
 from trainer.settings import TrainConfig
 from trainer.training.loop import steps_per_call
@@ -19,10 +19,10 @@ def train(
 ) -> Iterator[int]:
     """Trains without end on batches made as in training; yields the number of images of each call."""
     strategy = strategy or tf.distribute.get_strategy()
-    steps = steps or steps_per_call(config.batch_size)
+    steps = steps or steps_per_call(config.batch_size, images.shape)
     steps_per_epoch = len(images) // config.batch_size
     with strategy.scope():
-        model = build(config, IMAGE_SIZE)
+        model = build(config, images.shape)
         optimizer = build_optimizer(config, model.trainable_variables, steps_per_epoch)
     step = TrainStep(strategy, config, model, optimizer, steps_per_epoch)
     done = 0

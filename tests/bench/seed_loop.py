@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from trainer.images import IMAGE_SHAPE, IMAGE_SIZE, ImageSet
+from tests.bench.data import SHAPE
+from trainer.images import ImageSet
 from trainer.model.objective import draw
 from trainer.model.vae import VAE, build
 from trainer.settings import TrainConfig
@@ -37,7 +38,7 @@ def compute_apply_gradients(model: VAE, x: tf.Tensor, optimizer: keras.optimizer
 
 
 def flatten_image(image: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(tf.cast(image, tf.float32) / 255.0, [IMAGE_SIZE])
+    return tf.reshape(tf.cast(image, tf.float32) / 255.0, [SHAPE.size])
 
 
 def train(config: TrainConfig, images: ImageSet) -> Iterator[int]:
@@ -45,11 +46,11 @@ def train(config: TrainConfig, images: ImageSet) -> Iterator[int]:
 
     The images are decoded in memory; the text decodes them in every epoch.
     """
-    model = build(config, IMAGE_SIZE)
-    model.encoder.hidden = KerasDense(IMAGE_SIZE, config.hidden_size)
+    model = build(config, SHAPE)
+    model.encoder.hidden = KerasDense(SHAPE.size, config.hidden_size)
     optimizer = keras.optimizers.Adam(config.learning_rate)
     optimizer.build(model.trainable_variables)
-    cifar10_train = tf.data.Dataset.from_tensor_slices(images.pixels.reshape(-1, *IMAGE_SHAPE))
+    cifar10_train = tf.data.Dataset.from_tensor_slices(images.pixels)
     while True:
         for train_x in cifar10_train.map(flatten_image).batch(config.batch_size, drop_remainder=True):
             compute_apply_gradients(model, train_x, optimizer)

@@ -7,13 +7,12 @@ import statistics
 from collections.abc import Iterator
 
 from tests.bench import ours, seed_loop
-from tests.bench.data import random_images
+from tests.bench.data import SHAPE, random_images
 from tests.bench.flops import flops_per_image
 from tests.bench.limits import Limits, Meter, adam_bytes
 from tests.bench.rounds import Contestant, interleave, measurer, ratio
 from tests.bench.rows import Row
 from tests.bench.torch_parent import torch_contestants
-from trainer.images import IMAGE_SIZE
 from trainer.model.vae import build
 from trainer.presets import PRESETS
 from trainer.settings import TrainConfig
@@ -78,7 +77,7 @@ def _flops(name: str) -> int:
 
 def parameters(config: TrainConfig) -> int:
     """Returns the number of weights that `config` trains."""
-    return sum(math.prod(variable.shape) for variable in build(config, IMAGE_SIZE).trainable_variables)
+    return sum(math.prod(variable.shape) for variable in build(config, SHAPE).trainable_variables)
 
 
 def _limit_rows(limits: Limits) -> list[Row]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.bench.data import SHAPE
 from tests.bench.flops import flops_per_image, multiply_adds
-from trainer.images import IMAGE_SIZE
 from trainer.model.objective import draw
 from trainer.model.resnet import Conv
 from trainer.model.vae import build
@@ -18,7 +18,7 @@ MLPS = TrainConfig(hidden_size=HIDDEN, latent_size=LATENTS, iaf_steps=STEPS, iaf
 RESNETS = dataclasses.replace(MLPS, encoder="GaussianResNet", decoder="DiscretizedLogisticResNet", channels=C)
 
 HEADS = 2 * LATENTS + HIDDEN
-MLP_ENCODER, MLP_DECODER = (IMAGE_SIZE + HEADS) * HIDDEN, (LATENTS + IMAGE_SIZE) * HIDDEN
+MLP_ENCODER, MLP_DECODER = (SHAPE.size + HEADS) * HIDDEN, (LATENTS + SHAPE.size) * HIDDEN
 CONVOLUTIONS = [  # input side, kernel side, stride, input channels, output channels
     *[(32, 4, 2, 3, C), (16, 3, 1, C, C), (16, 3, 1, C, C)],
     *[(16, 4, 2, C, 2 * C), (8, 3, 1, 2 * C, 2 * C), (8, 3, 1, 2 * C, 2 * C)],
@@ -59,7 +59,7 @@ def convolution_with_padding(side, kernel, stride, inputs, outputs):
 
 def test_mlps_and_the_flow_count_as_by_hand():
     total = MLP_ENCODER + STEPS * made() + MLP_DECODER
-    assert flops_per_image(MLPS) == (2 * total, 2 * (3 * total - IMAGE_SIZE * HIDDEN))
+    assert flops_per_image(MLPS) == (2 * total, 2 * (3 * total - SHAPE.size * HIDDEN))
 
 
 def test_resnets_count_as_by_hand():
@@ -90,8 +90,8 @@ def test_several_draws_share_the_encoder_and_the_context():
 )
 def test_the_model_has_no_other_products(config, products):
     """The profiler counts every operation of the graph and ignores masks and padding."""
-    model = build(config, IMAGE_SIZE)
-    x, eps = tf.zeros([1, IMAGE_SIZE]), tf.zeros([1, 1, LATENTS])
+    model = build(config, SHAPE)
+    x, eps = tf.zeros([1, SHAPE.size]), tf.zeros([1, 1, LATENTS])
     graph = tf.function(lambda: draw(model, x, eps).elbo()).get_concrete_function().graph
     builder = tf.compat.v1.profiler.ProfileOptionBuilder
     kinds = ["MatMul", "BatchMatMulV2", "Conv2D"]

@@ -17,10 +17,13 @@ from pipeline.local import launch_node
 from pipeline.state.database import sqlite_connection
 from pipeline.state.metadata import Metadata
 from trainer.export import Servable, save
-from trainer.images import ImageSet, pixel_model, preprocess
+from trainer.images import ImageSet, pixel_model, preprocessing
 from trainer.model.vae import build
 from trainer.settings import TrainConfig
+from trainer.shape import Shape
 from trainer.units import Units
+
+SHAPE = Shape(32, 32, 3)
 
 
 @pytest.fixture
@@ -56,6 +59,10 @@ def tiny() -> TrainConfig:
 def exported(tiny, tmp_path_factory) -> pathlib.Path:
     """The SavedModel of an untrained model."""
     path = tmp_path_factory.mktemp("exported") / "Format-Serving"
-    grey = ImageSet(np.full([1, 3072], 128, np.uint8), np.zeros([1], np.int64))
-    save(Servable(build(tiny, 3072), pixel_model(grey), 2, preprocess), Units.of(tiny), str(path))
+    grey = ImageSet(np.full([1, *SHAPE], 128, np.uint8), np.zeros([1], np.int64))
+    save(
+        Servable(build(tiny, SHAPE), pixel_model(grey), 2, preprocessing(SHAPE), SHAPE),
+        Units.of(tiny, SHAPE),
+        str(path),
+    )
     return path

@@ -14,8 +14,9 @@ from trainer.model.flows import MADE, IAFStep, LocationStep
 from trainer.model.likelihoods import Bernoulli, GaussianPixels
 from trainer.model.vae import VAE, build
 from trainer.settings import TrainConfig
+from trainer.shape import Shape
 
-PIXELS, LATENTS, BATCH, CONTEXT = 12, 3, 5, 4
+SHAPE, PIXELS, LATENTS, BATCH, CONTEXT = Shape(2, 2, 3), 12, 3, 5, 4
 
 
 def scrambled(module, scale=0.5, seed=0):
@@ -45,7 +46,7 @@ def jacobian(function, at):
 
 def small_vae(scale=0.5, **settings):
     sizes = {"hidden_size": 8, "latent_size": LATENTS, "iaf_steps": 2, "iaf_hidden_size": 6}
-    return scrambled(build(TrainConfig(**sizes | settings), PIXELS, tf.float64), scale)
+    return scrambled(build(TrainConfig(**sizes | settings), SHAPE, tf.float64), scale)
 
 
 # The flow

@@ -11,6 +11,7 @@ from forked import Forks
 from trainer.images import ImageSet
 from trainer.model.vae import build
 from trainer.settings import TrainConfig
+from trainer.shape import Shape
 
 
 @pytest.fixture(scope="session")
@@ -38,14 +39,12 @@ def tiny_config():
 
 @pytest.fixture(scope="session")
 def make_vae():
-    """A VAE with its initial weights, of 12 pixels and 4 latents unless the settings say otherwise.
-
-    A ResNet takes 3072 pixels.
-    """
+    """A VAE with its initial weights, of 2x2x3 images and 4 latents unless the settings say otherwise."""
+    small = Shape(2, 2, 3)
     sizes = {"hidden_size": 8, "latent_size": 4, "iaf_steps": 3, "iaf_hidden_size": 6, "channels": 2}
 
-    def make(seed=0, image_size=12, dtype=tf.float32, **settings):
-        return build(TrainConfig(**sizes | settings, seed=seed), image_size, dtype)
+    def make(seed=0, shape=small, dtype=tf.float32, **settings):
+        return build(TrainConfig(**sizes | settings, seed=seed), shape, dtype)
 
     return make
 
@@ -78,16 +77,14 @@ def make_images():
         bright = rng.integers(0, 2, [count, 2, 1, 1, 1]) * 110
         left, upper = np.arange(32)[None, :, None] < 16, np.arange(32)[:, None, None] < 16
         pixels = 10 + bright[:, 0] * left + bright[:, 1] * upper + rng.integers(0, 20, [count, 32, 32, 3])
-        return ImageSet(
-            pixels.astype(np.uint8).reshape(count, -1), np.sort(rng.choice(2**31 - 1, count, replace=False))
-        )
+        return ImageSet(pixels.astype(np.uint8), np.sort(rng.choice(2**31 - 1, count, replace=False)))
 
     return make
 
 
 @pytest.fixture(scope="session")
 def png():
-    """An image of 3072 bytes as a PNG."""
+    """An image of 32x32x3 bytes as a PNG."""
     return lambda pixels: tf.io.encode_png(np.reshape(pixels, [32, 32, 3])).numpy()
 
 

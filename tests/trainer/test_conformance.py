@@ -20,9 +20,11 @@ from trainer.model.objective import draw
 from trainer.model.resnet import ResNetDecoder, ResNetEncoder
 from trainer.model.vae import build
 from trainer.settings import DECODERS, TrainConfig
+from trainer.shape import Shape
 from trainer.training.warm_start import load_weights
 
-BATCH, LATENTS, CONTEXT, PIXELS = 2, 4, 3, 3072
+BATCH, LATENTS, CONTEXT, SHAPE = 2, 4, 3, Shape(32, 32, 3)
+ODD = Shape(7, 10, 4)  # neither side is a multiple of 4
 SIZES = {"hidden_size": CONTEXT, "latent_size": LATENTS, "iaf_hidden_size": 5, "channels": 2}
 RESNETS = {"encoder": "GaussianResNet", "decoder": "BernoulliResNet"}
 SETTINGS = {
@@ -45,10 +47,10 @@ class Case(NamedTuple):
 def whole(settings):
     """The case of a whole model."""
     config = TrainConfig(**SIZES | settings)
-    size = PIXELS if "ResNet" in config.encoder + config.decoder else 12
+    shape = SHAPE if "ResNet" in config.encoder + config.decoder else Shape(2, 2, 3)
     return Case(
-        lambda _, dtype: build(config, size, dtype),
-        [size, config.latent_size],
+        lambda _, dtype: build(config, shape, dtype),
+        [shape.size, config.latent_size],
         [(), (), ()],
         lambda vae, x, eps: list(draw(vae, x, eps).elbo()),
     )
@@ -58,8 +60,10 @@ ORDER = np.arange(1, LATENTS + 1)
 STEP = ([LATENTS, CONTEXT], [(LATENTS,), (LATENTS,)])
 CASES = {
     "MLP": Case(lambda rng, dtype: MLP(4, 5, [3, 2], rng, dtype), [4], [(3,), (2,)]),
-    "ResNetEncoder": Case(lambda rng, dtype: ResNetEncoder(2, 1, False, [3, 2], rng, dtype), [PIXELS], [(3,), (2,)]),
-    "ResNetDecoder": Case(lambda rng, dtype: ResNetDecoder(3, 2, 1, False, 2, rng, dtype), [3], [(PIXELS,)] * 2),
+    "ResNetEncoder": Case(
+        lambda rng, dtype: ResNetEncoder(ODD, 2, 1, False, [3, 2], rng, dtype), [ODD.size], [(3,), (2,)]
+    ),
+    "ResNetDecoder": Case(lambda rng, dtype: ResNetDecoder(3, ODD, 2, 1, False, 2, rng, dtype), [3], [(ODD.size,)] * 2),
     "IAFStep": Case(lambda rng, dtype: IAFStep(MADE(ORDER, 5, 1, CONTEXT, [0.0, 1.5], rng, dtype)), *STEP),
     "IAFStep of two layers": Case(
         lambda rng, dtype: IAFStep(MADE(ORDER, 5, 2, CONTEXT, [0.0, 1.5], rng, dtype)), *STEP
@@ -137,15 +141,15 @@ def test_xla_gives_the_same_numbers(name, make):
 def test_a_configuration_sent_as_json_builds_the_same_weights(name, weights_of):
     config = TrainConfig(**SIZES | SETTINGS[name], seed=5)
     sent = TrainConfig(**json.loads(json.dumps(config.to_dict())))
-    for found, expected in zip(weights_of(build(sent, 12)), weights_of(build(config, 12)), strict=True):
+    for found, expected in zip(weights_of(build(sent, SHAPE)), weights_of(build(config, SHAPE)), strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_fresh_model_takes_every_weight_of_a_saved_one(name, scramble, weights_of, tmp_path):
     config = TrainConfig(**SIZES | SETTINGS[name])
-    saved, fresh = tf.Module(), build(config, PIXELS)
-    model = saved.model = scramble(build(config, PIXELS))
+    saved, fresh = tf.Module(), build(config, SHAPE)
+    model = saved.model = scramble(build(config, SHAPE))
     tf.saved_model.save(saved, str(tmp_path))
     load_weights(fresh, str(tmp_path))
     for found, expected in zip(weights_of(fresh), weights_of(model), strict=True):

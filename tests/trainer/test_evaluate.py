@@ -12,6 +12,7 @@ from trainer.images import ImageSet, to_unit_interval
 from trainer.model.likelihoods import Bernoulli
 from trainer.model.objective import draw
 from trainer.model.vae import VAE, build
+from trainer.shape import Shape
 
 COUNT, SAMPLES, LATENTS = 20, 3, 8
 
@@ -24,7 +25,7 @@ def images(make_images):
 @pytest.fixture
 def model(tiny_config, scramble):
     """A model whose ELBOs are far below the ceiling, which does not matter for these tests."""
-    return scramble(build(tiny_config, 3072), scale=0.3)
+    return scramble(build(tiny_config, Shape(32, 32, 3)), scale=0.3)
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_an_images_elbo_is_the_mean_of_its_draws(model, images, whole):
 
 
 def test_an_images_elbo_does_not_depend_on_what_pads_its_batch(model, images, whole):
-    junk = np.random.default_rng(0).integers(0, 256, [9, 3072], dtype=np.uint8)
+    junk = np.random.default_rng(0).integers(0, 256, [9, 32, 32, 3], dtype=np.uint8)
     x = to_unit_interval(np.concatenate([images.pixels, junk]))
     seeds = tf.constant(np.concatenate([images.noise_seeds, np.repeat(images.noise_seeds[:3], 3)]))
     for part, expected in zip(image_elbo(model, x, seeds, SAMPLES), whole, strict=True):
@@ -117,6 +118,6 @@ def test_an_active_latent_is_one_whose_posterior_mean_varies_over_the_images(act
     deviation = np.where(np.arange(LATENTS) < active, 0.2, 0.02)
     encoder = lambda x: [3.0 + (x[:, :LATENTS] - 0.5) * 2.0 * deviation, tf.zeros([len(x), LATENTS])]  # noqa: E731
     decoder = lambda z: [tf.zeros(tf.concat([tf.shape(z)[:-1], [3072]], axis=0))]  # noqa: E731
-    pixels = 255 * np.random.default_rng(0).integers(0, 2, [200, 3072], dtype=np.uint8)
+    pixels = 255 * np.random.default_rng(0).integers(0, 2, [200, 32, 32, 3], dtype=np.uint8)
     images = ImageSet(pixels, np.arange(200, dtype=np.int64))
     assert quality(VAE(LATENTS, encoder, decoder, Bernoulli), images, 50).active_latents == active

@@ -13,12 +13,13 @@ import trainer.export
 from trainer.errors import StorageError
 from trainer.evaluate import image_elbo
 from trainer.export import Servable, save
-from trainer.images import decode, noise_seed, pixel_model, preprocess, to_bytes, to_unit_interval
+from trainer.images import decode, noise_seed, pixel_model, preprocessing, to_bytes, to_unit_interval
 from trainer.model.vae import build
 from trainer.settings import TrainConfig
+from trainer.shape import Shape
 from trainer.units import Units, read_units
 
-COUNT, LATENTS = 9, 8
+COUNT, LATENTS, SHAPE = 9, 8, Shape(32, 32, 3)
 PARTS = ("elbo", "reconstruction", "kl")
 
 
@@ -44,7 +45,7 @@ def examples(encoded, ids, example):
 
 @pytest.fixture(scope="module")
 def pixels(images):
-    return tf.constant(images.pixels.reshape(COUNT, 32, 32, 3))
+    return tf.constant(images.pixels)
 
 
 @pytest.fixture(scope="module", params=["BernoulliMLP", "GaussianResNet", "DiscretizedLogisticMLP"])
@@ -54,14 +55,15 @@ def config(request, tiny_config):
 
 @pytest.fixture(scope="module")
 def model(config, scramble):
-    return scramble(build(config, 3072), scale=0.3)
+    return scramble(build(config, SHAPE), scale=0.3)
 
 
 @pytest.fixture(scope="module")
 def path(config, model, images, tmp_path_factory):
     """The folder of the saved model."""
     path = str(tmp_path_factory.mktemp("model"))
-    save(Servable(model, pixel_model(images), config.eval_samples, preprocess), Units.of(config), path)
+    servable = Servable(model, pixel_model(images), config.eval_samples, preprocessing(SHAPE), SHAPE)
+    save(servable, Units.of(config, SHAPE), path)
     return path
 
 
@@ -102,7 +104,7 @@ def test_every_signature_takes_any_batch_and_says_its_shapes(signatures):
 
 
 def test_a_saved_model_says_what_its_elbo_is_measured_in(path, config):
-    assert read_units(path) == Units.of(config)
+    assert read_units(path) == Units.of(config, SHAPE)
 
 
 def test_evaluate_is_the_elbo_of_the_same_images_and_ids(model, config, images, ids, evaluated):
@@ -137,7 +139,7 @@ def test_a_fingerprint_changes_with_the_id_and_with_the_image(signatures, evalua
 
 
 def test_the_bounds_are_those_of_the_training_images(model, images, evaluated):
-    x = images.pixels / 255.0
+    x = images.pixels.reshape(COUNT, -1) / 255.0
     bounds = model.likelihood.independent(pixel_model(images)).log_prob(x.astype(np.float32))
     np.testing.assert_allclose(evaluated["independent_pixels"], bounds, rtol=1e-5)
     np.testing.assert_allclose(evaluated["ceiling"], model.likelihood.ceiling(x), rtol=1e-5)
@@ -165,7 +167,7 @@ def test_reconstruct_is_the_mean_image_of_the_latents(model, signatures, pixels)
 
 @pytest.mark.parametrize("name", ["reconstruct", "serving_default"])
 def test_encoded_images_are_reconstructed_as_their_pixels_are(name, signatures, pixels, encoded):
-    np.testing.assert_array_equal(decode(encoded), pixels)
+    np.testing.assert_array_equal(decode(encoded, SHAPE), pixels)
     images = signatures["reconstruct_pixels"](images=pixels)["images"]
     np.testing.assert_array_equal(signatures[name](images=encoded)["images"], images)
 
@@ -175,15 +177,16 @@ class Mirrored(tf.Module):
 
     @tf.function
     def __call__(self, features):
-        x = tf.reshape(preprocess(features)["image"], [-1, 32, 32, 3])
+        x = tf.reshape(preprocessing(SHAPE)(features)["image"], [-1, 32, 32, 3])
         return {"image": tf.reshape(x[:, :, ::-1], [-1, 3072]), "id": features["id"], "label": features["label"]}
 
 
 def test_every_signature_of_images_applies_the_transform_graph(tiny_config, images, pixels, encoded, tmp_path):
     config = dataclasses.replace(tiny_config, iaf_steps=0)
-    model = build(config, 3072)
-    for name, transform in (("plain", preprocess), ("mirrored", Mirrored())):
-        save(Servable(model, pixel_model(images), 1, transform), Units.of(config), str(tmp_path / name))
+    model = build(config, SHAPE)
+    for name, transform in (("plain", preprocessing(SHAPE)), ("mirrored", Mirrored())):
+        servable = Servable(model, pixel_model(images), 1, transform, SHAPE)
+        save(servable, Units.of(config, SHAPE), str(tmp_path / name))
     plain, mirrored = (tf.saved_model.load(str(tmp_path / name)).signatures for name in ("plain", "mirrored"))
     turned = pixels[:, :, ::-1]
     turned_png = tf.io.encode_png(turned)
@@ -217,8 +220,8 @@ def test_an_example_without_an_image_is_refused(signatures, example):
 @pytest.fixture(scope="module")
 def servable(make_vae, images):
     """A small module to export."""
-    model = make_vae(image_size=3072, iaf_steps=0, hidden_size=2)
-    return Servable(model, pixel_model(images), samples=1, transform=preprocess)
+    model = make_vae(shape=SHAPE, iaf_steps=0, hidden_size=2)
+    return Servable(model, pixel_model(images), samples=1, transform=preprocessing(SHAPE), shape=SHAPE)
 
 
 def test_no_images_are_a_batch_too(servable):
@@ -230,7 +233,7 @@ def test_a_model_appears_when_it_is_whole(servable, tmp_path, monkeypatch):
     monkeypatch.setattr(
         trainer.export, "write_units", lambda units, path: (write(units, path), seen.append(os.listdir(tmp_path)))
     )
-    save(servable, Units.of(TrainConfig()), str(tmp_path / "model"))
+    save(servable, Units.of(TrainConfig(), SHAPE), str(tmp_path / "model"))
     assert [[name.split(".")[0] for name in names] for names in seen] == [["unfinished"]], "all but the name was there"
     assert os.listdir(tmp_path) == ["model"]
 
@@ -243,7 +246,7 @@ def test_a_model_that_cannot_be_written_leaves_what_there_was(before, servable, 
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))  # of a file, as if the disk were full
     try:
         with pytest.raises(StorageError) as error:
-            save(servable, Units.of(TrainConfig()), str(tmp_path / "model"))
+            save(servable, Units.of(TrainConfig(), SHAPE), str(tmp_path / "model"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert error.value.failure.value == str(tmp_path / "model")

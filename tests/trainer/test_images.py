@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from trainer.errors import UserError
 from trainer.images import (
-    IMAGE_SIZE,
     ImageSet,
     decode,
     hold_out,
@@ -16,12 +15,15 @@ from trainer.images import (
     mirror,
     noise_seed,
     pixel_model,
-    preprocess,
+    preprocessing,
+    shape_of,
     shuffled_batches,
     to_bytes,
     to_unit_interval,
 )
+from trainer.shape import Shape
 
+SHAPE = Shape(32, 32, 3)
 SAME_SEED_IDS = ["train_22458", "train_52710"]  # two ids that hash to one noise seed
 
 
@@ -50,19 +52,19 @@ def content(images):
 
 def test_a_png_decodes_exactly(png):
     pixels = np.random.default_rng(0).integers(0, 256, [4, 32, 32, 3], np.uint8)
-    np.testing.assert_array_equal(decode(tf.constant([png(image) for image in pixels])), pixels)
+    np.testing.assert_array_equal(decode(tf.constant([png(image) for image in pixels]), SHAPE), pixels)
 
 
 @pytest.mark.parametrize("kind", not_images())
 def test_bytes_that_are_no_such_image_are_refused(kind, png):
-    whole = png(np.zeros(IMAGE_SIZE, np.uint8))
-    decode(tf.constant([whole, whole]))
+    whole = png(np.zeros(SHAPE, np.uint8))
+    decode(tf.constant([whole, whole]), SHAPE)
     with pytest.raises(tf.errors.InvalidArgumentError):
-        decode(tf.constant([whole, not_images()[kind]]))
+        decode(tf.constant([whole, not_images()[kind]]), SHAPE)
 
 
 def test_to_bytes_undoes_to_unit_interval_for_every_grey_level():
-    levels = np.resize(np.arange(256, dtype=np.uint8), [2, IMAGE_SIZE])
+    levels = np.resize(np.arange(256, dtype=np.uint8), [2, SHAPE.size])
     x = to_unit_interval(tf.constant(levels))
     np.testing.assert_allclose(x, levels / 255.0, rtol=1e-6)
     np.testing.assert_array_equal(to_bytes(x), levels)
@@ -70,22 +72,21 @@ def test_to_bytes_undoes_to_unit_interval_for_every_grey_level():
 
 def test_the_chosen_images_are_mirrored_left_to_right_and_the_others_are_left(images):
     which = np.random.default_rng(0).integers(0, 2, len(images)).astype(bool)
-    turned = images.pixels.reshape(-1, 32, 32, 3)[:, :, ::-1].reshape(-1, IMAGE_SIZE)
-    expected = np.where(which[:, None], turned, images.pixels)
+    expected = np.where(which[:, None, None, None], images.pixels[:, :, ::-1], images.pixels)
     np.testing.assert_array_equal(mirror(tf.constant(images.pixels), tf.constant(which)), expected)
 
 
 def test_preprocess_decodes_rescales_and_keeps_the_id(images, png):
     features = {"image": tf.constant([png(image) for image in images.pixels]), "id": tf.constant(["a"] * len(images))}
-    result = preprocess(features)
-    np.testing.assert_allclose(result["image"], images.pixels / 255.0, rtol=1e-6)
+    result = preprocessing(SHAPE)(features)
+    np.testing.assert_allclose(result["image"], images.pixels.reshape(len(images), -1) / 255.0, rtol=1e-6)
     np.testing.assert_array_equal(result["id"], features["id"])
 
 
 def test_an_image_keeps_its_noise_seed_wherever_it_is_read(tmp_path, images, png, example, write_records):
     ids = [f"test_{i}" for i in range(len(images))]
     write_records(tmp_path / "a", [example(png(image), name) for name, image in zip(ids, images.pixels, strict=True)])
-    assert content(load_images([str(tmp_path / "a")], preprocess)) == content(
+    assert content(load_images([str(tmp_path / "a")], preprocessing(SHAPE), SHAPE)) == content(
         ImageSet(images.pixels, noise_seed(ids).numpy())
     )
 
@@ -97,33 +98,58 @@ def test_the_split_and_order_of_the_files_do_not_matter(ids, tmp_path, images, p
     write_records(tmp_path / "one", records)
     for i in range(3):
         write_records(tmp_path / f"part-{i}", records[::-1][i::3])
-    whole = load_images([str(tmp_path / "one")], preprocess)
-    parts = load_images([str(tmp_path / "part-[12]"), str(tmp_path / "part-0")], preprocess)
+    whole = load_images([str(tmp_path / "one")], preprocessing(SHAPE), SHAPE)
+    parts = load_images([str(tmp_path / "part-[12]"), str(tmp_path / "part-0")], preprocessing(SHAPE), SHAPE)
     np.testing.assert_array_equal(whole.noise_seeds, parts.noise_seeds)
     np.testing.assert_array_equal(whole.pixels, parts.pixels)
 
 
+@pytest.mark.parametrize("shape", [Shape(28, 28, 1), Shape(5, 9, 4)], ids=str)
+def test_images_have_the_shape_that_their_files_give(shape, tmp_path, example, write_records):
+    pixels = np.random.default_rng(0).integers(0, 256, [3, *shape], np.uint8)
+    write_records(tmp_path / "a", [example(tf.io.encode_png(image).numpy(), str(i)) for i, image in enumerate(pixels)])
+    files = [str(tmp_path / "a")]
+    assert shape_of(files) == shape
+    images = load_images(files, preprocessing(shape), shape)
+    assert images.shape == shape
+    np.testing.assert_array_equal(images.pixels, pixels)
+
+
+def test_a_first_image_of_another_number_of_channels_is_refused(tmp_path, example, write_records):
+    write_records(tmp_path / "a", [example(tf.io.encode_png(np.zeros([5, 9, 2], np.uint8)).numpy(), "a")])
+    with pytest.raises(UserError) as error:
+        shape_of([str(tmp_path / "a")])
+    assert error.value.failure.value == "5x9x2"
+
+
 def halved(features):
-    return {**preprocess(features), "image": preprocess(features)["image"] / 2.0}
+    return {**preprocessing(SHAPE)(features), "image": preprocessing(SHAPE)(features)["image"] / 2.0}
 
 
 def mirrored(features):
-    return {**preprocess(features), "image": tf.reverse(preprocess(features)["image"], [1])}
+    return {**preprocessing(SHAPE)(features), "image": tf.reverse(preprocessing(SHAPE)(features)["image"], [1])}
 
 
 def centred(features):
     """`to_bytes` undoes it, but training feeds other numbers."""
-    return {**preprocess(features), "image": preprocess(features)["image"] + 1e-4}
+    return {**preprocessing(SHAPE)(features), "image": preprocessing(SHAPE)(features)["image"] + 1e-4}
+
+
+def fewer(features):
+    return {**preprocessing(SHAPE)(features), "image": preprocessing(SHAPE)(features)["image"][:, ::3]}
 
 
 def times_the_reciprocal(features):
     """What a graph optimizer may make of the division."""
-    return {**preprocess(features), "image": tf.round(preprocess(features)["image"] * 255.0) * (1.0 / 255.0)}
+    return {
+        **preprocessing(SHAPE)(features),
+        "image": tf.round(preprocessing(SHAPE)(features)["image"] * 255.0) * (1.0 / 255.0),
+    }
 
 
 def bent_at(byte):
     def transform(features):
-        x = preprocess(features)["image"]
+        x = preprocessing(SHAPE)(features)["image"]
         return {"image": tf.where(tf.round(x * 255.0) == byte, x + 1 / 255, x), "id": features["id"]}
 
     return transform
@@ -132,21 +158,21 @@ def bent_at(byte):
 @pytest.mark.parametrize(
     ("transform", "place", "byte", "becomes"),
     [
-        (halved, "'second', row 1, column 1, colour 2", 100, 50 / 255),
-        (mirrored, "'second', row 1, column 1, colour 2", 100, 0.0),
-        (bent_at(100), "'second', row 1, column 1, colour 2", 100, 101 / 255),
-        (centred, "'first', row 0, column 0, colour 0", 0, 1e-4),
+        (halved, "'second', row 1, column 1, channel 2", 100, 50 / 255),
+        (mirrored, "'second', row 1, column 1, channel 2", 100, 0.0),
+        (bent_at(100), "'second', row 1, column 1, channel 2", 100, 101 / 255),
+        (centred, "'first', row 0, column 0, channel 0", 0, 1e-4),
     ],
 )
 def test_a_preprocessing_that_is_not_undone_is_refused_with_the_first_value_that_is_not(
     transform, place, byte, becomes, tmp_path, png, example, write_records
 ):
-    pixels = np.zeros([2, IMAGE_SIZE], np.uint8)
-    pixels[1, 3 * 33 + 2] = 100
+    pixels = np.zeros([2, *SHAPE], np.uint8)
+    pixels[1, 1, 1, 2] = 100
     written = [example(png(image), name) for name, image in zip(("first", "second"), pixels, strict=True)]
     write_records(tmp_path / "a", written)
     with pytest.raises(UserError) as error:
-        load_images([str(tmp_path / "a")], transform)
+        load_images([str(tmp_path / "a")], transform, SHAPE)
     failure = error.value.failure
     assert place in failure.sentence
     assert [failure.value, float(failure.valid)] == pytest.approx([becomes, byte / 255])
@@ -154,14 +180,14 @@ def test_a_preprocessing_that_is_not_undone_is_refused_with_the_first_value_that
 
 def test_a_rounding_of_floats_is_no_other_preprocessing(tmp_path, images, png, example, write_records):
     write_records(tmp_path / "a", [example(png(pixels), str(i)) for i, pixels in enumerate(images.pixels)])
-    loaded = load_images([str(tmp_path / "a")], times_the_reciprocal)
-    assert content(loaded) == content(load_images([str(tmp_path / "a")], preprocess))
+    loaded = load_images([str(tmp_path / "a")], times_the_reciprocal, SHAPE)
+    assert content(loaded) == content(load_images([str(tmp_path / "a")], preprocessing(SHAPE), SHAPE))
 
 
 def test_a_preprocessing_that_makes_another_shape_is_refused(tmp_path, images, png, example, write_records):
     write_records(tmp_path / "a", [example(png(images.pixels[0]), "a")])
     with pytest.raises(UserError) as error:
-        load_images([str(tmp_path / "a")], lambda raw: {**preprocess(raw), "image": preprocess(raw)["image"][:, ::3]})
+        load_images([str(tmp_path / "a")], fewer, SHAPE)
     assert error.value.failure.value == [1, 1024]
 
 
@@ -193,10 +219,14 @@ def write_kind(tmp_path, example, write_records):
 @pytest.mark.parametrize("kind", FILES)
 def test_files_of_something_else_are_the_users_error_and_are_named(kind, write_kind):
     path = write_kind(kind)
-    with pytest.raises(UserError) as error:
-        load_images([path], preprocess)
-    assert error.value.failure.value == path
-    assert error.value.failure.valid
+    readers = [lambda: load_images([path], preprocessing(SHAPE), SHAPE)]
+    if kind != "small image":
+        readers.append(lambda: shape_of([path]))
+    for read in readers:
+        with pytest.raises(UserError) as error:
+            read()
+        assert error.value.failure.value == path
+        assert error.value.failure.valid
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.2, 0.45])
@@ -228,11 +258,11 @@ def test_the_images_of_an_index_keep_their_noise_seeds(images):
 
 @pytest.mark.parametrize("count", [1, 999, 1001])
 def test_pixel_model_has_the_moments_of_every_pixel(count):
-    pixels = np.random.default_rng(0).integers(0, 256, [count, IMAGE_SIZE], np.uint8)
-    pixels[:, 0] = 255
+    pixels = np.random.default_rng(0).integers(0, 256, [count, *SHAPE], np.uint8)
+    pixels[:, 0, 0, 0] = 255
     mean, variance = pixel_model(ImageSet(pixels, np.arange(count)))
-    np.testing.assert_allclose(mean, (pixels / 255.0).mean(axis=0), atol=1e-6)
-    np.testing.assert_allclose(variance, (pixels / 255.0).var(axis=0), atol=1e-6)
+    np.testing.assert_allclose(mean, (pixels / 255.0).mean(axis=0).ravel(), atol=1e-6)
+    np.testing.assert_allclose(variance, (pixels / 255.0).var(axis=0).ravel(), atol=1e-6)
 
 
 ROWS = np.array([2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37])

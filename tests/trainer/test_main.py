@@ -16,6 +16,7 @@ from trainer.__main__ import main
 from trainer.failure import FILE, Kind, left
 from trainer.presets import PRESETS
 from trainer.settings import TrainConfig
+from trainer.shape import Shape
 from trainer.storage.lock import alone
 from trainer.units import Units, read_units
 
@@ -69,7 +70,7 @@ def test_a_run_from_any_thread_leaves_a_model_its_history_and_its_scalars(start,
     history = json.loads((folder / "out" / "history.json").read_text())
     assert history["config"].items() >= {**SETTINGS, "epochs": 1}.items(), "--epochs goes before the recipe"
     assert list((folder / "out").glob("events.out.tfevents.*"))
-    assert read_units(str(folder / "out" / "model")) == Units.of(TrainConfig(**history["config"]))
+    assert read_units(str(folder / "out" / "model")) == Units.of(TrainConfig(**history["config"]), Shape(32, 32, 3))
     records = list(tf.data.TFRecordDataset(tf.io.gfile.glob(str(folder / "test-*")), "GZIP").as_numpy_iterator())
     served = tf.saved_model.load(str(folder / "out" / "model"))
     evaluated = served.signatures["evaluate"](examples=tf.constant(records))

@@ -18,10 +18,11 @@ import trainer.training.loop
 from trainer.errors import InterruptError, ReportedError, StorageError, UnreadableError
 from trainer.evaluate import MeanELBO, Quality
 from trainer.failure import Failure, Kind
-from trainer.images import ImageSet, hold_out, load_images, preprocess
+from trainer.images import ImageSet, hold_out, load_images, preprocessing, shape_of
 from trainer.model.likelihoods import Bernoulli, bits_per_dim
 from trainer.model.vae import build
 from trainer.settings import Execution, TrainConfig
+from trainer.shape import Shape
 from trainer.storage import digests, lock, quarantine
 from trainer.storage.atomic import discard
 from trainer.storage.digests import digest_file, verify_digests, write_digests
@@ -40,7 +41,9 @@ from trainer.workers.job import Job, run_job, run_worker
 from trainer.workers.ports import reserved_ports
 
 CONFIG = TrainConfig(hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=1, eval_samples=1)
-SETS = tuple(ImageSet(np.zeros([count, 3072], np.uint8), np.arange(count)) for count in (40, 4))
+SHAPE = Shape(32, 32, 3)
+PREPROCESS = preprocessing(SHAPE)
+SETS = tuple(ImageSet(np.zeros([count, 32, 32, 3], np.uint8), np.arange(count)) for count in (40, 4))
 TWO = '{"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}}'
 NO_SPACE = OSError(28, "No space left on device")
 
@@ -104,36 +107,36 @@ def a_signal(at):
 
 
 @says(
-    "no file matches the pattern: expected gzipped TFRecord files of Examples with images of shape (32, 32, "
-    "3), got '{at}/none-*'. Check the path"
+    "no file matches the pattern: expected gzipped TFRecord files of Examples with images of 32x32x3, "
+    "got '{at}/none-*'. Check the path"
 )
 def no_file(at):
-    load_images([f"{at.path}/none-*"], preprocess)
+    load_images([f"{at.path}/none-*"], PREPROCESS, SHAPE)
 
 
 @says("the files contain no Example: expected at least one image, got '{at}/empty'")
 def no_example(at):
-    load_images(at.records("empty"), preprocess)
+    load_images(at.records("empty"), PREPROCESS, SHAPE)
 
 
 @says(
     "the images cannot be read: truncated record at 0: expected gzipped TFRecord files of Examples with images"
-    " of shape (32, 32, 3), got '{at}/text'"
+    " of 32x32x3, got '{at}/text'"
 )
 def no_records(at):
     (at.path / "text").write_bytes(b"")
     at.patch(tf.data.Dataset, "take", raises(tf.errors.DataLossError(None, None, "truncated record at 0\nmore")))
-    load_images([f"{at.path}/text"], preprocess)
+    load_images([f"{at.path}/text"], PREPROCESS, SHAPE)
 
 
 @says(
-    "the preprocessing is not invertible in image 'id 0', row 0, column 0, colour 0: the byte 100 becomes "
+    "the preprocessing is not invertible in image 'id 0', row 0, column 0, channel 0: the byte 100 becomes "
     "0.196078449, which to_bytes converts to 50: expected 0.392156899, got 0.196078449. Change `preprocess` in"
     " trainer/images.py so that to_bytes undoes it, or change to_bytes and to_unit_interval with it"
 )
 def halved_pixels(at):
-    halved = lambda raw: {**preprocess(raw), "image": preprocess(raw)["image"] / 2.0}  # noqa: E731
-    load_images(at.records("a", np.full(3072, 100, np.uint8)), halved)
+    halved = lambda raw: {**PREPROCESS(raw), "image": PREPROCESS(raw)["image"] / 2.0}  # noqa: E731
+    load_images(at.records("a", np.full(3072, 100, np.uint8)), halved, SHAPE)
 
 
 @says(
@@ -142,8 +145,18 @@ def halved_pixels(at):
     "to_unit_interval with it"
 )
 def fewer_pixels(at):
-    fewer = lambda raw: {**preprocess(raw), "image": preprocess(raw)["image"][:, ::3]}  # noqa: E731
-    load_images(at.records("a", np.zeros(3072, np.uint8)), fewer)
+    fewer = lambda raw: {**PREPROCESS(raw), "image": PREPROCESS(raw)["image"][:, ::3]}  # noqa: E731
+    load_images(at.records("a", np.zeros(3072, np.uint8)), fewer, SHAPE)
+
+
+@says(
+    "the shape of the first image in {at}/a: expected height x width x channels, with 1 channel for grey, 3 for RGB or "
+    "4 for RGBA, got '2x2x2'"
+)
+def two_channels(at):
+    serialized = tf.io.encode_png(np.zeros([2, 2, 2], np.uint8)).numpy()
+    at.patch(tf.io, "parse_example", lambda *_: {"image": [tf.constant(serialized)]})
+    shape_of(at.records("a", np.zeros(SHAPE, np.uint8)))
 
 
 @says("the training split has too few images: expected at least 2: one to train on, one to hold out, got 1")
@@ -409,10 +422,10 @@ def other_code(at):
     "base model"
 )
 def another_base(at):
-    found = {name: v.numpy() for name, v in trainer.training.warm_start._variables(build(GAUSSIAN, 3072))}
+    found = {name: v.numpy() for name, v in trainer.training.warm_start._variables(build(GAUSSIAN, SHAPE))}
     del found["decoder/heads/1/b"]
     at.patch(trainer.training.warm_start, "_read", lambda _: found)
-    load_weights(build(GAUSSIAN, 3072), str(at.path))
+    load_weights(build(GAUSSIAN, SHAPE), str(at.path))
 
 
 GAUSSIAN = TrainConfig(decoder="GaussianMLP", hidden_size=2, latent_size=2, iaf_steps=0)
@@ -421,7 +434,7 @@ GAUSSIAN = TrainConfig(decoder="GaussianMLP", hidden_size=2, latent_size=2, iaf_
 @says("the base model cannot be read: Not found: expected a SavedModel, got '{at}'. Train without --warm-start")
 def no_base(at):
     at.patch(tf.train, "load_checkpoint", raises(tf.errors.NotFoundError(None, None, "Not found")))
-    load_weights(build(GAUSSIAN, 3072), str(at.path))
+    load_weights(build(GAUSSIAN, SHAPE), str(at.path))
 
 
 # Workers
@@ -525,9 +538,9 @@ def test_the_words_of_a_training(at, log_of):
 
 
 def test_the_words_of_a_warm_start(at, log_of):
-    found = {name: v.numpy() for name, v in trainer.training.warm_start._variables(build(GAUSSIAN, 3072))}
+    found = {name: v.numpy() for name, v in trainer.training.warm_start._variables(build(GAUSSIAN, SHAPE))}
     at.patch(trainer.training.warm_start, "_read", lambda _: found)
-    lines = log_of(lambda: load_weights(build(GAUSSIAN, 3072), "/there"))
+    lines = log_of(lambda: load_weights(build(GAUSSIAN, SHAPE), "/there"))
     assert lines == ["starting from the weights of /there"]
 
 
@@ -608,7 +621,7 @@ def test_the_words_of_workers_that_are_stopped(at, log_of):
 )
 def test_the_words_of_the_program(epochs, words, at, capsys):
     for name in ("train", "test"):
-        at.records(name, *np.zeros([200, 3072], np.uint8))
+        at.records(name, *np.zeros([200, *SHAPE], np.uint8))
     (at.path / "out").write_text("")
     options = {"train": "train", "test": "test", "output": "out/put"}
     arguments = [word for name, path in options.items() for word in (f"--{name}", str(at.path / path))]

@@ -1,7 +1,8 @@
-"""Residual convolutional networks for 32x32 images: strided, pre-activated with ELU, without normalisation.
+"""Residual convolutional networks for images: strided, pre-activated with ELU, without normalisation.
 
 The blocks are those of He et al. (2016, arXiv 1603.05027). The encoder maps 32x32 pixels to 16x16 with C channels,
-then to 8x8 with 2 C (Kingma et al., 2016, arXiv 1606.04934, appendix C.4); the decoder reverses this.
+then to 8x8 with 2 C (Kingma et al., 2016, arXiv 1606.04934, appendix C.4); the decoder reverses this. Half of an odd
+side is rounded up, and the decoder drops the row or column beyond it.
 """
 
 import math
@@ -11,15 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.model.networks import Dense
-
-SIDE, COLOURS = 32, 3
-LOW = SIDE // 4  # side of the smallest feature map
+from trainer.shape import Shape
 
 Layer = Callable[[tf.Tensor], tf.Tensor]  # feature maps to feature maps
 
 
 class Conv(tf.Module):
-    """Padded convolution from [N, H, W, inputs] to [N, H / stride, W / stride, outputs].
+    """Padded convolution from [N, H, W, inputs] to [N, H / stride, W / stride, outputs], both rounded up.
 
     The initial weights are those of He et al. (2015), times `gain`.
 
@@ -50,15 +49,30 @@ class Conv(tf.Module):
 
 
 class Upsample(tf.Module):
-    """Upsampling by 2: a convolution to four times the channels, then depth to space (Shi et al., 2016, 1609.05158)."""
+    """Upsampling by 2: a convolution to four times the channels, then depth to space (Shi et al., 2016, 1609.05158).
 
-    def __init__(self, inputs: int, outputs: int, rng: np.random.Generator, dtype: tf.DType = tf.float32) -> None:
+    Args:
+      height, width: of the output, twice those of the input or one less.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        height: int,
+        width: int,
+        rng: np.random.Generator,
+        dtype: tf.DType = tf.float32,
+    ) -> None:
         super().__init__()
         self.conv = Conv(inputs, 4 * outputs, 3, 1, rng, dtype)
+        self._height, self._width = height, width
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """Maps x [N, H, W, inputs] to [N, 2 H, 2 W, outputs]."""
-        return tf.nn.depth_to_space(self.conv(x), 2)
+        """Maps x [N, H, W, inputs] to [N, height, width, outputs]."""
+        twice = tf.nn.depth_to_space(self.conv(x), 2)
+        is_even = tuple(twice.shape[1:3]) == (self._height, self._width)
+        return twice if is_even else twice[:, : self._height, : self._width]
 
 
 class ResidualBlock(tf.Module):
@@ -79,40 +93,50 @@ class Flat(tf.Module):
 
     Args:
       conv: the convolution.
-      channels: of its input.
+      height, width, channels: of its input.
     """
 
-    def __init__(self, conv: Conv, channels: int) -> None:
+    def __init__(self, conv: Conv, height: int, width: int, channels: int) -> None:
         super().__init__()
         self.conv = conv
-        self._channels = channels
+        self._height, self._width, self._channels = height, width, channels
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """Maps x [..., LOW * LOW * channels] to [N, LOW * LOW * outputs], with the leading axes merged."""
-        maps = self.conv(tf.reshape(x, [-1, LOW, LOW, self._channels]))
-        return tf.reshape(maps, [-1, LOW * LOW * maps.shape[-1]])
+        """Maps x [..., height * width * channels] to [N, height * width * outputs], with the leading axes merged."""
+        maps = self.conv(tf.reshape(x, [-1, self._height, self._width, self._channels]))
+        return tf.reshape(maps, [-1, self._height * self._width * maps.shape[-1]])
 
 
-def dense_or_maps(inputs: int, outputs: int, maps: bool, rng: np.random.Generator, dtype: tf.DType) -> Dense | Flat:
-    """Returns a layer from `inputs` to `outputs` flat values: dense, or a 3x3 convolution of 8x8 feature maps."""
+def smallest_map(shape: Shape) -> tuple[int, int]:
+    """Returns height and width of the smallest feature map: a quarter of the image's, rounded up."""
+    return -(-shape.height // 4), -(-shape.width // 4)
+
+
+def dense_or_maps(
+    inputs: int, outputs: int, shape: Shape, maps: bool, rng: np.random.Generator, dtype: tf.DType
+) -> Dense | Flat:
+    """Returns a layer from `inputs` to `outputs` flat values: dense, or a 3x3 convolution of the smallest maps."""
     if not maps:
         return Dense(inputs, outputs, rng, dtype)
-    cells = LOW * LOW
-    return Flat(Conv(inputs // cells, outputs // cells, 3, 1, rng, dtype), inputs // cells)
+    height, width = smallest_map(shape)
+    cells = height * width
+    return Flat(Conv(inputs // cells, outputs // cells, 3, 1, rng, dtype), height, width, inputs // cells)
 
 
 class ResNetEncoder(tf.Module):
     """A network from images to linear outputs of its last feature map.
 
     Args:
-      channels: C, at 16x16; twice as many at 8x8.
+      shape: of the images.
+      channels: C, at half their height and width; twice as many at a quarter.
       blocks: residual blocks at each of the two resolutions.
-      maps: whether each output is flattened 8x8 feature maps, whose cells depend on their part of the image only.
-      outputs: size of each output, a multiple of 64 with maps.
+      maps: whether each output is flattened smallest maps, whose cells depend on their part of the image only.
+      outputs: size of each output, with maps a multiple of their cells.
     """
 
     def __init__(
         self,
+        shape: Shape,
         channels: int,
         blocks: int,
         maps: bool,
@@ -122,17 +146,18 @@ class ResNetEncoder(tf.Module):
     ) -> None:
         super().__init__()
         self.layers: list[Layer] = [
-            Conv(COLOURS, channels, 4, 2, rng, dtype),
+            Conv(shape.channels, channels, 4, 2, rng, dtype),
             *(ResidualBlock(channels, rng, dtype) for _ in range(blocks)),
             Conv(channels, 2 * channels, 4, 2, rng, dtype),
             *(ResidualBlock(2 * channels, rng, dtype) for _ in range(blocks)),
         ]
-        self._features = LOW * LOW * 2 * channels
-        self.heads = [dense_or_maps(self._features, size, maps, rng, dtype) for size in outputs]
+        self._height, self._width, self._channels = shape
+        self._features = math.prod(smallest_map(shape)) * 2 * channels
+        self.heads = [dense_or_maps(self._features, size, shape, maps, rng, dtype) for size in outputs]
 
     def __call__(self, x: tf.Tensor) -> list[tf.Tensor]:
-        """Maps x [B, 3072] in [0, 1] to one [B, size] per output."""
-        features = tf.reshape(2.0 * x - 1.0, [-1, SIDE, SIDE, COLOURS])
+        """Maps x [B, D] in [0, 1] to one [B, size] per output."""
+        features = tf.reshape(2.0 * x - 1.0, [-1, self._height, self._width, self._channels])
         for layer in self.layers:
             features = layer(features)
         features = tf.reshape(tf.nn.elu(features), [-1, self._features])
@@ -144,13 +169,14 @@ class ResNetDecoder(tf.Module):
 
     Args:
       inputs: latents, L.
-      channels, blocks, maps: those of the encoder, in reverse order.
+      shape, channels, blocks, maps: those of the encoder, in reverse order.
       outputs: number of arrays.
     """
 
     def __init__(
         self,
         inputs: int,
+        shape: Shape,
         channels: int,
         blocks: int,
         maps: bool,
@@ -159,20 +185,21 @@ class ResNetDecoder(tf.Module):
         dtype: tf.DType = tf.float32,
     ) -> None:
         super().__init__()
-        self._channels, self._outputs = channels, outputs
-        self.first = dense_or_maps(inputs, LOW * LOW * 2 * channels, maps, rng, dtype)
+        self._size, self._channels, self._outputs = shape.size, channels, outputs
+        self._height, self._width = smallest_map(shape)
+        self.first = dense_or_maps(inputs, self._height * self._width * 2 * channels, shape, maps, rng, dtype)
         self.layers: list[Layer] = [
             *(ResidualBlock(2 * channels, rng, dtype) for _ in range(blocks)),
-            Upsample(2 * channels, channels, rng, dtype),
+            Upsample(2 * channels, channels, -(-shape.height // 2), -(-shape.width // 2), rng, dtype),
             *(ResidualBlock(channels, rng, dtype) for _ in range(blocks)),
         ]
-        self.last = Upsample(channels, COLOURS * outputs, rng, dtype)
+        self.last = Upsample(channels, shape.channels * outputs, shape.height, shape.width, rng, dtype)
 
     def __call__(self, z: tf.Tensor) -> list[tf.Tensor]:
-        """Maps z [..., L] to `outputs` arrays [..., 3072]."""
-        features = tf.reshape(self.first(z), [-1, LOW, LOW, 2 * self._channels])
+        """Maps z [..., L] to `outputs` arrays [..., D]."""
+        features = tf.reshape(self.first(z), [-1, self._height, self._width, 2 * self._channels])
         for layer in self.layers:
             features = layer(features)
         pixels = self.last(tf.nn.elu(features))
-        shape = tf.concat([tf.shape(z)[:-1], [SIDE * SIDE * COLOURS]], axis=0)
+        shape = tf.concat([tf.shape(z)[:-1], [self._size]], axis=0)
         return [tf.reshape(part, shape) for part in tf.split(pixels, self._outputs, axis=-1)]

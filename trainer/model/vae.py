@@ -10,8 +10,10 @@ from trainer.model.distributions import Gaussian, log_normal, smooth_clip
 from trainer.model.flows import MADE, FlowResult, IAFStep, LocationStep
 from trainer.model.likelihoods import LIKELIHOODS, Likelihood
 from trainer.model.networks import MLP, Network
-from trainer.model.resnet import ResNetDecoder, ResNetEncoder
+from trainer.model.resnet import ResNetDecoder, ResNetEncoder, smallest_map
+from trainer.schema import SettingError
 from trainer.settings import TrainConfig
+from trainer.shape import Shape
 
 FlowStep = Callable[[tf.Tensor, tf.Tensor], FlowResult]  # (z, h) -> z and its log-determinant
 
@@ -94,8 +96,14 @@ class VAE(tf.Module):
         return self.decode(eps).mean()
 
 
-def build(config: TrainConfig, image_size: int, dtype: tf.DType = tf.float32) -> VAE:
-    """Builds the VAE that `config` describes, with weights drawn from its seed."""
+def build(config: TrainConfig, shape: Shape, dtype: tf.DType = tf.float32) -> VAE:
+    """Builds the VAE of images of `shape` that `config` describes, with weights drawn from its seed.
+
+    Raises:
+      SettingError: latent_maps, and the latents do not divide over the cells of the smallest map.
+    """
+    if config.latent_maps:
+        _check_latent_maps(config, shape)
     rng = np.random.default_rng(config.seed)
     latents, hidden = config.latent_size, config.hidden_size
     encoder_outputs = [latents, latents, hidden] if config.iaf_steps else [latents, latents]
@@ -103,28 +111,40 @@ def build(config: TrainConfig, image_size: int, dtype: tf.DType = tf.float32) ->
     order = np.arange(1, latents + 1)
     return VAE(
         latents,
-        encoder=_encoder(config, image_size, encoder_outputs, rng, dtype),
-        decoder=_decoder(config, image_size, likelihood.NETWORK_OUTPUTS, rng, dtype),
+        encoder=_encoder(config, shape, encoder_outputs, rng, dtype),
+        decoder=_decoder(config, shape, likelihood.NETWORK_OUTPUTS, rng, dtype),
         likelihood=likelihood,
         # every other step reverses its order; reversing z between the steps instead would keep XLA from vectorising
         iaf=[_step(config, order[::-1] if k % 2 else order, rng, dtype) for k in range(config.iaf_steps)],
     )
 
 
+def _check_latent_maps(config: TrainConfig, shape: Shape) -> None:
+    rows, columns = smallest_map(shape)
+    cells = rows * columns
+    for name in ("latent_size", "hidden_size"):
+        size = getattr(config, name)
+        if size % cells:
+            below = size - size % cells
+            near = " or ".join(str(multiple) for multiple in (below, below + cells) if multiple)
+            valid = f"a multiple of {cells}, cells of a {rows}x{columns} map, with latent_maps and images of {shape}"
+            raise SettingError(name, f"{valid}, such as {near}", size)
+
+
 def _encoder(
-    config: TrainConfig, image_size: int, outputs: list[int], rng: np.random.Generator, dtype: tf.DType
+    config: TrainConfig, shape: Shape, outputs: list[int], rng: np.random.Generator, dtype: tf.DType
 ) -> Network:
     if config.encoder == "GaussianResNet":
-        return ResNetEncoder(config.channels, config.blocks, config.latent_maps, outputs, rng, dtype)
-    return MLP(image_size, config.hidden_size, outputs, rng, dtype)
+        return ResNetEncoder(shape, config.channels, config.blocks, config.latent_maps, outputs, rng, dtype)
+    return MLP(shape.size, config.hidden_size, outputs, rng, dtype)
 
 
-def _decoder(config: TrainConfig, image_size: int, outputs: int, rng: np.random.Generator, dtype: tf.DType) -> Network:
+def _decoder(config: TrainConfig, shape: Shape, outputs: int, rng: np.random.Generator, dtype: tf.DType) -> Network:
     if config.decoder.endswith("ResNet"):
         return ResNetDecoder(
-            config.latent_size, config.channels, config.blocks, config.latent_maps, outputs, rng, dtype
+            config.latent_size, shape, config.channels, config.blocks, config.latent_maps, outputs, rng, dtype
         )
-    return MLP(config.latent_size, config.hidden_size, [image_size] * outputs, rng, dtype)
+    return MLP(config.latent_size, config.hidden_size, [shape.size] * outputs, rng, dtype)
 
 
 def _step(config: TrainConfig, order: np.ndarray, rng: np.random.Generator, dtype: tf.DType) -> FlowStep:

@@ -12,12 +12,13 @@ import tensorflow as tf
 
 from trainer.errors import InterruptError, UserError
 from trainer.evaluate import Evaluator, quality
-from trainer.images import IMAGE_SIZE, ImageSet, hold_out, shuffled_batches
+from trainer.images import ImageSet, hold_out, shuffled_batches
 from trainer.interrupt import signals_noted
 from trainer.model.likelihoods import bits_per_dim
 from trainer.model.vae import VAE, build
 from trainer.schema import SettingError
 from trainer.settings import Execution, TrainConfig
+from trainer.shape import Shape
 from trainer.strategy import check_agreement, is_chief, leave_together
 from trainer.training.checkpoint import Checkpoints
 from trainer.training.optimizer import build_optimizer
@@ -29,8 +30,9 @@ from trainer.training.warm_start import load_weights, weights_identity
 log = logging.getLogger(__name__)
 
 STEPS_PER_CALL, IMAGES_PER_CALL = 16, 4096  # limits of one call; signals, clock and losses are checked between calls
+VALUES_PER_CALL = IMAGES_PER_CALL * 32 * 32 * 3  # a further limit, for large images
 PROGRESS_SECONDS = 30.0  # between progress lines within an epoch
-EXPLODED = -100.0 * IMAGE_SIZE  # nats per image; an untrained model reaches some thousands below 0
+EXPLODED = -100.0  # nats per value of an image; an untrained model reaches some below 0
 
 
 def train_and_evaluate(
@@ -69,9 +71,10 @@ def train_and_evaluate(
     return result
 
 
-def steps_per_call(batch_size: int) -> int:
-    """Returns the number of steps of one call, from the size of the global batch."""
-    return max(1, min(STEPS_PER_CALL, IMAGES_PER_CALL // batch_size))
+def steps_per_call(batch_size: int, shape: Shape) -> int:
+    """Returns the number of steps of one call, from the size of the global batch and the shape of its images."""
+    images = min(IMAGES_PER_CALL, VALUES_PER_CALL // shape.size)
+    return max(1, min(STEPS_PER_CALL, images // batch_size))
 
 
 class _Run:
@@ -89,13 +92,13 @@ class _Run:
     ) -> None:
         self._rows, held_out = hold_out(len(train), config.held_out_fraction, config.seed)
         self._config, self._train, self._held_out, self._test = config, train, train.take(held_out), test
-        self._strategy = strategy
+        self._strategy, self._exploded = strategy, EXPLODED * train.shape.size
         self._steps = len(self._rows) // config.batch_size  # of an epoch
         if not self._steps:
             expected = f"at most {len(self._rows)}, the number of training images"
             raise SettingError("batch_size", expected, config.batch_size)
         with strategy.scope():
-            self.model = build(config, IMAGE_SIZE)
+            self.model = build(config, train.shape)
             if base_model:
                 load_weights(self.model, base_model)
             self._optimizer = build_optimizer(config, self.model.trainable_variables, self._steps)
@@ -134,7 +137,7 @@ class _Run:
     def _train_epoch(self, signals: list[int]) -> bool:
         """Trains the rest of an epoch; returns False if any worker asks to stop before its end."""
         config, number = self._config, len(self._progress.epochs) + 1
-        at_once = steps_per_call(config.batch_size)
+        at_once = steps_per_call(config.batch_size, self._train.shape)
         rows = shuffled_batches(self._rows, config.batch_size, config.seed, number)
         began = shown = time.monotonic()
         for start in range(self._progress.steps - (number - 1) * self._steps, self._steps, at_once):
@@ -165,8 +168,8 @@ class _Run:
                 images_per_second=self._steps * self._config.batch_size / progress.seconds,
                 seconds=progress.seconds,
             )
-            if not _is_good(np.array(epoch.held_out.elbo)):
-                expected = f"a held-out ELBO above {EXPLODED:g} nats per image"
+            if not self._is_good(np.array(epoch.held_out.elbo)):
+                expected = f"a held-out ELBO above {self._exploded:g} nats per image"
                 self._diverged(progress.steps - 1, progress.steps, epoch.held_out.elbo, expected)
             self._progress = Progress(progress.steps, epochs=(*progress.epochs, epoch))
             if self._progress.best is epoch:
@@ -185,10 +188,13 @@ class _Run:
         self._on_disk = self._progress
 
     def _check(self, elbo: np.ndarray, first: int) -> None:
-        bad = np.flatnonzero(~_is_good(elbo))
+        bad = np.flatnonzero(~self._is_good(elbo))
         if len(bad):
             step = first + int(bad[0])
-            self._diverged(step, step, float(elbo[bad[0]]), f"an ELBO above {EXPLODED:g} nats per image")
+            self._diverged(step, step, float(elbo[bad[0]]), f"an ELBO above {self._exploded:g} nats per image")
+
+    def _is_good(self, elbo: np.ndarray) -> np.ndarray:
+        return np.isfinite(elbo) & (elbo > self._exploded)
 
     def _diverged(self, step: int, updates: int, value: object, valid: str) -> NoReturn:
         """Ends the run, because the weights after `updates` steps gave `value` in step number `step`."""
@@ -239,17 +245,13 @@ class _Copy(tf.Module):
             variable.assign(copy.read_value())
 
 
-def _is_good(elbo: np.ndarray) -> np.ndarray:
-    return np.isfinite(elbo) & (elbo > EXPLODED)
-
-
 def _evaluate(
     model: VAE, config: TrainConfig, epochs: tuple[Epoch, ...], test: ImageSet, strategy: tf.distribute.Strategy
 ) -> TrainResult:
     """Evaluates the trained model like the gate, with the importance-weighted bound if `config` asks for it."""
     mean = Evaluator(model, config.eval_samples, strategy)(test)
     likelihood, best_epoch = model.likelihood, Progress(epochs=epochs).best.epoch
-    bits = f", {bits_per_dim(likelihood, mean.elbo, IMAGE_SIZE):.3f} bits/dim" if likelihood.IS_PROBABILITY else ""
+    bits = f", {bits_per_dim(likelihood, mean.elbo, test.shape.size):.3f} bits/dim" if likelihood.IS_PROBABILITY else ""
     log.info(
         "epoch %d has the best held-out ELBO; its test-set ELBO with %d samples per image: %.2f nats per image%s",
         best_epoch,

@@ -51,7 +51,7 @@ class TrainStep:
         """Takes S steps; step i trains on the images pixels[rows[i]].
 
         Args:
-          pixels: [N, 3072] uint8.
+          pixels: [N, H, W, C] uint8.
           rows: [S, batch_size], indices of images.
           first: number of the first step, counted from 0.
           stop: whether this worker asks all workers to stop.

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.errors import ReportedError, UserError
-from trainer.images import IMAGE_SIZE, ImageSet
+from trainer.images import ImageSet
 from trainer.model.vae import VAE, build
 from trainer.settings import Execution, TrainConfig, check_workers
 from trainer.storage.atomic import discard, reading, storing, whole
@@ -61,7 +61,7 @@ def run_job(job: Job, train: ImageSet, test: ImageSet, launch: Launch, apart: bo
     launch(folder, workers)
     weights = _verified_weights(folder, record)
     _take_record(record, job.workdir)
-    model = build(job.config, IMAGE_SIZE)
+    model = build(job.config, train.shape)
     tf.train.Checkpoint(model=model).read(weights).assert_consumed()
     return model
 
@@ -105,7 +105,11 @@ def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
     An undamaged folder with the same job and images stays, because workers of a dead launcher may still be using it.
     """
     folder = os.path.join(job.state, "job")
-    content = {"job": dataclasses.asdict(job), "images": [train.digest(), test.digest()]}
+    content = {
+        "job": dataclasses.asdict(job),
+        "images": [train.digest(), test.digest()],
+        "shapes": [str(train.shape), str(test.shape)],  # no part of the digests
+    }
     if _is_written(folder, content):
         return folder
     with whole("the workers' job", folder) as unfinished:

@@ -11,12 +11,13 @@ from evaluator import evaluate, write_examples
 from toy_data import png, serialized
 from trainer.evaluate import Evaluator
 from trainer.export import Servable, save
-from trainer.images import load_images, pixel_model, preprocess
+from trainer.images import load_images, pixel_model, preprocessing
 from trainer.model.vae import build
 from trainer.settings import TrainConfig
+from trainer.shape import Shape
 from trainer.units import Units
 
-COUNT, SAMPLES = 30, 3
+COUNT, SAMPLES, SHAPE = 30, 3, Shape(32, 32, 3)
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +32,12 @@ def test_the_evaluators_number_is_the_trainers(decoder, examples, tmp_path):
     config = TrainConfig(decoder=decoder, hidden_size=16, channels=4, latent_size=8, iaf_hidden_size=8)
     artifact = standard_artifacts.Model()
     artifact.uri = str(tmp_path / "model")
-    images, model = load_images([f"{examples.uri}/Split-test/*"], preprocess), build(config, 3072)
+    images, model = load_images([f"{examples.uri}/Split-test/*"], preprocessing(SHAPE), SHAPE), build(config, SHAPE)
     for variable in model.trainable_variables:  # away from the initial values, many of which are zero
         variable.assign_add(tf.random.stateless_normal(variable.shape, [1, 2], stddev=0.02))
-    units = Units.of(config)
-    save(Servable(model, pixel_model(images), SAMPLES, preprocess), units, f"{artifact.uri}/Format-Serving")
+    units = Units.of(config, SHAPE)
+    servable = Servable(model, pixel_model(images), SAMPLES, preprocessing(SHAPE), SHAPE)
+    save(servable, units, f"{artifact.uri}/Format-Serving")
     found = evaluate(tmp_path, examples, artifact, min_elbo=-1e6)[1].candidate
     for name, value in Evaluator(model, SAMPLES)(images)._asdict().items():
         assert found[name] == pytest.approx(value, abs=1e-3)

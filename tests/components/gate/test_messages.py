@@ -12,20 +12,22 @@ from components.gate.evaluator import Evidence
 from components.gate.units_check import UnitsCheck
 from trainer.errors import ReportedError
 from trainer.settings import TrainConfig
+from trainer.shape import Shape
 from trainer.storage.digests import write_digests
 from trainer.units import Units, write_units
 
 
 def check(folder, baselines, blessings):
-    units = json.dumps(Units.of(TrainConfig())._asdict())
-    properties = {"no_baseline": False, "push_directory": str(folder / "pushed"), "units": units}
-    UnitsCheck.EXECUTOR_SPEC.executor_class().Do({"baseline": baselines, "blessing": blessings}, {}, properties)
+    recipe = json.dumps(TrainConfig().to_dict())
+    properties = {"no_baseline": False, "push_directory": str(folder / "pushed"), "recipe": recipe}
+    inputs = {"examples": [standard_artifacts.Examples()], "baseline": baselines, "blessing": blessings}
+    UnitsCheck.EXECUTOR_SPEC.executor_class().Do(inputs, {}, properties)
 
 
 def other_units(folder):
     model = standard_artifacts.Model()
     model.uri = str(folder)
-    write_units(Units.of(TrainConfig(eval_samples=8)), str(folder / "Format-Serving"))
+    write_units(Units.of(TrainConfig(eval_samples=8), Shape(28, 20, 1)), str(folder / "Format-Serving"))
     check(folder, [model], [])
 
 
@@ -73,9 +75,9 @@ def damaged_meanwhile(folder):
 MESSAGES = {
     other_units: """
         the last blessed model's ELBO has other units than the new model's, so they cannot be compared: expected
-        Bernoulli (nats per image, cross entropy of grey values), pixels / 255, in [0, 1], K = 4, got 'Bernoulli (nats
-        per image, cross entropy of grey values), pixels / 255, in [0, 1], K = 8'. Use the settings that it was trained
-        with, or start a new series with another --root""",
+        Bernoulli (nats per image, cross entropy of grey values), images of 32x32x3, pixels / 255, in [0, 1], K = 4, got
+        'Bernoulli (nats per image, cross entropy of grey values), images of 28x20x1, pixels / 255, in [0, 1], K = 8'.
+        Use the settings that it was trained with, or start a new series with another --root""",
     not_recorded: """
         version 7, which is served from FOLDER/pushed, cannot be compared with a new one, because ML Metadata records no
         model with its files. Restore the artifacts and metadata of its run, or pass --no-baseline to push without a

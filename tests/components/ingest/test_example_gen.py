@@ -9,17 +9,21 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.orchestration import metadata
-from tfx.types import artifact_utils
+from tfx.types import artifact_utils, standard_artifacts
 
 from components.ingest.duplicates import shared_images
 from components.ingest.example_gen import ImageDriver
+from components.ingest.shapes import recorded_shape
 from components.ingest.validator import StrictExampleValidator
 from own_data import asked
 from pipeline.dag import schema_of
 from pipeline.failures import failure_of
 from toy_data import png, rows, write_toy
 from trainer.failure import Kind
-from trainer.images import load_images, preprocess
+from trainer.images import load_images, preprocessing
+from trainer.shape import Shape
+
+SHAPE = Shape(32, 32, 3)
 
 
 def example_gen(*data_dirs, **settings):
@@ -55,9 +59,48 @@ def test_a_failure_inside_beam_reaches_the_caller_with_its_fields_and_leaves_no_
     data_dir = write_toy(tmp_path, [*rows("train", 5, 0), ("bad", png(7, (16, 32, 3)), 0)], rows("test", 5, 100))
     failure = refusal(run_nodes, example_gen(data_dir))
     (file,) = data_dir.glob("toy/1.0.0/toy-train*")
-    fault = "image bad, shape: expected [32, 32, 3], got [16, 32, 3], record 5, counted from 0, of"
+    fault = "image bad, shape: expected 32x32x3, as of the others, got '16x32x3', record 5, counted from 0, of"
     assert failure.value == [f"{fault} {file}"]
     assert not list((tmp_path / "artifacts").glob("ImageExampleGen/examples/*"))
+
+
+def test_images_of_unequal_sizes_are_refused_with_the_sizes(tmp_path, run_nodes):
+    train, odd = rows("train", 5, 0, (8, 6, 3)), ("odd", png(7, (6, 8, 3)), 0)
+    data_dir = write_toy(tmp_path, [*train, odd], rows("test", 5, 100, (8, 6, 3)), shape=(None, None, 3))
+    failure = refusal(run_nodes, example_gen(data_dir))
+    (fault,) = failure.value
+    assert fault.startswith("image odd, shape: expected 8x6x3, as of the others, got '6x8x3', record 5")
+
+
+@pytest.mark.parametrize("declared", [(8, 6, 4), (None, None, 4)])
+def test_the_examples_state_the_shape_that_all_their_images_have(declared, tmp_path, run_nodes):
+    data_dir = write_toy(tmp_path, rows("a", 3, 0, (8, 6, 4)), rows("b", 2, 9, (8, 6, 4)), shape=declared)
+    run_nodes([example_gen(data_dir)])
+    (artifact,) = recorded(tmp_path)
+    assert recorded_shape(artifact) == (8, 6, 4)
+
+
+def test_images_of_any_size_fit_the_shape_that_was_asked_for_and_those_that_have_it_stay(tmp_path, run_nodes):
+    train = [*rows("whole", 2, 0, (8, 6, 3)), ("large", png(7, (24, 12, 3)), 0), ("grey", png(8, (4, 6, 1)), 1)]
+    data_dir = write_toy(tmp_path, train, rows("test", 2, 9, (9, 9, 3)), shape=(None, None, 3))
+    folder = run_nodes([example_gen(data_dir, image_shape="8x6x3")])
+    (artifact,) = recorded(tmp_path)
+    assert recorded_shape(artifact) == (8, 6, 3)
+    found = {example["id"].numpy().decode(): example["image"].numpy() for example in read(folder, "train")}
+    assert {name: found[name] for name, _, _ in train[:2]} == {name: image for name, image, _ in train[:2]}
+    assert found.keys() == {name for name, _, _ in train}
+    for image in [*found.values(), *(example["image"].numpy() for example in read(folder, "test"))]:
+        assert tf.io.decode_image(image).shape == (8, 6, 3)
+
+
+def test_a_bad_image_is_named_whatever_shape_was_asked_for(tmp_path, run_nodes):
+    data_dir = write_toy(tmp_path, [*rows("train", 2, 0), ("bad", b"text", 0)], rows("test", 2, 9))
+    failure = refusal(run_nodes, example_gen(data_dir, image_shape="8x6x3"))
+    assert failure.sentence == "1 of 5 images cannot be read"
+
+
+def test_examples_that_state_no_shape_are_those_of_earlier_versions():
+    assert recorded_shape(standard_artifacts.Examples()) == (32, 32, 3)
 
 
 def recorded(tmp_path):
@@ -93,7 +136,7 @@ def test_ids_of_any_bytes_survive_statistics_validation_and_training(tmp_path, r
     assert {e["id"].numpy(): e["image"].numpy() for e in read(folder, "train")} == {
         name: image for name, image, _ in content
     }
-    images = load_images([str(folder / "ImageExampleGen/examples/*/Split-train/*")], preprocess)
+    images = load_images([str(folder / "ImageExampleGen/examples/*/Split-train/*")], preprocessing(SHAPE), SHAPE)
     assert len(images) == len(set(images.noise_seeds)) == len(names)
 
 

@@ -21,6 +21,7 @@ from toy_data import pixels, png
 from trainer.errors import UnreadableError
 from trainer.failure import Kind
 from trainer.images import decode
+from trainer.shape import Shape
 
 
 def examples(folder, split):
@@ -55,7 +56,7 @@ def test_files_of_every_format_become_examples_with_their_bytes_label_and_path(t
         "train/dog/deep/2.jpg": 1,
         "test/dog/3.webp": 1,
     }
-    np.testing.assert_array_equal(decode(tf.constant([came["test/dog/3.webp"]])), [pixels(3)])
+    np.testing.assert_array_equal(decode(tf.constant([came["test/dog/3.webp"]]), Shape(32, 32, 3)), [pixels(3)])
 
 
 def test_without_a_test_part_an_image_stays_on_its_side_whatever_is_added(tmp_path, run_nodes):

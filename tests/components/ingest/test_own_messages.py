@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfx.types import standard_artifacts
 
 from components.ingest import unreadable
+from components.ingest.decoding import shape_of_images
 from components.ingest.own_data import open_data
 from components.ingest.splits import parts_of
 from own_data import write_files
@@ -49,6 +50,10 @@ def check(folder, count, shown, **images):
 
 def too_many(folder):
     check(folder, 12, ["image a.png, format", "image b.png, shape"], train=80, test=8)
+
+
+def nothing_sound(folder):
+    shape_of_images(iter([]))
 
 
 def empty_split(folder):
@@ -128,8 +133,11 @@ MESSAGES = {
     part_twice: "splits: expected each part once, got 'a twice'",
     too_many: """
         12 of 100 images cannot be read, of which the first 10 are shown: expected a share of at most 0.01
-        (max_unreadable), got ['image a.png, format', 'image b.png, shape']. Repair or remove them, or leave them out
-        with a larger --max-unreadable; nothing was trained""",
+        (max_unreadable), got ['image a.png, format', 'image b.png, shape']. Repair or remove them, fit other shapes
+        with --image-shape HxWxC, or leave them out with a larger --max-unreadable; nothing was trained""",
+    nothing_sound: """
+        none of the first 0 images of train can be read. Check the data: each image is a complete PNG, JPEG, WebP or
+        BMP, of height x width x channels, with 1 channel for grey, 3 for RGB or 4 for RGBA, with 8 bits per channel""",
     empty_split: """
         images of the split test: expected at least 1, got 0. Add images, or change --splits or --test-share""",
     other_names: """

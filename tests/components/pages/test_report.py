@@ -7,6 +7,7 @@ from components.gate.verdict import Verdict
 from components.pages.pictures import Pictures
 from components.pages.rendering import TEMPLATES, render
 from trainer.settings import TrainConfig
+from trainer.shape import Shape
 from trainer.units import Units
 
 NUMBERS = {
@@ -34,7 +35,7 @@ def history():
 
 
 def page(verdict, history, pushed_to="", decoder="BernoulliMLP"):
-    units = Units.of(TrainConfig(decoder=decoder))
+    units = Units.of(TrainConfig(decoder=decoder), Shape(32, 32, 3))
     pictures = Pictures(pairs=b"pairs", samples=b"samples")
     html = render(
         "report.html.j2", verdict=verdict, history=history, units=units, pushed_to=pushed_to, pictures=pictures
@@ -86,7 +87,7 @@ def test_missing_numbers_are_marked_as_missing():
         "{{ parts.verdict_box(verdict) }}{{ parts.numbers(verdict, units) }}{{ parts.labels(verdict) }}"
     )
     nothing = Verdict(False, {}, {"elbo": -1900.0}, {7: {}}, ["TFMA has <no> numbers"], ["a <note>"])
-    units = Units.of(TrainConfig(decoder="DiscretizedLogisticMLP"))
+    units = Units.of(TrainConfig(decoder="DiscretizedLogisticMLP"), Shape(32, 32, 3))
     html = " ".join(template.render(verdict=nothing, units=units).split())
     for text in (
         "TFMA has &lt;no&gt; numbers",

@@ -16,8 +16,9 @@ from kubeflow.spec.contract import METRICS, PAGES
 from toy_data import png, serialized
 from trainer.evaluate import MeanELBO
 from trainer.export import Servable, save
-from trainer.images import ImageSet, pixel_model, preprocess
+from trainer.images import ImageSet, pixel_model, preprocessing
 from trainer.model.vae import build
+from trainer.shape import Shape
 from trainer.training.record import Epoch, TrainResult, write_history
 from trainer.units import Units
 
@@ -66,11 +67,13 @@ def run(tmp_path_factory, exported, tiny):
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory, tiny):
     """A run whose model is NaN."""
-    folder, model = tmp_path_factory.mktemp("broken"), build(tiny, 3072)
+    shape = Shape(32, 32, 3)
+    folder, model = tmp_path_factory.mktemp("broken"), build(tiny, shape)
     variable = model.trainable_variables[0]
     variable.assign(np.full(variable.shape, math.nan))
-    pixels = pixel_model(ImageSet(np.zeros([1, 3072], np.uint8), np.zeros([1], np.int64)))
-    save(Servable(model, pixels, 2, preprocess), Units.of(tiny), str(folder / "model/Format-Serving"))
+    pixels = pixel_model(ImageSet(np.zeros([1, *shape], np.uint8), np.zeros([1], np.int64)))
+    servable = Servable(model, pixels, 2, preprocessing(shape), shape)
+    save(servable, Units.of(tiny, shape), str(folder / "model/Format-Serving"))
     return Run(folder, folder / "model", tiny, labels=1, elbos=(math.nan, math.nan, -math.inf))
 
 

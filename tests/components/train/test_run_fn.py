@@ -17,8 +17,9 @@ from components.train.site import SITE, Site
 from components.train.training_state import claim, forget_training
 from toy_data import rows, serialized
 from trainer import export
-from trainer.images import preprocess
+from trainer.images import preprocessing
 from trainer.settings import Execution
+from trainer.shape import Shape
 from trainer.storage.digests import write_digests
 from trainer.storage.leftovers import DAY
 from trainer.training.step import TrainStep
@@ -56,7 +57,7 @@ def root(inputs, tmp_path):
 
 
 def layer():
-    return preprocess
+    return preprocessing(Shape(32, 32, 3))
 
 
 def save_weights(servable, units, path):

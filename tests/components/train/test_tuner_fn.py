@@ -19,7 +19,7 @@ from trainer.schema import SettingError
 from trainer.settings import Execution, TrainConfig
 
 RECIPE = TrainConfig(hidden_size=40, latent_size=10, iaf_hidden_size=20, epochs=8, importance_samples=7)
-IMAGES = ImageSet(np.zeros([30, 3072], np.uint8), np.arange(30))
+IMAGES = ImageSet(np.zeros([30, 32, 32, 3], np.uint8), np.arange(30))
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def search(tmp_path, monkeypatch):
             objective=keras_tuner.Objective("elbo", "max"),
             max_trials=trials,
             max_consecutive_failed_trials=trials + 1,
-            hyperparameters=search_space(recipe),
+            hyperparameters=search_space(recipe, IMAGES.shape),
             allow_new_entries=False,
             seed=1,
         )
@@ -110,6 +110,7 @@ def test_a_recipe_that_the_strategy_cannot_train_ends_the_search(search):
 def test_trials_run_on_the_strategy_of_the_site(search, name, kind, tmp_path, monkeypatch):
     monkeypatch.setattr(components.train.tuner_fn.tft, "TFTransformOutput", mock.MagicMock())
     monkeypatch.setattr(components.train.tuner_fn, "load_images", lambda *_: IMAGES)
+    monkeypatch.setattr(components.train.tuner_fn, "shape_of", lambda _: IMAGES.shape)
     arguments = types.SimpleNamespace(
         custom_config={"train": RECIPE.to_dict(), "trials": 2, SITE: Site(Execution(strategy=name)).to_dict()},
         transform_graph_path="",
@@ -137,12 +138,12 @@ def test_warm_ups_are_shortened_with_the_epochs():
 
 
 def test_without_a_flow_its_settings_are_not_searched():
-    names = {p.name for p in search_space(dataclasses.replace(RECIPE, iaf_steps=0)).space}
+    names = {p.name for p in search_space(dataclasses.replace(RECIPE, iaf_steps=0), IMAGES.shape).space}
     assert names == {"learning_rate", "hidden_size", "latent_size"}
 
 
 @pytest.mark.parametrize("recipe", [*PRESETS.values(), TrainConfig(learning_rate=0.9), TrainConfig(latent_size=2)])
 def test_every_point_of_the_space_is_a_configuration(recipe):
-    space = search_space(recipe)
+    space = search_space(recipe, IMAGES.shape)
     for seed in range(20):
         dataclasses.replace(recipe, **{p.name: p.random_sample(seed) for p in space.space})

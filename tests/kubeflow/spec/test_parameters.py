@@ -35,6 +35,7 @@ PAIRS = [
     ({"checkpoint_minutes": 1}, ["--checkpoint-minutes=1"]),
     ({"checkpoint_percent": 2}, ["--checkpoint-percent=2"]),
     ({"allow_shared_images": True}, ["--allow-shared-images"]),
+    ({"image_shape": "64x48x1"}, ["--image-shape=64x48x1"]),
     ({"no_baseline": True}, ["--no-baseline"]),
     (
         {"data": "images/faces", "splits": "train=a+b,test=c"},
@@ -190,6 +191,7 @@ BEFORE = {
     "min_label_elbo": "",
     "no_baseline": False,
     "allow_shared_images": False,
+    "image_shape": "data",
 }
 
 
@@ -202,6 +204,6 @@ def test_earlier_pipeline_versions_give_parameters_of_the_same_names():
 def test_earlier_pipeline_versions_mean_the_same(values, arguments):
     numbers = {name: float(value) for name, value in values.items() if type(BEFORE.get(name)) is float}
     assert config(**BEFORE | values | numbers) == config_of(parser().parse_args(["run", "--root=/data", *arguments]))
-    later = ("no_baseline", "allow_shared_images", "checkpoint_percent")
+    later = ("no_baseline", "allow_shared_images", "checkpoint_percent", "image_shape")
     without = {name: value for name, value in BEFORE.items() if name not in later}
     assert config(**without) == config(), "the first versions lack these"

@@ -134,7 +134,7 @@ TRAINER = {"Tuner", "Trainer"}
     ("change", "nodes"),
     [
         ({"train": TrainConfig(epochs=2)}, TRAINER),
-        ({"train": TrainConfig(epochs=1, eval_samples=3)}, {*TRAINER, "Evaluator"}),
+        ({"train": TrainConfig(epochs=1, eval_samples=3)}, TRAINER),
         ({"tune": 3}, {"Tuner"}),
         ({"min_elbo": -1.0}, {"Evaluator"}),
         ({"max_regression": 2.0}, {"Evaluator"}),
@@ -144,6 +144,7 @@ TRAINER = {"Tuner", "Trainer"}
         ({"max_unreadable": 0.5}, {"ImageExampleGen"}),
         ({"splits": "train=test,test=train"}, {"ImageExampleGen"}),
         ({"test_share": 0.5}, set()),  # the data have a part for test
+        ({"image_shape": "64x64x3"}, {"ImageExampleGen"}),
         # where and how a run works, of which the result is the same
         ({"strategy": "mirrored"}, set()),
         ({"tune": 0, "workers": 2}, set()),
@@ -191,9 +192,9 @@ def test_an_edit_of_a_schema_changes_its_key(keys, monkeypatch, tmp_path):
 def test_every_setting_is_covered():
     """A new setting has to be told apart above."""
     known = {"dataset", "train", "root", "data_dir", "manual_dir", "min_elbo", "max_regression", "min_label_elbo"}
-    known |= {"no_baseline", "allow_shared_images", "tune", "warm_start", "strategy", "workers", "notify_url"}
+    known |= {"no_baseline", "image_shape", "allow_shared_images", "tune", "warm_start", "strategy", "workers"}
     known |= {"data", "splits", "test_share", "max_unreadable"}
-    known |= {"checkpoint_minutes", "checkpoint_percent", "beam_args", "beam_nodes"}
+    known |= {"notify_url", "checkpoint_minutes", "checkpoint_percent", "beam_args", "beam_nodes"}
     assert {field.name for field in dataclasses.fields(PipelineConfig)} == known
 
 

@@ -6,8 +6,10 @@ import scipy.signal
 import tensorflow as tf
 
 from trainer.model.resnet import Conv, Flat, ResidualBlock, ResNetDecoder, ResNetEncoder, Upsample
+from trainer.shape import Shape
 
-CHANNELS, LATENTS, PIXELS = 2, 64, 3072
+CHANNELS, LATENTS, SHAPE = 2, 64, Shape(32, 32, 3)
+PIXELS = SHAPE.size
 MAPS = pytest.mark.parametrize("maps", [False, True], ids=["dense", "maps"])
 
 
@@ -48,11 +50,12 @@ def test_a_convolutions_output_starts_at_the_scale_of_its_input(rng):
     assert 0.9 < np.std(Conv(32, 64, 3, 1, rng, tf.float64)(x)[:, 1:-1, 1:-1]) < 1.1
 
 
-def test_an_upsampling_puts_the_four_outputs_of_a_place_in_a_square(rng, scramble):
-    layer, x = scramble(Upsample(3, 2, rng, tf.float64)), rng.normal(size=[2, 4, 5, 3])
+@pytest.mark.parametrize(("height", "width"), [(8, 10), (7, 9)])
+def test_an_upsampling_puts_the_four_outputs_of_a_place_in_a_square(height, width, rng, scramble):
+    layer, x = scramble(Upsample(3, 2, height, width, rng, tf.float64)), rng.normal(size=[2, 4, 5, 3])
     squares = conv(layer.conv, x).reshape(2, 4, 5, 2, 2, 2)
     expected = squares.transpose(0, 1, 3, 2, 4, 5).reshape(2, 8, 10, 2)
-    np.testing.assert_allclose(layer(tf.constant(x)), expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(layer(tf.constant(x)), expected[:, :height, :width], rtol=1e-10, atol=1e-12)
 
 
 def test_a_residual_block_is_the_identity_at_first(rng):
@@ -67,15 +70,15 @@ def test_a_residual_block_adds_its_formula(rng, scramble):
 
 
 def test_a_flat_layer_is_a_convolution_of_maps(rng, scramble):
-    layer, x = scramble(Flat(Conv(3, 2, 3, 1, rng, tf.float64), 3)), rng.normal(size=[2, 4, 8, 8, 3])
-    expected = conv(layer.conv, x.reshape(8, 8, 8, 3)).reshape(8, -1)
+    layer, x = scramble(Flat(Conv(3, 2, 3, 1, rng, tf.float64), 8, 5, 3)), rng.normal(size=[2, 4, 8, 5, 3])
+    expected = conv(layer.conv, x.reshape(8, 8, 5, 3)).reshape(8, -1)
     np.testing.assert_allclose(layer(tf.constant(x.reshape(2, 4, -1))), expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
 def test_a_network_has_its_blocks_at_both_resolutions(blocks, rng):
-    encoder = ResNetEncoder(CHANNELS, blocks, False, [4], rng)
-    decoder = ResNetDecoder(LATENTS, CHANNELS, blocks, False, 1, rng)
+    encoder = ResNetEncoder(SHAPE, CHANNELS, blocks, False, [4], rng)
+    decoder = ResNetDecoder(LATENTS, SHAPE, CHANNELS, blocks, False, 1, rng)
     for network, order in ((encoder, [CHANNELS, 2 * CHANNELS]), (decoder, [2 * CHANNELS, CHANNELS])):
         found = [layer.first.w.shape[-1] for layer in network.layers if isinstance(layer, ResidualBlock)]
         assert found == [channels for channels in order for _ in range(blocks)]
@@ -83,7 +86,7 @@ def test_a_network_has_its_blocks_at_both_resolutions(blocks, rng):
 
 @pytest.mark.parametrize(("maps", "outputs"), [(False, [4]), (False, [5, 5, 7]), (True, [64]), (True, [64, 64, 192])])
 def test_an_encoder_gives_its_outputs_for_every_image_alone(maps, outputs, rng, scramble):
-    encoder = scramble(ResNetEncoder(CHANNELS, 1, maps, outputs, rng, tf.float64), scale=0.2)
+    encoder = scramble(ResNetEncoder(SHAPE, CHANNELS, 1, maps, outputs, rng, tf.float64), scale=0.2)
     x = tf.constant(rng.uniform(size=[3, PIXELS]))
     whole = encoder(x)
     assert [output.shape for output in whole] == [(3, size) for size in outputs]
@@ -94,7 +97,7 @@ def test_an_encoder_gives_its_outputs_for_every_image_alone(maps, outputs, rng, 
 
 @MAPS
 def test_an_encoder_centres_its_pixels(maps, rng):
-    encoder = ResNetEncoder(CHANNELS, 1, maps, [64], rng, tf.float64)
+    encoder = ResNetEncoder(SHAPE, CHANNELS, 1, maps, [64], rng, tf.float64)
     grey, black = tf.fill([1, PIXELS], tf.constant(0.5, tf.float64)), tf.zeros([1, PIXELS], tf.float64)
     assert not np.any(encoder(grey)[0]), "mid-grey is the origin"
     assert np.all(encoder(black)[0])
@@ -107,7 +110,7 @@ def rows_of(flat, side, axis):
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_an_image_moved_by_four_pixels_moves_the_encoders_maps_by_one_cell(axis, rng):
-    encoder, x = ResNetEncoder(CHANNELS, 1, True, [128], rng, tf.float64), rng.uniform(size=[32, 32, 3])
+    encoder, x = ResNetEncoder(SHAPE, CHANNELS, 1, True, [128], rng, tf.float64), rng.uniform(size=[32, 32, 3])
     whole, moved = (
         rows_of(encoder(tf.constant(image.reshape(1, -1)))[0], 8, axis) for image in (x, np.roll(x, 4, axis))
     )
@@ -117,7 +120,7 @@ def test_an_image_moved_by_four_pixels_moves_the_encoders_maps_by_one_cell(axis,
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_maps_moved_by_one_cell_move_the_decoded_image_by_four_pixels(axis, rng):
-    decoder, z = ResNetDecoder(128, CHANNELS, 1, True, 1, rng, tf.float64), rng.normal(size=[8, 8, 2])
+    decoder, z = ResNetDecoder(128, SHAPE, CHANNELS, 1, True, 1, rng, tf.float64), rng.normal(size=[8, 8, 2])
     whole, moved = (
         rows_of(decoder(tf.constant(maps.reshape(1, -1)))[0], 32, axis) for maps in (z, np.roll(z, 1, axis))
     )
@@ -129,7 +132,7 @@ def test_maps_moved_by_one_cell_move_the_decoded_image_by_four_pixels(axis, rng)
 @pytest.mark.parametrize("batch", [(1,), (4,), (3, 4)])
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_a_decoder_keeps_the_leading_axes(batch, outputs, maps, rng, scramble):
-    decoder = scramble(ResNetDecoder(LATENTS, CHANNELS, 1, maps, outputs, rng, tf.float64), scale=0.2)
+    decoder = scramble(ResNetDecoder(LATENTS, SHAPE, CHANNELS, 1, maps, outputs, rng, tf.float64), scale=0.2)
     z = rng.normal(size=[*batch, LATENTS])
     whole = decoder(tf.constant(z))
     assert [output.shape for output in whole] == [(*batch, PIXELS)] * outputs
@@ -139,14 +142,14 @@ def test_a_decoder_keeps_the_leading_axes(batch, outputs, maps, rng, scramble):
 
 
 def test_the_outputs_of_a_decoder_are_arrays_of_their_own(rng):
-    first, second = ResNetDecoder(LATENTS, CHANNELS, 1, False, 2, rng)(tf.ones([1, LATENTS]))
+    first, second = ResNetDecoder(LATENTS, SHAPE, CHANNELS, 1, False, 2, rng)(tf.ones([1, LATENTS]))
     assert np.mean(first == second) < 0.01
 
 
 @MAPS
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
 def test_weights_and_outputs_are_of_the_networks_dtype(dtype, maps, rng):
-    encoder = ResNetEncoder(CHANNELS, 1, maps, [LATENTS], rng, dtype)
-    decoder = ResNetDecoder(LATENTS, CHANNELS, 1, maps, 1, rng, dtype)
+    encoder = ResNetEncoder(SHAPE, CHANNELS, 1, maps, [LATENTS], rng, dtype)
+    decoder = ResNetDecoder(LATENTS, SHAPE, CHANNELS, 1, maps, 1, rng, dtype)
     assert {variable.dtype for variable in (*encoder.variables, *decoder.variables)} == {dtype}
     assert decoder(encoder(tf.zeros([1, PIXELS], dtype))[0])[0].dtype == dtype

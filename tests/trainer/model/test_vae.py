@@ -11,7 +11,9 @@ import tensorflow as tf
 from trainer.model.flows import IAFStep, LocationStep
 from trainer.model.objective import draw
 from trainer.model.vae import LOGVAR_BOUND, build
+from trainer.schema import SettingError
 from trainer.settings import DECODERS, ENCODERS
+from trainer.shape import Shape
 
 BATCH, LATENTS, PIXELS = 6, 4, 12
 MLP_DECODERS = [name for name in DECODERS if name.endswith("MLP")]
@@ -114,8 +116,8 @@ def test_every_weight_of_the_model_gets_a_gradient(decoder, flow, make, x, eps):
 
 
 def test_the_seed_decides_every_weight(tiny_config, weights_of):
-    first, again = (weights_of(build(tiny_config, PIXELS)) for _ in range(2))
-    other = weights_of(build(dataclasses.replace(tiny_config, seed=1), PIXELS))
+    first, again = (weights_of(build(tiny_config, Shape(2, 2, 3))) for _ in range(2))
+    other = weights_of(build(dataclasses.replace(tiny_config, seed=1), Shape(2, 2, 3)))
     for a, b, c in zip(first, again, other, strict=True):
         np.testing.assert_array_equal(a, b)
         assert a.ndim == 1 or not np.any(a == c), "only biases start the same"
@@ -146,10 +148,29 @@ def test_build_takes_every_size_from_the_config(decoder, kind, make, eps, x):
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("decoder", [name for name in DECODERS if name.endswith("ResNet")])
-def test_a_resnet_takes_the_place_of_an_mlp(encoder, decoder, make, scramble, eps):
-    vae = scramble(make(encoder=encoder, decoder=decoder, image_size=3072), 0.1)
-    x = tf.constant(np.random.default_rng(0).integers(0, 256, [BATCH, 3072]) / 255.0)
+@pytest.mark.parametrize("shape", [Shape(32, 32, 3), Shape(13, 6, 1)], ids=str)
+def test_a_resnet_takes_the_place_of_an_mlp(encoder, decoder, shape, make, scramble, eps):
+    vae = scramble(make(encoder=encoder, decoder=decoder, shape=shape), 0.1)
+    x = tf.constant(np.random.default_rng(0).integers(0, 256, [BATCH, shape.size]) / 255.0)
     bound = draw(vae, x, tf.stack([eps, -eps])).elbo().elbo
     assert bound.shape == (2, BATCH)
     assert np.all(np.isfinite(bound))
-    assert vae.sample(eps).shape == (BATCH, 3072)
+    assert vae.sample(eps).shape == (BATCH, shape.size)
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes", "setting", "near"),
+    [
+        (Shape(32, 32, 3), {"latent_size": 65}, "latent_size", "64 or 128"),
+        (Shape(32, 32, 3), {"hidden_size": 32}, "hidden_size", "such as 64"),
+        (Shape(28, 28, 1), {}, "latent_size", "49 or 98"),
+        (Shape(13, 6, 1), {"latent_size": 8, "hidden_size": 9}, "hidden_size", "8 or 16"),
+    ],
+    ids=str,
+)
+def test_latent_maps_divide_over_the_cells_of_the_smallest_map(shape, sizes, setting, near, make):
+    maps = {"encoder": "GaussianResNet", "decoder": "BernoulliResNet", "latent_maps": True}
+    with pytest.raises(SettingError) as error:
+        make(shape=shape, **{"latent_size": 64, "hidden_size": 64} | maps | sizes)
+    assert error.value.setting == setting
+    assert near in error.value.failure.valid

@@ -20,6 +20,7 @@ from trainer.model.objective import draw
 from trainer.model.vae import build
 from trainer.schema import SettingError
 from trainer.settings import TrainConfig
+from trainer.shape import Shape
 from trainer.storage.atomic import remove
 from trainer.training.checkpoint import Checkpoints
 from trainer.training.loop import steps_per_call, train_and_evaluate
@@ -221,7 +222,7 @@ def initial_elbo(quick_config, train):
     """The mean ELBO at the initial weights of the images that are trained on, and the same if all were white."""
     config = quick_config(**STILL)
     rows, _ = hold_out(len(train), config.held_out_fraction, config.seed)
-    model, x = build(config, 3072), to_unit_interval(train.pixels[rows])
+    model, x = build(config, Shape(32, 32, 3)), to_unit_interval(train.pixels[rows])
     eps = tf.random.stateless_normal([50, len(x), config.latent_size], [7, 7])
     shown, white = (np.mean(draw(model, images, eps).elbo().elbo) for images in (x, tf.ones_like(x)))
     assert abs(shown - white) > 2.0
@@ -297,9 +298,20 @@ def test_an_epochs_training_elbo_is_the_mean_over_its_steps(at_once, quick, told
     np.testing.assert_allclose([epoch.train_elbo for epoch in result.epochs], elbos.reshape(3, 9).mean(axis=1))
 
 
-@pytest.mark.parametrize(("batch_size", "steps"), [(1, 16), (32, 16), (256, 16), (257, 15), (1024, 4), (9999, 1)])
-def test_a_call_has_few_steps_if_they_are_long_so_that_a_stop_is_heard_soon(batch_size, steps):
-    assert steps_per_call(batch_size) == steps
+CIFAR10 = Shape(32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "shape", "steps"),
+    [
+        *((batch, CIFAR10, steps) for batch, steps in ((1, 16), (32, 16), (256, 16), (257, 15), (1024, 4), (9999, 1))),
+        (1024, Shape(28, 28, 1), 4),
+        (128, Shape(64, 64, 3), 8),
+        (64, Shape(1024, 1024, 3), 1),
+    ],
+)
+def test_a_call_has_few_steps_if_they_are_long_so_that_a_stop_is_heard_soon(batch_size, shape, steps):
+    assert steps_per_call(batch_size, shape) == steps
 
 
 def test_calls_are_no_longer_than_that(quick, told, monkeypatch):

@@ -13,12 +13,14 @@ import tensorflow as tf
 from trainer.errors import UserError
 from trainer.evaluate import Evaluator
 from trainer.export import Servable, save
-from trainer.images import pixel_model, preprocess
+from trainer.images import pixel_model, preprocessing
 from trainer.model.vae import build
+from trainer.shape import Shape
 from trainer.training.loop import train_and_evaluate
 from trainer.training.warm_start import load_weights
 from trainer.units import Units
 
+SHAPE = Shape(32, 32, 3)
 STILL = {"learning_rate": 1e-30, "schedule": "constant", "epochs": 1}  # the weights stay what they were
 
 
@@ -30,19 +32,20 @@ class Transform(tf.Module):
         self.weight = tf.Variable(1.0)
 
     def __call__(self, features):
-        return preprocess(features)
+        return preprocessing(SHAPE)(features)
 
 
 @pytest.fixture(scope="module")
 def base(tiny_config, scramble):
     """The model to start from, with weights that no seed draws."""
-    return scramble(build(tiny_config, 3072), scale=0.3)
+    return scramble(build(tiny_config, SHAPE), scale=0.3)
 
 
 @pytest.fixture(scope="module")
 def path(base, tiny_config, make_images, tmp_path_factory):
     path = str(tmp_path_factory.mktemp("base"))
-    save(Servable(base, pixel_model(make_images(9)), 1, Transform()), Units.of(tiny_config), path)
+    servable = Servable(base, pixel_model(make_images(9)), 1, Transform(), SHAPE)
+    save(servable, Units.of(tiny_config, SHAPE), path)
     return path
 
 
@@ -74,7 +77,7 @@ def equal(weights, others):
 def test_other_weights_are_refused_with_both_shapes_and_none_is_loaded(
     settings, name, ours, theirs, count, path, tiny_config, weights_of
 ):
-    model = build(dataclasses.replace(tiny_config, **settings), 3072)
+    model = build(dataclasses.replace(tiny_config, **settings), SHAPE)
     before = weights_of(model)
     with pytest.raises(UserError) as refusal:
         load_weights(model, path)
@@ -89,7 +92,7 @@ def test_other_weights_are_refused_with_both_shapes_and_none_is_loaded(
 
 @pytest.mark.parametrize("name", ["nowhere", "a file", "cut off"])
 def test_what_cannot_be_read_is_the_users_error_and_no_weight_is_loaded(name, broken, tiny_config, weights_of):
-    model = build(tiny_config, 3072)
+    model = build(tiny_config, SHAPE)
     before = weights_of(model)
     with pytest.raises(UserError) as error:
         load_weights(model, broken(name))
@@ -102,7 +105,7 @@ def test_a_savedmodel_of_something_else_has_none_of_the_weights(tiny_config, tmp
     other.weights = tf.Variable([1.0])
     tf.saved_model.save(other, str(tmp_path))
     with pytest.raises(UserError) as error:
-        load_weights(build(tiny_config, 3072), str(tmp_path))
+        load_weights(build(tiny_config, SHAPE), str(tmp_path))
     assert not any(error.value.failure.value.values())
 
 
@@ -125,7 +128,7 @@ def test_training_and_its_running_mean_begin_at_the_weights_and_the_elbo_of_its_
         np.testing.assert_allclose(found, expected, rtol=1e-5)
     elbo = Evaluator(base, 1)(unseen).elbo
     assert result.epochs[0].test.elbo == pytest.approx(elbo, abs=0.1)
-    assert abs(Evaluator(build(tiny_config, 3072), 1)(unseen).elbo - elbo) > 10.0, "a cold start would be elsewhere"
+    assert abs(Evaluator(build(tiny_config, SHAPE), 1)(unseen).elbo - elbo) > 10.0, "a cold start would be elsewhere"
 
 
 def test_a_base_that_does_not_fit_stops_before_any_training(run, path, tmp_path):

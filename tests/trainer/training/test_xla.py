@@ -9,9 +9,11 @@ import tensorflow as tf
 
 import trainer.evaluate
 from trainer.evaluate import DRAWS_AT_ONCE, Evaluator, MapImages, quality
+from trainer.images import ImageSet
 from trainer.model.flows import BLOCK
 from trainer.model.vae import build
 from trainer.presets import PRESETS
+from trainer.shape import Shape
 from trainer.training.optimizer import build_optimizer
 from trainer.training.step import TrainStep
 
@@ -46,7 +48,7 @@ def hlo(function, *arguments):
 def start():
     def make(name, **changes):
         config = dataclasses.replace(CONFIGS[name], **changes)
-        model = build(config, 3072)
+        model = build(config, Shape(32, 32, 3))
         optimizer = build_optimizer(config, model.trainable_variables, STEPS_PER_EPOCH)
         return model, TrainStep(tf.distribute.get_strategy(), config, model, optimizer, STEPS_PER_EPOCH)
 
@@ -81,7 +83,7 @@ def test_the_pattern_knows_what_is_not_for_a_tpu():
 @EVERY
 def test_a_replicas_whole_step_compiles_with_static_shapes(name, start):
     _, step = start(name)
-    shards = tf.zeros([2, BATCH, 3072], tf.uint8)
+    shards = tf.zeros([2, BATCH, 32, 32, 3], tf.uint8)
     text = hlo(step._replica_step, shards, tf.constant(1), tf.constant(5), tf.constant(0.0))
     assert not NOT_FOR_A_TPU.search(text)
 
@@ -98,13 +100,13 @@ def test_calls_of_several_lengths_are_each_traced_once_with_shapes_known_beforeh
     for count in (3, 1, 3, 2, 1):
         rows = np.arange(count * BATCH).reshape(count, BATCH)
         assert np.isfinite(step(make_images(3 * BATCH).pixels, rows, 0).elbo).all()
-    assert list(map(tuple, shapes)) == [(count, BATCH, 3072) for count in (3, 1, 2)]
+    assert list(map(tuple, shapes)) == [(count, BATCH, 32, 32, 3) for count in (3, 1, 2)]
 
 
 @EVERY_MODEL
 def test_an_evaluation_compiles_with_static_shapes_its_noise_too(name, start, evaluations):
     model, _ = start(name)
-    pixels, seeds = tf.zeros([BATCH, 3072], tf.uint8), tf.range(BATCH, dtype=tf.int64)
+    pixels, seeds = tf.zeros([BATCH, 32, 32, 3], tf.uint8), tf.range(BATCH, dtype=tf.int64)
     for function in evaluations(model):
         assert not NOT_FOR_A_TPU.search(hlo(function, pixels, seeds))
 
@@ -130,12 +132,12 @@ def test_every_batch_of_a_set_has_one_shape_and_every_image_is_counted_once(coun
 
     def look(pixels, seeds):
         shapes.append((pixels.shape, seeds.shape))
-        return tf.cast(pixels[:, 0], tf.int64), seeds
+        return tf.cast(pixels[:, 0, 0, 0], tf.int64), seeds
 
     first, seeds = MapImages(look, samples=1, strategy=None)(images)
-    np.testing.assert_array_equal(first, images.pixels[:, 0])
+    np.testing.assert_array_equal(first, images.pixels[:, 0, 0, 0])
     np.testing.assert_array_equal(seeds, images.noise_seeds)
-    assert shapes == [((min(10, count), 3072), (min(10, count),))], "another shape would be traced again"
+    assert shapes == [((min(10, count), 32, 32, 3), (min(10, count),))], "another shape would be traced again"
 
 
 @pytest.mark.parametrize("samples", [1, 3, DRAWS_AT_ONCE + 1])
@@ -148,3 +150,7 @@ def test_the_draws_of_a_batch_are_bounded(samples, make_images):
 
     MapImages(look, samples, strategy=None)(make_images(5))
     assert sizes == [max(1, min(5, DRAWS_AT_ONCE // samples))]
+    sizes.clear()
+    large = ImageSet(np.zeros([3, 1024, 1024, 3], np.uint8), np.arange(3))
+    MapImages(look, samples, strategy=None)(large)
+    assert sizes == [1], "an image has as many values as a batch of CIFAR-10's"

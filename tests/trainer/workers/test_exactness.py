@@ -20,6 +20,7 @@ from trainer.evaluate import image_elbo
 from trainer.failure import Failure
 from trainer.images import to_unit_interval
 from trainer.model.vae import build
+from trainer.shape import Shape
 from trainer.workers.job import Job, run_job
 from trainer.workers.launch import launch_local
 
@@ -92,7 +93,7 @@ def test_two_workers_have_the_same_weights_to_the_bit(case, found):
 @EVERY_CASE
 @pytest.mark.parametrize("way", ["alone", "mirrored", "worker 0", "worker 1"])
 def test_an_evaluation_counts_every_image_once(case, way, alone, found):
-    model = build(replicas.CASES[case], 3072)
+    model = build(replicas.CASES[case], Shape(32, 32, 3))
     images = replicas.TEST
     each = image_elbo(model, to_unit_interval(images.pixels), tf.constant(images.noise_seeds), 2)
     expected = [np.mean(part, dtype=np.float64) for part in each]

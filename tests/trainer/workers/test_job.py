@@ -12,10 +12,10 @@ import tensorflow as tf
 from replicas import SETS, some_images
 from trainer.errors import ReportedError, UnreadableError, UserError
 from trainer.failure import left
-from trainer.images import IMAGE_SIZE
 from trainer.model.vae import build
 from trainer.schema import SettingError
 from trainer.settings import Execution, TrainConfig
+from trainer.shape import Shape
 from trainer.storage import quarantine
 from trainer.storage.digests import write_digests
 from trainer.storage.tensors import write_tensors
@@ -153,7 +153,7 @@ def leave_result():
         (record / "events.out.tfevents.2").write_text("of the workers")
         write_digests(str(record))
         write_tensors(
-            "the weights", os.path.join(folder, "weights"), tf.train.Checkpoint(model=build(CONFIG, IMAGE_SIZE))
+            "the weights", os.path.join(folder, "weights"), tf.train.Checkpoint(model=build(CONFIG, Shape(32, 32, 3)))
         )
 
     return leave
