@@ -44,8 +44,8 @@ def shape_of_images(builder: tfds.core.DatasetBuilder, split: str) -> Shape:
     declared = builder.info.features["image"].shape
     if None not in declared:
         return Shape(*declared)
-    shard = shards(builder, split)[0]
-    batch = next(read_batches(shard, builder.info.features))
+    files = ((shard, read_batches(shard, builder.info.features)) for shard in shards(builder, split))
+    shard, batch = next((shard, batch) for shard, batches in files for batch in batches)
     try:
         shape = Shape(*tf.io.decode_image(batch.images[0], expand_animations=False).shape)
     except tf.errors.InvalidArgumentError as error:
