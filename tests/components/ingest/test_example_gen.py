@@ -21,7 +21,7 @@ from pipeline.failures import failure_of
 from toy_data import png, rows, write_toy
 from trainer.failure import Kind
 from trainer.images import load_images, preprocessing
-from trainer.shape import Shape
+from trainer.shape import THEIRS, Shape
 
 SHAPE = Shape(32, 32, 3)
 
@@ -93,10 +93,16 @@ def test_images_of_any_size_fit_the_shape_that_was_asked_for_and_those_that_have
         assert tf.io.decode_image(image).shape == (8, 6, 3)
 
 
-def test_a_bad_image_is_named_whatever_shape_was_asked_for(tmp_path, run_nodes):
-    data_dir = write_toy(tmp_path, [*rows("train", 2, 0), ("bad", b"text", 0)], rows("test", 2, 9))
-    failure = refusal(run_nodes, example_gen(data_dir, image_shape="8x6x3"))
-    assert failure.sentence == "1 of 5 images cannot be read"
+@pytest.mark.parametrize(
+    ("image_shape", "image", "what"),
+    [("8x6x3", b"text", "format"), (THEIRS, b"text", "format"), (THEIRS, png(7, (8, 6, 2)), "shape")],
+)
+def test_a_bad_first_image_is_named_whatever_the_shape_comes_from(image_shape, image, what, tmp_path, run_nodes):
+    train = [("bad", image, 0), *rows("train", 2, 0)]
+    data_dir = write_toy(tmp_path, train, rows("test", 2, 9), shape=(None, None, None))
+    failure = refusal(run_nodes, example_gen(data_dir, image_shape=image_shape))
+    (fault,) = failure.value
+    assert fault.startswith(f"image bad, {what}: ")
 
 
 def test_examples_that_state_no_shape_are_those_of_earlier_versions():
