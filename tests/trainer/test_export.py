@@ -178,7 +178,7 @@ class Mirrored(tf.Module):
     @tf.function
     def __call__(self, features):
         x = tf.reshape(preprocessing(SHAPE)(features)["image"], [-1, 32, 32, 3])
-        return {"image": tf.reshape(x[:, :, ::-1], [-1, 3072]), "id": features["id"], "label": features["label"]}
+        return {"image": tf.reshape(x[:, :, ::-1], [-1, 3072]), "id": features["id"]}
 
 
 def test_every_signature_of_images_applies_the_transform_graph(tiny_config, images, pixels, encoded, tmp_path):
