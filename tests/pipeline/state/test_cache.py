@@ -132,7 +132,7 @@ TRAINER = {"Tuner", "Trainer"}
     ("change", "nodes"),
     [
         ({"train": TrainConfig(epochs=2)}, TRAINER),
-        ({"train": TrainConfig(epochs=1, eval_samples=3)}, {*TRAINER, "Evaluator"}),
+        ({"train": TrainConfig(epochs=1, eval_samples=3)}, TRAINER),
         ({"tune": 3}, {"Tuner"}),
         ({"min_elbo": -1.0}, {"Evaluator"}),
         ({"max_regression": 2.0}, {"Evaluator"}),
