@@ -332,12 +332,11 @@ def test_every_label_and_a_closer_look_are_in_the_report(series):
         assert text in report(console)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_run_whose_terminal_is_closed_saves_and_ends_by_sighup(workers, series):
+def test_a_run_whose_terminal_is_closed_saves_and_ends_by_sighup(series):
     """The kernel sends SIGHUP to the process that the terminal belongs to, as when ssh is lost."""
     series.ingest()
     master, terminal = os.openpty()
-    options = series.options("--epochs=100000", f"--workers={workers}")
+    options = series.options("--epochs=100000", "--workers=2")
 
     def log_in():
         os.login_tty(terminal)
