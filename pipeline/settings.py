@@ -18,7 +18,7 @@ BEAM_NODES = ("ImageExampleGen", "StatisticsGen", "Evaluator", "AtomicPusher")  
 NOTIFY_SECRET = "VAEIAF_NOTIFY_SECRET"  # environment variable: signs notifications
 WEBHOOK = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
 VALID_WEBHOOK = "an address such as https://hooks.example.com/vaeiaf, without a user or password"
-TFDS = Needs("a data set of TFDS as the source, whose place data takes", lambda config: config.data is None)
+TFDS = Needs("TFDS as the source, which data replaces", lambda config: config.data is None)
 BASELINE = Needs("a baseline", lambda config: not config.no_baseline)
 
 # The choice of a recipe is no field of a table, because the recipe takes its place.
