@@ -7,9 +7,7 @@ Exit codes: 0 pushed, unchanged or refused; the failure's own after a failed run
 again (it keeps tasks that succeeded). A webhook that does not answer changes no exit code.
 """
 
-import argparse
 import datetime
-import json
 import os
 import pathlib
 import sys
@@ -20,8 +18,8 @@ from cloudevents.core.base import BaseCloudEvent
 
 from kubeflow.node.ending import Failed, ending
 from kubeflow.node.supervisor import fail
+from kubeflow.node.task import read_options
 from kubeflow.spec.cluster import Cluster, Notify
-from kubeflow.spec.contract import RUN_ID
 from kubeflow.spec.parameters import run_config
 from pipeline.console import Story, console
 from pipeline.notify.events import Ending, of_failure, of_outcome
@@ -37,13 +35,7 @@ PIPELINE = "vaeiaf"  # the source of the event, of a run whose parameters are in
 
 def main(arguments: list[str] | None = None) -> int:
     """Tells the webhook how the run ended, and returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m kubeflow.node.notify", allow_abbrev=False)
-    parser.add_argument("--node", required=True)
-    parser.add_argument("--cluster", required=True, type=json.loads)
-    parser.add_argument("--executor-input", required=True, type=json.loads)
-    options = parser.parse_args(arguments)
-    values = dict(options.executor_input["inputs"]["parameterValues"])
-    run_id = values.pop(RUN_ID)
+    options, run_id, values = read_options("kubeflow.node.notify", arguments)
     with console(os.devnull) as story, interruptible():  # no log on the volume, whose loss is a failure to report
         try:
             return _tell(Cluster(**options.cluster), run_id, values, story)

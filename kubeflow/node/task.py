@@ -50,13 +50,18 @@ def read_task(arguments: list[str] | None) -> Task:
     Raises:
       SettingError: a parameter or a setting of the cluster is invalid.
     """
-    parser = argparse.ArgumentParser(prog="python -m kubeflow.run_node", allow_abbrev=False)
+    options, run_id, values = read_options("kubeflow.run_node", arguments)
+    options.cluster.pop("nodes", None)  # pods of single nodes, in pipelines of version 0.1; only a compiler needs them
+    cluster = Cluster(**options.cluster)
+    return Task(options.node, run_id, cluster, run_config(values, cluster), options.executor_input)
+
+
+def read_options(program: str, arguments: list[str] | None) -> tuple[argparse.Namespace, str, dict[str, Any]]:
+    """Returns the options of a container's `program`, the run's id and its parameters, all as Kubeflow gave them."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", allow_abbrev=False)
     parser.add_argument("--node", required=True)
     parser.add_argument("--cluster", required=True, type=json.loads)
     parser.add_argument("--executor-input", required=True, type=json.loads)
     options = parser.parse_args(arguments)
     values = dict(options.executor_input["inputs"]["parameterValues"])
-    run_id = values.pop(RUN_ID)
-    options.cluster.pop("nodes", None)  # pods of single nodes, in pipelines of version 0.1; only a compiler needs them
-    cluster = Cluster(**options.cluster)
-    return Task(options.node, run_id, cluster, run_config(values, cluster), options.executor_input)
+    return options, values.pop(RUN_ID), values

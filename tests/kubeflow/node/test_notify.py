@@ -11,7 +11,7 @@ import standardwebhooks
 from webhook_receiver import SECRET, Receiver
 
 from components.gate.pusher import Push
-from kubeflow.node import notify, supervisor
+from kubeflow.node import notify
 from kubeflow.spec.contract import ARGO_NODE
 from kubeflow.spec.parameters import parameters
 from pipeline.outcome import Outcome
@@ -34,14 +34,6 @@ def logs(tmp_path):
     """The folder of the run's logs, on the volume."""
     path = tmp_path / "volume" / "logs" / "run-1"
     path.mkdir(parents=True)
-    return path
-
-
-@pytest.fixture
-def termination_log(tmp_path, monkeypatch):
-    path = tmp_path / "termination-log"
-    path.touch()
-    monkeypatch.setattr(supervisor, "TERMINATION_LOG", str(path))
     return path
 
 

@@ -53,15 +53,6 @@ def cluster(volume):
 
 
 @pytest.fixture
-def termination_log(tmp_path, monkeypatch):
-    """The file that Kubernetes would make, empty, for a pod's message."""
-    path = tmp_path / "termination-log"
-    path.touch()
-    monkeypatch.setattr(supervisor, "TERMINATION_LOG", str(path))
-    return path
-
-
-@pytest.fixture
 def arguments(cluster, tmp_path):
     """The arguments with which Kubeflow starts a task of a run."""
 
