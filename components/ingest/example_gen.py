@@ -24,10 +24,11 @@ from components.ingest.duplicates import Key
 from components.ingest.fitting import fitted
 from components.ingest.own_data import open_data, source_of
 from components.ingest.prepared import Shard
-from components.ingest.properties import LABELS
+from components.ingest.properties import LABELS, SPAN
 from components.ingest.records import Fault
 from components.ingest.shapes import record_shape
 from components.ingest.source import PreparedSource, Source, fields_of
+from components.ingest.spans import Span, check_parts, of_json
 from components.ingest.splits import SPLITS, TEST, TRAIN, Parts, is_test, parts_of
 from trainer.errors import ReportedError
 from trainer.failure import FILE, leave, left
@@ -49,6 +50,7 @@ class Asked(NamedTuple):
     image_shape: str  # that every image is cropped and resized to, such as 64x64x3; or `data`, the images' own
     max_unreadable: float
     allow_shared_images: bool
+    span_marker: str | None = None  # file in a span that is no data
     min_label_elbo: float | None = None  # needs labels
 
 
@@ -64,8 +66,10 @@ class ImageDriver(driver.Driver):
           UserError: there are no such data.
           SettingError: a setting does not fit them.
         """
-        asked = Asked(**_unpack(exec_properties[specs.CUSTOM_CONFIG_KEY]))
-        source, parts = _found(asked)
+        packed = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
+        span = of_json(packed.pop(SPAN))
+        asked = Asked(**packed)
+        source, parts = _found(asked, span)
         settings: dict[str, Any] = {
             "source": fields_of(source),
             "parts": parts,
@@ -73,12 +77,14 @@ class ImageDriver(driver.Driver):
             "max_unreadable": asked.max_unreadable,
             "allow_shared_images": asked.allow_shared_images,
         }
+        if span:
+            settings[SPAN] = span.name
         if TEST not in parts:
             settings["test_share"] = asked.test_share
         exec_properties[specs.INPUT_BASE_KEY] = source.location
         exec_properties[specs.CUSTOM_CONFIG_KEY] = proto_utils.proto_to_json(_pack(settings))
-        exec_properties[utils.SPAN_PROPERTY_NAME] = 0
-        exec_properties[utils.VERSION_PROPERTY_NAME] = None
+        exec_properties[utils.SPAN_PROPERTY_NAME] = span.number if span else 0
+        exec_properties[utils.VERSION_PROPERTY_NAME] = span.version if span else None
         used = [part for names in parts.values() for part in names]
         exec_properties[utils.FINGERPRINT_PROPERTY_NAME] = source.fingerprint(used)
         return exec_properties
@@ -105,7 +111,10 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
             if failure := left(os.path.join(self._folder, FILE)):
                 raise ReportedError.of(failure) from error
             raise
-        images = unreadable.check(examples, settings["max_unreadable"])
+        span = settings.get(SPAN)
+        images = unreadable.check(examples, settings["max_unreadable"], one_split=bool(span))
+        if span:
+            examples.set_string_custom_property(SPAN, span)
         if names := settings["source"].get("labels"):
             examples.set_string_custom_property(LABELS, json.dumps(names))
         record_shape(examples, self._shape)
@@ -124,7 +133,8 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
           UserError: a file is damaged.
         """
         settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
-        reader = _Reader(self._source, self._shape, fit=settings["image_shape"] != THEIRS)
+        prefix = os.fsencode(f"{settings[SPAN]}/") if SPAN in settings else b""
+        reader = _Reader(self._source, self._shape, settings["image_shape"] != THEIRS, prefix)
         images, faults = {}, []
         for split, parts in settings["parts"].items():
             read = self._read(pipeline, reader, split, parts)
@@ -155,32 +165,41 @@ class ImageExampleGen(component.FileBasedExampleGen):
 
     Examples have the features `image` (encoded as stored, or as PNG if it was resized), `id` and, if the data have
     labels, `label`.
+
+    Args:
+      asked: what the run asks for.
+      span: the span to ingest, whose path takes the place of the data's; its name starts the ids. None: no spans.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExecutor)
     DRIVER_CLASS = ImageDriver
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, span: Span | None = None) -> None:
+        if span:
+            asked = asked._replace(data=span.path)
         super().__init__(
             input_base="resolved by the driver",
             input_config=example_gen_pb2.Input(
                 splits=[example_gen_pb2.Input.Split(name=split, pattern="as the source says") for split in SPLITS]
             ),
-            custom_config=_pack(asked._asdict()),
+            custom_config=_pack({**asked._asdict(), SPAN: span and span._asdict()}),
         )
 
 
-def _found(asked: Asked) -> tuple[Source, Parts]:
+def _found(asked: Asked, span: Span | None) -> tuple[Source, Parts]:
     """Returns the source that was asked for, and the parts of each split."""
     source: Source
     if asked.data:
-        source = open_data(asked.data, asked.splits)
+        source = open_data(asked.data, asked.splits, asked.span_marker)
     else:
         builder = prepared_builder(asked.dataset, asked.data_dirs, asked.manual_dir, asked.splits)
         source = PreparedSource(str(builder.data_path))
     if asked.min_label_elbo is not None and not source.labelled:
         raise SettingError("min_label_elbo", "none, because the data have no labels", asked.min_label_elbo)
-    return source, parts_of(asked.splits, source.parts, source.location)
+    parts = parts_of(asked.splits, source.parts, source.location)
+    if span:
+        check_parts(span, parts)
+    return source, parts
 
 
 def _pack(source: dict[str, Any]) -> example_gen_pb2.CustomConfig:
@@ -219,6 +238,7 @@ class _Reader(NamedTuple):
     source: Source
     shape: Shape
     fit: bool  # whether images of other shapes are cropped and resized
+    prefix: bytes  # of all ids
 
     def __call__(self, shard: Shard) -> Iterator[tuple[Key, bytes] | beam.pvalue.TaggedOutput]:
         """Yields key and serialized Example of each image in the shard, and the texts of faults."""
@@ -226,6 +246,7 @@ class _Reader(NamedTuple):
             if isinstance(batch, Fault):
                 yield beam.pvalue.TaggedOutput(FAULTS, batch.text)
                 continue
+            batch = batch._replace(ids=[self.prefix + name for name in batch.ids])
             if self.fit:
                 batch = fitted(batch, self.shape)
             for found in decoded(batch, shard, self.shape):

@@ -27,18 +27,20 @@ class ImageFolder:
       location: the folder.
       folders: part -> its folder below `location`; empty for `location` itself.
       labels: the names of the labels, of which an image has the index; none if no part has sub-directories.
+      marker: a file in `location` that is no image; none: there is no such file.
     """
 
     KIND: ClassVar[str] = "images"
     location: str
     folders: dict[str, str]
     labels: list[str]
+    marker: str | None = None
 
     @classmethod
-    def of(cls, location: str, folders: dict[str, str]) -> "ImageFolder":
+    def of(cls, location: str, folders: dict[str, str], marker: str | None = None) -> "ImageFolder":
         """Finds the labels: the sub-directories of all parts."""
         found = {name for folder in folders.values() for name in subdirectories(os.path.join(location, folder))}
-        return cls(location, folders, sorted(found))
+        return cls(location, folders, sorted(found), marker)
 
     @property
     def parts(self) -> list[str]:
@@ -101,7 +103,7 @@ class ImageFolder:
             raise UnreadableError("the image", str(path), error) from error
 
     def _names(self, folder: str) -> Iterator[str]:
-        for names in walk(self.location, folder):
+        for names in walk(self.location, folder, self.marker):
             yield from names
 
 

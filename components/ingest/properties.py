@@ -1,15 +1,33 @@
 """What ingestion says about the Examples, in custom properties of their artifact."""
 
 import json
+from collections.abc import Sequence
 
+from tfx.components.example_gen.utils import SPAN_PROPERTY_NAME
 from tfx.types import Artifact
 
 UNREADABLE, LABELS = "unreadable_images", "labels"
+SPAN = "span_name"
 
 
 def unreadable_images(examples: Artifact) -> int:
     """Returns the number of images that were left out."""
     return examples.get_int_custom_property(UNREADABLE)
+
+
+def span_name(examples: Artifact) -> str:
+    """Returns the name of the span that the images came in; empty if the data have no spans."""
+    return examples.get_string_custom_property(SPAN)
+
+
+def span_number(examples: Artifact) -> int:
+    """Returns TFX's number of the span that the images came in; 0 if the data have no spans."""
+    return examples.get_int_custom_property(SPAN_PROPERTY_NAME)
+
+
+def newest_of(examples: Sequence[Artifact]) -> Artifact:
+    """Returns the Examples of the newest span."""
+    return max(examples, key=span_number)
 
 
 def label_names(examples: Artifact) -> list[str]:

@@ -27,11 +27,11 @@ def find(faults: beam.PCollection, images: Mapping[str, beam.PCollection], folde
     write_findings(faults.pipeline, os.path.join(folder, FILE), found)
 
 
-def check(examples: Artifact, max_unreadable: float) -> dict[str, int]:
+def check(examples: Artifact, max_unreadable: float, one_split: bool = False) -> dict[str, int]:
     """Returns the number of images in each split, and records the number of unreadable ones in `examples`.
 
     Raises:
-      UserError: too many images are unreadable, or a split has none.
+      UserError: too many images are unreadable, or a split has none; with `one_split`, all have none.
     """
     found = read_findings(os.path.join(examples.uri, FILE))
     count, first = found.pop("unreadable_count"), found.pop("unreadable_examples")
@@ -51,7 +51,7 @@ def check(examples: Artifact, max_unreadable: float) -> dict[str, int]:
     if count:
         log.warning("%s; left out, as max_unreadable allows: %s", sentence, "; ".join(first))
     for split, number in images.items():
-        if not number:
+        if not number and not (one_split and any(images.values())):
             remedy = "Add images, or change --splits or --test-share"
             raise UserError(f"images of the split {split}", valid="at least 1", value=0, remedy=remedy)
     return images
