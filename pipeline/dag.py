@@ -51,7 +51,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
 
     If the data have spans, it ingests none: it decides on them, and takes the Examples of `create_span_pipeline`.
     """
-    ingestion = spans(config) if config.has_spans else ingest(config)
+    ingestion = decide_on_spans(config) if config.has_spans else ingest_images(config)
     examples, schema = ingestion.examples, ingestion.schema
 
     transform = Transform(
@@ -94,7 +94,11 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
         base_model=last_blessed.outputs["model"] if config.starts_warm else None,
         # A push changes the base model. Were it part of the key, the same spans would be trained on again every night.
-        custom_config={"train": recipe, UNKEYED: ["base_model"] if config.has_spans else [], **where},
+        custom_config={
+            "train": recipe,
+            UNKEYED: ["base_model"] if config.has_spans and config.starts_warm else [],
+            **where,
+        },
         **data,
     )
     model = trainer.outputs["model"]
@@ -140,7 +144,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
 
 def create_span_pipeline(config: PipelineConfig, site: Site, span: Span) -> Pipeline:
     """Images of one span to validated Examples."""
-    return _pipeline(config, site, ingest(config, span).nodes)
+    return _pipeline(config, site, ingest_images(config, span).nodes)
 
 
 class Ingestion(NamedTuple):
@@ -151,7 +155,7 @@ class Ingestion(NamedTuple):
     schema: Channel
 
 
-def ingest(config: PipelineConfig, span: Span | None = None) -> Ingestion:
+def ingest_images(config: PipelineConfig, span: Span | None = None) -> Ingestion:
     """Ingests and validates images, of `span` if the data have spans."""
     example_gen = ImageExampleGen(Asked(**{name: getattr(config, name) for name in Asked._fields}), span)
     statistics_gen = StatisticsGen(example_gen.outputs["examples"])
@@ -161,7 +165,7 @@ def ingest(config: PipelineConfig, span: Span | None = None) -> Ingestion:
     return Ingestion(nodes, example_gen.outputs["examples"], schema.outputs["schema"])
 
 
-def spans(config: PipelineConfig) -> Ingestion:
+def decide_on_spans(config: PipelineConfig) -> Ingestion:
     """Decides on the spans of the run, and takes the Examples that were ingested of each in the meantime."""
     window = SpanWindow(
         data=config.data,
@@ -170,9 +174,9 @@ def spans(config: PipelineConfig) -> Ingestion:
         span_age_minutes=config.span_age_minutes,
     )
     schema = schema_of(None)
-    examples = Resolver(
-        SpanExamplesStrategy, window=window.outputs["window"], examples=Channel(type=Examples)
-    ).with_id("SpanExamples")
+    examples = Resolver(SpanExamplesStrategy, window=window.outputs["window"], examples=Channel(type=Examples)).with_id(
+        "SpanExamples"
+    )
     return Ingestion([window, schema, examples], examples.outputs["examples"], schema.outputs["schema"])
 
 

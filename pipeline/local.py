@@ -76,7 +76,8 @@ def is_finished(run_id: str, name: str, lineage: Metadata) -> bool:
 def site_of(config: PipelineConfig, **elsewhere: Any) -> Site:
     """Returns where the training of `config` runs: in this process, unless `elsewhere` sets other fields of `Site`."""
     execution = Execution(**{field.name: getattr(config, field.name) for field in dataclasses.fields(Execution)})
-    return Site(execution=execution, training=config.training, warm_start=config.starts_warm, **elsewhere)
+    warm: dict[str, Any] = {"warm_start": config.starts_warm, "may_start_cold": config.warm_start is None}
+    return Site(execution=execution, training=config.training, **warm, **elsewhere)
 
 
 def plan(config: PipelineConfig, run_id: str, site: Site) -> pipeline_pb2.Pipeline:

@@ -43,7 +43,9 @@ def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
                 raise IncompleteRunError(f"{name} did not run")
         pushed = output_of(store, executions["AtomicPusher"], "pushed_model")
         push, spans = Push.read(pushed), window_of(store, run_id)
-        trained, judged = (executions[name].last_known_state == mlmd.Execution.COMPLETE for name in ("Trainer", "Evaluator"))
+        trained, judged = (
+            executions[name].last_known_state == mlmd.Execution.COMPLETE for name in ("Trainer", "Evaluator")
+        )
         evaluation = output_of(store, executions["Evaluator"], "evaluation").uri
         return Outcome(
             verdict=read_verdict(deciding_evaluation(evaluation, pushed)),

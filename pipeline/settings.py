@@ -25,8 +25,8 @@ SPANS = Needs("a pattern such as photos/{SPAN} as data", lambda config: config.h
 BASELINE = Needs("a baseline", lambda config: not config.no_baseline)
 
 VALID_SPLITS = (
-    "none with spans, whose test images a hash of each chooses: so no model has ever trained on them, whatever span they "
-    "came in"
+    "none with spans: a hash of each image chooses the test images, so that no earlier model was trained on them in "
+    "another span"
 )
 
 # The choice of a recipe is no field of a table, because the recipe takes its place.
@@ -103,7 +103,7 @@ class PipelineConfig(Execution):
     train: TrainConfig = Field(default_factory=TrainConfig)
     tune: int = _training("trials of the Tuner, each over a quarter of the epochs; 0: no Tuner", default=0, ge=0)
     warm_start: bool | None = _training(
-        "start from the weights of the last blessed model, if there is one; none: with spans, unless tune or no_baseline",
+        "start from the weights of the last blessed model, if there is one; none: with spans, if they fit the settings",
         default=None,
     )
     min_elbo: Number | None = _bound(

@@ -16,7 +16,9 @@ from trainer.schema import SettingError
 
 PLACEHOLDER = re.compile(r"\{(?:(SPAN|VERSION)(?::[1-9]\d*)?|(YYYY|MM|DD))\}")
 KINDS = ({"SPAN": 1}, {"YYYY": 1, "MM": 1, "DD": 1})
-VALID = "a path with {SPAN}, or with {YYYY}, {MM} and {DD}, each once, and with at most one {VERSION}; {SPAN:3} is padded"
+VALID = (
+    "a path with {SPAN}, or with {YYYY}, {MM} and {DD}, each once, and with at most one {VERSION}; {SPAN:3} is padded"
+)
 
 
 class Span(NamedTuple):

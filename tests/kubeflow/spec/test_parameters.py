@@ -47,7 +47,10 @@ PAIRS = [
         {"data": "photos/{SPAN}", "spans": 3, "span_marker": "_SUCCESS"},
         ["--data=/data/photos/{SPAN}", "--spans=3", "--span-marker=_SUCCESS"],
     ),
-    ({"data": "{YYYY}/{MM}/{DD}", "span_age_minutes": 2.5}, ["--data=/data/{YYYY}/{MM}/{DD}", "--span-age-minutes=2.5"]),
+    (
+        {"data": "{YYYY}/{MM}/{DD}", "span_age_minutes": 2.5},
+        ["--data=/data/{YYYY}/{MM}/{DD}", "--span-age-minutes=2.5"],
+    ),
     ({"data": "photos/{SPAN}", "warm_start": "false"}, ["--data=/data/photos/{SPAN}", "--no-warm-start"]),
 ]
 
@@ -84,7 +87,9 @@ def test_no_default_is_empty_or_stands_for_another_value():
     assert "" not in defaults.values()
     assert [name for name, value in defaults.items() if value == "none"] == [
         "data",
+        "span_marker",
         "splits",
+        "warm_start",
         "min_elbo",
         "min_label_elbo",
     ]
