@@ -35,7 +35,9 @@ class Member(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ArrayFiles:
-    """Arrays below the folder `location`: images [N, H, W, C] or [N, H, W] uint8, and labels [N] or [N, 1], integers or texts.
+    """Arrays below the folder `location`: images [N, H, W, C] or [N, H, W] uint8, and labels [N] or [N, 1].
+
+    Labels are integers or texts.
 
     Args:
       location: the folder.
