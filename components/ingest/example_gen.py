@@ -1,7 +1,6 @@
 """ImageExampleGen: turns images of any source into TFX Examples, and checks each image."""
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -24,7 +23,7 @@ from components.ingest.duplicates import Key
 from components.ingest.fitting import fitted
 from components.ingest.own_data import open_data, source_of
 from components.ingest.prepared import Shard
-from components.ingest.properties import LABELS, SPAN
+from components.ingest.properties import SPAN
 from components.ingest.records import Fault
 from components.ingest.shapes import record_shape
 from components.ingest.source import PreparedSource, Source, fields_of
@@ -115,8 +114,6 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         images = unreadable.check(examples, settings["max_unreadable"], one_split=bool(span))
         if span:
             examples.set_string_custom_property(SPAN, span)
-        if names := settings["source"].get("labels"):
-            examples.set_string_custom_property(LABELS, json.dumps(names))
         record_shape(examples, self._shape)
         duplicates.check(examples, images[TEST], settings["allow_shared_images"])
 
@@ -164,7 +161,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
     """Ingestion of images of one shape, in the splits train and test.
 
     Examples have the features `image` (encoded as stored, or as PNG if it was resized), `id` and, if the data have
-    labels, `label`.
+    labels, `label`, a text.
 
     Args:
       asked: what the run asks for.
@@ -255,7 +252,7 @@ class _Reader(NamedTuple):
                     continue
                 i, pixels = found
                 digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
-                label = None if batch.labels is None else int(batch.labels[i])
+                label = None if batch.labels is None else batch.labels[i]
                 yield (digest, batch.ids[i]), _example(batch.images[i], label, batch.ids[i])
 
 
@@ -263,11 +260,11 @@ def _side(item: tuple[Key, bytes], _: int, share: float) -> int:
     return int(is_test(item[0][0], share))
 
 
-def _example(image: bytes, label: int | None, name: bytes) -> bytes:
+def _example(image: bytes, label: bytes | None, name: bytes) -> bytes:
     features = {
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
         "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name])),
     }
     if label is not None:
-        features["label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
+        features["label"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[label]))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)

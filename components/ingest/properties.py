@@ -1,12 +1,11 @@
 """What ingestion says about the Examples, in custom properties of their artifact."""
 
-import json
 from collections.abc import Sequence
 
 from tfx.components.example_gen.utils import SPAN_PROPERTY_NAME
 from tfx.types import Artifact
 
-UNREADABLE, LABELS = "unreadable_images", "labels"
+UNREADABLE = "unreadable_images"
 SPAN = "span_name"
 
 
@@ -28,8 +27,3 @@ def span_number(examples: Artifact) -> int:
 def newest_of(examples: Sequence[Artifact]) -> Artifact:
     """Returns the Examples of the newest span."""
     return max(examples, key=span_number)
-
-
-def label_names(examples: Artifact) -> list[str]:
-    """Returns the names of the labels, of which an image has the index; none if the data do not name them."""
-    return json.loads(examples.get_string_custom_property(LABELS) or "[]")
