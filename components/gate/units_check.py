@@ -9,7 +9,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.gate.serving import newest
-from components.ingest.shapes import one_shape
+from components.ingest.together import one_shape
 from trainer.errors import ReportedError, UserError
 from trainer.settings import TrainConfig
 from trainer.units import Units, read_units

@@ -1,6 +1,6 @@
 """What ingestion says about the Examples, in custom properties of their artifact."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from tfx.components.example_gen.utils import SPAN_PROPERTY_NAME
 from tfx.types import Artifact
@@ -24,6 +24,12 @@ def span_number(examples: Artifact) -> int:
     return examples.get_int_custom_property(SPAN_PROPERTY_NAME)
 
 
-def newest_of(examples: Sequence[Artifact]) -> Artifact:
-    """Returns the Examples of the newest span."""
-    return max(examples, key=span_number)
+def images_in(examples: Artifact, split: str) -> int:
+    """Returns the number of images in a split."""
+    return examples.get_int_custom_property(f"{split}_images")
+
+
+def record_images(examples: Artifact, images: Mapping[str, int]) -> None:
+    """Writes the number of images in each split into `examples`."""
+    for split, number in images.items():
+        examples.set_int_custom_property(f"{split}_images", number)

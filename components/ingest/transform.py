@@ -9,7 +9,8 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import standard_component_specs as specs
 
 from components.artifacts import Artifacts
-from components.ingest.shapes import PROPERTY, one_shape
+from components.ingest.shapes import PROPERTY
+from components.ingest.together import check_splits, one_shape
 from trainer.images import preprocess
 from trainer.shape import Shape
 
@@ -26,8 +27,9 @@ class Executor(executor.Executor):
         """Writes the graph.
 
         Raises:
-          UserError: the images of several Examples have different shapes.
+          UserError: the images of several spans have different shapes, or a split of all of them is empty.
         """
+        check_splits(input_dict[specs.EXAMPLES_KEY])
         shape = one_shape(input_dict[specs.EXAMPLES_KEY])
         config = json.dumps({PROPERTY: str(shape)})
         super().Do(input_dict, output_dict, {**exec_properties, specs.CUSTOM_CONFIG_KEY: config})

@@ -9,7 +9,7 @@ from tfx.types import Artifact
 
 from components.ingest.duplicates import readable
 from components.ingest.findings import counted, read_findings, summary, write_findings
-from components.ingest.properties import UNREADABLE
+from components.ingest.properties import UNREADABLE, record_images
 from components.ingest.records import Fault
 from trainer.errors import UserError
 
@@ -28,7 +28,7 @@ def find(faults: beam.PCollection, images: Mapping[str, beam.PCollection], folde
 
 
 def check(examples: Artifact, max_unreadable: float, one_split: bool = False) -> dict[str, int]:
-    """Returns the number of images in each split, and records the number of unreadable ones in `examples`.
+    """Returns the number of images in each split, and records it and the number of unreadable ones in `examples`.
 
     Raises:
       UserError: too many images are unreadable, or a split has none; with `one_split`, all have none.
@@ -54,6 +54,7 @@ def check(examples: Artifact, max_unreadable: float, one_split: bool = False) ->
         if not number and not (one_split and any(images.values())):
             remedy = "Add images, or change --splits or --test-share"
             raise UserError(f"images of the split {split}", valid="at least 1", value=0, remedy=remedy)
+    record_images(examples, images)
     return images
 
 
