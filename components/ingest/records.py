@@ -23,16 +23,19 @@ class Batch(NamedTuple):
     labels: np.ndarray | None  # [B] int64; None: the data have none
     ids: list[bytes]  # of length B
 
-    def only(self, i: int) -> "Batch":
-        """Returns the batch of record `i` of this one."""
-        labels = None if self.labels is None else self.labels[i : i + 1]
-        return Batch(self.first + i, self.images[i : i + 1], labels, self.ids[i : i + 1])
-
 
 class Fault(NamedTuple):
     """An image that cannot be read."""
 
     text: str  # its name and what is wrong, for a message
+
+
+def chunks(batch: Batch, size: int) -> Iterator[Batch]:
+    """Yields the records of `batch` in batches of at most `size`."""
+    for i in range(0, len(batch.ids), size):
+        some = slice(i, i + size)
+        labels = None if batch.labels is None else batch.labels[some]
+        yield Batch(batch.first + i, batch.images[some], labels, batch.ids[some])
 
 
 def read_batches(shard: Shard, features: tfds.features.FeaturesDict) -> Iterator[Batch]:
