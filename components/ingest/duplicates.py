@@ -79,18 +79,19 @@ def readable(name: bytes) -> str:
 
 def _repeated_ids(files: list[KeyFile]) -> tuple[int, list[tuple[int, int]]]:
     """Returns the number of ids that several images have, and row and images of the first of them."""
-    count, found = 0, []
+    count, found = 0, list[tuple[int, int]]()
     for (keys,) in _partitions([files], IDS):
         first = _first_of_equals(keys.digests)
         rows, times = np.unique(first[first != np.arange(len(first))], return_counts=True)
         count += len(rows)
-        found = heapq.nsmallest(SHOWN, [*found, *zip(keys.rows[rows[:SHOWN]].tolist(), (times + 1).tolist())])
+        some = zip(keys.rows[rows[:SHOWN]].tolist(), (times[:SHOWN] + 1).tolist(), strict=True)
+        found = heapq.nsmallest(SHOWN, [*found, *some])
     return count, found
 
 
 def _shared(train: list[KeyFile], test: list[KeyFile]) -> tuple[int, list[tuple[int, int]]]:
     """Returns the number of test images that are also in train, and the rows of the first of them in test and train."""
-    count, found = 0, []
+    count, found = 0, list[tuple[int, int]]()
     for in_train, in_test in _partitions([train, test], PIXELS):
         first = _first_of_equals(np.concatenate([in_train.digests, in_test.digests]))[len(in_train.rows) :]
         shared = np.flatnonzero(first < len(in_train.rows))
@@ -124,20 +125,20 @@ def _partition(files: list[KeyFile], column: int, part: int, parts: int) -> Keys
         of_part = np.flatnonzero(keys[:, 0] % np.uint64(parts) == part)
         digests.append(keys[of_part])
         rows.append(of_part + start)
-        start += file.count
+        start += file.images
     return Keys(np.concatenate(digests), np.concatenate(rows))
 
 
 def _count(files: list[KeyFile]) -> int:
-    return sum(file.count for file in files)
+    return sum(file.images for file in files)
 
 
 def _name(examples: str, split: str, files: list[KeyFile], row: int) -> str:
     """Returns the id of the image with this number in the split."""
     for file in files:
-        if row < file.count:
+        if row < file.images:
             path = os.path.join(split_folder(examples, split), os.path.basename(file.path))
             (record,) = tf.data.TFRecordDataset(path, compression_type="GZIP").skip(row).take(1)
             return readable(tf.io.parse_single_example(record, EXAMPLE_FEATURES)["id"].numpy())
-        row -= file.count
+        row -= file.images
     raise IndexError(row)

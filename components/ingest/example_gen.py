@@ -1,9 +1,9 @@
 """ImageExampleGen: turns images of any source into TFX Examples, and checks each image."""
 
-import functools
+import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -86,7 +86,7 @@ class ImageExecutor(base_beam_executor.BaseBeamExecutor):
     The same data give the same files, whatever the engine, its workers and its attempts at a piece.
     """
 
-    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
+    def Do(self, _: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Writes the Examples, then checks what the workers found and records it in the artifact.
 
         Raises:
@@ -122,9 +122,9 @@ class ImageExecutor(base_beam_executor.BaseBeamExecutor):
             _ = (
                 pipeline
                 | "Parts" >> beam.Create([(number, *named) for number, named in numbered])
-                | "Pieces" >> beam.FlatMap(_guarded, functools.partial(_pieces, writer.source), writer.examples)
+                | "Pieces" >> beam.FlatMap(_pieces, writer.source, writer.examples)
                 | "Spread" >> beam.Reshuffle()
-                | "Write" >> beam.Map(_guarded, writer, writer.examples)
+                | "Write" >> beam.Map(_write_piece, writer)
             )
 
 
@@ -182,16 +182,24 @@ def _shape(source: Source, parts: list[str], wanted: str) -> Shape:
     return shape_of_images(batch for part in parts for shard in source.shards(part) for batch in source.read(shard))
 
 
-def _guarded(item: Any, function: Callable[[Any], Any], output: str) -> Any:
-    """Returns what `function` makes of `item`; leaves a failure in the folder `output`."""
-    try:
-        return function(item)
-    except ReportedError as error:
-        leave(error.failure, os.path.join(output, FILE))
-        raise
-
-
-def _pieces(source: Source, item: tuple[int, str, str]) -> list[Piece]:
-    """Returns the pieces of a part, with names in the order of the data."""
+def _pieces(item: tuple[int, str, str], source: Any, examples: str) -> Iterator[Piece]:  # Beam checks no Protocol
+    """Yields the pieces of a part, with names in the order of the data."""
     number, split, part = item
-    return [Piece(f"{number:03d}-{i:06d}", split, shard) for i, shard in enumerate(source.shards(part))]
+    with _leaving(examples):
+        for i, shard in enumerate(source.shards(part)):
+            yield Piece(f"{number:03d}-{i:06d}", split, shard)
+
+
+def _write_piece(piece: Piece, writer: PieceWriter) -> None:
+    with _leaving(writer.examples):
+        writer(piece)
+
+
+@contextlib.contextmanager
+def _leaving(folder: str) -> Iterator[None]:
+    """Leaves a failure of a worker in `folder`."""
+    try:
+        yield
+    except ReportedError as error:
+        leave(error.failure, os.path.join(folder, FILE))
+        raise

@@ -4,6 +4,7 @@ Files cross from worker to worker with any engine of Beam, and memory holds none
 bytes. The folder is hidden: no reader of the Examples and no digest sees it.
 """
 
+import hashlib
 import heapq
 import json
 import os
@@ -22,10 +23,20 @@ DIGEST_BYTES = 16
 KEY_BYTES = 2 * DIGEST_BYTES
 
 
+def digest_of(content: bytes | memoryview) -> bytes:
+    """Returns a digest of pixels or of an id."""
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
+
+
+def key(pixels: bytes | memoryview, name: bytes) -> bytes:
+    """Returns the key of the image with these pixels and this id."""
+    return digest_of(pixels) + digest_of(name)
+
+
 class Faults(NamedTuple):
     """Images that cannot be read."""
 
-    count: int
+    number: int
     first: list[str]  # texts for a message, in their order
 
 
@@ -33,7 +44,7 @@ class KeyFile(NamedTuple):
     """The keys of the Examples in one file, which has the same name."""
 
     path: str
-    count: int
+    images: int
 
 
 def prepare(examples: str) -> None:
@@ -88,12 +99,12 @@ def write_faults(examples: str, piece: str, found: Faults) -> None:
 
 def read_faults(examples: str, shown: int) -> Faults:
     """Returns the number of faults in all pieces, and the first `shown` of them in the order of their texts."""
-    count, first = 0, []
+    number, first = 0, list[str]()
     with os.scandir(os.path.join(examples, FOLDER, FAULTS)) as entries:
         for entry in entries:
             found = Faults(*_read(entry.path))
-            count, first = count + found.count, heapq.nsmallest(shown, [*first, *found.first])
-    return Faults(count, first)
+            number, first = number + found.number, heapq.nsmallest(shown, [*first, *found.first])
+    return Faults(number, first)
 
 
 def _read(path: str) -> Any:

@@ -1,14 +1,12 @@
 """Turns the images of a piece into Examples on disk. Nothing else leaves the worker, so its memory stays flat."""
 
-import hashlib
 import heapq
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from components.ingest.decoding import Images, decoded
-from components.ingest.findings import DIGEST_BYTES, Faults, write_faults
+from components.ingest.findings import Faults, key, write_faults
 from components.ingest.fitting import fitted
 from components.ingest.prepared import Shard
 from components.ingest.records import Batch, Fault, chunks
@@ -46,30 +44,26 @@ class PieceWriter(NamedTuple):
           StorageError: the disk refuses the Examples.
         """
         writers = {split: SplitWriter(self.examples, split, piece.name) for split in SPLITS}
-        count, first = 0, []
+        number, first = 0, list[str]()
         for batch in self.source.read(piece.shard):
-            if isinstance(batch, Fault):
-                faults = [batch]
-            else:
-                faults = self._write(batch, piece, writers)
-            count, first = count + len(faults), heapq.nsmallest(SHOWN, [*first, *(fault.text for fault in faults)])
+            faults = [batch] if isinstance(batch, Fault) else self._write(batch, piece, writers)
+            number, first = number + len(faults), heapq.nsmallest(SHOWN, [*first, *(fault.text for fault in faults)])
         for writer in writers.values():
             writer.close()
-        if count:
-            write_faults(self.examples, piece.name, Faults(count, first))
+        if number:
+            write_faults(self.examples, piece.name, Faults(number, first))
 
     def _write(self, batch: Batch, piece: Piece, writers: dict[str, SplitWriter]) -> list[Fault]:
         """Writes the sound images of a batch, and returns the faults of the others."""
-        found = []
+        found = list[Fault]()
         for chunk in chunks(batch, max(1, PIXEL_BYTES // self.shape.size)):
             images, faults = decoded(fitted(chunk, self.shape) if self.fit else chunk, piece.shard, self.shape)
             found += faults
             for example, pixels, name in zip(serialized(images), images.pixels, images.ids, strict=True):
-                digest = _digest(pixels)
-                split = piece.split
+                found_key, split = key(pixels.data, name), piece.split
                 if self.test_share is not None:
-                    split = TEST if is_test(digest, self.test_share) else TRAIN
-                writers[split].write(example, digest + _digest(name))
+                    split = TEST if is_test(found_key, self.test_share) else TRAIN
+                writers[split].write(example, found_key)
         return found
 
 
@@ -87,7 +81,3 @@ def _example(image: bytes, name: bytes, label: int | None) -> bytes:
     if label is not None:
         features["label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
-
-
-def _digest(content: bytes | np.ndarray) -> bytes:
-    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()

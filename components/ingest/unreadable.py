@@ -23,7 +23,7 @@ def check(examples: Artifact, max_unreadable: float) -> None:
       UserError: too many images are unreadable, or a split has none.
     """
     count, first = read_faults(examples.uri, SHOWN)
-    images = {split: sum(file.count for file in key_files(examples.uri, split)) for split in SPLITS}
+    images = {split: sum(file.images for file in key_files(examples.uri, split)) for split in SPLITS}
     total = count + sum(images.values())
     shown = f", of which the first {SHOWN} are shown" if count > SHOWN else ""
     sentence = f"{count} of {total} images cannot be read{shown}"

@@ -1,5 +1,6 @@
 """Writes the Examples of a piece to files, whose names and content depend on nothing but the piece."""
 
+import contextlib
 import dataclasses
 import os
 
@@ -77,5 +78,5 @@ class SplitWriter:
     def _folder(self) -> str:
         return findings.split_folder(self.examples, self.split)
 
-    def _storing(self):
+    def _storing(self) -> contextlib.AbstractContextManager[object]:
         return storing("the Examples", self._folder)
