@@ -45,6 +45,7 @@ def evaluate(folder: pathlib.Path) -> None:
     kinds = standard_artifacts.Examples, standard_artifacts.ModelEvaluation, standard_artifacts.ModelBlessing
     examples, evaluation, blessing = (kind() for kind in kinds)
     (path,) = folder.glob("state/artifacts/*/ImageExampleGen/examples/*/")
+    examples.split_names = '["test"]'
     examples.uri, evaluation.uri, blessing.uri = str(path), str(folder / "evaluation"), str(folder / "blessing")
     context = Executor.Context(beam_pipeline_args=[*BEAM_ARGS], tmp_dir=str(folder / "tmp"))
     Executor(context).Do(
