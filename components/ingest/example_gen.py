@@ -1,7 +1,6 @@
 """ImageExampleGen: turns images of any source into TFX Examples, and checks each image."""
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -23,7 +22,6 @@ from components.ingest.datasets import prepared_builder
 from components.ingest.decoding import shape_of_images
 from components.ingest.own_data import open_data, source_of
 from components.ingest.pieces import Piece, PieceWriter
-from components.ingest.properties import LABELS
 from components.ingest.shapes import record_shape
 from components.ingest.source import PreparedSource, Source, fields_of
 from components.ingest.splits import SPLITS, TEST, TRAIN, Parts, parts_of
@@ -108,8 +106,6 @@ class ImageExecutor(base_beam_executor.BaseBeamExecutor):
         unreadable.check(examples, settings["max_unreadable"])
         duplicates.check(examples, settings["allow_shared_images"])
         findings.remove(examples.uri)
-        if names := settings["source"].get("labels"):
-            examples.set_string_custom_property(LABELS, json.dumps(names))
         record_shape(examples, shape)
         examples.split_names = artifact_utils.encode_split_names([*SPLITS])
         examples_utils.set_payload_format(examples, exec_properties[specs.OUTPUT_DATA_FORMAT_KEY])
@@ -132,7 +128,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
     """Ingestion of images of one shape, in the splits train and test.
 
     Examples have the features `image` (encoded as stored, or as PNG if it was resized), `id` and, if the data have
-    labels, `label`.
+    labels, `label`, a text.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExecutor)

@@ -1,6 +1,7 @@
 """Turns the images of a piece into Examples on disk. Nothing else leaves the worker, so its memory stays flat."""
 
 import heapq
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -68,16 +69,16 @@ class PieceWriter(NamedTuple):
 
 
 def serialized(images: Images) -> list[bytes]:
-    """Returns an Example of each image: `image`, as stored or fitted, `id`, and `label` if the data have labels."""
-    labels = [None] * len(images.ids) if images.labels is None else images.labels.tolist()
+    """Returns an Example of each image: `image`, as stored or fitted, `id`, and, if the data have labels, `label`."""
+    labels: Sequence[bytes | None] = images.labels or [None] * len(images.ids)
     return [_example(*fields) for fields in zip(images.encoded, images.ids, labels, strict=True)]
 
 
-def _example(image: bytes, name: bytes, label: int | None) -> bytes:
+def _example(image: bytes, name: bytes, label: bytes | None) -> bytes:
     features = {
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
         "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name])),
     }
     if label is not None:
-        features["label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
+        features["label"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[label]))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)

@@ -29,15 +29,14 @@ def write_images(folder: pathlib.Path, images: int) -> None:
 def _examples(split: str, count: int) -> Iterator[bytes]:
     """Yields `count` Examples, with the photographs as labels."""
     rows = [row for _, row in Builder._generate_examples(None, split)]  # needs no builder
-    patches, names = np.stack([row["image"] for row in rows]), [row["label"] for row in rows]
-    labels = np.unique(names, return_inverse=True)[1]
+    patches, labels = np.stack([row["image"] for row in rows]), [row["label"].encode() for row in rows]
     rng = np.random.default_rng(len(split))
     for first in range(0, count, BATCH):
         which = np.arange(first, min(first + BATCH, count)) % len(patches)
         noise = np.frombuffer(rng.bytes(which.size * patches[0].size), np.uint8) % (2 * NOISE)
         noisy = patches[which] + noise.reshape(-1, *patches.shape[1:]).astype(np.int16) - NOISE
         for i, image in enumerate(_jpegs(tf.constant(np.clip(noisy, 0, 255), tf.uint8)).numpy()):
-            yield _example(image, f"{split}_{first + i:09d}".encode(), int(labels[which[i]]))
+            yield _example(image, f"{split}_{first + i:09d}".encode(), labels[which[i]])
 
 
 @tf.function
@@ -45,10 +44,10 @@ def _jpegs(pixels: tf.Tensor) -> tf.Tensor:
     return tf.map_fn(lambda image: tf.io.encode_jpeg(image, quality=QUALITY), pixels, fn_output_signature=tf.string)
 
 
-def _example(image: bytes, name: bytes, label: int) -> bytes:
+def _example(image: bytes, name: bytes, label: bytes) -> bytes:
     features = {
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
-        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+        "label": tf.train.Feature(bytes_list=tf.train.BytesList(value=[label])),
         "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name])),
     }
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
