@@ -36,6 +36,6 @@ def test_a_split_may_be_empty_in_a_span_but_not_in_all():
     with pytest.raises(UserError) as error:
         check_splits([examples(1, test=0), examples(2, test=0)])
     assert str(error.value) == (
-        "no image of the spans is in test: expected at least 1, got ['day-1', 'day-2']. Use more spans with --spans, or "
-        "change --test-share"
+        "no image of the spans is in test: expected at least 1, got ['day-1', 'day-2']. Use more spans with --spans, "
+        "or change --test-share"
     )
