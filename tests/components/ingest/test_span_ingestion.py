@@ -85,6 +85,6 @@ def test_a_part_for_test_is_refused(tmp_path, ingest, kind):
     assert error.value.failure.value == path
     assert str(error.value) == (
         "the span 2026-01-03 has a part for test: expected none with spans, whose test images a hash of each chooses: "
-        "an image of the test part of one span may be in the train part of an earlier one, on which the served model was "
-        f"trained, got '{path}'. Put all its images into one folder, or into train"
+        "an image of the test part of one span may be in the train part of an earlier one, on which the served model "
+        f"was trained, got '{path}'. Put all its images into one folder, or into train"
     )
