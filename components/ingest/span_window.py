@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import pathlib
+import stat
 import time
 from collections.abc import Iterator
 
@@ -93,20 +94,22 @@ def incomplete(path: str, marker: str, age_minutes: float, now: float) -> str | 
     try:
         if marker:
             return None if os.path.isfile(os.path.join(path, marker)) else f"it has no {marker}"
-        changed, newest, empty = 0.0, path, not os.path.isfile(path)
+        files, changed, newest = 0, 0.0, path
         for name in _all_below(path):
-            empty &= os.path.isdir(name)
+            found = os.stat(name)
+            files += not stat.S_ISDIR(found.st_mode) and not os.path.basename(name).startswith(".")
             # A copy may keep the time of its original; the time of the inode is that of its arrival.
-            if (time_ := max(os.stat(name).st_mtime, os.stat(name).st_ctime)) > changed:
-                changed, newest = time_, name
+            changed, newest = max((changed, newest), (max(found.st_mtime, found.st_ctime), name))
     except FileNotFoundError as error:
-        return f"{error.filename} was removed meanwhile"
-    if empty:
-        return "it is empty"
+        return f"{error.filename} is gone"
     minutes = (now - changed) / 60
-    if minutes >= age_minutes:
-        return None
-    return f"{os.path.relpath(newest, os.path.dirname(path))} changed {minutes:.1f} minutes ago, not {age_minutes:g}"
+    if not files:
+        return "it is empty"
+    if minutes < age_minutes:
+        return (
+            f"{os.path.relpath(newest, os.path.dirname(path))} changed {minutes:.1f} minutes ago, not {age_minutes:g}"
+        )
+    return None
 
 
 def _all_below(path: str) -> Iterator[str]:

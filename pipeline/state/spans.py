@@ -11,7 +11,7 @@ from tfx.dsl.components.common.resolver import ResolverStrategy
 from tfx.types import Artifact
 
 from components.artifacts import Artifacts
-from components.ingest.properties import span_number
+from components.ingest.properties import span_name, span_number
 from components.ingest.span_window import read_window
 from components.ingest.spans import Span
 from pipeline.state.lineage import IncompleteRunError, artifacts_of, executions_of, output_of
@@ -69,14 +69,16 @@ class PreviousSpanStrategy(ResolverStrategy):
     def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
         """Returns them, or empty lists for the first span."""
         examples = previous_span(input_dict[EXAMPLES], self._number)
-        made = _statistics_of(store, examples) if examples else {}
+        if examples is None:
+            return {EXAMPLES: [], STATISTICS: []}
+        made = _statistics_of(store, examples)
         statistics = [artifact for artifact in input_dict[STATISTICS] if artifact.id in made]
-        return {EXAMPLES: [examples], STATISTICS: statistics[-1:]} if examples else {EXAMPLES: [], STATISTICS: []}
+        return {EXAMPLES: [examples], STATISTICS: statistics[-1:]}
 
 
 def previous_span(examples: Sequence[Artifact], number: int) -> Artifact | None:
     """Returns the Examples of the newest span before `number`; of several ingestions of it, the last."""
-    earlier = [artifact for artifact in examples if span_number(artifact) < number]
+    earlier = [artifact for artifact in examples if span_name(artifact) and span_number(artifact) < number]
     return max(earlier, key=lambda artifact: (span_number(artifact), artifact.id), default=None)
 
 
@@ -92,9 +94,5 @@ def _statistics_of(store: MetadataStore, examples: Artifact) -> set[int]:
 
 def _run_of(store: MetadataStore, window: Artifact) -> str:
     """Returns the id of the run that decided on `window`."""
-    (run,) = (context for context in store.get_contexts_by_artifact(window.id) if _type_of(store, context) == RUN)
+    (run,) = (context for context in store.get_contexts_by_artifact(window.id) if context.type == RUN)
     return run.name
-
-
-def _type_of(store: MetadataStore, context: mlmd.Context) -> str:
-    return context.type or store.get_context_types_by_id([context.type_id])[0].name

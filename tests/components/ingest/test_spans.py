@@ -146,7 +146,7 @@ def test_a_span_that_still_changes_is_skipped_and_named(place, caplog):
     caplog.set_level("INFO")
     folder = place(**{"1": 900, "2": 16, "3": 14})
     assert names(newest_complete(f"{folder}/{{SPAN}}", 1, "", 15, NOW)) == ["2"]
-    assert "span 3 is skipped: 3 changed 14.0 minutes ago, not 15" in caplog.messages
+    assert "span 3 is skipped: 3/a.png changed 14.0 minutes ago, not 15" in caplog.messages
     assert names(newest_complete(f"{folder}/{{SPAN}}", 1, "", 14, NOW)) == ["3"]
     (folder / "2/.a.png.part").touch()
     os.utime(folder / "2/.a.png.part", (NOW, NOW))
@@ -176,7 +176,9 @@ def test_a_copy_that_keeps_the_times_of_its_files_has_just_arrived(tmp_path):
 def test_an_empty_span_and_one_that_is_gone_are_not_complete(tmp_path):
     (tmp_path / "cats").mkdir()
     assert incomplete(str(tmp_path), "", 0, 1e12) == "it is empty"
-    assert "removed" in incomplete(str(tmp_path / "gone"), "", 0, 1e12)
+    (tmp_path / "cats/.a.png.part").touch()
+    assert incomplete(str(tmp_path), "", 0, 1e12) == "it is empty", "hidden files are no data"
+    assert "is gone" in incomplete(str(tmp_path / "gone"), "", 0, 1e12)
 
 
 def test_a_span_may_be_a_file(tmp_path):
