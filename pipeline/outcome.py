@@ -53,6 +53,14 @@ def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
             report=os.path.join(output_of(store, executions["Report"], "report").uri, "index.html"),
             trained=trained,
             newest_span=spans[-1].name if spans else None,
-            # Against the served model, which it is, an unchanged model is judged anew; a refused one is not.
-            nothing_new=bool(spans) and not trained and bool(push.unchanged or not (judged or push.pushed_to)),
+            nothing_new=bool(spans) and not trained and is_old(push, judged),
         )
+
+
+def is_old(push: Push, judged: bool) -> bool:
+    """Tells whether an earlier run decided on the same model: it pushed it, or refused it.
+
+    A served model is judged again, against itself. A refused one is `judged` again only if something else is new: the
+    gate, or the served model.
+    """
+    return bool(push.unchanged) or not (judged or push.pushed_to or push.decided_again)

@@ -13,7 +13,7 @@ from components.ingest.properties import span_name
 from pipeline import words
 from pipeline.state.lineage import artifacts_of, executions_of
 from pipeline.state.spans import EXAMPLES, STATISTICS, PreviousSpanStrategy, span_run, window_of
-from series import Series, gradients, took
+from series import Series, gradients, report, took
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +109,7 @@ def test_a_night_costs_the_ingestion_of_its_own_span(nights):
     assert "span 2026-01-04 is skipped: it is empty" in console
     assert "starting from the weights of" in console
     assert "Last blessed model" in console
+    assert "Spans, the oldest first: 2026-01-01, 2026-01-03." in report(console)
     shutil.rmtree(nights.photos / "2026-01-04")
 
 
