@@ -12,7 +12,7 @@ from components.gate.serving import versions
 from components.ingest.properties import span_name
 from pipeline import words
 from pipeline.state.lineage import artifacts_of, executions_of
-from pipeline.state.spans import EXAMPLES, STATISTICS, PreviousSpanStrategy, span_run, window_of
+from pipeline.state.spans import span_run, window_of
 from series import Series, gradients, report, took
 
 pytestmark = pytest.mark.slow
@@ -190,30 +190,6 @@ def ids(examples, split):
     files = tf.io.gfile.glob(f"{artifact_utils.get_split_uri([examples], split)}/*")
     for record in tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator():
         yield tf.train.Example.FromString(record).features.feature["id"].bytes_list.value[0].decode()
-
-
-def test_the_span_before_is_found_with_its_statistics(nights):
-    with nights.metadata as handle:
-        store = handle.store
-        every = {
-            key: [
-                artifact_utils.deserialize_artifact(store.get_artifact_type(kind), artifact)
-                for artifact in store.get_artifacts_by_type(kind)
-                if artifact.state == mlmd.Artifact.LIVE
-            ]
-            for key, kind in ((EXAMPLES, "Examples"), (STATISTICS, "ExampleStatistics"))
-        }
-        newest = max(artifact.get_int_custom_property("span") for artifact in every[EXAMPLES])
-        found = PreviousSpanStrategy(newest).resolve_artifacts(store, every)
-        assert [span_name(artifact) for artifact in found[EXAMPLES]] == ["2026-01-06"], "whichever run ingested it"
-        (statistics,) = found[STATISTICS]
-        (made,) = [
-            event for event in store.get_events_by_artifact_ids([statistics.id]) if event.type == mlmd.Event.OUTPUT
-        ][:1]
-        (execution,) = store.get_executions_by_id([made.execution_id])
-        (source,) = artifacts_of(store, execution, mlmd.Event.INPUT)["examples"]
-        assert source.id == found[EXAMPLES][0].id
-        assert PreviousSpanStrategy(1).resolve_artifacts(store, every) == {EXAMPLES: [], STATISTICS: []}
 
 
 @pytest.mark.parametrize("arguments", [["--span-age-minutes=999"], ["--span-marker=_SUCCESS"]])
