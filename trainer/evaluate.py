@@ -72,7 +72,8 @@ def quality(model: VAE, images: ImageSet, samples: int, strategy: tf.distribute.
         mean, variance = tf.nn.moments(draws.z, axes=[0])
         return importance_weighted_bound(draws.elbo().elbo), mean, variance / (samples - 1)
 
-    bounds, sums, squares, errors, centre = 0.0, 0.0, 0.0, 0.0, None  # sums over images
+    bounds, sums, squares, errors = (np.zeros(size) for size in (1, *3 * [model.latent_size]))  # over the images
+    centre = None
     for bound, mean, error in MapImages(look, samples, strategy).batches(images):
         centre = mean[0].astype(np.float64) if centre is None else centre  # any image's: then variances lose no digits
         bounds += bound.sum(dtype=np.float64)
@@ -83,7 +84,7 @@ def quality(model: VAE, images: ImageSet, samples: int, strategy: tf.distribute.
     explained = squares / count - np.square(sums / count) - errors / count
     return Quality(
         importance_samples=samples,
-        importance_weighted_bound=float(bounds / count),
+        importance_weighted_bound=float(bounds[0] / count),
         active_latents=int(np.sum(explained > ACTIVE_VARIANCE)),
     )
 

@@ -34,7 +34,8 @@ class Pixels(Protocol):
     """Images [N, *shape] uint8, in an array or elsewhere; an index of rows reads them."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """[N, *shape] of the images."""
 
     def __len__(self) -> int: ...
 
@@ -194,7 +195,7 @@ def load_images(
             count += len(batch[0])
             if count * shape.size > in_memory * 2**20:
                 ids = np.concatenate(list(records.map(read_id).as_numpy_iterator()))
-                return _sorted(_emptied(kept, batches), ids, shape, on_disk=True)
+                return _sorted(itertools.chain(_emptied(kept), batches), ids, shape, on_disk=True)
     if not kept:
         raise _empty(files)
     return _sorted(_emptied(kept), np.concatenate([ids for _, ids, _ in kept]), shape, on_disk=False)
@@ -202,7 +203,7 @@ def load_images(
 
 @contextlib.contextmanager
 def _reading(files: Sequence[str], images: str, at_once: int) -> Iterator[tf.data.Dataset]:
-    """Opens the serialized Examples in batches of `at_once`, and turns TensorFlow's errors within the block into UserErrors."""
+    """Opens the serialized Examples in batches, and turns TensorFlow's errors within the block into UserErrors."""
     given, expected = ", ".join(files), f"gzipped TFRecord files of Examples with {images}"
     paths = _paths(files)
     if not paths:
@@ -263,11 +264,10 @@ def _check_transform(raw: dict[str, tf.Tensor], transform: Transform, shape: Sha
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]  # pixels [B, D], ids [B], noise seeds [B]
 
 
-def _emptied(kept: list[Batch], more: Iterator[Batch] = iter(())) -> Iterator[Batch]:
+def _emptied(kept: list[Batch]) -> Iterator[Batch]:
     """Yields the batches and empties the list, so that memory holds most images only once."""
     while kept:
         yield kept.pop(0)
-    yield from more
 
 
 def _sorted(batches: Iterator[Batch], ids: np.ndarray, shape: Shape, on_disk: bool) -> ImageSet:

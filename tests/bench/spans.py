@@ -40,7 +40,7 @@ class Series(NamedTuple):
     size: int  # images of a span
     config: TrainConfig
     drifts: bool = False  # whether the mix of classes changes from span to span
-    others: Mapping[str, dict[str, Any]] = {}  # noqa: RUF012 - never written to; settings of further warm starts
+    others: Mapping[str, dict[str, Any]] = {}  # settings of further warm starts
 
 
 class Trained(NamedTuple):

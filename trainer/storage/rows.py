@@ -90,7 +90,7 @@ class TemporaryArray(DiskArray):
             free = shutil.disk_usage(folder).free
             if size > free:
                 raise OSError(errno.ENOSPC, f"it needs {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
-            file = tempfile.TemporaryFile(dir=folder)
+            file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         super().__init__(file, shape, start=0, where=f"a temporary file in {folder}")
 
     def __setitem__(self, rows: np.ndarray, values: np.ndarray) -> None:
