@@ -149,7 +149,7 @@ class Execution:
         "MiB",
         RUN,
         "machines",
-        default=4096,
+        default=2048,
         ge=0,
     )
 

@@ -7,7 +7,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
 
-from tests.bench import checkpoints, growth, inputs, scaling, startup, steps, tasks
+from tests.bench import checkpoints, disk, growth, inputs, scaling, startup, steps, tasks
 from tests.bench.rows import table, write
 
 FILE = pathlib.Path("bench.json")
@@ -16,6 +16,7 @@ SECTIONS = {
     "inputs": lambda _: inputs.rows(),
     "scaling": lambda _: scaling.rows(),
     "growth": lambda _: growth.rows(),
+    "disk": lambda _: disk.rows(),
     "checkpoints": lambda _: checkpoints.rows(),
     "startup": lambda _: startup.rows(),
     "tasks": lambda _: tasks.rows(),
