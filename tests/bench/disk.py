@@ -3,25 +3,24 @@
 As a program, `disk IN_MEMORY FILES...`, it trains some steps on all images of the files, and prints its measurements.
 """
 
+import contextlib
 import json
 import os
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import tensorflow as tf
 
-from tests.bench import ours
+from tests.bench import ours, rounds
 from tests.bench.data import SHAPE, random_images
 from tests.bench.process import run_module
-from tests.bench.rounds import Contestant, interleave, measurer, ratio
 from tests.bench.rows import Row
-from trainer.images import ImageSet, load_images, pixel_model, preprocessing
+from trainer.images import ImageSet, Pixels, load_images, pixel_model, preprocessing, will_need
 from trainer.presets import PRESETS
 from trainer.settings import Execution
-from trainer.storage.rows import TemporaryArray
+from trainer.storage.rows import Rows, TemporaryArray
 
 CONFIG = PRESETS["default"]
 ROUNDS = 5
@@ -30,14 +29,65 @@ STEPS = 200  # of the program
 PLACES = {"memory": Execution.images_in_memory * 1024, "disk": 0}  # MiB
 
 
+class Timed:
+    """Pixels that add up the time in which they are announced and read."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self.pixels, self.seconds = pixels, 0.0
+        self.shape = pixels.shape
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, rows: Rows) -> np.ndarray:
+        with self._clock():
+            return self.pixels[rows]
+
+    def will_need(self, rows: np.ndarray) -> None:
+        """Announces rows."""
+        with self._clock():
+            will_need(self.pixels, rows)
+
+    @contextlib.contextmanager
+    def _clock(self) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - start
+
+
 def rows() -> list[Row]:
-    """Measures training and its input from memory, from a disk whose cache holds all images, and from one without."""
-    memory, cached, cold = random_images(IMAGES // 10), *(on_disk(count) for count in (IMAGES // 10, IMAGES))
-    trained = _measured({name: ours.train(CONFIG, images) for name, images in _named(memory, cached, cold)}, cold)
-    read = _measured({name: _inputs(images) for name, images in _named(memory, cached, cold)}, cold)
+    """Measures training from memory, from a disk whose cache holds all images, and from one whose cache is empty."""
+    few = IMAGES // 10
+    sets = {"memory": random_images(few), "disk, cached": on_disk(few), "disk, not cached": on_disk(IMAGES)}
+    for _ in sets["disk, cached"].chunks():
+        pass  # reads them
+    timed = {name: ImageSet(Timed(images.pixels), images.noise_seeds) for name, images in sets.items()}
+
+    def measurer(name: str) -> Callable[[], float]:
+        images, measure = timed[name], rounds.measurer(ours.train(CONFIG, timed[name]))
+
+        def measured() -> float:
+            images.pixels.seconds, start = 0.0, time.perf_counter()
+            rate = measure()
+            shares[name].append(images.pixels.seconds / (time.perf_counter() - start))
+            return rate
+
+        return measured
+
+    shares: dict[str, list[float]] = {name: [] for name in sets}
+    contestants = [rounds.Contestant(name, CONFIG.batch_size, measurer(name)) for name in sets]
+    rates = dict(zip(sets, rounds.interleave(contestants, ROUNDS), strict=True))
     return [
-        *_rows("training", trained),
-        *_rows("input alone, nothing read ahead", read),
+        Row(
+            f"training from {name}",
+            CONFIG.batch_size,
+            statistics.median(rates[name]),
+            more={
+                "to_memory": rounds.ratio(rates[name], rates["memory"]),
+                "reading_percent": 100.0 * statistics.median(shares[name]),
+            },
+        )
+        for name in sets
     ]
 
 
@@ -55,47 +105,16 @@ def scale_rows(files: Sequence[str], images: int) -> list[Row]:
 
 
 def on_disk(count: int) -> ImageSet:
-    """Returns images of random bytes in a temporary file; only as many differ as are written at once."""
+    """Returns images of random bytes on disk, which the system has forgotten; only the first 10,000 differ."""
     some = random_images(10_000).pixels[:]
     pixels = TemporaryArray((count, *SHAPE), "the images of the benchmark", "Free some space")
     for start in range(0, count, len(some)):
         at = np.arange(start, min(start + len(some), count))
         pixels[at] = some[: len(at)]
-    os.fsync(pixels._file.fileno())  # only pages that are written can be dropped
+    descriptor = pixels._file.fileno()
+    os.fsync(descriptor)  # only what is written can be forgotten
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     return ImageSet(pixels, np.arange(count))
-
-
-def _named(*images: ImageSet) -> list[tuple[str, ImageSet]]:
-    return list(zip(("memory", "disk, cached", "disk, not cached"), images, strict=True))
-
-
-def _measured(work: dict[str, Iterator[int]], cold: ImageSet) -> dict[str, list[float]]:
-    """Returns the images per second of each round, before which the system forgets the cold images."""
-
-    def forget() -> None:
-        os.posix_fadvise(cold.pixels._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-    contestants = [Contestant(name, CONFIG.batch_size, measurer(turns)) for name, turns in work.items()]
-    return dict(zip(work, interleave(contestants, ROUNDS, forget), strict=True))
-
-
-def _rows(what: str, rates: dict[str, list[float]]) -> list[Row]:
-    return [
-        Row(
-            f"{what}: {name}",
-            CONFIG.batch_size,
-            statistics.median(measured),
-            more={"to_memory": ratio(measured, rates["memory"])},
-        )
-        for name, measured in rates.items()
-    ]
-
-
-def _inputs(images: ImageSet) -> Iterator[int]:
-    rng, count = np.random.default_rng(0), 16 * CONFIG.batch_size
-    while True:
-        tf.constant(images.pixels[rng.integers(0, len(images), count)])
-        yield count
 
 
 def main(in_memory: int, files: list[str]) -> None:

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO
 
 import numpy as np
@@ -33,6 +34,7 @@ class DiskArray:
     def __init__(self, file: IO[bytes], shape: tuple[int, ...], start: int, where: str) -> None:
         self.shape, self._file, self._start, self._where = shape, file, start, where
         self._row_bytes = math.prod(shape[1:])
+        self._thread, self._asked = ThreadPoolExecutor(1), Future[None]()
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -53,12 +55,16 @@ class DiskArray:
             raise UnreadableError("the images in", self._where, error) from error
         return np.frombuffer(data, np.uint8).reshape(*shape, *self.shape[1:])
 
-    def will_need(self, rows: np.ndarray) -> None:
-        """Asks the system to read `rows` while the process does something else."""
-        if not hasattr(os, "posix_fadvise"):  # macOS
-            return
-        for row in rows.ravel().tolist():
-            os.posix_fadvise(self._file.fileno(), self._place(row), self._row_bytes, os.POSIX_FADV_WILLNEED)
+    def will_need(self, rows: np.ndarray) -> Future[None]:
+        """Asks the system, in another thread, to read `rows`; replaces a request that has not begun."""
+        self._asked.cancel()
+        self._asked = self._thread.submit(self._ask_for, rows)
+        return self._asked
+
+    def _ask_for(self, rows: np.ndarray) -> None:
+        if hasattr(os, "posix_fadvise"):  # not on macOS
+            for row in rows.ravel().tolist():
+                os.posix_fadvise(self._file.fileno(), self._place(row), self._row_bytes, os.POSIX_FADV_WILLNEED)
 
     def _read(self, row: int, count: int) -> bytes:
         size = count * self._row_bytes

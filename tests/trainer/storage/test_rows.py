@@ -60,7 +60,7 @@ def test_a_temporary_array_has_no_name_that_a_killed_process_could_leave(tempora
 def test_the_system_is_told_the_places_of_the_rows_that_are_needed_next(temporary, monkeypatch):
     told, array = [], temporary()
     monkeypatch.setattr(os, "posix_fadvise", lambda _, *told_of: told.append(told_of))
-    array.will_need(np.array([[4, 0], [9, 9]]))
+    array.will_need(np.array([[4, 0], [9, 9]])).result()
     assert told == [(row * BYTES, BYTES, os.POSIX_FADV_WILLNEED) for row in (4, 0, 9, 9)]
 
 
