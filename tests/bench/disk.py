@@ -23,7 +23,7 @@ from trainer.settings import Execution
 from trainer.storage.rows import Rows, TemporaryArray
 
 CONFIG = PRESETS["default"]
-ROUNDS = 5
+ROUNDS = 9
 IMAGES = 300_000  # too many for the rounds to read an image twice
 STEPS = 200  # of the program
 PLACES = {"memory": Execution.images_in_memory * 1024, "disk": 0}  # MiB
@@ -67,14 +67,17 @@ def rows() -> list[Row]:
         images, measure = timed[name], rounds.measurer(ours.train(CONFIG, timed[name]))
 
         def measured() -> float:
-            images.pixels.seconds, start = 0.0, time.perf_counter()
+            images.pixels.seconds, start, cpu = 0.0, time.perf_counter(), time.process_time()
             rate = measure()
-            shares[name].append(images.pixels.seconds / (time.perf_counter() - start))
+            seconds = time.perf_counter() - start
+            shares[name].append(images.pixels.seconds / seconds)
+            work[name].append((time.process_time() - cpu) / (rate * seconds))
             return rate
 
         return measured
 
     shares: dict[str, list[float]] = {name: [] for name in sets}
+    work: dict[str, list[float]] = {name: [] for name in sets}  # CPU seconds of an image
     contestants = [rounds.Contestant(name, CONFIG.batch_size, measurer(name)) for name in sets]
     rates = dict(zip(sets, rounds.interleave(contestants, ROUNDS), strict=True))
     return [
@@ -84,6 +87,7 @@ def rows() -> list[Row]:
             statistics.median(rates[name]),
             more={
                 "to_memory": rounds.ratio(rates[name], rates["memory"]),
+                "cpu_to_memory": rounds.ratio(work[name], work["memory"]),
                 "reading_percent": 100.0 * statistics.median(shares[name]),
             },
         )
