@@ -10,7 +10,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -38,9 +38,8 @@ class Series(NamedTuple):
     name: str
     spans: int
     size: int  # images of a span
-    config: TrainConfig
+    recipes: Mapping[str, TrainConfig]  # each trained from scratch and warm
     drifts: bool = False  # whether the mix of classes changes from span to span
-    others: Mapping[str, dict[str, Any]] = {}  # settings of further warm starts
 
 
 class Trained(NamedTuple):
@@ -52,60 +51,49 @@ class Trained(NamedTuple):
     epoch: int  # the chosen one
 
 
-_SHORT = dataclasses.replace(PRESETS["default"], epochs=2)
+SHORT = dataclasses.replace(PRESETS["default"], epochs=2)
+WARM_UP = dataclasses.replace(SHORT, warmup_epochs=0.5)
+LONG = dataclasses.replace(PRESETS["default"], epochs=12, warmup_epochs=0.5)
 SERIES = (
-    Series(
-        "spans of 6,000",
-        spans=10,
-        size=6000,
-        config=_SHORT,
-        others={"rate 0.3": {"learning_rate": 3e-4}, "warm-up": {"warmup_epochs": 0.5}},
-    ),
-    Series("spans of 6,000 that drift", spans=10, size=6000, config=_SHORT, drifts=True),
-    Series("spans of 1,000, many epochs", spans=10, size=1000, config=dataclasses.replace(_SHORT, epochs=12)),
+    Series("7 spans of 6,000", 7, 6000, {"no warm-up": SHORT, "warm-up": WARM_UP}),
+    Series("7 spans of 6,000 that drift", 7, 6000, {"warm-up": WARM_UP}, drifts=True),
+    Series("10 spans of 1,000, 12 epochs", 10, 1000, {"warm-up": LONG}),
 )
 
 
 def rows() -> list[Row]:
-    """Measures a row for each night of each series, and one for a training from scratch as long as all its nights."""
-    return [row for series in SERIES for row in _nights(series)]
+    """Measures a row for each night, and one for a training from scratch as long as all nights together."""
+    return [row for series in SERIES for recipe in series.recipes for row in _nights(series, recipe)]
 
 
-def _nights(series: Series) -> Iterator[Row]:
-    config, windows = series.config, list(_windows(series))
+def _nights(series: Series, recipe: str) -> Iterator[Row]:
+    config, name = series.recipes[recipe], f"{series.name}, {recipe}"
+    windows = list(_windows(series))
     with tempfile.TemporaryDirectory(prefix="bench-") as root:
-        starts = {"warm": {}} | series.others
-        last: dict[str, Trained] = {}
+        warm = None
         for night, (train, test) in enumerate(windows, start=1):
-            folder = os.path.join(root, str(night))
-            cold = _train(config, train, test, os.path.join(folder, "cold"))
-            more: dict[str, float] = {"scratch": cold.elbos.mean(), "scratch_epoch": cold.epoch}
-            for name, settings in starts.items():
-                if night == 1:
-                    last[name] = cold
-                    continue
-                changed = dataclasses.replace(config, **settings)
-                last[name] = warm = _train(changed, train, test, os.path.join(folder, name), last[name].folder)
-                gain = warm.elbos - cold.elbos
-                more |= {
-                    f"{name}": warm.elbos.mean(),
-                    f"{name}_gain": gain.mean(),
-                    f"{name}_plus_minus": NORMAL_95 * gain.std(ddof=1) / np.sqrt(len(gain)),
-                    f"{name}_gain_held_out": warm.held_out - cold.held_out,
-                    f"{name}_epoch": warm.epoch,
-                }
-            yield Row(f"{series.name}, night {night}", config.batch_size, more=more)
-        long = _train(
-            dataclasses.replace(config, epochs=config.epochs * len(windows)), *windows[-1], os.path.join(root, "long")
-        )
-        gain = last["warm"].elbos - long.elbos
-        more = {
-            "scratch": long.elbos.mean(),
-            "scratch_epoch": long.epoch,
-            "warm_gain": gain.mean(),
-            "warm_plus_minus": NORMAL_95 * gain.std(ddof=1) / np.sqrt(len(gain)),
-        }
-        yield Row(f"{series.name}, all nights' steps at once", config.batch_size, more=more)
+            scratch = _train(config, train, test, os.path.join(root, f"{night}-scratch"))
+            before, warm = warm, scratch
+            if before:
+                warm = _train(config, train, test, os.path.join(root, f"{night}-warm"), before.folder)
+            yield Row(f"{name}, night {night}", config.batch_size, more=_compared(warm, scratch))
+        longer = dataclasses.replace(config, epochs=config.epochs * len(windows))
+        at_once = _train(longer, *windows[-1], os.path.join(root, "at-once"))
+        yield Row(f"{name}, {len(windows)} nights at once", config.batch_size, more=_compared(warm, at_once))
+
+
+def _compared(warm: Trained, scratch: Trained) -> dict[str, float]:
+    """Returns both ELBOs, and what the warm start gains on the test and held-out images, in nats per image."""
+    gain = warm.elbos - scratch.elbos
+    return {
+        "scratch": scratch.elbos.mean(),
+        "warm": warm.elbos.mean(),
+        "gain": gain.mean(),
+        "plus_minus": NORMAL_95 * gain.std(ddof=1) / np.sqrt(len(gain)),
+        "gain_held_out": warm.held_out - scratch.held_out,
+        "scratch_epoch": scratch.epoch,
+        "warm_epoch": warm.epoch,
+    }
 
 
 def _train(config: TrainConfig, train: ImageSet, test: ImageSet, folder: str, base: str | None = None) -> Trained:
