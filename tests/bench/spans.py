@@ -55,9 +55,9 @@ SHORT = dataclasses.replace(PRESETS["default"], epochs=2)
 WARM_UP = dataclasses.replace(SHORT, warmup_epochs=0.5)
 LONG = dataclasses.replace(PRESETS["default"], epochs=12, warmup_epochs=0.5)
 SERIES = (
-    Series("7 spans of 6,000", 7, 6000, {"no warm-up": SHORT, "warm-up": WARM_UP}),
-    Series("7 spans of 6,000 that drift", 7, 6000, {"warm-up": WARM_UP}, drifts=True),
-    Series("10 spans of 1,000, 12 epochs", 10, 1000, {"warm-up": LONG}),
+    Series("spans of 6,000", 6, 6000, {"no warm-up": SHORT, "warm-up": WARM_UP}),
+    Series("spans of 6,000 that drift", 6, 6000, {"warm-up": WARM_UP}, drifts=True),
+    Series("spans of 1,000, 12 epochs", 8, 1000, {"warm-up": LONG}),
 )
 
 
