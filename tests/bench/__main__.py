@@ -7,7 +7,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
 
-from tests.bench import checkpoints, growth, inputs, scaling, startup, steps, tasks
+from tests.bench import checkpoints, growth, inputs, scaling, shapes, startup, steps, tasks
 from tests.bench.rows import table, write
 
 FILE = pathlib.Path("bench.json")
@@ -19,6 +19,7 @@ SECTIONS = {
     "checkpoints": lambda _: checkpoints.rows(),
     "startup": lambda _: startup.rows(),
     "tasks": lambda _: tasks.rows(),
+    "shapes": lambda _: shapes.rows(),
 }
 
 
