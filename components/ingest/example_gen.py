@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format, struct_pb2
 from tfx.components.example_gen import base_example_gen_executor, component, driver, utils
@@ -22,6 +23,7 @@ from components.ingest.datasets import prepared_builder
 from components.ingest.decoding import decoded, shape_of_images
 from components.ingest.duplicates import Key
 from components.ingest.fitting import fitted
+from components.ingest.numbers import image_numbers
 from components.ingest.own_data import open_data, source_of
 from components.ingest.prepared import Shard
 from components.ingest.properties import LABELS
@@ -153,8 +155,8 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
 class ImageExampleGen(component.FileBasedExampleGen):
     """Ingestion of images of one shape, in the splits train and test.
 
-    Examples have the features `image` (encoded as stored, or as PNG if it was resized), `id` and, if the data have
-    labels, `label`.
+    Examples have the features `image` (encoded as stored, or as PNG if it was resized), `id`, the numbers of
+    `components.ingest.numbers` and, if the data have labels, `label`.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExecutor)
@@ -228,25 +230,28 @@ class _Reader(NamedTuple):
                 continue
             if self.fit:
                 batch = fitted(batch, self.shape)
-            for found in decoded(batch, shard, self.shape):
-                if isinstance(found, Fault):
-                    yield beam.pvalue.TaggedOutput(FAULTS, found.text)
-                    continue
-                i, pixels = found
+            found = list(decoded(batch, shard, self.shape))
+            yield from (beam.pvalue.TaggedOutput(FAULTS, fault.text) for fault in found if isinstance(fault, Fault))
+            if sound := [image for image in found if not isinstance(image, Fault)]:
+                numbers = image_numbers(np.stack([pixels for _, pixels in sound]), [batch.images[i] for i, _ in sound])
+            for row, (i, pixels) in enumerate(sound):
                 digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
                 label = None if batch.labels is None else int(batch.labels[i])
-                yield (digest, batch.ids[i]), _example(batch.images[i], label, batch.ids[i])
+                of_image = {name: column[row] for name, column in numbers.items()}
+                yield (digest, batch.ids[i]), _example(batch.images[i], label, batch.ids[i], of_image)
 
 
 def _side(item: tuple[Key, bytes], _: int, share: float) -> int:
     return int(is_test(item[0][0], share))
 
 
-def _example(image: bytes, label: int | None, name: bytes) -> bytes:
+def _example(image: bytes, label: int | None, name: bytes, numbers: dict[str, np.float32]) -> bytes:
     features = {
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
         "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name])),
     }
+    for number, value in numbers.items():
+        features[number] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
     if label is not None:
         features["label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
