@@ -18,11 +18,15 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from components import ingest
+from components.drift.compare import Comparator
+from components.drift.component import Drift
+from components.drift.gate import DriftGate
 from components.gate.evaluator import Evaluator
 from components.gate.last_blessed import LastBlessedModelStrategy
 from components.gate.pusher import AtomicPusher
 from components.gate.rules import eval_config
 from components.gate.units_check import UnitsCheck
+from components.ingest import statistics
 from components.ingest.datasets import base_name
 from components.ingest.example_gen import Asked, ImageExampleGen
 from components.ingest.schema import CuratedSchema
@@ -38,10 +42,11 @@ SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
 
 def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
     """Images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report."""
-    example_gen = ImageExampleGen(Asked(**{name: getattr(config, name) for name in Asked._fields}))
+    asked = Asked(**{name: getattr(config, name) for name in Asked._fields})
+    example_gen = ImageExampleGen(asked)
     examples = example_gen.outputs["examples"]
 
-    statistics_gen = StatisticsGen(examples)
+    statistics_gen = StatisticsGen(examples, stats_options=statistics.options())
     schema = schema_of(None if config.data else config.dataset)
     validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["schema"])
 
@@ -71,6 +76,8 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         no_baseline=config.no_baseline,
     )
 
+    skew = _serving_skew(config, asked, statistics_gen, last_blessed)
+
     data = {
         "examples": examples,
         "transform_graph": transform.outputs["transform_graph"],
@@ -89,7 +96,8 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     )
     model = trainer.outputs["model"]
     for node in (*tuners, trainer):
-        node.add_upstream_node(units_check)
+        for check in (units_check, *skew[-1:]):
+            node.add_upstream_node(check)
     gate = eval_config(config.min_elbo, config.max_regression, config.min_label_elbo, config.no_baseline)
     evaluator = Evaluator(
         examples=examples,
@@ -122,6 +130,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         transform,
         last_blessed,
         units_check,
+        *skew,
         *tuners,
         trainer,
         evaluator,
@@ -139,13 +148,38 @@ def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
     """Compiles `pipeline` to TFX's intermediate representation.
 
     The pusher and the report are never cached: the push directory may change while their inputs do not. The check of
-    the units is as cheap as a cache lookup.
+    the units and the gate for drift are as cheap as a cache lookup.
     """
     ir = compiler.Compiler().compile(pipeline)
     for node in ir.nodes:
-        if node.pipeline_node.node_info.id in ("AtomicPusher", "UnitsCheck", "Report"):
+        if node.pipeline_node.node_info.id in ("AtomicPusher", "UnitsCheck", "DriftGate", "Report"):
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     return ir
+
+
+def _serving_skew(config: PipelineConfig, asked: Asked, data: StatisticsGen, last_blessed: Resolver) -> list[BaseNode]:
+    """Returns the nodes that compare the data with those that a served model was given, if there are some.
+
+    Half of those are test images, whose ELBO is compared. They may repeat each other.
+    """
+    if config.serving_data is None:
+        return []
+    served = asked._replace(data=config.serving_data, splits=None, test_share=0.5, allow_shared_images=True)
+    example_gen = ImageExampleGen(served._replace(min_label_elbo=None)).with_id("ServingExampleGen")
+    examples = example_gen.outputs["examples"]
+    statistics_gen = StatisticsGen(examples, stats_options=statistics.options()).with_id("ServingStatisticsGen")
+    skew = Drift(
+        Comparator.SKEW,
+        ("the training data", "the serving data"),
+        config.drift_threshold,
+        examples=data.inputs["examples"],
+        statistics=data.outputs["statistics"],
+        reference_examples=examples,
+        reference_statistics=statistics_gen.outputs["statistics"],
+        baseline=last_blessed.outputs["model"],
+    ).with_id("ServingSkew")
+    gate = DriftGate(on_drift=config.on_drift, drift=skew.outputs["drift"])
+    return [example_gen, statistics_gen, skew, gate]
 
 
 def schema_of(dataset: str | None) -> BaseNode:

@@ -3,7 +3,7 @@
 import functools
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -15,12 +15,21 @@ from trainer.shape import THEIRS
 from trainer.storage.folders import checked_folder
 
 TUNER_STRATEGIES = ("auto", "default", "mirrored")  # of one process, on devices that it can use itself
-BEAM_NODES = ("ImageExampleGen", "StatisticsGen", "Evaluator", "AtomicPusher")  # the last one may evaluate again
+BEAM_NODES = (
+    "ImageExampleGen",
+    "StatisticsGen",
+    "ServingExampleGen",
+    "ServingStatisticsGen",
+    "ServingSkew",
+    "Evaluator",
+    "AtomicPusher",  # it may evaluate again
+)
 NOTIFY_SECRET = "VAEIAF_NOTIFY_SECRET"  # environment variable: signs notifications
 WEBHOOK = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
 VALID_WEBHOOK = "an address such as https://hooks.example.com/vaeiaf, without a user or password"
 TFDS = Needs("TFDS as the source, which data replaces", lambda config: config.data is None)
 BASELINE = Needs("a baseline", lambda config: not config.no_baseline)
+COMPARED = Needs("serving_data", lambda config: config.serving_data is not None)
 
 # The choice of a recipe is no field of a table, because the recipe takes its place.
 PRESET, PRESET_HELP = "default", f"recipe of the training: {', '.join(PRESETS)}"
@@ -75,6 +84,23 @@ class PipelineConfig(Execution):
         valid=f"height x width x channels, such as 64x64x3, 28x28x1 or 48x64x4, or {THEIRS}",
     )
     allow_shared_images: bool = _data("accept test images that are also training images, pixel by pixel", default=False)
+    serving_data: str | None = _data(
+        "path of images that a served model was given, which the data are compared with; none: no comparison",
+        default=None,
+    )
+    drift_threshold: float = _data(
+        "divergence of data from others that is no drift, beside what chance alone gives",
+        "bits",
+        default=0.02,
+        needs=COMPARED,
+        ge=0,
+        le=1,
+    )
+    on_drift: Literal["warn", "stop"] = _data(
+        "what drift beyond the threshold does: a warning, or the end of the run before its training",
+        default="warn",
+        needs=COMPARED,
+    )
     train: TrainConfig = Field(default_factory=TrainConfig)
     tune: int = _training("trials of the Tuner, each over a quarter of the epochs; 0: no Tuner", default=0, ge=0)
     warm_start: bool = _training("start from the weights of the last blessed model, if there is one", default=False)
@@ -119,7 +145,7 @@ class PipelineConfig(Execution):
             raise SettingError("workers", f"1 {alone}", self.workers)
         if self.tune and self.strategy not in TUNER_STRATEGIES:
             raise SettingError("strategy", f"one of {', '.join(TUNER_STRATEGIES)} {alone}", self.strategy)
-        for name in ("root", "data", "data_dir", "manual_dir"):
+        for name in ("root", "data", "serving_data", "data_dir", "manual_dir"):
             if (folder := getattr(self, name)) is not None:
                 object.__setattr__(self, name, checked_folder(name, folder))
         for name in ("data_dir", "manual_dir"):

@@ -1,0 +1,83 @@
+"""TFDV's statistics of the served model's ELBO over test images, computed in Beam.
+
+The ELBO changes with the served model, so it is no feature of the Examples. It is computed for test images only: on
+those that it was trained on, a model's ELBO is higher, which would look like drift.
+"""
+
+import os
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import tensorflow as tf
+import tensorflow_data_validation as tfdv
+from apache_beam.utils.shared import Shared
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from components.drift.compare import ELBO
+from components.ingest.statistics import options, parsed
+
+SIGNATURE = "evaluate"
+BATCH = 128
+
+
+def elbo_statistics(pipeline: beam.Pipeline, model: str, examples: Mapping[str, str], folder: str) -> None:
+    """Extends `pipeline`, so that it writes statistics of the ELBO to a file in `folder` for each of `examples`.
+
+    Args:
+      pipeline: Beam's.
+      model: path of the SavedModel.
+      examples: name -> folder of the Examples of one split.
+      folder: where the statistics are written.
+    """
+    evaluate = Evaluate(model, Shared())
+    for name, split in examples.items():
+        _ = (
+            pipeline
+            | f"Read[{name}]" >> beam.io.ReadFromTFRecord(os.path.join(split, "*"))
+            | f"Batch[{name}]" >> beam.BatchElements(min_batch_size=BATCH, max_batch_size=BATCH)
+            | f"ELBO[{name}]" >> beam.ParDo(evaluate)
+            | f"Statistics[{name}]" >> tfdv.GenerateStatistics(options())
+            | f"Write[{name}]" >> beam.Map(_write, _path(folder, name))
+        )
+
+
+def read_elbo(folder: str, name: str) -> statistics_pb2.DatasetFeatureStatistics:
+    """Undoes the writing of `elbo_statistics`."""
+    return parsed(_path(folder, name).read_bytes())
+
+
+class Evaluate(beam.DoFn):
+    """The model's signature `evaluate`: serialized Examples to a batch of their ELBO, nats per image."""
+
+    def __init__(self, model: str, shared: Shared) -> None:
+        self._model, self._shared = model, shared
+
+    def setup(self) -> None:
+        """Loads the model, once in a process."""
+        self._loaded = self._shared.acquire(lambda: _Loaded(self._model), tag=self._model)
+
+    def process(self, examples: Sequence[bytes]) -> Iterator[pa.RecordBatch]:
+        """Yields a column `elbo`."""
+        elbo = self._loaded.signature(examples=tf.constant(examples))["elbo"].numpy()
+        yield pa.RecordBatch.from_arrays(
+            [pa.array([[value] for value in elbo.tolist()], pa.list_(pa.float32()))], [ELBO]
+        )
+
+
+class _Loaded:
+    """A SavedModel. Beam shares what weak references can refer to."""
+
+    def __init__(self, model: str) -> None:
+        self._module = tf.saved_model.load(model)  # its signature does not keep it
+        self.signature: Any = self._module.signatures[SIGNATURE]
+
+
+def _path(folder: str, name: str) -> pathlib.Path:
+    return pathlib.Path(folder, f"{ELBO}-{name}.pb")
+
+
+def _write(found: statistics_pb2.DatasetFeatureStatisticsList, path: pathlib.Path) -> None:
+    path.write_bytes(found.SerializeToString())
