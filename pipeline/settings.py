@@ -25,6 +25,7 @@ BEAM_NODES = (
     "AtomicPusher",  # it may evaluate again
 )
 NOTIFY_SECRET = "VAEIAF_NOTIFY_SECRET"  # environment variable: signs notifications
+DATASET = r"^\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?$"
 WEBHOOK = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
 VALID_WEBHOOK = "an address such as https://hooks.example.com/vaeiaf, without a user or password"
 TFDS = Needs("TFDS as the source, which data replaces", lambda config: config.data is None)
@@ -53,7 +54,7 @@ class PipelineConfig(Execution):
         "data set: photo_patches (embedded), cifar10, or another TFDS name",
         default="cifar10",
         needs=TFDS,
-        pattern=r"^\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?$",
+        pattern=DATASET,
         valid="a name as TFDS writes it, such as cifar10 or cifar10:3.0.2",
     )
     data: str | None = _data("path of your own images, in place of a data set; none: dataset", default=None)

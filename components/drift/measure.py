@@ -53,7 +53,7 @@ def measure(
     ours, theirs = read_statistics(current.statistics), read_statistics(reference.statistics)
     notes = []
     if model is None:
-        notes.append("no model is served, so the ELBO is not compared")
+        notes.append("without a served model the ELBO is not compared")
     elif without := [side.words for side in (current, reference) if TEST not in splits_of(side.examples)]:
         notes.append(f"{' and '.join(without)} have no test images, so the ELBO is not compared")
     else:
