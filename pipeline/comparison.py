@@ -56,8 +56,8 @@ def compare_data(pair: Sequence[str], config: PipelineConfig, model: str | None,
     for node in plan.nodes:
         story.starts(node.pipeline_node.node_info.id)
         story.ends(cached=launch_node(plan, node.pipeline_node, lineage, config.training))
-    sides = [Side(data, *_outputs(side, lineage)) for side, data in zip("AB", pair, strict=True)]
-    return measure(*sides, Comparator.DRIFT, config.drift_threshold, model, config.root, _pipeline)
+    a, b = (Side(data, *_outputs(side, lineage)) for side, data in zip("AB", pair, strict=True))
+    return measure(a, b, Comparator.DRIFT, config.drift_threshold, model, config.root, _pipeline)
 
 
 def _ingestion(side: str, data: str, config: PipelineConfig) -> list[BaseNode]:

@@ -19,7 +19,7 @@ from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from components import ingest
 from components.drift.compare import Comparator
-from components.drift.component import Drift
+from components.drift.component import SERVING_SKEW, Drift
 from components.drift.gate import DriftGate
 from components.gate.evaluator import Evaluator
 from components.gate.last_blessed import LastBlessedModelStrategy
@@ -120,6 +120,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         model_run=trainer.outputs["model_run"],
         evaluation=evaluator.outputs["evaluation"],
         pushed_model=pusher.outputs["pushed_model"],
+        **({"drift": skew[-2].outputs["drift"]} if skew else {}),
     )
 
     components = [
@@ -177,7 +178,7 @@ def _serving_skew(config: PipelineConfig, asked: Asked, data: StatisticsGen, las
         reference_examples=examples,
         reference_statistics=statistics_gen.outputs["statistics"],
         baseline=last_blessed.outputs["model"],
-    ).with_id("ServingSkew")
+    ).with_id(SERVING_SKEW)
     gate = DriftGate(on_drift=config.on_drift, drift=skew.outputs["drift"])
     return [example_gen, statistics_gen, skew, gate]
 

@@ -21,6 +21,7 @@ def describe(outcome: "Outcome") -> str:
     else:
         lines += [f"REFUSED: {reason}." for reason in outcome.verdict.reasons]
     lines += [f"Note: {note}." for note in outcome.verdict.notes]
+    lines += [f"Both histograms: {found.page}" for found in outcome.comparisons if found.findings.drifted]
     if outcome.push.unchanged:
         lines.append(f"UNCHANGED: this model is already the newest version, {outcome.push.unchanged}")
     if outcome.push.pushed_to:

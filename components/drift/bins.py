@@ -73,7 +73,8 @@ def _edges(current: Sample, reference: Sample) -> np.ndarray:
 
     A cell has its upper border, not its lower one. So the lowest is below every value.
     """
-    both = Sample(*(np.concatenate(pair) for pair in zip(current[:3], reference[:3], strict=True)), 0.0, {})
+    low, high, counts = (np.concatenate(pair) for pair in zip(current[:3], reference[:3], strict=True))
+    both = Sample(low, high, counts, 0.0, {})
     borders = np.unique([both.low, both.high])
     below = _below(both, borders)
     count = int(np.clip(min(current.size, reference.size) // FEWEST, 2, CELLS))

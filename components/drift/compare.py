@@ -11,11 +11,9 @@ from components.drift.bins import Cells, sample, shared_cells
 from components.drift.chance import by_chance
 from components.ingest.numbers import NUMBERS
 
-Statistics = statistics_pb2.DatasetFeatureStatistics
-
 ELBO, LABEL = "elbo", "label"
 FIGURES = (*NUMBERS, ELBO, LABEL)  # features that are compared, where both sides have them
-UNITS = {"entropy": "bits", "bytes": "bytes", ELBO: "nats per image"}  # of figures that have one
+UNITS = {"entropy": "bits", "bytes": "of the encoded image", ELBO: "nats per image"}  # of figures that have one
 FOUND = anomalies_pb2.AnomalyInfo.COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH
 
 
@@ -43,7 +41,10 @@ class Figure(NamedTuple):
 
 
 def compare(
-    current: Iterable[Statistics], reference: Iterable[Statistics], comparator: Comparator, allowed: float
+    current: Iterable[statistics_pb2.DatasetFeatureStatistics],
+    reference: Iterable[statistics_pb2.DatasetFeatureStatistics],
+    comparator: Comparator,
+    allowed: float,
 ) -> list[Figure]:
     """Compares each of `FIGURES` that both sides have.
 
@@ -67,7 +68,9 @@ def compare(
     return [Figure(name, *measured[name][:2], chances[name], measured[name][2], cells) for name, cells in found.items()]
 
 
-def _features(parts: Iterable[Statistics]) -> dict[str, list[statistics_pb2.FeatureNameStatistics]]:
+def _features(
+    parts: Iterable[statistics_pb2.DatasetFeatureStatistics],
+) -> dict[str, list[statistics_pb2.FeatureNameStatistics]]:
     """Returns the statistics of each of `FIGURES` in each part that has it."""
     found: dict[str, list[statistics_pb2.FeatureNameStatistics]] = {}
     for part in parts:

@@ -15,6 +15,9 @@ from components.drift.findings import PAGE, write_findings
 from components.drift.measure import Side, measure
 from components.drift.page import render
 
+SERVING_SKEW = "ServingSkew"  # id of the node that compares the data with those that a model serves
+NODES = (SERVING_SKEW,)  # ids of the nodes that compare data
+
 
 class DriftFindings(types.Artifact):
     """A folder with the findings, and a page that shows them."""

@@ -3,7 +3,7 @@
 import json
 import os
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from components.drift.bins import Cells
 from components.drift.compare import Comparator, Figure
@@ -35,6 +35,18 @@ class Findings(NamedTuple):
             return ""
         each = [f"{figure.name} ({figure.divergence:.3f} beyond {figure.threshold:.3f} bits)" for figure in drifted]
         return f"{self.current} differ from {self.reference} in {', '.join(each)}"
+
+    @property
+    def title(self) -> str:
+        """A headline."""
+        return f"{self.current[0].upper()}{self.current[1:]} and {self.reference}"
+
+    def drift(self, page: str) -> dict[str, Any]:
+        """Returns what drifted, for a failure and an event; `page` has the histograms."""
+        figures = {
+            figure.name: {"divergence": figure.divergence, "threshold": figure.threshold} for figure in self.drifted
+        }
+        return {"comparator": str(self.comparator), "sentence": self.sentence, "figures": figures, "histograms": page}
 
     def to_json(self) -> str:
         """Returns all of it as JSON."""

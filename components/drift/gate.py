@@ -41,7 +41,7 @@ def judge(findings: Findings, page: str, on_drift: str) -> None:
     else:
         raise ReportedError(
             f"{findings.sentence}; both histograms: {page}",
-            value={figure.name: [figure.divergence, figure.threshold] for figure in findings.drifted},
+            value=findings.drift(page),
             remedy="Look at the new data; to train on them anyway, run again with --on-drift warn or a larger "
             "--drift-threshold. Nothing was trained",
             kind=Kind.REFUSED,

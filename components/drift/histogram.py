@@ -9,6 +9,7 @@ from components.drift.bins import Cells, shares
 
 SHOWN = 12  # cells with the largest differences, where there are more
 WIDTH, TEXT, ROW, BAR = 340, 118, 22, 8  # pixels: of the picture, its texts, a cell, a bar
+ROOM = WIDTH - TEXT - 56  # pixels: the longest bar
 CURRENT, REFERENCE = "#2a6fb0", "#b5b5b5"
 
 
@@ -23,10 +24,10 @@ def draw(cells: Cells) -> Markup:
         y = row * ROW
         parts.append(f'<text x="{TEXT - 6}" y="{y + 14}" text-anchor="end">{escape(_short(names[i]))}</text>')
         for share, colour, offset in ((ours[i], CURRENT, 2), (theirs[i], REFERENCE, 2 + BAR)):
-            width = (WIDTH - TEXT - 42) * share / top
+            width = ROOM * share / top
             parts.append(f'<rect x="{TEXT}" y="{y + offset}" width="{width:.1f}" height="{BAR}" fill="{colour}"/>')
-        end = TEXT + (WIDTH - TEXT - 42) * max(ours[i], theirs[i]) / top
-        parts.append(f'<text x="{end + 4:.1f}" y="{y + 14}">{100 * ours[i]:.1f} %</text>')
+        end = TEXT + ROOM * max(ours[i], theirs[i]) / top
+        parts.append(f'<text x="{end + 4:.1f}" y="{y + 14}">{100 * ours[i]:.0f} / {100 * theirs[i]:.0f} %</text>')
     height = ROW * len(rows) + (ROW if len(names) > SHOWN else 0)
     if len(names) > SHOWN:
         parts.append(f'<text x="0" y="{height - 6}">and {len(names) - SHOWN} others, which differ less</text>')
@@ -35,7 +36,7 @@ def draw(cells: Cells) -> Markup:
 
 def _intervals(edges: list[float]) -> Iterator[str]:
     for low, high in itertools.pairwise(edges):
-        yield f"{low:.4g} to {high:.4g}"
+        yield f"{low:.3g} to {high:.3g}"
 
 
 def _short(name: str) -> str:

@@ -4,11 +4,23 @@ A task costs a driver of Kubeflow and a start of TensorFlow, whatever it does; s
 needs of machines.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
+
+from pipeline.settings import PipelineConfig
 
 VERDICT = "Verdict"  # behind TFX's nodes: fails when the gate refuses, so that the run does
 NOTIFY, NOTIFY_TITLE = "notify", "Notify the webhook"  # the exit handler, which runs whatever becomes of the tasks
-OPTIONAL = ("Tuner",)  # nodes that a run may do without
+
+
+# Nodes that a run may do without -> whether it has them.
+OPTIONAL: dict[str, Callable[[PipelineConfig], bool]] = {
+    "Tuner": lambda config: config.tune > 0,
+    **dict.fromkeys(
+        ("ServingExampleGen", "ServingStatisticsGen", "ServingSkew", "DriftGate"),
+        lambda config: config.serving_data is not None,
+    ),
+}
 
 
 class Stage(NamedTuple):
@@ -20,9 +32,15 @@ class Stage(NamedTuple):
 
 TASKS = {
     "ingest": Stage(
-        "Prepare the data", ("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator", "Transform")
+        "Prepare the data",
+        (
+            *("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator", "Transform"),
+            *("ServingExampleGen", "ServingStatisticsGen"),
+        ),
     ),
-    "train": Stage("Train the model", ("LastBlessedModel", "UnitsCheck", "Tuner", "Trainer")),
+    "train": Stage(
+        "Train the model", ("LastBlessedModel", "UnitsCheck", "ServingSkew", "DriftGate", "Tuner", "Trainer")
+    ),
     "gate": Stage("Evaluate and push", ("Evaluator", "AtomicPusher", "Report", VERDICT)),
 }
 
