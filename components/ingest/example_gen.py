@@ -1,7 +1,6 @@
 """ImageExampleGen: turns images of any source into TFX Examples, and checks each image."""
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -26,7 +25,6 @@ from components.ingest.fitting import fitted
 from components.ingest.numbers import image_numbers
 from components.ingest.own_data import open_data, source_of
 from components.ingest.prepared import Shard
-from components.ingest.properties import LABELS
 from components.ingest.records import Fault
 from components.ingest.shapes import record_shape
 from components.ingest.source import PreparedSource, Source, fields_of
@@ -108,8 +106,6 @@ class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
                 raise ReportedError.of(failure) from error
             raise
         images = unreadable.check(examples, settings["max_unreadable"])
-        if names := settings["source"].get("labels"):
-            examples.set_string_custom_property(LABELS, json.dumps(names))
         record_shape(examples, self._shape)
         duplicates.check(examples, images[TEST], settings["allow_shared_images"])
 
@@ -156,7 +152,7 @@ class ImageExampleGen(component.FileBasedExampleGen):
     """Ingestion of images of one shape, in the splits train and test.
 
     Examples have the features `image` (encoded as stored, or as PNG if it was resized), `id`, the numbers of
-    `components.ingest.numbers` and, if the data have labels, `label`.
+    `components.ingest.numbers` and, if the data have labels, `label`, a text.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExecutor)
@@ -236,7 +232,7 @@ class _Reader(NamedTuple):
                 numbers = image_numbers(np.stack([pixels for _, pixels in sound]), [batch.images[i] for i, _ in sound])
             for row, (i, pixels) in enumerate(sound):
                 digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
-                label = None if batch.labels is None else int(batch.labels[i])
+                label = None if batch.labels is None else batch.labels[i]
                 of_image = {name: column[row] for name, column in numbers.items()}
                 yield (digest, batch.ids[i]), _example(batch.images[i], label, batch.ids[i], of_image)
 
@@ -245,7 +241,7 @@ def _side(item: tuple[Key, bytes], _: int, share: float) -> int:
     return int(is_test(item[0][0], share))
 
 
-def _example(image: bytes, label: int | None, name: bytes, numbers: dict[str, np.float32]) -> bytes:
+def _example(image: bytes, label: bytes | None, name: bytes, numbers: dict[str, np.float32]) -> bytes:
     features = {
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
         "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name])),
@@ -253,5 +249,5 @@ def _example(image: bytes, label: int | None, name: bytes, numbers: dict[str, np
     for number, value in numbers.items():
         features[number] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
     if label is not None:
-        features["label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
+        features["label"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[label]))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)

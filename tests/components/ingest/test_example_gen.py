@@ -33,7 +33,7 @@ def example_gen(*data_dirs, **settings):
 def read(folder, split):
     files = tf.io.gfile.glob(str(folder / "ImageExampleGen/examples/*" / f"Split-{split}/*"))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
-    kinds = {"image": tf.string, "label": tf.int64, "id": tf.string}
+    kinds = {"image": tf.string, "label": tf.string, "id": tf.string}
     features = {name: tf.io.FixedLenFeature([], kind) for name, kind in kinds.items()}
     return [tf.io.parse_single_example(record, features) for record in records]
 
@@ -51,7 +51,7 @@ def test_every_row_becomes_an_example_with_its_bytes_label_and_id(tmp_path, run_
     train, test = rows("image", 30, 0), rows("image", 12, 100)  # each split may use the same ids
     folder = run_nodes([example_gen(write_toy(tmp_path, train, test))])
     for split, expected in (("train", train), ("test", test)):
-        came = {(e["id"].numpy().decode(), e["image"].numpy(), int(e["label"])) for e in read(folder, split)}
+        came = {(e["id"].numpy().decode(), e["image"].numpy(), int(e["label"].numpy())) for e in read(folder, split)}
         assert came == set(expected)
 
 

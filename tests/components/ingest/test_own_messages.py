@@ -111,8 +111,11 @@ def no_image(folder):
     records(folder, tf.train.Example().SerializeToString())
 
 
-def text_label(folder):
-    features = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"cat"])) for name in ("image", "label")}
+def float_label(folder):
+    features = {
+        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"image"])),
+        "label": tf.train.Feature(float_list=tf.train.FloatList(value=[0.5])),
+    }
     records(folder, tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
 
 
@@ -150,7 +153,8 @@ MESSAGES = {
         FOLDER/a.npz, array x, order: expected rows first, got 'columns first'. Write it from
         numpy.ascontiguousarray""",
     few_labels: """
-        FOLDER/a.npz, array y: expected integers [1], one for each image, got 'int64 [2]'. Give each image one label""",
+        FOLDER/a.npz, array y: expected integers or texts [1], one for each image, got 'int64 [2]'. Give each image
+        one label""",
     some_labels: """
         FOLDER, labels: expected for all images or for none, got ['c.npz']. Add the labels that are missing, or remove
         all others""",
@@ -160,7 +164,8 @@ MESSAGES = {
         FOLDER/a.tfrecord, record 0: expected an Example, got "Error parsing message with type 'tensorflow.Example'".
         {AGAIN}""",
     no_image: f"FOLDER/a.tfrecord, features: expected an 'image', got []. {AGAIN}",
-    text_label: f"FOLDER/a.tfrecord, feature 'label': expected int64_list, got 'bytes_list'. {AGAIN}",
+    float_label: f"""
+        FOLDER/a.tfrecord, feature 'label': expected bytes_list or int64_list, got 'float_list'. {AGAIN}""",
     damaged_records: f"""
         FOLDER/a.tfrecord: a record at or after 0, counted from 0, is damaged: corrupted record at 0 (Is this even a
         TFRecord file?). {AGAIN}""",
