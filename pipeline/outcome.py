@@ -52,11 +52,10 @@ def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
                 raise IncompleteRunError(f"{name} did not run")
         pushed = output_of(store, executions["AtomicPusher"], "pushed_model")
         evaluation = output_of(store, executions["Evaluator"], "evaluation").uri
+        verdict = read_verdict(deciding_evaluation(evaluation, pushed))
         comparisons = tuple(_comparisons(store, executions))
         return Outcome(
-            verdict=read_verdict(deciding_evaluation(evaluation, pushed)).noted(
-                comparison.findings.sentence for comparison in comparisons
-            ),
+            verdict=verdict.noted(found.findings.sentence for found in comparisons) if comparisons else verdict,
             push=Push.read(pushed),
             report=os.path.join(output_of(store, executions["Report"], "report").uri, "index.html"),
             trained=executions["Trainer"].last_known_state == mlmd.Execution.COMPLETE,

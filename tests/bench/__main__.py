@@ -7,7 +7,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
 
-from tests.bench import checkpoints, growth, inputs, scaling, startup, steps, tasks
+from tests.bench import checkpoints, drift, growth, inputs, scaling, startup, steps, tasks
 from tests.bench.rows import table, write
 
 FILE = pathlib.Path("bench.json")
@@ -18,6 +18,7 @@ SECTIONS = {
     "growth": lambda _: growth.rows(),
     "checkpoints": lambda _: checkpoints.rows(),
     "startup": lambda _: startup.rows(),
+    "drift": lambda _: list(drift.rows()),
     "tasks": lambda _: tasks.rows(),
 }
 

@@ -43,6 +43,10 @@ PAIRS = [
     ),
     ({"data": "/mnt/other", "test_share": 0.2}, ["--data=/mnt/other", "--test-share=0.2"]),
     ({"max_unreadable": 0.01}, ["--max-unreadable=0.01"]),
+    (
+        {"serving_data": "served", "drift_threshold": 0.1, "on_drift": "stop"},
+        ["--serving-data=/data/served", "--drift-threshold=0.1", "--on-drift=stop"],
+    ),
 ]
 
 
@@ -79,6 +83,7 @@ def test_no_default_is_empty_or_stands_for_another_value():
     assert [name for name, value in defaults.items() if value == "none"] == [
         "data",
         "splits",
+        "serving_data",
         "min_elbo",
         "min_label_elbo",
     ]
@@ -104,7 +109,7 @@ def test_a_unit_stands_behind_what_it_measures():
 
 def test_choices_are_all_values_that_a_drop_down_offers():
     choices = {name: found.choices for name, found in parameters().items() if found.choices}
-    assert choices == {"preset": tuple(PRESETS), "strategy": STRATEGIES}
+    assert choices == {"preset": tuple(PRESETS), "strategy": STRATEGIES, "on_drift": ("warn", "stop")}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +201,9 @@ BEFORE = {
 
 
 def test_earlier_pipeline_versions_give_parameters_of_the_same_names():
-    assert parameters().keys() - BEFORE.keys() == {"data", "splits", "test_share", "max_unreadable"}
+    assert parameters().keys() - BEFORE.keys() == {
+        *("data", "splits", "test_share", "max_unreadable", "serving_data", "drift_threshold", "on_drift")
+    }
     assert BEFORE.keys() < parameters().keys()
 
 
