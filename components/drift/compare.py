@@ -11,9 +11,14 @@ from components.drift.bins import Cells, sample, shared_cells
 from components.drift.chance import by_chance
 from components.ingest.numbers import NUMBERS
 
-ELBO, LABEL = "elbo", "label"
-FIGURES = (*NUMBERS, ELBO, LABEL)  # features that are compared, where both sides have them
-UNITS = {"entropy": "bits", "bytes": "of the encoded image", ELBO: "nats per image"}  # of figures that have one
+ELBO, GAP, LABEL = "elbo", "elbo_gap", "label"  # GAP: how far the ELBO is below its ceiling
+FIGURES = (*NUMBERS, ELBO, GAP, LABEL)  # features that are compared, where both sides have them
+UNITS = {
+    "entropy": "bits",
+    "bytes": "of the encoded image",
+    ELBO: "nats per image",
+    GAP: "nats per image",
+}  # of figures that have one
 FOUND = anomalies_pb2.AnomalyInfo.COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH
 
 

@@ -1,5 +1,8 @@
 """TFDV's statistics of the served model's ELBO over test images, computed in Beam.
 
+Most of what distinguishes the ELBOs of two images is how much there is to say of any image with such pixels. The gap to
+the largest log-likelihood of the image, its ceiling, is free of that, and shows what the model itself misses.
+
 The ELBO changes with the served model, so it is no feature of the Examples. It is computed for test images only: on
 those that it was trained on, a model's ELBO is higher, which would look like drift.
 """
@@ -16,7 +19,7 @@ import tensorflow_data_validation as tfdv
 from apache_beam.utils.shared import Shared
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.drift.compare import ELBO
+from components.drift.compare import ELBO, GAP
 from components.ingest.statistics import options, parsed
 
 SIGNATURE = "evaluate"
@@ -50,7 +53,7 @@ def read_elbo(folder: str, name: str) -> statistics_pb2.DatasetFeatureStatistics
 
 
 class Evaluate(beam.DoFn):
-    """The model's signature `evaluate`: serialized Examples to a batch of their ELBO, nats per image."""
+    """The model's signature `evaluate`: serialized Examples to a batch of their ELBO and its gap, nats per image."""
 
     def __init__(self, model: str, shared: Shared) -> None:
         self._model, self._shared = model, shared
@@ -60,11 +63,14 @@ class Evaluate(beam.DoFn):
         self._loaded = self._shared.acquire(lambda: _Loaded(self._model), tag=self._model)
 
     def process(self, examples: Sequence[bytes]) -> Iterator[pa.RecordBatch]:
-        """Yields a column `elbo`."""
-        elbo = self._loaded.signature(examples=tf.constant(examples))["elbo"].numpy()
-        yield pa.RecordBatch.from_arrays(
-            [pa.array([[value] for value in elbo.tolist()], pa.list_(pa.float32()))], [ELBO]
-        )
+        """Yields the columns `ELBO` and `GAP`."""
+        found = self._loaded.signature(examples=tf.constant(examples))
+        columns = {ELBO: found["elbo"], GAP: found["ceiling"] - found["elbo"]}
+        arrays = [
+            pa.array([[value] for value in column.numpy().tolist()], pa.list_(pa.float32()))
+            for column in columns.values()
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, list(columns))
 
 
 class _Loaded:

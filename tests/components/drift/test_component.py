@@ -53,7 +53,7 @@ def test_findings_have_every_number_and_the_models_elbo_on_test_images(data, exp
     folder = run_nodes(nodes(data, exported.parent))
     (drift,) = (path for path in (folder / "Drift/drift").iterdir() if path.is_dir())
     findings, page = read_findings(str(drift)), drift / PAGE
-    assert [figure.name for figure in findings.figures] == [*NUMBERS, "elbo"]
+    assert [figure.name for figure in findings.figures] == [*NUMBERS, "elbo", "elbo_gap"]
     assert findings.sentence in caplog.text
     (elbo,) = (figure for figure in findings.figures if figure.name == "elbo")
     assert (sum(elbo.cells.current), sum(elbo.cells.reference)) == (60, 60)
