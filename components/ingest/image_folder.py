@@ -16,7 +16,7 @@ from components.ingest.unreadable import unreadable
 from trainer.errors import UnreadableError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-SHARD_FILES = 256
+SHARD_FILES = 2048
 BATCH_BYTES = 16 * 2**20  # of encoded images in memory together
 
 

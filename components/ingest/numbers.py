@@ -13,7 +13,7 @@ image), P pixels, and without alpha:
 Shuffled pixels change the sharpness alone, and the size.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -24,7 +24,7 @@ VALUES_AT_ONCE = 2**18  # bounds the memory, and fits into a CPU's cache
 LEVELS = 256
 
 
-def image_numbers(pixels: np.ndarray, encoded: Sequence[bytes]) -> dict[str, np.ndarray]:
+def image_numbers(pixels: np.ndarray, encoded: Iterable[bytes]) -> dict[str, np.ndarray]:
     """Computes the `NUMBERS` of uint8 images [N, H, W, C], whose files are `encoded`; each number is float32 [N]."""
     step = max(1, VALUES_AT_ONCE // max(1, pixels[:1].size))
     found = [list(_numbers(pixels[first : first + step])) for first in range(0, len(pixels), step)]

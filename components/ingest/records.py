@@ -25,16 +25,22 @@ class Batch(NamedTuple):
     labels: list[bytes] | None  # of length B, texts; None: the data have none
     ids: list[bytes]  # of length B
 
-    def only(self, i: int) -> "Batch":
-        """Returns the batch of record `i` of this one."""
-        labels = None if self.labels is None else self.labels[i : i + 1]
-        return Batch(self.first + i, self.images[i : i + 1], labels, self.ids[i : i + 1])
+    def part(self, first: int, last: int) -> "Batch":
+        """Returns the records from `first` on, before `last`, of this batch."""
+        labels = None if self.labels is None else self.labels[first:last]
+        return Batch(self.first + first, self.images[first:last], labels, self.ids[first:last])
 
 
 class Fault(NamedTuple):
     """An image that cannot be read."""
 
     text: str  # its name and what is wrong, for a message
+
+
+def chunks(batch: Batch, size: int) -> Iterator[Batch]:
+    """Yields the records of `batch` in batches of at most `size`."""
+    for i in range(0, len(batch.ids), size):
+        yield batch.part(i, i + size)
 
 
 def read_batches(shard: Shard, features: tfds.features.FeaturesDict) -> Iterator[Batch | Fault]:
@@ -119,7 +125,7 @@ def _labelled(batch: Batch, numbers: np.ndarray, feature: tfds.features.ClassLab
         return
     for i, number in enumerate(numbers):
         what = f"label: expected a number from 0 to {feature.num_classes - 1}, got {number}"
-        yield batch.only(i) if sound[i] else Fault(f"image {readable(batch.ids[i])}, {what}")
+        yield batch.part(i, i + 1) if sound[i] else Fault(f"image {readable(batch.ids[i])}, {what}")
 
 
 def _damaged(shard: Shard, index: int, error: Exception, record: str = "record") -> UserError:

@@ -1,17 +1,14 @@
 """The wording of the errors about data of the user's own."""
 
-import json
-
 import numpy as np
 import pytest
 import tensorflow as tf
-from tfx.types import standard_artifacts
 
-from components.ingest import unreadable
+from components.ingest import findings, unreadable
 from components.ingest.decoding import shape_of_images
 from components.ingest.own_data import open_data
 from components.ingest.splits import parts_of
-from own_data import write_files
+from own_data import write_examples, write_files
 from toy_data import pixels, png
 from trainer.errors import UserError
 from trainer.failure import Kind
@@ -39,17 +36,14 @@ def part_twice(folder):
     parts_of("train=a,test=a", ["a"], "FOLDER")
 
 
-def check(folder, count, shown, **images):
-    examples = standard_artifacts.Examples()
-    examples.uri = str(folder)
-    found = {f"{split}_count": number for split, number in images.items()}
-    found |= {"unreadable_count": count, "unreadable_examples": shown}
-    (folder / unreadable.FILE).write_text(json.dumps(found))
+def check(folder, faults, **images):
+    examples = write_examples(folder, **{split: [(b"", b"")] * number for split, number in images.items()})
+    findings.write_faults(str(folder), "000-000000", faults)
     unreadable.check(examples, 0.01)
 
 
 def too_many(folder):
-    check(folder, 12, ["image a.png, format", "image b.png, shape"], train=80, test=8)
+    check(folder, findings.Faults(12, ["image a.png, format", "image b.png, shape"]), train=80, test=8)
 
 
 def nothing_sound(folder):
@@ -57,7 +51,7 @@ def nothing_sound(folder):
 
 
 def empty_split(folder):
-    check(folder, 0, [], train=80, test=0)
+    check(folder, findings.Faults(0, []), train=80, test=0)
 
 
 def arrays(folder, **found):
