@@ -71,7 +71,7 @@ class PieceWriter(NamedTuple):
 
 
 def serialized(images: Images) -> list[bytes]:
-    """Returns an Example of each image: `image`, as stored or fitted, `id`, the `NUMBERS` and, if there is one, `label`."""
+    """Returns an Example of each image: `image`, as stored or fitted, `id`, the `NUMBERS` and `label`, if any."""
     labels: Sequence[bytes | None] = images.labels or [None] * len(images.ids)
     numbers = np.stack(list(image_numbers(images.pixels, images.encoded).values()), axis=1).tolist()
     return [_example(*fields) for fields in zip(images.encoded, images.ids, labels, numbers, strict=True)]
