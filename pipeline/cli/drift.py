@@ -4,6 +4,7 @@ data set.
 """
 
 import argparse
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -15,8 +16,9 @@ from pipeline.console import Story, console
 from pipeline.failures import failure_of
 from pipeline.settings import PipelineConfig
 from pipeline.words import FAILED, PUSHED, REFUSED, describe_drift
-from trainer.errors import UserError
+from trainer.errors import ReportedError, UserError
 from trainer.interrupt import interruptible
+from trainer.storage.atomic import whole
 
 HELP = "compare two sets of images"
 EPILOG = "Exit codes: 0 no drift, 1 failed, 2 bad input, 3 drift beyond the threshold."
@@ -35,37 +37,47 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compares the sets and prints a table."""
-    if options.model and not os.path.isfile(os.path.join(options.model, "saved_model.pb")):
-        remedy = "Name the folder of a version, such as vaeiaf/pushed/vaeiaf-cifar10/1795672750"
-        raise UserError(f"--model {options.model} is no SavedModel", value=options.model, remedy=remedy)
+    _check(options.model, options.output)
     folder = tempfile.mkdtemp(prefix="vaeiaf-drift-")
-    config = PipelineConfig(root=folder, allow_shared_images=True, **given_of(options, SETTINGS))
-    log_file = os.path.join(folder, "drift.log")
-    code = FAILED
+    log_file, keep = os.path.join(folder, "drift.log"), False
     try:
+        config = PipelineConfig(root=folder, allow_shared_images=True, **given_of(options, SETTINGS))
         with interruptible(), console(log_file) as story:
-            code = _run(options, config, log_file, story)
+            try:
+                return _run(options, config, story)
+            except Exception:
+                traceback.print_exc()  # to the log file
+                raise
+    except ReportedError:
+        raise
+    except Exception as error:
+        failure = failure_of(error, folder, "the next comparison")
+        if keep := failure.exit_code == FAILED:
+            failure = dataclasses.replace(failure, remedy=". ".join(filter(None, [failure.remedy, f"Log: {log_file}"])))
+        raise ReportedError.of(failure) from error
     finally:
-        if code != FAILED:
+        if not keep:
             shutil.rmtree(folder, ignore_errors=True)
-    return code
 
 
-def _run(options: argparse.Namespace, config: PipelineConfig, log_file: str, story: Story) -> int:
+def _check(model: str | None, output: str | None) -> None:
+    """Raises UserError if the model is none, or the page could not be written."""
+    if model and not os.path.isfile(os.path.join(model, "saved_model.pb")):
+        remedy = "Name the folder of a version, such as vaeiaf/pushed/vaeiaf-cifar10/1795672750"
+        raise UserError(f"--model {model} is no SavedModel", value=model, remedy=remedy)
+    if output and not os.path.isdir(os.path.dirname(os.path.abspath(output))):
+        raise UserError(f"--output {output} is in no folder that exists", value=output, remedy="Create the folder")
+
+
+def _run(options: argparse.Namespace, config: PipelineConfig, story: Story) -> int:
     if options.json:
         story.silence()
-    try:
-        from components.drift.page import render
-        from pipeline.comparison import compare_data
+    from components.drift.page import render
+    from pipeline.comparison import compare_data
 
-        found = compare_data((options.a, options.b), config, options.model, story)
-        if options.output:
-            pathlib.Path(options.output).write_text(render(found))
-    except Exception as error:
-        traceback.print_exc()  # to the log file
-        failure = failure_of(error, config.root, "the next comparison")
-        log = f"\nLog: {log_file}" if failure.exit_code == FAILED else ""
-        story.say(f"vaeiaf: {failure}{log}")
-        return failure.exit_code
+    found = compare_data((options.a, options.b), config, options.model, story)
+    if options.output:
+        with whole("the page", options.output) as unfinished:
+            pathlib.Path(unfinished).write_text(render(found))
     story.say(found.to_json() if options.json else describe_drift(found))
     return REFUSED if found.drifted else PUSHED
