@@ -1,7 +1,6 @@
 """Turns the images of a piece into Examples on disk. Nothing else leaves the worker, so its memory stays flat."""
 
 import heapq
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -71,10 +70,9 @@ class PieceWriter(NamedTuple):
 
 
 def serialized(images: Images) -> list[bytes]:
-    """Returns an Example of each image: `image`, as stored or fitted, `id`, the `NUMBERS` and `label`, if any."""
-    labels: Sequence[bytes | None] = images.labels or [None] * len(images.ids)
+    """Returns an Example of each image: `image` (as stored or fitted), `id`, the `NUMBERS` and its `label`, if any."""
     numbers = np.stack(list(image_numbers(images.pixels, images.encoded).values()), axis=1).tolist()
-    return [_example(*fields) for fields in zip(images.encoded, images.ids, labels, numbers, strict=True)]
+    return [_example(*fields) for fields in zip(images.encoded, images.ids, images.labels, numbers, strict=True)]
 
 
 def _example(image: bytes, name: bytes, label: bytes | None, numbers: list[float]) -> bytes:
