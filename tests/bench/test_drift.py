@@ -1,0 +1,45 @@
+"""The proof that drift is found, and found only where it is: the benchmark's section on the embedded data."""
+
+import pytest
+
+from components.drift.compare import GAP
+from tests.bench import drift
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def rows():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drift, "HAS_CIFAR10", False)
+        patch.setattr(drift, "SIZES", (100,))
+        patch.setitem(drift.EPOCHS, "photo_patches", 10)
+        return {row.name: row.more for row in drift.rows()}
+
+
+def test_random_halves_of_the_same_images_raise_no_alarm_and_chance_has_its_law(rows):
+    splits = [more for more in rows.values() if "splits" in more]
+    assert len(splits) == 4
+    for more in splits:
+        assert more["splits"] == 200
+        assert more["as_configured"] == 0
+        assert more["nothing_allowed"] <= 2  # 0.2 are expected
+        assert 1 <= more["at_5_percent"] <= 22  # 10 are expected, if figures were independent; 1 in 4,000 has more
+
+
+@pytest.mark.parametrize(
+    ("shift", "figures"),
+    [
+        ("darker, found at 10 %", {GAP}),
+        ("blurred, found at 0.5 pixels", {"sharpness"}),
+        ("more noise, found at 0.5 grey levels", {"sharpness", "bytes"}),
+        ("another class mix, found at 30 points", {"label"}),
+        ("red and blue swapped, found at 1 times", {GAP}),
+        ("quarters shuffled, found at 2 per side", {"sharpness"}),
+    ],
+)
+def test_a_shift_is_found_at_its_size_by_its_figures(shift, figures, rows):
+    (found,) = (more for name, more in rows.items() if name.endswith(shift))
+    assert figures <= found.keys()
+    if GAP in figures:
+        assert found.keys() == {GAP}, "the numbers of the pixels miss it"
