@@ -7,7 +7,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
 
-from tests.bench import checkpoints, drift, growth, inputs, scale, scaling, startup, steps, tasks
+from tests.bench import checkpoints, drift, growth, inputs, numbers, scale, scaling, startup, steps, tasks
 from tests.bench.rows import table, write
 
 FILE = pathlib.Path("bench.json")
@@ -20,6 +20,7 @@ SECTIONS = {
     "checkpoints": lambda _: checkpoints.rows(),
     "startup": lambda _: startup.rows(),
     "drift": lambda _: list(drift.rows()),
+    "numbers": lambda _: numbers.rows(),
     "tasks": lambda _: tasks.rows(),
 }
 
