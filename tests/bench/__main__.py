@@ -7,7 +7,21 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
 
-from tests.bench import checkpoints, disk, drift, growth, inputs, numbers, scale, scaling, spans, startup, steps, tasks
+from tests.bench import (
+    checkpoints,
+    disk,
+    drift,
+    growth,
+    inputs,
+    numbers,
+    scale,
+    scaling,
+    shapes,
+    spans,
+    startup,
+    steps,
+    tasks,
+)
 from tests.bench.rows import table, write
 
 FILE = pathlib.Path("bench.json")
@@ -25,6 +39,7 @@ SECTIONS = {
     "numbers": lambda _: numbers.rows(),
     "tasks": lambda _: tasks.rows(),
     "spans": lambda _: spans.rows(),
+    "shapes": lambda _: shapes.rows(),
 }
 
 
