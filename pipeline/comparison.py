@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 
 import apache_beam as beam
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.dsl.compiler import constants
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
@@ -15,11 +14,11 @@ from tfx.types import Artifact
 from components.drift.compare import Comparator
 from components.drift.findings import Findings
 from components.drift.measure import Side, measure
-from components.ingest import statistics
-from components.ingest.example_gen import Asked, ImageExampleGen
+from components.ingest.example_gen import ImageExampleGen
 from pipeline.beam.arguments import BEAM_ARGS
 from pipeline.console import Story
 from pipeline.dag import compile_pipeline
+from pipeline.drift import asked_of, described
 from pipeline.local import launch_node
 from pipeline.settings import DATASET, PipelineConfig
 from pipeline.state.database import sqlite_connection
@@ -62,7 +61,7 @@ def compare_data(pair: Sequence[str], config: PipelineConfig, model: str | None,
 
 def _ingestion(side: str, data: str, config: PipelineConfig) -> list[BaseNode]:
     """Returns the nodes that ingest one side."""
-    asked = Asked(**{name: getattr(config, name) for name in Asked._fields})
+    asked = asked_of(config)
     if os.path.exists(data):
         asked = asked._replace(data=os.path.abspath(data))
     elif re.match(DATASET, data):
@@ -72,14 +71,13 @@ def _ingestion(side: str, data: str, config: PipelineConfig) -> list[BaseNode]:
             f"{data} does not exist, and is no name of a TFDS data set", value=data, remedy="Check the path"
         )
     examples = ImageExampleGen(asked).with_id(f"{side}-examples")
-    statistics_gen = StatisticsGen(examples.outputs["examples"], stats_options=statistics.options())
-    return [examples, statistics_gen.with_id(f"{side}-statistics")]
+    return [examples, described(examples.outputs["examples"]).with_id(f"{side}-statistics")]
 
 
-def _outputs(side: str, lineage: Metadata) -> list[Artifact]:
+def _outputs(side: str, lineage: Metadata) -> list[list[Artifact]]:
     with lineage as handle:
         executions = executions_of(handle.store, RUN)
-        return [output_of(handle.store, executions[f"{side}-{key}"], key) for key in ("examples", "statistics")]
+        return [[output_of(handle.store, executions[f"{side}-{key}"], key)] for key in ("examples", "statistics")]
 
 
 def _pipeline() -> beam.Pipeline:

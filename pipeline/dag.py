@@ -1,10 +1,14 @@
-"""The pipeline, as one linear function."""
+"""The pipeline: the ingestion of data, and all that is behind it.
+
+Data without spans are ingested in the same run. Each span is ingested in a run of its own, so that its results can be
+reused when the window of spans moves.
+"""
 
 import json
 import pathlib
+from typing import NamedTuple
 
 import tensorflow as tf  # noqa: F401  before tfx, whose imports would print its start-up lines
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.tuner.component import Tuner
 from tfx.dsl.compiler import compiler
@@ -15,68 +19,64 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2, transform_pb2
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Channel
-from tfx.types.standard_artifacts import Model, ModelBlessing
+from tfx.types.channel import union
+from tfx.types.standard_artifacts import Examples, ExampleStatistics
 
 from components import ingest
-from components.drift.compare import Comparator
-from components.drift.component import SERVING_SKEW, Drift
-from components.drift.gate import DriftGate
+from components.drift.component import DriftFindings
 from components.gate.evaluator import Evaluator
-from components.gate.last_blessed import LastBlessedModelStrategy
 from components.gate.pusher import AtomicPusher
 from components.gate.rules import eval_config
 from components.gate.units_check import UnitsCheck
-from components.ingest import statistics
 from components.ingest.datasets import base_name
-from components.ingest.example_gen import Asked, ImageExampleGen
+from components.ingest.example_gen import ImageExampleGen
 from components.ingest.schema import CuratedSchema
+from components.ingest.span_window import SpanWindow
+from components.ingest.spans import Span
 from components.ingest.transform import Transform
 from components.ingest.validator import StrictExampleValidator
 from components.pages.report import Report
 from components.train.site import SITE, Site
 from pipeline.beam.arguments import BEAM_ARGS, beam_args, job_prefix
+from pipeline.drift import asked_of, described, last_blessed, serving_skew, span_drift
 from pipeline.settings import PipelineConfig
+from pipeline.state.cache import UNKEYED
+from pipeline.state.spans import SpanExamplesStrategy
 
+WINDOW_NODE = "SpanWindow"  # behind it, each span is ingested in a run of its own
 SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
 
 
 def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
-    """Images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report."""
-    asked = Asked(**{name: getattr(config, name) for name in Asked._fields})
-    example_gen = ImageExampleGen(asked)
-    examples = example_gen.outputs["examples"]
+    """Images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report.
 
-    statistics_gen = StatisticsGen(examples, stats_options=statistics.options())
-    schema = schema_of(None if config.data else config.dataset)
-    validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["schema"])
+    If the data have spans, it ingests none: it decides on them, and takes the Examples of `create_span_pipeline`.
+    """
+    ingestion = decide_on_spans(config) if config.has_spans else ingest_images(config)
+    examples, schema = ingestion.examples, ingestion.schema
 
     transform = Transform(
         examples,
-        schema.outputs["schema"],
+        schema,
         preprocessing_fn="components.ingest.transform.preprocess_examples",
         materialize=False,
         disable_statistics=True,
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=[]),
     )
-    transform.add_upstream_node(validator)
+    transform.add_upstream_node(ingestion.nodes[-1])
 
     recipe = config.train.to_dict()
-    last_blessed = Resolver(
-        LastBlessedModelStrategy,
-        config={"push_directory": config.push_directory, "no_baseline": config.no_baseline},
-        model=Channel(type=Model),
-        model_blessing=Channel(type=ModelBlessing),
-    ).with_id("LastBlessedModel")
+    served = last_blessed(config)
     units_check = UnitsCheck(
         recipe=json.dumps(recipe),
         examples=examples,
-        baseline=last_blessed.outputs["model"],
-        blessing=last_blessed.outputs["model_blessing"],
+        baseline=served.outputs["model"],
+        blessing=served.outputs["model_blessing"],
         push_directory=config.push_directory,
         no_baseline=config.no_baseline,
     )
 
-    skew = _serving_skew(config, asked, statistics_gen, last_blessed)
+    skew = serving_skew(config, examples, ingestion.statistics, served)
 
     data = {
         "examples": examples,
@@ -90,8 +90,13 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     trainer = Trainer(
         run_fn="components.train.run_fn.run_fn",
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
-        base_model=last_blessed.outputs["model"] if config.warm_start else None,
-        custom_config={"train": recipe, **where},
+        base_model=served.outputs["model"] if config.starts_warm else None,
+        # A push changes the base model. Were it part of the key, the same spans would be trained on again every night.
+        custom_config={
+            "train": recipe,
+            UNKEYED: ["base_model"] if config.has_spans and config.starts_warm else [],
+            **where,
+        },
         **data,
     )
     model = trainer.outputs["model"]
@@ -102,7 +107,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     evaluator = Evaluator(
         examples=examples,
         model=model,
-        baseline_model=last_blessed.outputs["model"],
+        baseline_model=served.outputs["model"],
         eval_config=gate,
         example_splits=["test"],
     )
@@ -114,22 +119,20 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         push_directory=config.push_directory,
         eval_config=gate,
     )
+    drifts = [node.outputs["drift"] for node in (*ingestion.nodes, *skew) if "drift" in node.outputs]
     report = Report(
         examples=examples,
         model=model,
         model_run=trainer.outputs["model_run"],
         evaluation=evaluator.outputs["evaluation"],
         pushed_model=pusher.outputs["pushed_model"],
-        **({"drift": skew[-2].outputs["drift"]} if skew else {}),
+        **({"drift": union(drifts)} if drifts else {}),
     )
 
     components = [
-        example_gen,
-        statistics_gen,
-        schema,
-        validator,
+        *ingestion.nodes,
         transform,
-        last_blessed,
+        served,
         units_check,
         *skew,
         *tuners,
@@ -138,6 +141,57 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         pusher,
         report,
     ]
+    return _pipeline(config, site, components)
+
+
+def create_span_pipeline(config: PipelineConfig, site: Site, span: Span, newest: bool) -> Pipeline:
+    """Images of one span to validated Examples; the `newest` one is compared with the one before it."""
+    ingestion = ingest_images(config, span)
+    drift = span_drift(config, ingestion.examples, ingestion.statistics, span) if newest else []
+    return _pipeline(config, site, [*ingestion.nodes, *drift])
+
+
+class Ingestion(NamedTuple):
+    """Nodes that end with validated Examples."""
+
+    nodes: list[BaseNode]  # in their order; nothing may be trained before the last one
+    examples: Channel
+    statistics: Channel
+    schema: Channel
+
+
+def ingest_images(config: PipelineConfig, span: Span | None = None) -> Ingestion:
+    """Ingests and validates images, of `span` if the data have spans."""
+    example_gen = ImageExampleGen(asked_of(config), span)
+    statistics_gen = described(example_gen.outputs["examples"])
+    schema = schema_of(None if config.data else config.dataset)
+    validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["schema"])
+    nodes = [example_gen, statistics_gen, schema, validator]
+    channels = (example_gen.outputs["examples"], statistics_gen.outputs["statistics"], schema.outputs["schema"])
+    return Ingestion(nodes, *channels)
+
+
+def decide_on_spans(config: PipelineConfig) -> Ingestion:
+    """Decides on the spans of the run, and takes what was ingested of each in the meantime."""
+    window = SpanWindow(
+        data=config.data,
+        spans=config.spans,
+        span_marker=config.span_marker or "",
+        span_age_minutes=config.span_age_minutes,
+    )
+    schema = schema_of(None)
+    found = Resolver(
+        SpanExamplesStrategy,
+        window=window.outputs["window"],
+        examples=Channel(type=Examples),
+        statistics=Channel(type=ExampleStatistics),
+        drift=Channel(type=DriftFindings),
+    ).with_id("SpanExamples")
+    channels = (found.outputs["examples"], found.outputs["statistics"], schema.outputs["schema"])
+    return Ingestion([window, schema, found], *channels)
+
+
+def _pipeline(config: PipelineConfig, site: Site, components: list[BaseNode]) -> Pipeline:
     engine = beam_args(config.beam_args, job_prefix(config.name, config.root, site.run))
     for node in components:
         if isinstance(node, BaseBeamComponent):
@@ -148,39 +202,15 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
 def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
     """Compiles `pipeline` to TFX's intermediate representation.
 
-    The pusher and the report are never cached: the push directory may change while their inputs do not. The check of
-    the units and the gate for drift are as cheap as a cache lookup.
+    The pusher and the report are never cached: the push directory may change while their inputs do not. Nor is the
+    window of spans, whose directories change. The check of the units and the gate for drift are as cheap as a cache
+    lookup.
     """
     ir = compiler.Compiler().compile(pipeline)
     for node in ir.nodes:
-        if node.pipeline_node.node_info.id in ("AtomicPusher", "UnitsCheck", "DriftGate", "Report"):
+        if node.pipeline_node.node_info.id in ("SpanWindow", "AtomicPusher", "UnitsCheck", "DriftGate", "Report"):
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     return ir
-
-
-def _serving_skew(config: PipelineConfig, asked: Asked, data: StatisticsGen, last_blessed: Resolver) -> list[BaseNode]:
-    """Returns the nodes that compare the data with those that a served model was given, if there are some.
-
-    Half of those are test images, whose ELBO is compared. They may repeat each other.
-    """
-    if config.serving_data is None:
-        return []
-    served = asked._replace(data=config.serving_data, splits=None, test_share=0.5, allow_shared_images=True)
-    example_gen = ImageExampleGen(served._replace(min_label_elbo=None)).with_id("ServingExampleGen")
-    examples = example_gen.outputs["examples"]
-    statistics_gen = StatisticsGen(examples, stats_options=statistics.options()).with_id("ServingStatisticsGen")
-    skew = Drift(
-        Comparator.SKEW,
-        ("the training data", "the serving data"),
-        config.drift_threshold,
-        examples=data.inputs["examples"],
-        statistics=data.outputs["statistics"],
-        reference_examples=examples,
-        reference_statistics=statistics_gen.outputs["statistics"],
-        baseline=last_blessed.outputs["model"],
-    ).with_id(SERVING_SKEW)
-    gate = DriftGate(on_drift=config.on_drift, drift=skew.outputs["drift"])
-    return [example_gen, statistics_gen, skew, gate]
 
 
 def schema_of(dataset: str | None) -> BaseNode:

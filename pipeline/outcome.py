@@ -8,12 +8,13 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration.portable.mlmd import execution_lib
 
-from components.drift.component import NODES
 from components.drift.findings import PAGE, Findings, read_findings
+from components.drift.names import NODES
 from components.gate.pusher import Push, deciding_evaluation
 from components.gate.verdict import Verdict, read_verdict
 from pipeline.state.lineage import IncompleteRunError, executions_of, output_of
 from pipeline.state.metadata import Metadata
+from pipeline.state.spans import span_run, window_of
 
 
 class Comparison(NamedTuple):
@@ -30,6 +31,8 @@ class Outcome(NamedTuple):
     push: Push
     report: str  # path of the page
     trained: bool  # False: the model came from the cache
+    newest_span: str | None = None  # name of the newest span; None: the data have no spans
+    nothing_new: bool = False  # whether an earlier run made this model of these spans, and decided on it
     comparisons: tuple[Comparison, ...] = ()
 
 
@@ -51,14 +54,21 @@ def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
             if name not in executions:
                 raise IncompleteRunError(f"{name} did not run")
         pushed = output_of(store, executions["AtomicPusher"], "pushed_model")
+        push, spans = Push.read(pushed), window_of(store, run_id)
+        trained, judged = (
+            executions[name].last_known_state == mlmd.Execution.COMPLETE for name in ("Trainer", "Evaluator")
+        )
         evaluation = output_of(store, executions["Evaluator"], "evaluation").uri
         verdict = read_verdict(deciding_evaluation(evaluation, pushed))
-        comparisons = tuple(_comparisons(store, executions))
+        of_newest = executions_of(store, span_run(run_id, spans[-1])) if spans else {}
+        comparisons = tuple(_comparisons(store, {**of_newest, **executions}))
         return Outcome(
             verdict=verdict.noted(found.findings.sentence for found in comparisons) if comparisons else verdict,
-            push=Push.read(pushed),
+            push=push,
             report=os.path.join(output_of(store, executions["Report"], "report").uri, "index.html"),
-            trained=executions["Trainer"].last_known_state == mlmd.Execution.COMPLETE,
+            trained=trained,
+            newest_span=spans[-1].name if spans else None,
+            nothing_new=bool(spans) and not trained and is_old(push, judged),
             comparisons=comparisons,
         )
 
@@ -68,3 +78,12 @@ def _comparisons(store: MetadataStore, executions: Mapping[str, mlmd.Execution])
         if node in executions:
             folder = output_of(store, executions[node], "drift").uri
             yield Comparison(read_findings(folder), os.path.join(folder, PAGE))
+
+
+def is_old(push: Push, judged: bool) -> bool:
+    """Tells whether an earlier run decided on the same model: it pushed it, or refused it.
+
+    A served model is judged again, against itself. A refused one is `judged` again only if something else is new: the
+    gate, or the served model.
+    """
+    return bool(push.unchanged) or not (judged or push.pushed_to or push.decided_again)

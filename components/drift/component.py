@@ -14,9 +14,7 @@ from components.drift.compare import Comparator
 from components.drift.findings import PAGE, write_findings
 from components.drift.measure import Side, measure
 from components.drift.page import render
-
-SERVING_SKEW = "ServingSkew"  # id of the node that compares the data with those that a model serves
-NODES = (SERVING_SKEW,)  # ids of the nodes that compare data
+from components.ingest.properties import span_name
 
 
 class DriftFindings(types.Artifact):
@@ -37,8 +35,10 @@ class DriftSpec(component_spec.ComponentSpec):
     INPUTS: ClassVar = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
-        "reference_examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        "reference_statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
+        "reference_examples": component_spec.ChannelParameter(type=standard_artifacts.Examples, optional=True),
+        "reference_statistics": component_spec.ChannelParameter(
+            type=standard_artifacts.ExampleStatistics, optional=True
+        ),
         "baseline": component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
     }
     OUTPUTS: ClassVar = {"drift": component_spec.ChannelParameter(type=DriftFindings)}
@@ -56,17 +56,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         folder = artifact_utils.get_single_uri(output_dict["drift"])
         os.makedirs(folder, exist_ok=True)
         served = input_dict.get("baseline") or []
+        comparator = Comparator(exec_properties["comparator"])
 
         def side(words: str, prefix: str = "") -> Side:
-            artifacts = (
-                artifact_utils.get_single_instance(input_dict[prefix + key]) for key in ("examples", "statistics")
-            )
-            return Side(exec_properties[words], *artifacts)
+            examples, made = (input_dict.get(prefix + key) or [] for key in ("examples", "statistics"))
+            span = span_name(examples[0]) if len(examples) == 1 and comparator == Comparator.DRIFT else ""
+            return Side(" ".join(filter(None, [exec_properties[words], span])), examples, made)
 
         findings = measure(
             side("current_words"),
             side("reference_words", "reference_"),
-            Comparator(exec_properties["comparator"]),
+            comparator,
             exec_properties["allowed"],
             path_utils.serving_model_path(served[0].uri) if served else None,
             folder,
@@ -81,7 +81,7 @@ class Drift(base_beam_component.BaseBeamComponent):
 
     Args:
       comparator: TFDV's comparator.
-      words: what the data and the reference are, for messages.
+      words: what the data and the reference are, for messages; a span's name is added.
       allowed: divergence that is no drift, bits, beside what chance alone gives.
       channels: the inputs of `DriftSpec`; `baseline` is the served model, if there is one.
     """

@@ -26,20 +26,21 @@ SIGNATURE = "evaluate"
 BATCH = 128
 
 
-def elbo_statistics(pipeline: beam.Pipeline, model: str, examples: Mapping[str, str], folder: str) -> None:
+def elbo_statistics(pipeline: beam.Pipeline, model: str, examples: Mapping[str, list[str]], folder: str) -> None:
     """Extends `pipeline`, so that it writes statistics of the ELBO to a file in `folder` for each of `examples`.
 
     Args:
       pipeline: Beam's.
       model: path of the SavedModel.
-      examples: name -> folder of the Examples of one split.
+      examples: name -> folders of Examples, together one side.
       folder: where the statistics are written.
     """
     evaluate = Evaluate(model, Shared())
-    for name, split in examples.items():
+    for name, splits in examples.items():
         _ = (
             pipeline
-            | f"Read[{name}]" >> beam.io.ReadFromTFRecord(os.path.join(split, "*"))
+            | f"Files[{name}]" >> beam.Create([os.path.join(split, "*") for split in splits])
+            | f"Read[{name}]" >> beam.io.ReadAllFromTFRecord()
             | f"Batch[{name}]" >> beam.BatchElements(min_batch_size=BATCH, max_batch_size=BATCH)
             | f"ELBO[{name}]" >> beam.ParDo(evaluate)
             | f"Statistics[{name}]" >> tfdv.GenerateStatistics(options())

@@ -14,18 +14,14 @@ def options() -> tfdv.StatsOptions:
     return tfdv.StatsOptions(num_quantiles_histogram_buckets=QUANTILES)
 
 
-def read_statistics(artifact: Artifact) -> list[statistics_pb2.DatasetFeatureStatistics]:
+def read_statistics(artifact: Artifact) -> dict[str, statistics_pb2.DatasetFeatureStatistics]:
     """Returns the statistics of each split."""
-    folders = (artifact_utils.get_split_uri([artifact], name) for name in splits_of(artifact))
-    return [parsed(io_utils.read_bytes_file(f"{folder}/{FILE}")) for folder in folders]
+    names = artifact_utils.decode_split_names(artifact.split_names)
+    folders = {name: artifact_utils.get_split_uri([artifact], name) for name in names}
+    return {name: parsed(io_utils.read_bytes_file(f"{folder}/{FILE}")) for name, folder in folders.items()}
 
 
 def parsed(content: bytes) -> statistics_pb2.DatasetFeatureStatistics:
     """Returns the statistics of one set of Examples from their serialized form."""
     (found,) = statistics_pb2.DatasetFeatureStatisticsList.FromString(content).datasets
     return found
-
-
-def splits_of(artifact: Artifact) -> list[str]:
-    """Returns the names of the splits of Examples or statistics."""
-    return list(artifact_utils.decode_split_names(artifact.split_names))

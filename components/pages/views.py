@@ -10,8 +10,8 @@ from tfx.utils import path_utils
 
 from components.artifacts import Artifacts
 from components.drift import page
-from components.drift.component import NODES
 from components.drift.findings import read_findings
+from components.drift.names import NODES
 from components.gate.metric import GAINS, OUTPUTS
 from components.gate.pusher import Push, deciding_evaluation
 from components.gate.verdict import Metrics, read_verdict
@@ -75,7 +75,7 @@ def _trainer(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> 
         units=read_units(servable),
         images_per_second=speed,
         took=str(datetime.timedelta(seconds=round(seconds))),
-        pictures=pictures(servable, _test_split(inputs)),
+        pictures=pictures(servable, _test_splits(inputs)),
     )
     metrics = {
         **{f"test_{part}_nats_per_image": value for part, value in history["test"].items()},
@@ -97,7 +97,7 @@ def _evaluator(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -
         attempts=attempts,
         verdict=verdict,
         units=read_units(servable),
-        pictures=pictures(servable, _test_split(inputs)),
+        pictures=pictures(servable, _test_splits(inputs)),
     )
     metrics = {"blessed": float(verdict.blessed), "test_images": verdict.candidate.get("images", math.nan)}
     for key in (*OUTPUTS, "elbo_standard_error", *GAINS):
@@ -116,8 +116,8 @@ def _path(artifacts: Artifacts, key: str) -> str:
     return artifact_utils.get_single_instance(artifacts[key]).uri
 
 
-def _test_split(inputs: Artifacts) -> str:
-    return artifact_utils.get_split_uri(inputs["examples"], "test")
+def _test_splits(inputs: Artifacts) -> list[str]:
+    return artifact_utils.get_split_uris(inputs["examples"], "test")
 
 
 def _finite(metrics: Metrics) -> Metrics:

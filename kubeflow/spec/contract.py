@@ -1,17 +1,20 @@
 """Names that a compiled task and the pod that runs it agree on."""
 
+from components.drift.names import SERVING_SKEW, SPAN_DRIFT
 from trainer.workers.launch import ERROR_FILE, LAUNCHER
 
 RUN_ID = "run_id"  # an input of every task: Kubeflow's id of the run
 
 PAGES = {  # outputs, by node
-    "ServingSkew": "skew_page",
+    SPAN_DRIFT: "drift_page",
+    SERVING_SKEW: "skew_page",
     "Trainer": "training_page",
     "Evaluator": "evaluation_page",
     "AtomicPusher": "push_page",
 }
 METRICS = {  # outputs, by node
-    "ServingSkew": "skew_metrics",
+    SPAN_DRIFT: "drift_metrics",
+    SERVING_SKEW: "skew_metrics",
     "Trainer": "training_metrics",
     "Evaluator": "evaluation_metrics",
 }

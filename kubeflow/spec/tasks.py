@@ -4,23 +4,16 @@ A task costs a driver of Kubeflow and a start of TensorFlow, whatever it does; s
 needs of machines.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
+from components.drift.names import GATE, SERVING_SKEW, SPAN_DRIFT
 from pipeline.settings import PipelineConfig
 
 VERDICT = "Verdict"  # behind TFX's nodes: fails when the gate refuses, so that the run does
 NOTIFY, NOTIFY_TITLE = "notify", "Notify the webhook"  # the exit handler, which runs whatever becomes of the tasks
-
-
-# Nodes that a run may do without -> whether it has them.
-OPTIONAL: dict[str, Callable[[PipelineConfig], bool]] = {
-    "Tuner": lambda config: config.tune > 0,
-    **dict.fromkeys(
-        ("ServingExampleGen", "ServingStatisticsGen", "ServingSkew", "DriftGate"),
-        lambda config: config.serving_data is not None,
-    ),
-}
+SERVING = ("ServingExampleGen", "ServingStatisticsGen", SERVING_SKEW, GATE)
+OPTIONAL = ("Tuner", *SERVING)  # nodes that a run may do without
+OF_DATA, OF_SPANS = ("ImageExampleGen", "StatisticsGen", "StrictExampleValidator"), ("SpanWindow", "SpanExamples")
 
 
 class Stage(NamedTuple):
@@ -34,15 +27,21 @@ TASKS = {
     "ingest": Stage(
         "Prepare the data",
         (
-            *("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator", "Transform"),
-            *("ServingExampleGen", "ServingStatisticsGen"),
+            "SpanWindow",  # and behind it, of each span, OF_DATA, and of the newest SPAN_DRIFT
+            *("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator"),
+            *("SpanExamples", "Transform", "ServingExampleGen", "ServingStatisticsGen"),
+            SPAN_DRIFT,  # for its page
         ),
     ),
-    "train": Stage(
-        "Train the model", ("LastBlessedModel", "UnitsCheck", "ServingSkew", "DriftGate", "Tuner", "Trainer")
-    ),
+    "train": Stage("Train the model", ("LastBlessedModel", "UnitsCheck", SERVING_SKEW, GATE, "Tuner", "Trainer")),
     "gate": Stage("Evaluate and push", ("Evaluator", "AtomicPusher", "Report", VERDICT)),
 }
+
+
+def left_out(config: PipelineConfig) -> set[str]:
+    """Returns the nodes that a run with these settings does without."""
+    without = {SPAN_DRIFT, *(OF_DATA if config.has_spans else OF_SPANS), *(() if config.tune else ("Tuner",))}
+    return without | {*(() if config.serving_data else SERVING)}
 
 
 def nodes_of(task: str) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ def page(verdict, history, pushed_to="", decoder="BernoulliMLP", compared=()):
         units=units,
         pushed_to=pushed_to,
         pictures=pictures,
+        spans=[],
     )
     HTMLParser().feed(html)
     return html
