@@ -1,7 +1,7 @@
 """The gate's verdict in words."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import tensorflow_model_analysis as tfma
@@ -21,7 +21,11 @@ class Verdict(NamedTuple):
     baseline: Metrics | None  # of the last blessed model, if there is one
     labels: dict[str, Metrics]  # of the candidate, over the images of each label
     reasons: list[str]  # of the refusal, with their numbers
-    notes: list[str]  # on the comparison: overrides, and a version that was pushed meanwhile
+    notes: list[str]  # on the comparison: overrides, and a version that was pushed meanwhile; on the data: drift
+
+    def noted(self, sentences: Iterable[str]) -> "Verdict":
+        """Returns the verdict with further notes, of which empty ones are none."""
+        return self._replace(notes=[*self.notes, *filter(None, sentences)])
 
 
 def read_verdict(evaluation: str) -> Verdict:

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from components.drift import page
 from components.gate.verdict import Metrics, interval
 from components.pages.pictures import elbo_curve
 from trainer.model.likelihoods import LIKELIHOODS, bits_per_dim
@@ -16,7 +17,7 @@ from trainer.units import Units
 
 MISSING = "n/a"
 TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+    loader=jinja2.FileSystemLoader([pathlib.Path(__file__).parent, *page.FOLDERS]),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -50,7 +51,7 @@ def _bits(elbo: Any, units: Units) -> str:
     return f"{bits_per_dim(likelihood, elbo, Shape.parse(units.shape).size):.3f} bits/dim"
 
 
-TEMPLATES.filters |= {
+TEMPLATES.filters |= page.FILTERS | {
     "png": _png,
     "nats": _number(".2f"),
     "count": _number(",.0f"),

@@ -9,6 +9,9 @@ from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts import Artifacts
+from components.drift import page
+from components.drift.findings import read_findings
+from components.drift.names import NODES
 from components.gate.metric import GAINS, OUTPUTS
 from components.gate.pusher import Push, deciding_evaluation
 from components.gate.verdict import Metrics, read_verdict
@@ -37,6 +40,8 @@ def view(
       evaluation: path of the same run's evaluation, which is no input of the pusher.
       attempts: what came of earlier attempts at the node's task.
     """
+    if node in NODES:
+        return _comparison(outputs)
     if node == "Trainer":
         return _trainer(inputs, outputs, attempts)
     if node == "Evaluator":
@@ -44,6 +49,15 @@ def view(
     if node == "AtomicPusher":
         return _pusher(artifact_utils.get_single_instance(outputs["pushed_model"]), evaluation, attempts)
     return View(None, {})
+
+
+def _comparison(outputs: Artifacts) -> View:
+    """Shows figures, thresholds and both histograms; numbers: each divergence and its threshold."""
+    findings = read_findings(_path(outputs, "drift"))
+    metrics = {"drifted": float(len(findings.drifted))}
+    for figure in findings.figures:
+        metrics |= {f"{figure.name}_bits": figure.divergence, f"{figure.name}_threshold_bits": figure.threshold}
+    return View(page.render(findings), _finite(metrics))
 
 
 def _trainer(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> View:

@@ -19,11 +19,16 @@ class Code(NamedTuple):
 
 
 NUMERIC = ("tensorflow", "numpy")
+INGESTION = Code(("components.ingest.example_gen",), (*NUMERIC, "tensorflow-datasets", "apache-beam", "tfx"))
+STATISTICS = Code((), (*NUMERIC, "tensorflow-data-validation", "tfx"))
+DRIFT = Code(("components.drift.component",), (*NUMERIC, "tensorflow-data-validation", "apache-beam", "scipy", "tfx"))
 CODE = {
-    "ImageExampleGen": Code(
-        ("components.ingest.example_gen",), (*NUMERIC, "tensorflow-datasets", "apache-beam", "tfx")
-    ),
-    "StatisticsGen": Code((), (*NUMERIC, "tensorflow-data-validation", "tfx")),
+    "ImageExampleGen": INGESTION,
+    "StatisticsGen": STATISTICS,
+    "ServingExampleGen": INGESTION,
+    "ServingStatisticsGen": STATISTICS,
+    "SpanDrift": DRIFT,
+    "ServingSkew": DRIFT,
     "Schema": Code(("components.ingest.schema",)),
     "StrictExampleValidator": Code(("components.ingest.validator",), ("tensorflow-data-validation", "tfx")),
     "Transform": Code(("components.ingest.transform",), (*NUMERIC, "tensorflow-transform", "tfx")),
