@@ -16,7 +16,7 @@ from components.artifacts import Artifacts
 from components.gate.rules import without_baseline
 from components.gate.serving import saved_model_digests
 from components.ingest.duplicates import shared_images
-from components.ingest.properties import label_names, unreadable_images
+from components.ingest.properties import unreadable_images
 from trainer.storage.digests import identity
 from trainer.storage.durable import write_durably
 
@@ -30,7 +30,6 @@ class Evidence(NamedTuple):
     no_baseline: bool  # whether the user asked for no comparison
     shared_images: int  # test images that are also training images, as the user allowed
     unreadable_images: int = 0  # that were left out, as the user allowed
-    labels: tuple[str, ...] = ()  # names of the labels, if the data have names for them
     pushed_meanwhile: int | None = None  # version pushed by another run, against which the gate decided again
 
 
@@ -48,13 +47,12 @@ class Executor(executor.Executor):
         super().Do(input_dict, output_dict, exec_properties)
         rules = proto_utils.json_to_proto(exec_properties[specs.EVAL_CONFIG_KEY], tfma.EvalConfig())
         baselines = input_dict.get(specs.BASELINE_MODEL_KEY) or []
-        examples = artifact_utils.get_single_instance(input_dict[specs.EXAMPLES_KEY])
+        examples = input_dict[specs.EXAMPLES_KEY]
         evidence = Evidence(
             baseline=identity(saved_model_digests(baselines[0].uri)) if baselines else None,
             no_baseline=without_baseline(rules),
-            shared_images=shared_images(examples),
-            unreadable_images=unreadable_images(examples),
-            labels=tuple(label_names(examples)),
+            shared_images=sum(map(shared_images, examples)),
+            unreadable_images=sum(map(unreadable_images, examples)),
             pushed_meanwhile=pushed_meanwhile,
         )
         evaluation = artifact_utils.get_single_uri(output_dict[specs.EVALUATION_KEY])
@@ -68,5 +66,6 @@ class Evaluator(component.Evaluator):
 
 
 def read_evidence(evaluation: str) -> Evidence:
-    """Returns the evidence of the evaluation at the path `evaluation`."""
-    return Evidence(**json.loads(pathlib.Path(evaluation, FILE).read_text()))
+    """Returns the evidence of the evaluation at the path `evaluation`; earlier code also wrote names of labels."""
+    found = json.loads(pathlib.Path(evaluation, FILE).read_text())
+    return Evidence(**{name: value for name, value in found.items() if name in Evidence._fields})

@@ -1,10 +1,12 @@
 """What ingestion says about the Examples, in custom properties of their artifact."""
 
-import json
+from collections.abc import Mapping
 
+from tfx.components.example_gen.utils import SPAN_PROPERTY_NAME
 from tfx.types import Artifact
 
-UNREADABLE, LABELS = "unreadable_images", "labels"
+UNREADABLE = "unreadable_images"
+SPAN = "span_name"
 
 
 def unreadable_images(examples: Artifact) -> int:
@@ -12,6 +14,22 @@ def unreadable_images(examples: Artifact) -> int:
     return examples.get_int_custom_property(UNREADABLE)
 
 
-def label_names(examples: Artifact) -> list[str]:
-    """Returns the names of the labels, of which an image has the index; none if the data do not name them."""
-    return json.loads(examples.get_string_custom_property(LABELS) or "[]")
+def span_name(examples: Artifact) -> str:
+    """Returns the name of the span that the images came in; empty if the data have no spans."""
+    return examples.get_string_custom_property(SPAN)
+
+
+def span_number(examples: Artifact) -> int:
+    """Returns TFX's number of the span that the images came in; 0 if the data have no spans."""
+    return examples.get_int_custom_property(SPAN_PROPERTY_NAME)
+
+
+def images_in(examples: Artifact, split: str) -> int:
+    """Returns the number of images in a split."""
+    return examples.get_int_custom_property(f"{split}_images")
+
+
+def record_images(examples: Artifact, images: Mapping[str, int]) -> None:
+    """Writes the number of images in each split into `examples`."""
+    for split, number in images.items():
+        examples.set_int_custom_property(f"{split}_images", number)

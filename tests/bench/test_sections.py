@@ -14,10 +14,11 @@ import sys
 import numpy as np
 import pytest
 
-from tests.bench import checkpoints, disk, growth, inputs, limits, process, rounds, scaling, spans, steps
+from tests.bench import checkpoints, disk, growth, inputs, limits, process, rounds, scale, scaling, shapes, spans, steps
 from tests.bench.data import random_images, records
 from trainer.images import ImageSet
 from trainer.presets import PRESETS
+from trainer.shape import Shape
 
 SIZE, IMAGES = 4, 128  # a call of the loop takes 16 steps
 SMALL = dataclasses.replace(
@@ -56,8 +57,8 @@ def bench(patch, python, tmp_path_factory):
     path = tmp_path_factory.mktemp("bench") / "bench.json"
     patch.setattr(program, "FILE", path)
 
-    def start(section):
-        patch.setattr(sys, "argv", ["bench", "--only", section, "--torch-python", python])
+    def start(section, *arguments):
+        patch.setattr(sys, "argv", ["bench", "--only", section, "--torch-python", python, *arguments])
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             program.main()
         rows = json.loads(path.read_text())
@@ -225,6 +226,22 @@ def test_a_training_of_more_images_is_held_against_one_of_fewer(bench, patch):
     assert row == {"bytes": pytest.approx(2**20 / (more - fewer)), "cache_bytes": growth.CACHE_BYTES}
 
 
+def test_the_nodes_that_read_all_images_have_their_time_and_memory_at_each_size(bench, patch):
+    """Two nodes run on few images, in new processes; the larger run is made up."""
+    patch.setattr(scale, "NODES", ("ImageExampleGen", "StatisticsGen"))
+    fewer, more = IMAGES, 2 * IMAGES
+    runs = scale.measured(fewer)
+    larger = {node: run._replace(peak_mb=run.peak_mb + 1.0) for node, run in runs.items()}
+    patch.setattr(scale, "measured", {fewer: runs, more: larger}.get)
+    rows, _ = bench("scale", f"--scale-images={fewer},{more}")
+    for node in scale.NODES:
+        for images in (fewer, more):
+            row = rows[f"{node}, {images} images", None]
+            assert row.keys() == {"seconds", "cpu_seconds", "peak_mb"}
+            assert min(row.values()) > 0.0
+        assert rows[f"{node}, memory of an image", None] == {"bytes": pytest.approx(2**20 / (more - fewer))}
+
+
 def test_the_checkpoints_of_every_preset_have_their_cost_and_share(bench, patch):
     for name, value in {"PRESETS": {"seed": SMALL, "smoke": SMALL}, "FULL": IMAGES, "EMBEDDED": (IMAGES, 9)}.items():
         patch.setattr(checkpoints, name, value)
@@ -237,6 +254,19 @@ def test_the_checkpoints_of_every_preset_have_their_cost_and_share(bench, patch)
         assert row["milliseconds"] < 1e3 * row["seconds_between"]
         assert 0.0 < row["percent"] < 100.0
         assert row["mb"] > 0.1, "52,000 weights and their moments"
+
+
+def test_ingestion_and_training_of_each_shape_are_held_against_the_first(bench, patch):
+    found = Shape(4, 4, 3), Shape(5, 7, 1)
+    for name, value in {"CONFIG": SMALL, "ROUNDS": 1, "IMAGES": IMAGES, "SHAPES": found}.items():
+        patch.setattr(shapes, name, value)
+    rows, _ = bench("shapes")
+    work = {"ingestion": None, "training": SIZE}
+    assert rows.keys() == {(f"{name}, {shape}", size) for name, size in work.items() for shape in found}
+    for (name, _), row in rows.items():
+        assert row.keys() == {"images_per_cpu_second", "of_4x4x3"}
+        assert min(row.values()) > 0.0
+        assert (row["of_4x4x3"] == 1.0) == name.endswith("4x4x3")
 
 
 def test_two_workers_are_held_against_one_in_each_round(monkeypatch):
