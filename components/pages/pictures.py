@@ -3,6 +3,7 @@
 import io
 import math
 import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,10 +25,10 @@ class Pictures(NamedTuple):
     scale: str = ""  # the sizes, if the images are larger than they are shown
 
 
-def pictures(model: str, split: str) -> Pictures:
-    """Draws the pictures of the SavedModel at `model`, with test images from the Examples in the folder `split`."""
+def pictures(model: str, splits: Sequence[str]) -> Pictures:
+    """Draws the pictures of the SavedModel at `model`, with test images from the Examples in the folders `splits`."""
     servable = tf.saved_model.load(model)
-    originals = _test_images(split)
+    originals = _test_images(splits)
     reconstructions = servable.signatures["reconstruct"](images=originals)["images"]
     pixels = decode(originals, Shape(*reconstructions.shape[1:]))
     samples = servable.signatures["sample"](n=tf.constant(SAMPLES), seed=tf.constant(0))["images"]
@@ -77,9 +78,10 @@ def elbo_curve(history: dict) -> bytes:
     return buffer.getvalue()
 
 
-def _test_images(split: str) -> tf.Tensor:
+def _test_images(splits: Sequence[str]) -> tf.Tensor:
     """Returns encoded test images, [IMAGES]: the first by id, the same in every run."""
-    dataset = tf.data.TFRecordDataset(tf.io.gfile.glob(os.path.join(split, "*")), compression_type="GZIP")
+    files = [file for split in splits for file in tf.io.gfile.glob(os.path.join(split, "*"))]
+    dataset = tf.data.TFRecordDataset(files, compression_type="GZIP")
     dataset = dataset.batch(512).map(lambda serialized: tf.io.parse_example(serialized, EXAMPLE_FEATURES)).unbatch()
     by_id = {example["id"]: example["image"] for example in dataset.as_numpy_iterator()}
     first = sorted(by_id)[:IMAGES]

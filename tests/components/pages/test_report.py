@@ -38,7 +38,13 @@ def page(verdict, history, pushed_to="", decoder="BernoulliMLP"):
     units = Units.of(TrainConfig(decoder=decoder), Shape(32, 32, 3))
     pictures = Pictures(pairs=b"pairs", samples=b"samples")
     html = render(
-        "report.html.j2", verdict=verdict, history=history, units=units, pushed_to=pushed_to, pictures=pictures
+        "report.html.j2",
+        verdict=verdict,
+        history=history,
+        units=units,
+        pushed_to=pushed_to,
+        pictures=pictures,
+        spans=[],
     )
     HTMLParser().feed(html)
     return html
