@@ -226,6 +226,7 @@ def test_a_root_may_have_any_name_that_is_not_refused(toy, tmp_path, capfd):
 
 
 def test_a_run_may_be_called_from_any_thread(series):
+    series.ingest()
     done = []
     thread = threading.Thread(target=lambda: done.append(series.run()))
     thread.start()
@@ -244,6 +245,7 @@ class Interrupted(trainer.training.loop.TrainStep):
 
 
 def test_an_interrupted_run_leaves_no_half_model_and_the_next_one_resumes(series, monkeypatch):
+    series.ingest()
     with monkeypatch.context() as patch:
         patch.setattr(trainer.training.loop, "TrainStep", Interrupted)
         code, console = series.run("--epochs=100000")
