@@ -1,7 +1,8 @@
 """The command line, `vaeiaf`: each module here, unless its name starts with an underscore, is one command.
 
-A command's module has HELP, a line; `add_options(parser)`; and `run(options)`, which returns the exit code. Its
-docstring is the description, EPILOG what stands below the options. Nothing imports TensorFlow or TFX before it runs.
+A command's module has HELP, a line; EXAMPLE, a command line; `add_options(parser)`; and `run(options)`, which returns
+the exit code. Its docstring is the description, EPILOG what stands below the options. Nothing imports TensorFlow or TFX
+before it runs.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import pkgutil
 import sys
 from typing import Any
 
+from pipeline.cli._parser import Parser
 from trainer.errors import ReportedError, UserError
 from trainer.terminal import lasting_streams
 
@@ -20,19 +22,17 @@ def main(arguments: list[str] | None = None) -> int:
     It is 128 + n if signal n ended the command. Outside of the main thread signals are left to the caller.
     """
     with lasting_streams():
-        options = parser().parse_args(arguments)
         try:
+            options = parser().parse_args(arguments)
             return options.run(options)
         except ReportedError as error:
             print(f"vaeiaf: {error}", file=sys.stderr)
             return error.exit_code
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The parser of all commands."""
-    root = argparse.ArgumentParser(
-        prog="vaeiaf", description="Retrains a VAE/IAF and pushes it if its test-set ELBO allows."
-    )
+    root = Parser(prog="vaeiaf", description="Retrains a VAE/IAF and pushes it if its test-set ELBO allows.")
     commands = root.add_subparsers(required=True, metavar="command")
     for module in pkgutil.iter_modules(__path__):
         if not module.name.startswith("_"):
@@ -55,6 +55,7 @@ def _add(commands: Any, name: str) -> None:
         help=command.HELP,
         description=" ".join((command.__doc__ or "").split()),
         epilog=getattr(command, "EPILOG", None),
+        example=f"vaeiaf {command.EXAMPLE}",
         allow_abbrev=False,
     )
     command.add_options(added)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.outcome import Outcome
 
 HELP = "run the pipeline on this machine"
+EXAMPLE = "run --dataset photo_patches --preset smoke"
 EPILOG = (
     "Exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused by the gate, "
     "129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM."

@@ -8,6 +8,7 @@ from pipeline.words import PUSHED
 from trainer.interrupt import interruptible
 
 HELP = "run the pipeline on Kubeflow"
+EXAMPLE = "submit --cluster cluster.yaml --param epochs=10 --wait"
 EPILOG = (
     "Exit codes with --wait: 0 pushed or unchanged, 1 failed, terminated or not reached, 2 bad input, found before the "
     "run or by it, 3 refused by the gate, 130 and 143 stopped by SIGINT and SIGTERM."
