@@ -6,8 +6,8 @@ from typing import NamedTuple
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration.portable.mlmd import execution_lib
 
-from components.gate.pusher import Push, deciding_evaluation
-from components.gate.verdict import Verdict, read_verdict
+from components.gate.pusher import Push, final_verdict
+from components.gate.verdict import Verdict
 from pipeline.state.lineage import IncompleteRunError, executions_of, output_of
 from pipeline.state.metadata import Metadata
 
@@ -41,7 +41,7 @@ def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
         pushed = output_of(store, executions["AtomicPusher"], "pushed_model")
         evaluation = output_of(store, executions["Evaluator"], "evaluation").uri
         return Outcome(
-            verdict=read_verdict(deciding_evaluation(evaluation, pushed)),
+            verdict=final_verdict(evaluation, pushed),
             push=Push.read(pushed),
             report=os.path.join(output_of(store, executions["Report"], "report").uri, "index.html"),
             trained=executions["Trainer"].last_known_state == mlmd.Execution.COMPLETE,

@@ -9,8 +9,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
-from components.gate.pusher import Push, deciding_evaluation
-from components.gate.verdict import read_verdict
+from components.gate.pusher import Push, final_verdict
 from components.pages.pictures import pictures
 from components.pages.rendering import render
 from trainer.training.record import read_history
@@ -36,7 +35,7 @@ def Report(
     servable, push = path_utils.serving_model_path(model.uri), Push.read(pushed_model)
     page = render(
         "report.html.j2",
-        verdict=read_verdict(deciding_evaluation(evaluation.uri, pushed_model)),
+        verdict=final_verdict(evaluation.uri, pushed_model),
         history=read_history(model_run.uri),
         units=read_units(servable),
         pushed_to=push.pushed_to or push.unchanged,
