@@ -8,7 +8,8 @@ from tfx.orchestration.portable.mlmd import execution_lib
 
 from components.gate.pusher import Push, final_verdict
 from components.gate.verdict import Verdict
-from pipeline.state.lineage import IncompleteRunError, executions_of, output_of
+from pipeline.state.executions import executions_of
+from pipeline.state.lineage import IncompleteRunError, output_of
 from pipeline.state.metadata import Metadata
 
 

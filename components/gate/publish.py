@@ -1,4 +1,4 @@
-"""Publishes a SavedModel as a new version, whole or not at all. Imports neither TensorFlow nor TFX."""
+"""Publishes a SavedModel as a new version and removes versions, whole or not at all. Imports no TensorFlow or TFX."""
 
 import os
 import shutil
@@ -8,10 +8,12 @@ import time
 from components.gate.serving import versions
 from components.gate.withdrawal import withdrawals
 from trainer.errors import ReportedError
-from trainer.storage.digests import DamageError, Digests, check_digests, record_digests
+from trainer.storage.aside import NOTE, finish_moves, move_aside, moved_aside
+from trainer.storage.digests import DamageError, Digests, check_digests, digest_file, record_digests
 from trainer.storage.durable import sync, sync_folder
 
 STAGING = ".incomplete-"  # start of the name of a version that is not complete; a model server ignores it
+PRUNED = ".pruned-"  # in the name of a version that is being removed, before the time
 
 
 def publish(model: str, digests: Digests, base: str) -> str:
@@ -37,6 +39,33 @@ def publish(model: str, digests: Digests, base: str) -> str:
         os.rename(staging, path)
     sync_folder(base)
     return path
+
+
+def unpublish(base: str, version: int) -> None:
+    """Removes the version from `base`. If the process is killed, `clear_removed` completes it.
+
+    Call it with the lock of the push directory.
+
+    Raises:
+      OSError: it cannot be renamed or removed.
+    """
+    move_aside(os.path.join(base, str(version)), PRUNED, {})
+    clear_removed(base)
+
+
+def clear_removed(base: str) -> None:
+    """Removes what is left in `base` of removed versions.
+
+    Raises:
+      OSError: it cannot be removed.
+    """
+    finish_moves(base, PRUNED)
+    for found in moved_aside(base, PRUNED):
+        if os.path.exists(found.moved):
+            shutil.rmtree(found.moved)
+        for path in (digest_file(found.moved), found.moved + NOTE):  # the note last, without which nobody looks here
+            if os.path.exists(path):
+                os.remove(path)
 
 
 def _next(base: str) -> int:

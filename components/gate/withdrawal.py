@@ -55,12 +55,14 @@ def fingerprint(model: str) -> str:
 
 def withdrawals(base: str) -> list[Withdrawal]:
     """Returns the withdrawn versions of the push directory `base`, the oldest withdrawal first."""
-    found = [(os.path.basename(one.folder), one) for one in moved_aside(base, MARK)]
-    texts = ("time", "who", "reason", "model", "fingerprint")
     return [
-        Withdrawal(int(name), *(str(one.note.get(text, "")) for text in texts), moved=one.moved)
-        for name, one in found
-        if name.isdigit()
+        Withdrawal(
+            version=int(name),
+            moved=one.moved,
+            **{field: str(one.note.get(field, "")) for field in ("time", "who", "reason", "model", "fingerprint")},
+        )
+        for one in moved_aside(base, MARK)
+        if (name := os.path.basename(one.folder)).isdigit()
     ]
 
 

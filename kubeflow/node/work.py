@@ -19,7 +19,8 @@ from kubeflow.workers.launcher import launch_pods
 from pipeline.console import Story
 from pipeline.local import launch_node, plan, site_of
 from pipeline.outcome import read_outcome
-from pipeline.state.lineage import artifacts_of, executions_of, output_of
+from pipeline.state.executions import executions_of
+from pipeline.state.lineage import artifacts_of, output_of
 from pipeline.state.metadata import Metadata
 from pipeline.words import bounds, describe
 from trainer.errors import InterruptError, UserError

@@ -8,14 +8,18 @@ from typing import NamedTuple
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components.gate.publish import PRUNED
 from components.gate.serving import versions
+from components.gate.withdrawal import MARK as WITHDRAWN
 from pipeline.state.database import Database, sqlite_connection
 from pipeline.state.store import Store
 from trainer.errors import UserError
+from trainer.storage.aside import moved_aside
 from trainer.storage.digests import SUFFIX, digest_file, read_digests
 from trainer.storage.quarantine import DAMAGED, damage
 
 METADATA = "metadata.sqlite"
+ASIDE = (DAMAGED, WITHDRAWN, PRUNED)  # in the names of folders that nothing reads any more
 
 
 class Verified(NamedTuple):
@@ -56,18 +60,33 @@ def verify(root: str) -> Verified:
 
 def _with_digests(root: str) -> Iterator[str]:
     """Yields the folders that a digest file belongs to, even if the folder itself is missing."""
+    leaving = {folder for base in _push_directories(root) for folder in _leaving(base)}
     for path, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if DAMAGED not in name]
+        folders[:] = [name for name in folders if not _is_aside(name)]
         for name in names:
-            if name.endswith(SUFFIX) and DAMAGED not in name:
-                yield os.path.join(path, name.removesuffix(SUFFIX))
+            if name.endswith(SUFFIX) and not _is_aside(name):
+                folder = os.path.join(path, name.removesuffix(SUFFIX))
+                if folder not in leaving:
+                    yield folder
 
 
 def _pushed(root: str) -> Iterator[str]:
+    for base in _push_directories(root):
+        yield from {os.path.join(base, str(version)) for version in versions(base)} - _leaving(base)
+
+
+def _push_directories(root: str) -> list[str]:
     pushed = os.path.join(root, "pushed")
-    for name in os.listdir(pushed) if os.path.isdir(pushed) else []:
-        base = os.path.join(pushed, name)
-        yield from (os.path.join(base, str(version)) for version in versions(base))
+    return [os.path.join(pushed, name) for name in os.listdir(pushed)] if os.path.isdir(pushed) else []
+
+
+def _is_aside(name: str) -> bool:
+    return any(mark in name for mark in ASIDE)
+
+
+def _leaving(base: str) -> set[str]:
+    """Returns the versions that a killed process was moving aside; the next command completes that."""
+    return {found.folder for mark in (WITHDRAWN, PRUNED) for found in moved_aside(base, mark)}
 
 
 def _recorded(root: str, metadata: str) -> set[str]:

@@ -12,7 +12,6 @@ import tensorflow as tf
 from tfx.components.evaluator import constants
 from tfx.types import standard_artifacts
 from tfx.types import standard_component_specs as specs
-from tfx.utils import io_utils
 
 from components.gate import publish
 from components.gate.evaluator import Evidence
