@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.cli._parser import Parser
 from trainer.errors import ReportedError, UserError
+from trainer.interrupt import interruptible
 from trainer.terminal import lasting_streams
 
 
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     It is 128 + n if signal n ended the command. Outside of the main thread signals are left to the caller.
     """
-    with lasting_streams():
+    with lasting_streams(), interruptible():
         try:
             options = parser().parse_args(arguments)
             return options.run(options)

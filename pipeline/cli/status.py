@@ -68,8 +68,16 @@ def _print(found: "list[Run]", served: "dict[str, Version | None]", changed: "li
         ]
         for one in found
     ]
-    pipeline = ["pipeline"] if len(names) > 1 else []
-    heads = ["run", *pipeline, "verdict", "version", ">ELBO, nats per image", ">took", "id", "reasons"]
+    heads = [
+        "run",
+        *(["pipeline"] if len(names) > 1 else []),
+        "verdict",
+        "version",
+        ">ELBO, nats per image",
+        ">took",
+        "id",
+        "reasons",
+    ]
     print_parts("", table(heads, rows) if rows else "No run is recorded here.")
     if changed:
         rows = [[minute(one.time), *_change(one), one.who, one.reason] for one in changed]
@@ -80,7 +88,8 @@ def _serving(pipeline: str, version: "Version | None") -> Any:
     if version is None:
         return f"{pipeline} serves nothing."
     of = f", which restores {version.restores}" if version.restores else ""
-    text = f"{pipeline} serves version {version.version}{of}, ELBO {elbo(version.elbo, version.standard_error) or 'unknown'}"
+    number = elbo(version.elbo, version.standard_error) or "unknown"
+    text = f"{pipeline} serves version {version.version}{of}, ELBO {number}"
     return styled(f"{text}. It is DAMAGED: {version.damage}", "red") if version.damage else f"{text}."
 
 

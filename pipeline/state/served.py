@@ -15,9 +15,12 @@ from pipeline.state.runs import PUSHED_TO
 from trainer.storage.digests import identity, recorded_or_present
 from trainer.storage.quarantine import damage
 
+PUSHED_MODEL = "PushedModel"  # TFX's type
 PUSHED = "pushed"  # folder of push directories in a state directory
 ROLLBACK, WITHDRAWAL = "rollback", "withdrawal"  # types of executions
-WHO, REASON, VERSION, RESTORES = "who", "reason", "version", "restores"  # properties of changes and of their artifacts
+WHO, REASON, VERSION = "who", "reason", "version"  # properties of changes
+SERVED = "served"  # property of a change: the new version
+RESTORES = "restores"  # property of a PushedModel: the version whose files it has
 
 
 class Change(NamedTuple):
@@ -74,7 +77,7 @@ def pushed_versions(store: MetadataStore, root: str, pipeline: str) -> list[Vers
 
 def records(store: MetadataStore, pipeline: str) -> dict[int, Record]:
     """Returns what ML Metadata says about the versions of `pipeline`, also about those that are gone."""
-    artifacts = store.get_artifacts_by_type("PushedModel") if _has_pushed(store) else []
+    artifacts = store.get_artifacts_by_type(PUSHED_MODEL)
     pushed = {artifact.id: artifact for artifact in artifacts if _pipeline(artifact) == pipeline}
     found = {}
     for event in store.get_events_by_artifact_ids(list(pushed)) if pushed else []:
@@ -114,7 +117,7 @@ def _changes(store: MetadataStore, pipeline: str) -> Iterator[Change]:
                 who=said[WHO].string_value,
                 reason=said[REASON].string_value,
                 version=said[VERSION].int_value,
-                served=said["served"].int_value if "served" in said else None,
+                served=said[SERVED].int_value if SERVED in said else None,
                 is_complete=execution.last_known_state == mlmd.Execution.COMPLETE,
             )
 
@@ -143,10 +146,6 @@ def _version(
         damage=damage(path) if exists else None,
         withdrawn=withdrawal,
     )
-
-
-def _has_pushed(store: MetadataStore) -> bool:
-    return any(kind.name == "PushedModel" for kind in store.get_artifact_types())
 
 
 def _pipeline(artifact: mlmd.Artifact) -> str | None:
