@@ -1,6 +1,7 @@
 """State directories with runs that took no time: their files and records are as a run leaves them, but tiny."""
 
 import datetime
+import functools
 import os
 import pathlib
 
@@ -29,9 +30,12 @@ class StateRoot:
         self.root, self.pipeline = pathlib.Path(root), pipeline
         self.pushed = self.root / "pushed" / pipeline
         self.root.mkdir(parents=True, exist_ok=True)
-        self.store = Store(str(root), Database(sqlite_connection(str(self.root / "metadata.sqlite"))))
         self._made = {}  # (node, content) -> artifact
         self._start = datetime.datetime(2026, 1, 1)
+
+    @functools.cached_property
+    def store(self):
+        return Store(str(self.root), Database(sqlite_connection(str(self.root / "metadata.sqlite"))))
 
     def run(self, model, elbo=-10.0, refused="", fails=None, stops=None, data="images"):
         """Records a run that trained `model`, a text, on `data`; returns its id.

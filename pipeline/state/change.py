@@ -198,7 +198,7 @@ class _Directory:
         served = int(os.path.basename(path))
         execution.custom_properties[SERVED].int_value = served
         artifact = self._artifact(version)
-        artifact.uri, artifact.state = path, mlmd.Artifact.LIVE
+        artifact.uri = path  # without a state, because the push directory alone says which versions there are
         artifact.custom_properties[PUSHED_TO].string_value = path
         artifact.custom_properties[RESTORES].int_value = version
         event = mlmd.Event(type=mlmd.Event.OUTPUT)

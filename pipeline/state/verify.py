@@ -12,6 +12,7 @@ from components.gate.publish import PRUNED
 from components.gate.serving import versions
 from components.gate.withdrawal import MARK as WITHDRAWN
 from pipeline.state.database import Database, sqlite_connection
+from pipeline.state.runs import PUSHED_TO
 from pipeline.state.store import Store
 from trainer.errors import UserError
 from trainer.storage.aside import moved_aside
@@ -40,22 +41,46 @@ def verify(root: str) -> Verified:
     """
     if not os.path.isdir(root) or not (os.path.exists(os.path.join(root, METADATA)) or list(_with_digests(root))):
         raise UserError(f"--root {root} is not a state directory", value=root, remedy="Give the --root of earlier runs")
-    damaged, size = [], 0
+    metadata, damaged, size = os.path.join(root, METADATA), [], 0
+    has_metadata = os.path.exists(metadata)
+    fault = _database_damage(metadata) if has_metadata else None
+    recorded = _recorded(root, metadata) if has_metadata and not fault else None
     folders = {*_with_digests(root), *_pushed(root)}
     for folder in sorted(folders):
         if what := damage(folder):
-            if os.path.exists(folder) or os.path.exists(digest_file(folder)):  # otherwise a run has just removed it
+            if not (_is_gone(folder) or _is_unpublished(folder, root, recorded)):
                 damaged.append(what)
         else:
             size += sum(digest.size for digest in read_digests(folder).values())
-    metadata = os.path.join(root, METADATA)
-    if has_metadata := os.path.exists(metadata):
-        if what := _database_damage(metadata):
-            damaged.append(f"{metadata} is damaged: {what}")
-        else:
-            missing = sorted(_recorded(root, metadata) - folders)
-            damaged += [f"{uri} is missing or has no digests" for uri in missing]
+    if fault:
+        damaged.append(f"{metadata} is damaged: {fault}")
+    if recorded:
+        missing = sorted(recorded.folders - folders)
+        damaged += [f"{uri} is missing or has no digests" for uri in missing]
     return Verified(len(folders), size, damaged, has_metadata)
+
+
+class _Recorded(NamedTuple):
+    """What ML Metadata records."""
+
+    folders: set[str]  # of the artifacts that a run may still reuse
+    pushed: set[str]  # versions, as PIPELINE/VERSION
+
+
+def _is_gone(folder: str) -> bool:
+    """Tells whether a run has just removed the folder."""
+    return not os.path.exists(folder) and not os.path.exists(digest_file(folder))
+
+
+def _is_unpublished(folder: str, root: str, recorded: _Recorded | None) -> bool:
+    """Tells whether the folder is a version that a killed push did not publish; its digests come first."""
+    in_push_directory = os.path.dirname(folder) in _push_directories(root)
+    return (
+        in_push_directory
+        and recorded is not None
+        and not os.path.exists(folder)
+        and _version(folder) not in recorded.pushed
+    )
 
 
 def _with_digests(root: str) -> Iterator[str]:
@@ -89,10 +114,21 @@ def _leaving(base: str) -> set[str]:
     return {found.folder for mark in (WITHDRAWN, PRUNED) for found in moved_aside(base, mark)}
 
 
-def _recorded(root: str, metadata: str) -> set[str]:
-    """Returns the folders of the artifacts that a run may still reuse."""
+def _recorded(root: str, metadata: str) -> _Recorded:
     store = Store(root, Database(sqlite_connection(metadata)))
-    return {artifact.uri for artifact in store.get_artifacts() if artifact.state == mlmd.Artifact.LIVE}
+    artifacts = store.get_artifacts()
+    pushed = [
+        artifact.custom_properties[PUSHED_TO].string_value
+        for artifact in artifacts
+        if PUSHED_TO in artifact.custom_properties
+    ]
+    live = {artifact.uri for artifact in artifacts if artifact.state == mlmd.Artifact.LIVE}
+    return _Recorded(live, {_version(path) for path in pushed})
+
+
+def _version(path: str) -> str:
+    """Returns PIPELINE/VERSION of the path of a version, which may be that of another place of the root."""
+    return os.path.join(*path.split("/")[-2:])
 
 
 def _database_damage(path: str) -> str | None:

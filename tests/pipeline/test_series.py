@@ -1,6 +1,7 @@
 """What a model is compared with, over the runs of a state directory."""
 
 import contextlib
+import json
 import re
 import shutil
 
@@ -8,7 +9,7 @@ import pytest
 
 import components.gate.pusher
 from components.gate.serving import versions
-from pipeline import words
+from pipeline import cli, words
 from series import Series, gradients, report, took
 from toy_data import write_toy
 from trainer.storage.digests import digest_file
@@ -75,6 +76,29 @@ def test_a_served_model_that_cannot_be_read_stops_the_run_until_the_user_does_wi
     assert code == words.PUSHED
     assert "Note:" not in console
     assert "Last blessed model" in console
+
+
+def test_after_a_rollback_the_next_model_is_compared_with_the_restored_one_and_a_withdrawn_one_stays_away(
+    series, capfd
+):
+    _, a = series.first(*A)
+    _, b = series.run(*B)
+    root = f"--root={series.root}"
+    assert cli.main(["rollback", root, "--reason=worse samples"]) == words.PUSHED
+    first, second, _ = series.versions()
+    code, again = series.run(*B)
+    assert (code, baseline(again)) == (words.PUSHED, elbo(a))
+    assert cli.main(["withdraw", str(second), root, "--reason=worse samples"]) == words.PUSHED
+    code, again = series.run(*B)
+    assert (code, took(again, "Trainer"), baseline(again)) == (words.REFUSED, "cached", elbo(a))
+    assert f"REFUSED: this model is version {second}, withdrawn by " in again
+    assert "worse samples" in report(again)
+    capfd.readouterr()
+    assert cli.main(["models", root, "--json"]) == words.PUSHED
+    models = json.loads(capfd.readouterr().out)
+    assert f"{models[0]['elbo']:.2f}" == elbo(a)
+    assert models[0]["run"] == models[-1]["run"]
+    assert (models[0]["state"], models[-1]["version"]) == ("served", first)
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -9,6 +10,22 @@ from state_root import StateRoot
 @pytest.fixture
 def state(tmp_path):
     return StateRoot(tmp_path / "root")
+
+
+@pytest.fixture(scope="session")
+def three_once(tmp_path_factory):
+    state = StateRoot(tmp_path_factory.mktemp("three") / "root")
+    for model, elbo in (("a", -12.0), ("b", -11.0), ("c", -10.0)):
+        state.run(model, elbo=elbo)
+    return state
+
+
+@pytest.fixture
+def three(state, three_once):
+    """A state directory with the versions a, b and c; c is served."""
+    shutil.rmtree(state.root)
+    shutil.copytree(three_once.root, state.root)
+    return state
 
 
 @pytest.fixture

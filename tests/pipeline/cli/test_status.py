@@ -51,10 +51,8 @@ def test_the_text_says_what_is_served_and_what_happened(state, vaeiaf):
     assert f"pushed   {version}" in rows[1]
 
 
-def test_only_the_last_runs_are_shown(state, facts):
-    for model in "abc":
-        state.run(model)
-    assert [run["version"] for run in facts("status", "--last=2")["runs"]] == state.versions()[:0:-1]
+def test_only_the_last_runs_are_shown(three, facts):
+    assert [run["version"] for run in facts("status", "--last=2")["runs"]] == three.versions()[:0:-1]
 
 
 def test_two_pipelines_are_told_apart(state, facts, vaeiaf):
@@ -67,7 +65,7 @@ def test_two_pipelines_are_told_apart(state, facts, vaeiaf):
         "vaeiaf-other": other.versions()[0],
     }
     assert [run["pipeline"] for run in facts("status", "--pipeline=vaeiaf-other")["runs"]] == ["vaeiaf-other"]
-    assert "vaeiaf-other" in vaeiaf("status")[1].splitlines()[3]
+    assert "vaeiaf-other" in vaeiaf("status")[1].splitlines()[4]
 
 
 @pytest.mark.parametrize(
@@ -80,8 +78,7 @@ def test_two_pipelines_are_told_apart(state, facts, vaeiaf):
         ),
     ],
 )
-def test_the_wording_of_mistakes(state, vaeiaf, arguments, message):
-    state.run("a")
+def test_the_wording_of_mistakes(three, vaeiaf, arguments, message):
     assert vaeiaf("status", *arguments) == (words.BAD_INPUT, "", f"vaeiaf: {message}\n")
 
 
