@@ -78,9 +78,21 @@ class StateRoot:
                 self._push(artifact, *result)
             write_digests(str(folder))
         (_, (artifact.id,), _) = store.put_execution(execution, [(artifact, _event(mlmd.Event.OUTPUT, key))], contexts)
+        if node == "Evaluator":
+            self._bless(execution, contexts, int(not result[1]))
         if node in ("ImageExampleGen", "Trainer"):
             self._made[node, content] = artifact
         return artifact
+
+    def _bless(self, execution, contexts, blessed):
+        kind = self.store.put_artifact_type(mlmd.ArtifactType(name="ModelBlessing"))
+        folder = self.root / "artifacts" / self.pipeline / "Evaluator" / "blessing" / str(execution.id)
+        folder.mkdir(parents=True)
+        write_digests(str(folder))
+        blessing = mlmd.Artifact(type_id=kind, uri=str(folder), state=mlmd.Artifact.LIVE)
+        blessing.custom_properties["blessed"].int_value = blessed
+        blessing.custom_properties["current_model_id"].int_value = self._last_model().id
+        self.store.put_execution(execution, [(blessing, _event(mlmd.Event.OUTPUT, "blessing"))], contexts)
 
     def _push(self, artifact, elbo, refused):
         artifact.custom_properties["blessed"].int_value = int(not refused)
@@ -89,7 +101,7 @@ class StateRoot:
         artifact.custom_properties["reasons"].string_value = refused
         if refused:
             return
-        model = self._last_model()
+        model = self._last_model().uri
         self.pushed.mkdir(parents=True, exist_ok=True)
         digests, served = saved_model_digests(model), newest(str(self.pushed))
         if (
@@ -103,12 +115,12 @@ class StateRoot:
             artifact.custom_properties["pushed_to"].string_value = path
 
     def _last_model(self):
-        """The path of the model of the newest execution of the Trainer."""
+        """The model of the newest execution of the Trainer."""
         context = self.store.get_context_by_type_and_name("node", f"{self.pipeline}.Trainer")
         newest_id = max(execution.id for execution in self.store.get_executions_by_context(context.id))
         events = self.store.get_events_by_execution_ids([newest_id])
         (artifact,) = (event.artifact_id for event in events if event.type == mlmd.Event.OUTPUT)
-        return self.store.get_artifacts_by_id([artifact])[0].uri
+        return self.store.get_artifacts_by_id([artifact])[0]
 
     def versions(self):
         return versions(str(self.pushed))

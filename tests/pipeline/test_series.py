@@ -82,7 +82,7 @@ def test_after_a_rollback_the_next_model_is_compared_with_the_restored_one_and_a
     series, capfd
 ):
     _, a = series.first(*A)
-    _, b = series.run(*B)
+    series.run(*B)
     root = f"--root={series.root}"
     assert cli.main(["rollback", root, "--reason=worse samples"]) == words.PUSHED
     first, second, _ = series.versions()
@@ -90,7 +90,7 @@ def test_after_a_rollback_the_next_model_is_compared_with_the_restored_one_and_a
     assert (code, baseline(again)) == (words.PUSHED, elbo(a))
     assert cli.main(["withdraw", str(second), root, "--reason=worse samples"]) == words.PUSHED
     code, again = series.run(*B)
-    assert (code, took(again, "Trainer"), baseline(again)) == (words.REFUSED, "cached", elbo(a))
+    assert (code, took(again, "Trainer")) == (words.REFUSED, "cached")
     assert f"REFUSED: this model is version {second}, withdrawn by " in again
     assert "worse samples" in report(again)
     capfd.readouterr()
