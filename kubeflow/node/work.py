@@ -19,6 +19,7 @@ from kubeflow.workers.launcher import launch_pods
 from pipeline.console import Story
 from pipeline.local import launch_node, plan, site_of
 from pipeline.outcome import read_outcome
+from pipeline.retention import retain
 from pipeline.state.executions import executions_of
 from pipeline.state.lineage import artifacts_of, output_of
 from pipeline.state.metadata import Metadata
@@ -121,6 +122,8 @@ def _verdict(task: Task, found: Metadata, story: Story) -> Failure | None:
     outcome = read_outcome(found, task.run_id)
     text = f"{describe(outcome)}\n{bounds(task.config)}"
     story.say(text)
+    with found as handle:
+        retain(task.config, lambda: handle.store, False, story.say)
     if not outcome.verdict.blessed:
         return Failure(Kind.REFUSED, "; ".join(outcome.verdict.reasons))
     story.say(json.dumps({OUTCOME: text}))  # for `submit --wait`

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli._options import root_of
 from pipeline.cli._output import print_json
-from pipeline.cli._state import add_state, size
+from pipeline.cli._state import add_state
 from pipeline.words import PUSHED
 from trainer.errors import UserError
 
@@ -45,26 +45,18 @@ def run(options: argparse.Namespace) -> int:
         print_json(found)
     else:
         for pruned in found:
-            print("\n".join(lines(pruned, options.dry_run)))
+            _print(pruned, options.dry_run)
     return PUSHED
 
 
-def lines(pruned: "Pruned", dry_run: bool = False) -> list[str]:
-    """Says what was, or would be, removed."""
-    counts = [
-        (len(pruned.versions), "version"),
-        (len(pruned.withdrawn), "withdrawn version"),
-        (len(pruned.runs), "run"),
-        (len(pruned.artifacts), "artifact"),
-        (len(pruned.leftovers), "leftover"),
-    ]
-    found = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count]
-    verb = "would be removed" if dry_run else "removed"
-    if not found:
-        return [f"{pruned.pipeline}: nothing {verb}."]
-    text = f"{pruned.pipeline}: {', '.join(found)} {verb}, {size(pruned.size)}."
-    named = [*map(str, (*pruned.versions, *pruned.withdrawn)), *pruned.runs, *pruned.leftovers]
-    return [text, *(f"  {name}" for name in named)] if dry_run else [text]
+def _print(pruned: "Pruned", dry_run: bool) -> None:
+    from pipeline.retention import removed
+
+    text = removed(pruned) or "nothing removed"
+    print(f"{pruned.pipeline}: {text.replace('removed', 'would be removed') if dry_run else text}.")
+    if dry_run:
+        for name in (*pruned.versions, *pruned.withdrawn, *pruned.runs, *pruned.leftovers):
+            print(f"  {name}")
 
 
 def _check(options: argparse.Namespace) -> None:

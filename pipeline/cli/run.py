@@ -50,6 +50,8 @@ def run(options: argparse.Namespace) -> int:
 def _run(config: PipelineConfig, run_id: str, webhook: "Webhook | None", log_file: str, story: Story) -> int:
     try:
         from pipeline import local
+        from pipeline.retention import retain
+        from pipeline.state.executions import open_store
 
         outcome = local.run(config, run_id, story)
     except Exception as error:
@@ -64,6 +66,7 @@ def _run(config: PipelineConfig, run_id: str, webhook: "Webhook | None", log_fil
         volume = shlex.quote(f"{os.path.dirname(outcome.push.pushed_to)}:/models/vaeiaf")
         story.say(f"Serve:  docker run -p 8501:8501 -e MODEL_NAME=vaeiaf -v {volume} tensorflow/serving")
     _notify(webhook, config, run_id, outcome, story.say)
+    retain(config, lambda: open_store(config.root), True, story.say)
     return PUSHED if outcome.verdict.blessed else REFUSED
 
 

@@ -43,6 +43,7 @@ PAIRS = [
     ),
     ({"data": "/mnt/other", "test_share": 0.2}, ["--data=/mnt/other", "--test-share=0.2"]),
     ({"max_unreadable": 0.01}, ["--max-unreadable=0.01"]),
+    ({"keep_versions": 5, "keep_runs": 20}, ["--keep-versions=5", "--keep-runs=20"]),
 ]
 
 
@@ -196,7 +197,8 @@ BEFORE = {
 
 
 def test_earlier_pipeline_versions_give_parameters_of_the_same_names():
-    assert parameters().keys() - BEFORE.keys() == {"data", "splits", "test_share", "max_unreadable"}
+    later = {"data", "splits", "test_share", "max_unreadable", "keep_versions", "keep_runs"}
+    assert parameters().keys() - BEFORE.keys() == later
     assert BEFORE.keys() < parameters().keys()
 
 

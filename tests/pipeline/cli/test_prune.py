@@ -35,7 +35,7 @@ def sound(state):
 def test_the_newest_stay_and_the_others_go_from_the_disk_and_the_metadata(three, vaeiaf, facts):
     *_, c = three.versions()
     would = vaeiaf("prune", "--keep=1", "--dry-run")[1]
-    assert "2 versions, 2 runs, 10 artifacts would be removed" in would
+    assert "vaeiaf-toy: 2 versions, 2 runs, 10 artifacts, 0.0 MB would be removed." in would
     assert models(three) == set("abc")
     code, out, _ = vaeiaf("prune", "--keep=1")
     assert (code, out) == (words.PUSHED, would.splitlines()[0].replace("would be removed", "removed") + "\n")
