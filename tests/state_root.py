@@ -2,6 +2,7 @@
 
 import datetime
 import functools
+import json
 import os
 import pathlib
 
@@ -37,10 +38,11 @@ class StateRoot:
     def store(self):
         return Store(str(self.root), Database(sqlite_connection(str(self.root / "metadata.sqlite"))))
 
-    def run(self, model, elbo=-10.0, refused="", fails=None, stops=None, data="images"):
+    def run(self, model, elbo=-10.0, refused="", fails=None, stops=None, data="images", parts=None):
         """Records a run that trained `model`, a text, on `data`; returns its id.
 
-        Equal data and models come from the cache. `fails` and `stops` name the node that failed, or was killed.
+        Equal data and models come from the cache. `fails` and `stops` name the node that failed, or was killed. `parts`
+        are those of the Trainer's cache key.
         """
         run = (self._start + datetime.timedelta(hours=len(self.store.get_contexts_by_type("pipeline_run")))).isoformat()
         contexts = [self._context("pipeline", self.pipeline), self._context("pipeline_run", run)]
@@ -48,7 +50,8 @@ class StateRoot:
         for node in OUTPUTS:
             content = {"ImageExampleGen": data, "Trainer": f"{model} of {data}"}.get(node, f"{node} of {run}")
             broken = mlmd.Execution.FAILED if node == fails else mlmd.Execution.RUNNING if node == stops else None
-            previous = self._execute(node, content, contexts, previous, broken, (elbo, refused))
+            of_key = [self._cache(parts)] if parts and node == "Trainer" else []
+            previous = self._execute(node, content, [*contexts, *of_key], previous, broken, (elbo, refused))
             if broken:
                 break
         return run
@@ -128,6 +131,14 @@ class StateRoot:
     def content(self, version=None):
         """The model of a version, or of the one that is served."""
         return (self.pushed / str(version or self.versions()[-1]) / "file").read_text().partition(" of ")[0]
+
+    def _cache(self, parts):
+        """The context of the executions with the cache key of these parts."""
+        text = json.dumps(parts, sort_keys=True)
+        context = self._context("execution_cache", text)
+        context.custom_properties["parts"].string_value = text
+        self.store.put_contexts([context])
+        return context
 
     def _context(self, kind, name):
         found = self.store.get_context_by_type_and_name(kind, name)

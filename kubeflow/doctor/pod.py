@@ -4,7 +4,6 @@ import json
 import secrets
 from collections.abc import Iterator
 
-from kubeflow.doctor.finding import Finding, State
 from kubeflow.doctor.kube import Kube
 from kubeflow.doctor.manifest import check_job
 from kubeflow.doctor.rights import accounts_of
@@ -13,6 +12,7 @@ from kubeflow.workers.clock import Durations
 from kubeflow.workers.job import Job
 from kubeflow.workers.manifests import INSTANCE
 from kubeflow.workers.pod import Pod
+from pipeline.doctor.finding import Finding, State
 
 PROGRAM = ["python", "-P", "-m", "kubeflow.doctor.inside"]
 POLL_SECONDS = 2.0

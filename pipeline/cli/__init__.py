@@ -12,7 +12,8 @@ import sys
 from typing import Any
 
 from pipeline.cli._parser import Parser
-from trainer.errors import ReportedError, UserError
+from pipeline.cli._server import no_kubeflow
+from trainer.errors import ReportedError
 from trainer.interrupt import interruptible
 from trainer.terminal import lasting_streams
 
@@ -64,8 +65,4 @@ def _add(commands: Any, name: str) -> None:
 
 
 def _say_hidden(_: argparse.Namespace) -> int:
-    import kubeflow
-
-    found = f"Python finds another one, {next(iter(kubeflow.__path__))}"
-    remedy = "Uninstall that (pip uninstall kubeflow), or install vaeiaf in another environment"
-    raise UserError(f"this command needs vaeiaf's package kubeflow, and {found}", remedy=remedy)
+    raise no_kubeflow()

@@ -9,8 +9,9 @@ from kubeflow.client.cron import check_cron, check_time_zone
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.file import load_cluster
 from kubeflow.spec.parameters import parameters
-from pipeline.cli._kubeflow import EXPERIMENT, add_cluster, add_run, add_server, connect, run_parameters
+from pipeline.cli._kubeflow import EXPERIMENT, add_cluster, add_run, connect, run_parameters
 from pipeline.cli._output import add_json, print_json, print_parts, table
+from pipeline.cli._server import add_server
 from pipeline.words import PUSHED
 from trainer.errors import UserError
 from trainer.interrupt import interruptible

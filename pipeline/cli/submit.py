@@ -3,7 +3,8 @@
 import argparse
 
 from kubeflow.spec.file import load_cluster
-from pipeline.cli._kubeflow import add_cluster, add_run, add_server, connect, run_parameters
+from pipeline.cli._kubeflow import add_cluster, add_run, connect, run_parameters
+from pipeline.cli._server import add_server
 from pipeline.words import PUSHED
 from trainer.interrupt import interruptible
 

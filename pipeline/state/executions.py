@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from trainer.schema import nearest
 
 METADATA = "metadata.sqlite"  # in a state directory
 PIPELINE, RUN, NODE = "pipeline", "pipeline_run", "node"  # TFX's types of contexts
+PART = re.compile(r"\.span-\d+$")  # end of the id of a part of a run, which ingests one span of its data
 SUCCESSFUL = (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED)
 
 
@@ -49,11 +51,17 @@ def executions_of(store: MetadataStore, run_id: str) -> dict[str, mlmd.Execution
 def runs_of(store: MetadataStore, pipeline: str | None = None) -> Iterator[RunExecutions]:
     """Yields the runs of `pipeline`, or of all pipelines, the newest first."""
     found = store.get_contexts_by_type(RUN)
+    parts = [context for context in found if PART.search(context.name)]
     for context in sorted(found, key=lambda run: (run.create_time_since_epoch, run.id), reverse=True):
+        if PART.search(context.name):
+            continue
         named = list(_named(store, context))
-        names = {name.pipeline for name, _ in named}
-        if named and (pipeline is None or pipeline in names):
+        if named and pipeline in (None, named[0][0].pipeline):
             nodes = {name.node: execution for name, execution in named}
+            for part in parts:
+                if PART.sub("", part.name) == context.name:
+                    suffix = part.name.removeprefix(context.name)
+                    nodes |= {f"{name.node}{suffix}": execution for name, execution in _named(store, part)}
             yield RunExecutions(context.name, named[0][0].pipeline, time_of(context.create_time_since_epoch), nodes)
 
 

@@ -1,8 +1,6 @@
 """Verifies a whole state directory. Imports neither TensorFlow nor TFX, so gigabytes take seconds."""
 
-import contextlib
 import os
-import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -13,6 +11,7 @@ from components.gate.serving import versions
 from components.gate.withdrawal import MARK as WITHDRAWN
 from pipeline.state.database import Database, sqlite_connection
 from pipeline.state.runs import PUSHED_TO
+from pipeline.state.sqlite import fault as sqlite_fault
 from pipeline.state.store import Store
 from trainer.errors import UserError
 from trainer.storage.aside import moved_aside
@@ -43,7 +42,7 @@ def verify(root: str) -> Verified:
         raise UserError(f"--root {root} is not a state directory", value=root, remedy="Give the --root of earlier runs")
     metadata, damaged, size = os.path.join(root, METADATA), [], 0
     has_metadata = os.path.exists(metadata)
-    fault = _database_damage(metadata) if has_metadata else None
+    fault = sqlite_fault(metadata) if has_metadata else None
     recorded = _recorded(root, metadata) if has_metadata and not fault else None
     folders = {*_with_digests(root), *_pushed(root)}
     for folder in sorted(folders):
@@ -129,14 +128,3 @@ def _recorded(root: str, metadata: str) -> _Recorded:
 def _version(path: str) -> str:
     """Returns PIPELINE/VERSION of the path of a version, which may be that of another place of the root."""
     return os.path.join(*path.split("/")[-2:])
-
-
-def _database_damage(path: str) -> str | None:
-    try:
-        with contextlib.closing(sqlite3.connect(path)) as connection:
-            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.OperationalError:  # locked: the store waits for it
-        return None
-    except sqlite3.DatabaseError as error:
-        return str(error)
-    return None if answer == "ok" else answer

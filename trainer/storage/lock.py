@@ -66,13 +66,13 @@ def locked(path: str, work: str) -> Iterator[None]:
 
 def is_held(path: str) -> bool:
     """Tells whether another process has the lock of the file `path`."""
-    with contextlib.suppress(FileNotFoundError), open(path) as lock:
-        try:
+    try:
+        with open(path) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:  # the disk has no locks
-            return False
+    except BlockingIOError:
+        return True
+    except OSError:  # there is no such file, or the disk has no locks
+        return False
     return False
 
 

@@ -83,7 +83,7 @@ def keys(artifact, toy):
             if name == "ImageExampleGen":
                 with lineage as handle:
                     parameters = ImageDriver(handle).resolve_exec_properties(parameters)
-            found[name] = cache.key("toy", name, inputs, parameters)
+            found[name] = cache.key(cache.parts("toy", name, inputs, parameters))
         return found
 
     return of
