@@ -3,6 +3,7 @@ earlier runs.
 """
 
 import argparse
+import contextlib
 import datetime
 import os
 import shlex
@@ -59,6 +60,8 @@ def _run(config: PipelineConfig, run_id: str, webhook: "Webhook | None", log_fil
         failure = failure_of(error, config.root)
         leave(failure, f"{log_file.removesuffix('.log')}.{FILE}")
         story.say(f"\nvaeiaf: {failure}\nLog: {log_file}")
+        if failure.kind == Kind.STOPPED:
+            _say_kept(config, run_id, story)
         _notify(webhook, config, run_id, failure, story.say, log_file)
         return failure.exit_code
     story.say(f"\n{describe(outcome)}")
@@ -68,6 +71,13 @@ def _run(config: PipelineConfig, run_id: str, webhook: "Webhook | None", log_fil
     _notify(webhook, config, run_id, outcome, story.say)
     retain(config, lambda: open_store(config.root), True, story.say)
     return PUSHED if outcome.verdict.blessed else REFUSED
+
+
+def _say_kept(config: PipelineConfig, run_id: str, story: Story) -> None:
+    from pipeline.kept import kept
+
+    with contextlib.suppress(ReportedError):  # a database that is away has been reported
+        story.say(kept(config, run_id))
 
 
 def _webhook(config: PipelineConfig) -> "Webhook | None":

@@ -23,7 +23,7 @@ class Run(NamedTuple):
     run: str  # its id
     pipeline: str
     started: datetime.datetime
-    seconds: float  # until its last change
+    seconds: float  # until its last change, or until now if it is running
     state: str  # pushed, unchanged, refused, failed, stopped or running
     node: str | None  # that runs, or at which the run ended early
     version: int | None  # that it pushed or found unchanged
@@ -55,7 +55,8 @@ def _run(store: MetadataStore, found: RunExecutions, is_running: bool) -> Run:
     else:
         state = "unchanged" if UNCHANGED in properties else "refused"
     node = open_[0] if open_ else [*found.nodes][-1]
-    ended = time_of(max(execution.last_update_time_since_epoch for execution in executions))
+    changed = time_of(max(execution.last_update_time_since_epoch for execution in executions))
+    ended = datetime.datetime.now().astimezone() if state == "running" else changed
     return Run(
         run=found.run,
         pipeline=found.pipeline,

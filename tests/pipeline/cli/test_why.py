@@ -90,12 +90,14 @@ def test_an_execution_that_did_not_finish_is_a_reason(state, trainer):
 
 def test_the_text_has_a_line_for_each_difference_and_long_values_are_cut(state, vaeiaf):
     first = state.run("a", parts=OLD)
-    text = "x" * 500
-    second = state.run("b", parts=changed(parameters=OLD["parameters"] | {"note": text}, sources={}, inputs={}))
-    lines = [line.rstrip() for line in vaeiaf("why", "Trainer")[1].splitlines()]
-    assert lines[0] == f"Run {second}"
-    assert [line.split("made")[-1].strip() for line in lines[2:]] == [
-        f"setting note: new                   {first}",
+    settings = json.dumps({"train": {"epochs": 1, "seed": "x" * 500}})
+    parts = changed(parameters=OLD["parameters"] | {"custom_config": settings}, sources={}, inputs={})
+    second = state.run("b", parts=parts)
+    lines = [" ".join(line.split()) for line in vaeiaf("why", "Trainer")[1].splitlines()]
+    assert lines == [
+        f"Run {second}",
+        "node result why since run",
+        f"Trainer made setting seed: 7 -> {'x' * 57}... {first}",
         "input examples: gone",
         "code tensorflow: gone",
         "code trainer.gone: gone",
