@@ -95,7 +95,7 @@ def test_after_a_rollback_the_next_model_is_compared_with_the_restored_one_and_a
     assert cli.main(["withdraw", str(second), root, "--reason=worse samples"]) == words.PUSHED
     code, again = series.run(*B, "--keep-runs=1", "--keep-versions=1")
     assert (code, took(again, "Trainer")) == (words.REFUSED, "cached")
-    assert re.search(r"^Retention: 2 versions, 1 withdrawn version, 1 run, \d+ artifacts, ", again, re.MULTILINE)
+    assert re.search(r"^Retention: 2 versions, 2 withdrawn versions, 2 runs, \d+ artifacts, ", again, re.MULTILINE)
     assert f"REFUSED: this model is version {second}, withdrawn by " in again
     assert "worse samples" in report(again)
     capfd.readouterr()
