@@ -70,7 +70,7 @@ class StateRoot:
         if cached is None:
             inner = folder / "Format-Serving" if node == "Trainer" else folder
             inner.mkdir(parents=True)
-            (inner / "file").write_text(content)
+            (inner / ("index.html" if node == "Report" else "file")).write_text(content)
         if broken:
             return None
         artifact = cached or mlmd.Artifact(

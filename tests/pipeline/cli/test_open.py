@@ -19,8 +19,6 @@ def opened(monkeypatch):
 def pages(three):
     """The pages of the three runs, oldest first."""
     folders = sorted(three.root.glob(f"artifacts/{PIPELINE}/Report/report/*/"), key=lambda path: int(path.name))
-    for folder in folders:
-        (folder / "index.html").touch()
     return [str(folder / "index.html") for folder in folders]
 
 

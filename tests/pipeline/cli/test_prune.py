@@ -41,7 +41,7 @@ def test_the_newest_stay_and_the_others_go_from_the_disk_and_the_metadata(three,
     assert (code, out) == (words.PUSHED, would.splitlines()[0].replace("would be removed", "removed") + "\n")
     assert (three.versions(), models(three)) == ([c], {"c"})
     assert sound(three)
-    assert not list(three.root.glob(f"artifacts/{PIPELINE}/Report/report/*/file"))[1:]
+    assert not list(three.root.glob(f"artifacts/{PIPELINE}/Report/report/*/index.html"))[1:]
     assert [run["elbo"] for run in facts("status")["runs"]] == [-10.0, -11.0, -12.0]
     assert vaeiaf("prune", "--keep=1")[1] == "vaeiaf-toy: nothing removed.\n"
 
