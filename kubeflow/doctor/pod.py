@@ -36,7 +36,7 @@ def inside(kube: Kube, cluster: Cluster) -> Iterator[Finding]:
     try:
         job = kube.create_job(check_job(cluster, name, account, command))
         assert job, "the name is random"
-        yield from _findings(_ended(kube, job), cluster)
+        yield from _findings(ended(kube, job), cluster)
     finally:  # a signal may have come before the answer to the creation
         if left := kube.get_job(name):
             kube.delete_job(left, "Background")
@@ -59,7 +59,7 @@ def _findings(end: Pod | Finding, cluster: Cluster) -> Iterator[Finding]:
         yield Finding("image", State.WRONG, f"{image} was pulled, but the pod {end.end}: {last}", remedy)
 
 
-def _ended(kube: Kube, job: Job) -> Pod | Finding:
+def ended(kube: Kube, job: Job) -> Pod | Finding:
     """Waits for the pod's end; returns a finding if it cannot start, or does not end."""
     waits, began = Durations(kube.clock), kube.clock.monotonic()
     while True:

@@ -11,6 +11,7 @@ import pkgutil
 import sys
 from typing import Any
 
+from pipeline.cli._errand import run_errand_of
 from pipeline.cli._parser import Parser
 from pipeline.cli._server import no_kubeflow
 from trainer.errors import ReportedError
@@ -25,7 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
     """
     with lasting_streams(), interruptible():
         try:
-            options = parser().parse_args(arguments)
+            given = sys.argv[1:] if arguments is None else arguments
+            options = parser().parse_args(given)
+            if getattr(options, "errand", None):
+                return run_errand_of(options, given)
             return options.run(options)
         except ReportedError as error:
             print(f"vaeiaf: {error}", file=sys.stderr)

@@ -4,17 +4,24 @@ import argparse
 import datetime
 import math
 
+from pipeline.cli._errand import add_errand
 from pipeline.cli._options import add_root
 from pipeline.cli._output import add_json
 
 
 def add_state(parser: argparse.ArgumentParser) -> None:
-    """Adds the state directory, the pipeline in it, and the form of the output."""
+    """Adds the state directory or the cluster that has it, the pipeline in it, and the form of the output."""
     add_root(parser)
+    add_errand(parser)
+    add_pipeline(parser)
+    add_json(parser)
+
+
+def add_pipeline(parser: argparse.ArgumentParser) -> None:
+    """Adds the pipeline."""
     parser.add_argument(
         "--pipeline", metavar="NAME", help="such as vaeiaf-cifar10, where the state directory has several"
     )
-    add_json(parser)
 
 
 def elbo(value: float | None, error: float | None) -> str:

@@ -6,9 +6,9 @@ import pathlib
 import sys
 import webbrowser
 
-from pipeline.cli._options import root_of
-from pipeline.cli._output import print_json
-from pipeline.cli._state import add_state
+from pipeline.cli._options import add_root, root_of
+from pipeline.cli._output import add_json, print_json
+from pipeline.cli._state import add_pipeline
 from pipeline.words import PUSHED
 
 HELP = "open the report of a run"
@@ -20,7 +20,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run", dest="run_id", metavar="ID", help="as vaeiaf status shows it (default: the last report)"
     )
-    add_state(parser)
+    add_root(parser)
+    add_pipeline(parser)
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@ and what a remaining run read or wrote stays.
 """
 
 import argparse
+import contextlib
 import datetime
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Removes, and says what."""
-    from pipeline.state.executions import one_pipeline, open_store, pipelines_of
+    from pipeline.state.executions import is_shared, one_pipeline, open_store, pipelines_of
     from pipeline.state.prune import Rules, prune
     from trainer.storage.lock import alone
 
@@ -39,8 +40,8 @@ def run(options: argparse.Namespace) -> int:
     rules, root = Rules(options.keep, options.keep, days), root_of(options)
     store = open_store(root)
     pipelines = [one_pipeline(store, options.pipeline)] if options.pipeline else pipelines_of(store)
-    with alone(root, "run", "--root"):
-        found = [prune(store, root, pipeline, rules, dry_run=options.dry_run) for pipeline in pipelines]
+    with contextlib.nullcontext() if is_shared(root) else alone(root, "run", "--root"):
+        found = [prune(store, root, one, rules, not is_shared(root), options.dry_run) for one in pipelines]
     if options.json:
         print_json(found)
     else:

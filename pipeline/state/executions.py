@@ -1,9 +1,10 @@
 """Executions of runs in ML Metadata, by pipeline and node. Imports neither TensorFlow nor TFX."""
 
+import contextlib
 import datetime
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from ml_metadata.metadata_store import MetadataStore
@@ -29,12 +30,32 @@ class RunExecutions(NamedTuple):
     nodes: dict[str, mlmd.Execution]  # by node id, in the order of their start; of several attempts the last
 
 
+_shared: dict[str, Callable[[], MetadataStore]] = {}  # state directories whose database is elsewhere
+
+
+@contextlib.contextmanager
+def sharing(root: str, connect: Callable[[], MetadataStore]) -> Iterator[None]:
+    """Says for the block that `root` is on a volume that other machines write to, and connects to its database."""
+    _shared[root] = connect
+    try:
+        yield
+    finally:
+        del _shared[root]
+
+
+def is_shared(root: str) -> bool:
+    """Tells whether other machines write to the state directory, whose lock then says nothing about runs."""
+    return root in _shared
+
+
 def open_store(root: str) -> MetadataStore:
     """Opens the database of the state directory `root`.
 
     Raises:
       UserError: there is none.
     """
+    if is_shared(root):
+        return _shared[root]()
     path = os.path.join(root, METADATA)
     if not os.path.exists(path):
         remedy = "Give the --root of earlier runs, or start one with vaeiaf run"

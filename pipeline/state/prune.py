@@ -20,9 +20,9 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from components.gate.publish import clear_removed, unpublish
 from components.gate.serving import FORMAT_SERVING, LOCK
 from components.gate.withdrawal import MARK, servable, withdrawals
-from pipeline.state.executions import PIPELINE, SUCCESSFUL, RunExecutions, runs_of, time_of
+from pipeline.state.executions import PIPELINE, RunExecutions, runs_of
 from pipeline.state.leftovers import damaged, orphans, remove, size, unpublished
-from pipeline.state.runs import LAST
+from pipeline.state.runs import changed, may_be_running
 from pipeline.state.served import origin, push_directory, records
 from trainer.errors import ReportedError
 from trainer.storage.aside import finish_moves
@@ -30,7 +30,6 @@ from trainer.storage.digests import DamageError, below, identity, read_digests, 
 from trainer.storage.lock import locked
 
 MODEL, BLESSING = "Model", "ModelBlessing"  # TFX's types
-DAY = datetime.timedelta(days=1)
 
 
 class Rules(NamedTuple):
@@ -159,7 +158,7 @@ class _Plan:
         self._old_runs = []
         for index, run in enumerate(runs_of(self._store, self._pipeline)):
             is_new = rules.runs is not None and index < rules.runs
-            may_go = (rules.runs is not None or rules.older_than is not None) and self._is_old(_changed(run))
+            may_go = (rules.runs is not None or rules.older_than is not None) and self._is_old(changed(run))
             if index and may_go and not is_new and run.run not in pushed and not self._is_live(run):
                 self._old_runs.append(run)
             else:
@@ -226,9 +225,7 @@ class _Plan:
 
     def _is_live(self, run: RunExecutions) -> bool:
         """Tells whether another process may be at the run."""
-        last = run.nodes.get(LAST)
-        is_complete = last is not None and last.last_known_state in SUCCESSFUL
-        return not self._is_alone and not is_complete and self._now - _changed(run) < DAY
+        return not self._is_alone and may_be_running(run)
 
     def _paths(self) -> Iterable[str]:
         yield from (os.path.join(self._base, str(version)) for version in self._versions)
@@ -250,10 +247,6 @@ def _time(version: int) -> datetime.datetime:
 
 def _modified(path: str) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(os.stat(path).st_mtime).astimezone()
-
-
-def _changed(run: RunExecutions) -> datetime.datetime:
-    return time_of(max(execution.last_update_time_since_epoch for execution in run.nodes.values()))
 
 
 def _failed(error: OSError, root: str) -> ReportedError:

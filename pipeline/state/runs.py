@@ -9,9 +9,10 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.gate.result import Result
-from pipeline.state.executions import SUCCESSFUL, RunExecutions, runs_of, time_of
+from pipeline.state.executions import SUCCESSFUL, RunExecutions, is_shared, runs_of, time_of
 from trainer.storage.lock import is_held
 
+ALIVE = datetime.timedelta(days=7)  # that a node may take
 LOCK = "lock"  # file in a state directory that a run on this machine holds
 PUSHER, LAST = "AtomicPusher", "Report"  # nodes
 PUSHED_TO, UNCHANGED = "pushed_to", "unchanged"  # properties of the pusher's artifact
@@ -36,17 +37,28 @@ def runs(store: MetadataStore, root: str, pipeline: str | None = None) -> Iterat
     """Yields the runs of `pipeline`, or of all pipelines, in the state directory `root`, the newest first."""
     is_running = is_held(os.path.join(root, LOCK))  # by the newest run, because a run waits for no other
     for found in runs_of(store, pipeline):
-        yield _run(store, found, is_running)
+        yield _run(store, found, is_running or (is_shared(root) and may_be_running(found)))
         is_running = False
 
 
+def may_be_running(found: RunExecutions) -> bool:
+    """Tells whether the run has not ended and changed lately. On a volume that others write to, no lock tells more."""
+    last = found.nodes.get(LAST)
+    is_complete = last is not None and last.last_known_state in SUCCESSFUL
+    return not is_complete and datetime.datetime.now().astimezone() - changed(found) < ALIVE
+
+
+def changed(found: RunExecutions) -> datetime.datetime:
+    """Returns the time of the run's last change."""
+    return time_of(max(execution.last_update_time_since_epoch for execution in found.nodes.values()))
+
+
 def _run(store: MetadataStore, found: RunExecutions, is_running: bool) -> Run:
-    executions = list(found.nodes.values())
     open_ = [name for name, execution in found.nodes.items() if execution.last_known_state not in SUCCESSFUL]
     properties = _pushed_model(store, found.nodes.get(PUSHER))
     result = Result.read(properties)
     version = next((_version(properties[name]) for name in (PUSHED_TO, UNCHANGED) if name in properties), None)
-    if is_running and not _has_failed(found):
+    if is_running and not _has_failed(found) and (open_ or LAST not in found.nodes):
         state = "running"
     elif open_ or LAST not in found.nodes:
         state = "failed" if _has_failed(found) else "stopped"
@@ -55,8 +67,7 @@ def _run(store: MetadataStore, found: RunExecutions, is_running: bool) -> Run:
     else:
         state = "unchanged" if UNCHANGED in properties else "refused"
     node = open_[0] if open_ else [*found.nodes][-1]
-    changed = time_of(max(execution.last_update_time_since_epoch for execution in executions))
-    ended = datetime.datetime.now().astimezone() if state == "running" else changed
+    ended = datetime.datetime.now().astimezone() if state == "running" else changed(found)
     return Run(
         run=found.run,
         pipeline=found.pipeline,
