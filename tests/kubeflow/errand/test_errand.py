@@ -31,7 +31,6 @@ def kube(monkeypatch):
     clock = StillClock()
     kube = Emulator(ScriptedKubelet(lambda run: kube.script(run)), namespace="team", clock=clock)
     kube.start()
-    clock.run()
     kube.state.create("ServiceAccount", {"kind": "ServiceAccount", "metadata": {"name": "default-editor"}})
     monkeypatch.setattr(kube_api, "connect", lambda: api_client(kube.url))
     monkeypatch.setattr("kubeflow.doctor.kube.Clock", lambda: clock)
@@ -72,13 +71,14 @@ def test_the_facts_of_the_volume_come_back(vaeiaf, kube, state):
     assert [model["version"] for model in json.loads(out)] == state.versions()[::-1]
 
 
-def test_a_change_is_made_there_and_has_its_author_from_here(vaeiaf, kube, state, monkeypatch):
+def test_a_change_is_made_there_and_has_its_author_from_here(vaeiaf, kube, state, monkeypatch, capsys):
     kube.script = works
     monkeypatch.setattr("pipeline.cli._author._user", lambda: "ada@desk")
     code, out, _ = vaeiaf("rollback", "--reason=grey samples")
     assert (code, state.content()) == (words.PUSHED, "a")
     assert "the model of " in out
-    (change,) = json.loads(vaeiaf("status", "--json")[1])["changes"]
+    cli.main(["status", f"--root={state.root}", "--json"])
+    (change,) = json.loads(capsys.readouterr().out)["changes"]
     assert (change["who"], change["reason"]) == ("ada@desk", "grey samples")
 
 
@@ -96,6 +96,7 @@ def dies(run):
 
 def has_no_image(run):
     run.waiting("ErrImagePull", "no such image")
+    run.state.clock.run()  # nothing happens but time
 
 
 @pytest.mark.parametrize(
