@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def add_author(parser: argparse.ArgumentParser) -> None:
     """Adds the reason and the name for the record."""
     parser.add_argument("--reason", metavar="TEXT", required=True, help="why, for the record")
-    parser.add_argument("--who", metavar="NAME", default=_user(), help="for the record (default: %(default)s)")
+    parser.add_argument("--who", metavar="NAME", help="for the record (default: your user and host)")
 
 
 def author_of(options: argparse.Namespace) -> "Author":
@@ -26,13 +26,15 @@ def author_of(options: argparse.Namespace) -> "Author":
     """
     from pipeline.state.change import Author
 
-    for option in ("reason", "who"):
-        if not getattr(options, option).strip():
-            raise UserError(f"--{option}", value=getattr(options, option), valid="a text")
-    return Author(options.who.strip(), options.reason.strip())
+    given = {"reason": options.reason, "who": options.who if options.who is not None else user()}
+    for option, text in given.items():
+        if not text.strip():
+            raise UserError(f"--{option}", value=text, valid="a text")
+    return Author(given["who"].strip(), given["reason"].strip())
 
 
-def _user() -> str:
+def user() -> str:
+    """Returns who runs this process, such as ada@desk."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):  # a container's user has no name

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 
+from pipeline.cli._author import user
 from pipeline.cli._server import no_kubeflow
 from trainer.errors import UserError
 
@@ -34,7 +35,7 @@ def run_errand_of(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     if hasattr(options, "root"):
         raise UserError("--root has no meaning with --cluster", value=options.root, remedy="Leave one of them out")
     cluster = load_cluster(options.errand)
-    who = [f"--who={options.who}"] if hasattr(options, "who") else []  # the pod's user is nobody
+    who = [f"--who={options.who or user()}"] if hasattr(options, "who") else []  # the pod's user is nobody
     said = run_errand(Kube(kube_api.connect(), cluster.namespace), cluster, [*_without_cluster(arguments), *who])
     sys.stdout.write(said.out)
     sys.stderr.write(said.err)

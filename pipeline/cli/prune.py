@@ -8,7 +8,7 @@ import datetime
 from typing import TYPE_CHECKING
 
 from pipeline.cli._options import root_of
-from pipeline.cli._output import print_json
+from pipeline.cli._output import print_json, waits_told
 from pipeline.cli._state import add_state
 from pipeline.words import PUSHED
 from trainer.errors import UserError
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     rules, root = Rules(options.keep, options.keep, days), root_of(options)
     store = open_store(root)
     pipelines = [one_pipeline(store, options.pipeline)] if options.pipeline else pipelines_of(store)
-    with contextlib.nullcontext() if is_shared(root) else alone(root, "run", "--root"):
+    with waits_told(), contextlib.nullcontext() if is_shared(root) else alone(root, "run", "--root"):
         found = [prune(store, root, one, rules, not is_shared(root), options.dry_run) for one in pipelines]
     if options.json:
         print_json(found)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli._author import add_author, author_of
 from pipeline.cli._options import root_of
-from pipeline.cli._output import print_json
+from pipeline.cli._output import print_json, waits_told
 from pipeline.cli._state import add_state
 from pipeline.words import PUSHED
 
@@ -34,7 +34,8 @@ def run(options: argparse.Namespace) -> int:
 
     author, root = author_of(options), root_of(options)
     store = open_store(root)
-    changed = roll_back(store, root, one_pipeline(store, options.pipeline), options.version, author)
+    with waits_told():
+        changed = roll_back(store, root, one_pipeline(store, options.pipeline), options.version, author)
     if options.json:
         print_json(changed)
     else:

@@ -6,7 +6,7 @@ import argparse
 
 from pipeline.cli._author import add_author, author_of
 from pipeline.cli._options import root_of
-from pipeline.cli._output import print_json
+from pipeline.cli._output import print_json, waits_told
 from pipeline.cli._state import add_state
 from pipeline.words import PUSHED
 
@@ -36,7 +36,8 @@ def run(options: argparse.Namespace) -> int:
     author, root = author_of(options), root_of(options)
     store = open_store(root)
     pipeline = one_pipeline(store, options.pipeline)
-    changed = withdraw_version(store, root, pipeline, options.version, author, options.serve)
+    with waits_told():
+        changed = withdraw_version(store, root, pipeline, options.version, author, options.serve)
     if options.json:
         print_json(changed)
         return PUSHED

@@ -73,7 +73,7 @@ def test_the_facts_of_the_volume_come_back(vaeiaf, kube, state):
 
 def test_a_change_is_made_there_and_has_its_author_from_here(vaeiaf, kube, state, monkeypatch, capsys):
     kube.script = works
-    monkeypatch.setattr("pipeline.cli._author._user", lambda: "ada@desk")
+    monkeypatch.setattr("pipeline.cli._errand.user", lambda: "ada@desk")
     code, out, _ = vaeiaf("rollback", "--reason=grey samples")
     assert (code, state.content()) == (words.PUSHED, "a")
     assert "the model of " in out

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 
 import pytest
@@ -10,6 +11,7 @@ from components.gate import publish
 from components.gate.withdrawal import withdrawals
 from pipeline import words
 from pipeline.state.verify import verify
+from trainer.storage import lock
 
 WHY = ("--reason", "grey samples", "--who", "ada")
 
@@ -162,6 +164,15 @@ def test_a_damaged_version_is_refused(three, vaeiaf):
         f"vaeiaf: version {a} is damaged: {three.pushed}/{a}/file has 4 bytes instead of 11. Choose another one; "
         "vaeiaf models lists them\n"
     )
+
+
+def test_a_change_waits_for_a_push_and_says_so(three, vaeiaf, monkeypatch):
+    monkeypatch.setattr(lock, "SILENT_SECONDS", 0.0)
+    with open(three.pushed / ".lock", "a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        monkeypatch.setattr(lock.time, "sleep", lambda _: held.close())
+        code, _, err = vaeiaf("rollback", *WHY)
+    assert (code, err) == (words.PUSHED, f"waiting for another push, which holds {three.pushed}/.lock\n")
 
 
 def test_nothing_can_be_changed_where_nothing_was_pushed(state, vaeiaf):
