@@ -46,6 +46,14 @@ def code_of(node: str) -> str:
     return fingerprint(*CODE[node]) if node in CODE else ""
 
 
+def code_parts(node: str) -> dict[str, str]:
+    """Returns what `code_of` covers: the versions of libraries and a short hash of each module, by name."""
+    code = CODE.get(node, Code())
+    found = {library: importlib.metadata.version(library) for library in code.libraries}
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for name, path in sources(code.modules).items()}
+    return {**found, **hashes}
+
+
 def fingerprint(modules: Iterable[str], libraries: Iterable[str]) -> str:
     """Returns a hash of the sources of `modules` and of their own imports at any depth, and of libraries' versions.
 

@@ -224,6 +224,7 @@ def test_every_setting_is_covered():
     """A new setting has to be told apart above."""
     known = {"dataset", "train", "root", "data_dir", "manual_dir", "min_elbo", "max_regression", "min_label_elbo"}
     known |= {"no_baseline", "image_shape", "allow_shared_images", "tune", "warm_start", "strategy", "workers"}
+    known |= {"keep_versions", "keep_runs"}
     known |= {"data", "splits", "test_share", "max_unreadable", "spans", "span_marker", "span_age_minutes"}
     known |= {"serving_data", "drift_threshold", "on_drift"}
     known |= {"notify_url", "checkpoint_minutes", "checkpoint_percent", "images_in_memory", "beam_args", "beam_nodes"}
