@@ -9,8 +9,8 @@ from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts import Artifacts
-from components.gate.metric import GAINS, OUTPUTS
 from components.gate.pusher import Push, deciding_evaluation
+from components.gate.sums import GAINS, OUTPUTS
 from components.gate.verdict import Metrics, read_verdict
 from components.pages.pictures import pictures
 from components.pages.rendering import render

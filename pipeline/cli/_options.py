@@ -44,6 +44,27 @@ def config_of(options: argparse.Namespace) -> PipelineConfig:
     return build_config(options.preset, recipe, run)
 
 
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Adds the settings of the data of a run, and the state directory."""
+    group = parser.add_argument_group("data")
+    for name in _data():
+        _add(group, PipelineConfig, name)
+    add_root(parser)
+
+
+def data_of(options: argparse.Namespace) -> PipelineConfig:
+    """Builds a run of the data and the state directory that the options name.
+
+    Raises:
+      SettingError: a value is invalid, or has no meaning beside the others.
+    """
+    return build_config(PRESET, {}, _given(options, [*_data(), "root"]))
+
+
+def _data() -> list[str]:
+    return [name for name, found in settings(PipelineConfig, Place.COMMAND_LINE).items() if found.group == "data"]
+
+
 def add_root(parser: argparse.ArgumentParser) -> None:
     """Adds the option that names the state directory."""
     _add(parser, PipelineConfig, "root")

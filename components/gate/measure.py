@@ -1,0 +1,71 @@
+"""Evaluates exported models on Examples without TFMA: the gate's numbers, in one pass over the images."""
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from components.gate.sums import COUNT, metrics, sums
+from trainer.errors import UserError, reason
+from trainer.exported import Exported
+
+NO_LABEL = -1
+LABEL = {"label": tf.io.FixedLenFeature([], tf.int64, default_value=NO_LABEL)}
+
+Metrics = dict[str, float]  # metric name -> value, nats per image
+
+
+class Measured(NamedTuple):
+    """The numbers of a model, over the same images as those of its baseline."""
+
+    whole: Metrics  # over all images; the gain is over the baseline
+    baseline: Metrics | None  # of the baseline, over all images
+    labels: dict[int, Metrics]  # of the model, over the images of each label; empty if there are none
+
+
+def measure(model: Exported, split: str, baseline: Exported | None = None) -> Measured:
+    """Evaluates `model` and, on the same images with the same noise, `baseline`.
+
+    Args:
+      model: the model to measure.
+      split: folder of gzipped TFRecord files of Examples. Memory holds a few batches of them.
+      baseline: the model that the gain is over.
+
+    Raises:
+      UserError: the images cannot be read, or do not fit a model.
+    """
+    whole, theirs = np.zeros(COUNT), np.zeros(COUNT)
+    of_label: dict[int, np.ndarray] = {}
+    size = min(found.images_at_once for found in (model, baseline) if found)
+    for serialized, labels in _batches(split, size):
+        try:
+            outputs = model.evaluate(serialized)
+            other = baseline and baseline.evaluate(serialized)
+        except tf.errors.OpError as error:
+            sentence = f"the images do not fit the model {model.path}: {reason(error)}"
+            raise UserError(sentence, value=split, valid=f"images of {model.shape}") from error
+        elbo = other["elbo"] if other else None
+        whole += sums(outputs, elbo)
+        theirs += sums(other) if other else 0.0
+        for label in np.unique(labels[labels != NO_LABEL]):
+            rows = labels == label
+            part = {name: value[rows] for name, value in outputs.items()}
+            found = sums(part, None if elbo is None else elbo[rows])
+            of_label[int(label)] = of_label.get(int(label), 0.0) + found
+    return Measured(
+        whole=metrics(whole),
+        baseline=metrics(theirs) if baseline else None,
+        labels={label: metrics(found) for label, found in sorted(of_label.items())},
+    )
+
+
+def _batches(split: str, size: int) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
+    """Yields serialized Examples [B] and their labels [B], NO_LABEL where there is none."""
+    dataset = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(os.path.join(split, "*"))), compression_type="GZIP")
+    try:
+        for serialized in dataset.batch(size).prefetch(1):
+            yield serialized, tf.io.parse_example(serialized, LABEL)["label"].numpy()
+    except tf.errors.DataLossError as error:
+        raise UserError("the images cannot be read", value=split, cause=error) from error
