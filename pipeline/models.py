@@ -72,7 +72,8 @@ def _version(series: str | None, version: str, bases: dict[str, str], root: str)
     if len(paths) > 1:
         valid = f"one of {', '.join(f'{name}/{version}' for name in paths)}"
         raise UserError(f"{len(paths)} push directories have a version {version}", value=version, valid=valid)
-    return _checked(*paths.values(), recorded=True)
+    (path,) = paths.values()
+    return _checked(path, recorded=True)
 
 
 def _number(base: str, version: str) -> str:

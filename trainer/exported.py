@@ -38,7 +38,9 @@ class Exported:
             raise UserError(f"the model {path} cannot be loaded", value=path, valid=VALID, cause=error) from error
         self.signatures: dict[str, Callable[..., dict[str, tf.Tensor]]] = self._loaded.signatures
         if missing := [name for name in NEEDED if name not in self.signatures]:
-            raise UserError(f"the model {path} has no signature {missing[0]}", value=sorted(self.signatures), valid=VALID)
+            raise UserError(
+                f"the model {path} has no signature {missing[0]}", value=sorted(self.signatures), valid=VALID
+            )
 
     @property
     def images_at_once(self) -> int:
@@ -67,7 +69,9 @@ class Exported:
         if temperature == 1.0:
             return self.signatures["sample"](**given)["images"].numpy()
         if "sample_at_temperature" not in self.signatures:
-            sentence = f"--temperature of the model {self.path}, which an earlier version exported without a temperature"
+            sentence = (
+                f"--temperature of the model {self.path}, which an earlier version exported without a temperature"
+            )
             raise UserError(sentence, valid="1", value=temperature, remedy="Leave it out, or train a new model")
         given["temperature"] = tf.constant(temperature, tf.float32)
         return self.signatures["sample_at_temperature"](**given)["images"].numpy()

@@ -57,11 +57,11 @@ def loose_images(paths: Sequence[str], shape: Shape, fit: bool, at_once: int) ->
         if fit:
             batch = fitted(batch, shape)
         found = list(decoded(batch, Shard("", ImageFolder.KIND, len(names), tuple(names)), shape))
-        for fault in found:
+        for name, fault in zip(names, found, strict=True):
             if isinstance(fault, Fault):
                 remedy = f"Name PNG, JPEG, WebP or BMP files of {shape}, or crop and resize them with --fit"
-                raise UserError(fault.text, remedy=remedy)
-        yield LooseImages(names, batch.images, np.stack([pixels for _, pixels in found]))
+                raise UserError(fault.text, value=name, remedy=remedy)
+        yield LooseImages(names, batch.images, np.stack([item[1] for item in found if not isinstance(item, Fault)]))
 
 
 def _content(name: str) -> bytes:

@@ -46,7 +46,12 @@ def image_grid(images: np.ndarray, columns: int) -> bytes:
     rows = -(-len(images) // columns)
     blank = np.full([rows * columns - len(images), height, width, channels], 255, np.uint8)
     grid = np.concatenate([images, blank]).reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
-    return tf.io.encode_png(grid.reshape(rows * height, columns * width, channels)).numpy()
+    return png(grid.reshape(rows * height, columns * width, channels))
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """Returns a PNG of pixels [H, W, C] uint8."""
+    return tf.io.encode_png(pixels).numpy()
 
 
 def elbo_curve(history: dict) -> bytes:
@@ -70,7 +75,7 @@ def elbo_curve(history: dict) -> bytes:
 
 
 def first_images(split: str) -> tf.Tensor:
-    """Returns encoded images of the Examples in the folder `split`, [IMAGES]: the first by id, the same in every run."""
+    """Returns encoded images of the Examples in the folder `split`, [IMAGES]: the first by id."""
     dataset = tf.data.TFRecordDataset(tf.io.gfile.glob(os.path.join(split, "*")), compression_type="GZIP")
     dataset = dataset.batch(512).map(lambda serialized: tf.io.parse_example(serialized, EXAMPLE_FEATURES)).unbatch()
     found = heapq.nsmallest(IMAGES, dataset.as_numpy_iterator(), key=lambda example: example["id"])

@@ -40,9 +40,9 @@ def path_of(options: argparse.Namespace, name: str = "model") -> str:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Shows only what this project logs, on standard error, and makes a signal an InterruptError."""
-    with tempfile.NamedTemporaryFile(prefix="vaeiaf-", suffix=".log") as log:
-        with interruptible(), console(log.name, descriptor=2):
-            yield
+    log = tempfile.NamedTemporaryFile(prefix="vaeiaf-", suffix=".log")
+    with log, interruptible(), console(log.name, descriptor=2):
+        yield
 
 
 def checked_file(path: str, suffixes: Sequence[str]) -> str:

@@ -25,9 +25,14 @@ def print_parts(*parts: str) -> None:
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     """Returns a table."""
-    found = [[head.removeprefix(">") for head in heads], *([str("" if cell is None else cell) for cell in row] for row in rows)]
+    found = [
+        [head.removeprefix(">") for head in heads],
+        *([str("" if cell is None else cell) for cell in row] for row in rows),
+    ]
     widths = [max(map(len, column)) for column in zip(*found, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in found)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in found
+    )
 
 
 def _plain(facts: Any) -> Any:

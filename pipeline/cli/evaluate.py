@@ -59,12 +59,8 @@ def numbers(metrics: "Metrics", units: "Units") -> dict[str, Any]:
     return {**found, "images": int(metrics["images"])}
 
 
-def _facts(
-    path: str, data: str, split: str, units: "Units", measured: "Measured", names: list[str]
-) -> dict[str, Any]:
-    labels = {
-        names[label] if names else label: numbers(metrics, units) for label, metrics in measured.labels.items()
-    }
+def _facts(path: str, data: str, split: str, units: "Units", measured: "Measured", names: list[str]) -> dict[str, Any]:
+    labels = {names[label] if names else label: numbers(metrics, units) for label, metrics in measured.labels.items()}
     return {
         "model": path,
         "data": data,
