@@ -1,20 +1,18 @@
 """Evaluates exported models on Examples without TFMA: the gate's numbers, in one pass over the images."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from components.gate.sums import COUNT, metrics, sums
+from components.gate.sums import COUNT, Label, Metrics, metrics, sums
 from trainer.errors import UserError, reason
 from trainer.exported import Exported
 
 NO_LABEL = -1
 LABEL = {"label": tf.io.FixedLenFeature([], tf.int64, default_value=NO_LABEL)}
-
-Metrics = dict[str, float]  # metric name -> value, nats per image
 
 
 class Measured(NamedTuple):
@@ -22,16 +20,17 @@ class Measured(NamedTuple):
 
     whole: Metrics  # over all images; the gain is over the baseline
     baseline: Metrics | None  # of the baseline, over all images
-    labels: dict[int, Metrics]  # of the model, over the images of each label; empty if there are none
+    labels: dict[Label, Metrics]  # of the model, over the images of each label; empty if there are none
 
 
-def measure(model: Exported, split: str, baseline: Exported | None = None) -> Measured:
+def measure(model: Exported, split: str, baseline: Exported | None = None, names: Sequence[str] = ()) -> Measured:
     """Evaluates `model` and, on the same images with the same noise, `baseline`.
 
     Args:
       model: the model to measure.
       split: folder of gzipped TFRecord files of Examples. Memory holds a few batches of them.
       baseline: the model that the gain is over.
+      names: of the labels, if the data have any.
 
     Raises:
       UserError: the images cannot be read, or do not fit a model.
@@ -57,7 +56,7 @@ def measure(model: Exported, split: str, baseline: Exported | None = None) -> Me
     return Measured(
         whole=metrics(whole),
         baseline=metrics(theirs) if baseline else None,
-        labels={label: metrics(found) for label, found in sorted(of_label.items())},
+        labels={names[label] if names else label: metrics(found) for label, found in sorted(of_label.items())},
     )
 
 

@@ -10,6 +10,9 @@ DISTANCES = ("elbo_standard_error", "above_independent_pixels", "below_ceiling",
 GAINS = ("elbo_gain", "elbo_gain_lower", "elbo_gain_upper")
 
 Z = 1.96  # standard errors on either side of the mean that hold 95 % of a normal distribution
+Label = int | str  # its number, or its name if the data have one
+Metrics = dict[str, float]  # metric name -> value, nats per image
+
 COUNT = 5 + len(OUTPUTS)  # of sums
 
 
@@ -26,7 +29,7 @@ def sums(outputs: Mapping[str, np.ndarray], baseline_elbo: np.ndarray | None = N
     return np.array([np.ones_like(elbo), fingerprint, elbo, *parts, elbo**2, gain, gain**2]).sum(axis=1)
 
 
-def metrics(totals: np.ndarray) -> dict[str, float]:
+def metrics(totals: np.ndarray) -> Metrics:
     """Returns the values of OUTPUTS, DISTANCES and GAINS, of the sums of `sums` over all images."""
     images, fingerprint, *means, squares, gains, squared_gains = totals
     with np.errstate(all="ignore"):  # no images or non-finite values: NaN, which is refused

@@ -8,9 +8,7 @@ import tensorflow_model_analysis as tfma
 
 from components.gate.evaluator import Evidence, read_evidence
 from components.gate.metric import BASELINE, CANDIDATE
-
-Label = int | str  # its number, or its name if the data have one
-Metrics = dict[str, float]  # metric name -> value, nats per image
+from components.gate.sums import Label, Metrics
 
 
 class Verdict(NamedTuple):

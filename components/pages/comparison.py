@@ -2,7 +2,8 @@
 
 import pathlib
 
-from components.gate.measure import Measured, Metrics
+from components.gate.measure import Measured
+from components.gate.sums import Metrics
 from components.pages.pictures import first_images, reconstructions, samples
 from components.pages.rendering import render
 from trainer.exported import Exported
@@ -32,7 +33,7 @@ def verdict(of_b: Metrics) -> str:
     )
 
 
-def write_comparison(folder: str, a: Exported, b: Exported, measured: Measured, split: str) -> None:
+def write_comparison(folder: str, a: Exported, b: Exported, measured: Measured, split: str, name: str) -> None:
     """Writes the page and its pictures atomically to the new folder `folder`.
 
     Args:
@@ -41,6 +42,7 @@ def write_comparison(folder: str, a: Exported, b: Exported, measured: Measured, 
       b: the second model.
       measured: the numbers of `b`, whose baseline is `a`.
       split: folder of the Examples whose first images the pictures show.
+      name: of the split.
 
     Raises:
       StorageError: it cannot be written.
@@ -54,6 +56,7 @@ def write_comparison(folder: str, a: Exported, b: Exported, measured: Measured, 
         "comparison.html.j2",
         a=a.path,
         b=b.path,
+        split=name,
         units=a.units,
         of_a=measured.baseline,
         of_b=measured.whole,

@@ -8,7 +8,8 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from components.gate.verdict import Metrics, interval
+from components.gate.sums import Metrics
+from components.gate.verdict import interval
 from components.pages.pictures import elbo_curve
 from trainer.units import Units
 

@@ -10,8 +10,8 @@ from tfx.utils import path_utils
 
 from components.artifacts import Artifacts
 from components.gate.pusher import Push, deciding_evaluation
-from components.gate.sums import GAINS, OUTPUTS
-from components.gate.verdict import Metrics, read_verdict
+from components.gate.sums import GAINS, OUTPUTS, Metrics
+from components.gate.verdict import read_verdict
 from components.pages.pictures import pictures
 from components.pages.rendering import render
 from trainer.training.record import read_history

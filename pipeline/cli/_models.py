@@ -40,8 +40,10 @@ def path_of(options: argparse.Namespace, name: str = "model") -> str:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Shows only what this project logs, on standard error, and makes a signal an InterruptError."""
-    log = tempfile.NamedTemporaryFile(prefix="vaeiaf-", suffix=".log")
-    with log, interruptible(), console(log.name, descriptor=2):
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(tempfile.NamedTemporaryFile(prefix="vaeiaf-", suffix=".log"))
+        stack.enter_context(interruptible())
+        stack.enter_context(console(log.name, descriptor=2))
         yield
 
 

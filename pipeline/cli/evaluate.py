@@ -11,7 +11,8 @@ from pipeline.cli._output import add_json, print_json, print_parts, table
 from pipeline.words import PUSHED
 
 if TYPE_CHECKING:
-    from components.gate.measure import Measured, Metrics
+    from components.gate.measure import Measured
+    from components.gate.sums import Metrics
     from trainer.units import Units
 
 HELP = "measure a model on images: ELBO with its interval"
@@ -39,8 +40,8 @@ def run(options: argparse.Namespace) -> int:
 
         model = Exported(path)
         with examples_of(config, model.shape) as examples:
-            measured, names = measure(model, split_of(examples, options.split)), label_names(examples)
-    facts = _facts(path, config.data or config.dataset, options.split, model.units, measured, names)
+            measured = measure(model, split_of(examples, options.split), names=label_names(examples))
+    facts = _facts(path, config.data or config.dataset, options.split, model.units, measured)
     if options.json:
         print_json(facts)
     else:
@@ -59,8 +60,7 @@ def numbers(metrics: "Metrics", units: "Units") -> dict[str, Any]:
     return {**found, "images": int(metrics["images"])}
 
 
-def _facts(path: str, data: str, split: str, units: "Units", measured: "Measured", names: list[str]) -> dict[str, Any]:
-    labels = {names[label] if names else label: numbers(metrics, units) for label, metrics in measured.labels.items()}
+def _facts(path: str, data: str, split: str, units: "Units", measured: "Measured") -> dict[str, Any]:
     return {
         "model": path,
         "data": data,
@@ -68,7 +68,7 @@ def _facts(path: str, data: str, split: str, units: "Units", measured: "Measured
         "units": units,
         **numbers(measured.whole, units),
         "data_fingerprint": f"{int(measured.whole['data_fingerprint']):x}",
-        "labels": labels,
+        "labels": {label: numbers(metrics, units) for label, metrics in measured.labels.items()},
     }
 
 
