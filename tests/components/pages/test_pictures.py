@@ -23,6 +23,15 @@ def test_a_grid_has_each_image_in_its_place():
         np.testing.assert_array_equal(grid[32 * row : 32 * row + 32, 32 * column : 32 * column + 32], image)
 
 
+def test_the_rest_of_the_last_row_of_a_grid_is_white():
+    images = np.zeros([4, 8, 6, 1], np.uint8)
+    grid = tf.io.decode_png(image_grid(images, columns=3)).numpy()
+    assert grid.shape == (16, 18, 1)
+    assert np.all(grid[8:, 6:] == 255)
+    assert not np.any(grid[:8])
+    assert not np.any(grid[8:, :6])
+
+
 def test_the_curve_is_a_picture_that_changes_with_the_numbers(history):
     before = elbo_curve(history)
     history["epochs"][1]["test"]["elbo"] += 5.0
