@@ -30,7 +30,8 @@ def find_model(name: str, root: str) -> str:
     """
     match, bases = NAME.fullmatch(name), _push_directories(root)
     if match and (match["series"] is None or match["series"] in bases):
-        return _version(match["series"], match["version"], bases, root)
+        chosen = {match["series"]: bases[match["series"]]} if match["series"] else bases
+        return _version(name, match["version"], chosen, bool(match["series"]) or len(bases) > 1, root)
     path = os.path.abspath(os.path.expanduser(name))
     if os.path.isfile(os.path.join(path, SAVED_MODEL)):
         return _checked(path)
@@ -39,7 +40,7 @@ def find_model(name: str, root: str) -> str:
             return _checked(found.path)
         sentence = f"the folder {name} has neither a SavedModel nor versions of one"
         raise UserError(sentence, value=path, valid=f"a folder with {SAVED_MODEL}", remedy="Check the path")
-    known = _names(bases)
+    known = _names(bases, len(bases) > 1)
     valid = f"the path of a SavedModel, or a version pushed below {root}: {', '.join(known) or 'there are none'}"
     raise UserError("the model", value=name, valid=valid, remedy=nearest(name, known))
 
@@ -51,27 +52,27 @@ def _push_directories(root: str) -> dict[str, str]:
     return {name: path for name in names if versions(path := os.path.join(pushed, name))}
 
 
-def _names(bases: dict[str, str]) -> list[str]:
-    """Returns every name of a version, without the push directory if there is one only."""
-    prefix = "{}/" if len(bases) > 1 else ""
+def _names(bases: dict[str, str], in_full: bool) -> list[str]:
+    """Returns every name of a version, with that of the push directory if it is asked for `in_full`."""
     return [
-        f"{prefix.format(series)}{version}" for series, base in bases.items() for version in (*versions(base), NEWEST)
+        f"{series}/{version}" if in_full else str(version)
+        for series, base in bases.items()
+        for version in (*versions(base), NEWEST)
     ]
 
 
-def _version(series: str | None, version: str, bases: dict[str, str], root: str) -> str:
-    """Returns the path of the version in the push directory `series`, or in the only one that has it."""
-    chosen = bases if series is None else {series: bases[series]}
-    paths = {name: os.path.join(base, _number(base, version)) for name, base in chosen.items()}
-    paths = {name: path for name, path in paths.items() if os.path.isdir(path)}
+def _version(name: str, version: str, bases: dict[str, str], in_full: bool, root: str) -> str:
+    """Returns the path of `version`, called `name`, in the only one of the push directories `bases` that has it."""
+    paths = {series: os.path.join(base, _number(base, version)) for series, base in bases.items()}
+    paths = {series: path for series, path in paths.items() if os.path.isdir(path)}
     if not paths:
-        known = _names(chosen)
-        remedy = nearest(version, known) or ("" if known else "Run `vaeiaf run` first, or give its --root")
+        known = _names(bases, in_full)
+        remedy = nearest(name, known) or ("" if known else "Run `vaeiaf run` first, or give its --root")
         valid = f"one of {', '.join(known)}" if known else "a pushed version, and there is none"
-        raise UserError(f"no version {version} is pushed below {root}", value=version, valid=valid, remedy=remedy)
+        raise UserError(f"no version {name} is pushed below {root}", value=name, valid=valid, remedy=remedy)
     if len(paths) > 1:
-        valid = f"one of {', '.join(f'{name}/{version}' for name in paths)}"
-        raise UserError(f"{len(paths)} push directories have a version {version}", value=version, valid=valid)
+        valid = f"one of {', '.join(f'{series}/{version}' for series in paths)}"
+        raise UserError(f"{len(paths)} push directories have a version {version}", value=name, valid=valid)
     (path,) = paths.values()
     return _checked(path, recorded=True)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+
 from exported import push
 from own_data import write_files
 from pipeline import cli
