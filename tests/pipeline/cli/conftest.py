@@ -1,24 +1,16 @@
-"""A state directory with two pushed models, images of their shape, and the command line that reads them."""
+"""The command line, run on the state directory `pushed`."""
 
 import json
-import shutil
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
-from exported import push
-from own_data import write_files
 from pipeline import cli
-from pipeline.local import launch_node, plan, site_of
-from pipeline.settings import PipelineConfig
-from pipeline.state.database import sqlite_connection
-from pipeline.state.metadata import Metadata
 from toy_data import png
 from trainer.shape import Shape
 
 SHAPE = Shape(8, 6, 3)
-OLD, NEW = 100, 200  # versions
 
 
 class Ran(NamedTuple):
@@ -32,39 +24,6 @@ class Ran(NamedTuple):
     def facts(self) -> Any:
         """What it printed with --json."""
         return json.loads(self.out)
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory) -> str:
-    """A folder of images with two labels: 12 to train on and 26 to test."""
-    files = {
-        f"{split}/{'cat' if i % 2 else 'dog'}/{i:02d}.png": png(first + i, SHAPE)
-        for split, count, first in (("train", 12, 0), ("test", 26, 100))
-        for i in range(count)
-    }
-    return write_files(tmp_path_factory.mktemp("data"), files)
-
-
-@pytest.fixture(scope="session")
-def pushed(tmp_path_factory, data) -> Any:
-    """A state directory with Examples of `data` and the versions OLD and NEW; tests only read it."""
-    root = tmp_path_factory.mktemp("pushed")
-    for version in (OLD, NEW):
-        push(root / "pushed/vaeiaf-toy", version, SHAPE)
-    _ingest(PipelineConfig(data=data, root=str(root)))
-    return root
-
-
-def _ingest(config: PipelineConfig) -> None:
-    pipeline = plan(config, "run", site_of(config))
-    (node,) = (one.pipeline_node for one in pipeline.nodes if one.pipeline_node.node_info.id == "ImageExampleGen")
-    launch_node(pipeline, node, Metadata(sqlite_connection(config.metadata), config.root), config.training)
-
-
-@pytest.fixture
-def copied(pushed, tmp_path) -> Any:
-    """A copy of `pushed`, which a test may damage."""
-    return shutil.copytree(pushed, tmp_path / "copied")
 
 
 @pytest.fixture
