@@ -1,5 +1,6 @@
 """The page of a comparison of two models, with its pictures beside it."""
 
+import math
 import pathlib
 
 from components.gate.measure import Measured
@@ -25,6 +26,8 @@ def verdict(of_b: Metrics) -> str:
     images = f"{of_b['images']:,.0f} paired images"
     if lower == upper == 0.0:
         return f"A and B are the same on each of {images}"
+    if not math.isfinite(gain):
+        return f"The gain of B over A is {gain} over {images}: the ELBO of one of them is no finite number"
     which = better(of_b)
     found = f"{which} is better" if which else "Neither model is better: the interval holds 0"
     return (

@@ -2,13 +2,16 @@
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 
 from pipeline.cli._options import root_of
 from pipeline.console import console
-from trainer.errors import UserError
+from pipeline.failures import failure_of
+from trainer.errors import ReportedError, UserError
+from trainer.failure import Kind
 from trainer.interrupt import interruptible
 
 MODEL = "path of an exported SavedModel, a version in --root such as 1795649102, or served, the newest version"
@@ -39,12 +42,32 @@ def path_of(options: argparse.Namespace, name: str = "model") -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Shows only what this project logs, on standard error, and makes a signal an InterruptError."""
-    with contextlib.ExitStack() as stack:
+    """Shows only what this project logs, on standard error.
+
+    Raises:
+      InterruptError: a signal arrived.
+      ReportedError: the disk is full or withholds a file, whoever noticed it.
+    """
+    with _in_a_sentence(), contextlib.ExitStack() as stack:
         log = stack.enter_context(tempfile.NamedTemporaryFile(prefix="vaeiaf-", suffix=".log"))
         stack.enter_context(interruptible())
         stack.enter_context(console(log.name, descriptor=2))
         yield
+
+
+@contextlib.contextmanager
+def _in_a_sentence() -> Iterator[None]:
+    """Turns what libraries raise for a signal or a disk into a ReportedError, with what was kept."""
+    try:
+        yield
+    except Exception as error:
+        failure = failure_of(error, tempfile.gettempdir())
+        if failure.kind == Kind.STOPPED:
+            raise ReportedError.of(dataclasses.replace(failure, remedy="Nothing was written")) from error
+        if failure.kind == Kind.BUG or isinstance(error, ReportedError):
+            raise
+        remedy = "Start again when that is mended; nothing half-written was left"
+        raise ReportedError.of(dataclasses.replace(failure, remedy=remedy)) from error
 
 
 def checked_file(path: str, suffixes: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import tensorflow as tf
 
 from exported import export_without_temperature
 from toy_data import pixels, png
+from trainer.errors import InterruptError
+from trainer.exported import Exported
 from trainer.shape import Shape
 
 SHAPE, LATENTS = Shape(8, 6, 3), 4
@@ -132,8 +135,6 @@ def test_latents_are_those_of_the_signature(suffix, read, vaeiaf, signatures, im
 
 
 def test_a_large_number_of_images_goes_through_in_batches(vaeiaf, image, tmp_path, monkeypatch):
-    from trainer.exported import Exported
-
     monkeypatch.setattr(Exported, "images_at_once", 2)
     vaeiaf("encode", "served", *[image] * 5, f"--output={tmp_path}/l.csv")
     assert len(read_csv(tmp_path / "l.csv")[0]) == 5
@@ -188,6 +189,27 @@ def test_a_damaged_version_is_refused_with_exit_code_1(vaeiaf, copied, image, tm
     ran = vaeiaf("encode", "served", image, f"--output={tmp_path}/latents.csv", root=copied)
     assert ran.code == 1
     assert str(damaged) in ran.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InterruptError(signal.SIGINT), 130, "vaeiaf: interrupted by SIGINT. Nothing was written\n"),
+        (RuntimeError("No space left on device [while running 'x']"), 1, "vaeiaf: no space is left on the disk"),
+    ],
+)
+def test_an_interrupt_and_a_full_disk_are_one_sentence_and_leave_nothing(
+    error, code, said, vaeiaf, image, tmp_path, monkeypatch
+):
+    def fail(self, images):
+        raise error
+
+    monkeypatch.setattr(Exported, "reconstruct", fail)
+    before = sorted(os.listdir(tmp_path))
+    ran = vaeiaf("reconstruct", "served", image, f"--output={tmp_path}/made")
+    assert ran.code == code
+    assert ran.err.startswith(said)
+    assert sorted(os.listdir(tmp_path)) == before
 
 
 @pytest.mark.parametrize("name", ["latents", "latents.txt", "latents.npy"])
