@@ -16,7 +16,7 @@ from components.artifacts import Artifacts
 from components.gate.rules import without_baseline
 from components.gate.serving import saved_model_digests
 from components.ingest.duplicates import shared_images
-from components.ingest.properties import label_names, unreadable_images
+from components.ingest.properties import unreadable_images
 from trainer.storage.digests import identity
 from trainer.storage.durable import write_durably
 
@@ -30,7 +30,6 @@ class Evidence(NamedTuple):
     no_baseline: bool  # whether the user asked for no comparison
     shared_images: int  # test images that are also training images, as the user allowed
     unreadable_images: int = 0  # that were left out, as the user allowed
-    labels: tuple[str, ...] = ()  # names of the labels, if the data have names for them
     pushed_meanwhile: int | None = None  # version pushed by another run, against which the gate decided again
 
 
@@ -54,7 +53,6 @@ class Executor(executor.Executor):
             no_baseline=without_baseline(rules),
             shared_images=shared_images(examples),
             unreadable_images=unreadable_images(examples),
-            labels=tuple(label_names(examples)),
             pushed_meanwhile=pushed_meanwhile,
         )
         evaluation = artifact_utils.get_single_uri(output_dict[specs.EVALUATION_KEY])
@@ -68,5 +66,6 @@ class Evaluator(component.Evaluator):
 
 
 def read_evidence(evaluation: str) -> Evidence:
-    """Returns the evidence of the evaluation at the path `evaluation`."""
-    return Evidence(**json.loads(pathlib.Path(evaluation, FILE).read_text()))
+    """Returns the evidence of the evaluation at the path `evaluation`; earlier code also wrote names of labels."""
+    found = json.loads(pathlib.Path(evaluation, FILE).read_text())
+    return Evidence(**{name: value for name, value in found.items() if name in Evidence._fields})

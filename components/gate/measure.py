@@ -1,18 +1,19 @@
 """Evaluates exported models on Examples without TFMA: the gate's numbers, in one pass over the images."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from components.gate.sums import COUNT, Label, Metrics, metrics, sums
+from components.gate.sums import COUNT, Metrics, metrics, sums
+from components.ingest.labels import label_order
 from trainer.errors import UserError, reason
 from trainer.exported import Exported
 
-NO_LABEL = -1
-LABEL = {"label": tf.io.FixedLenFeature([], tf.int64, default_value=NO_LABEL)}
+NO_LABEL = b""
+LABEL = {"label": tf.io.FixedLenFeature([], tf.string, default_value=NO_LABEL)}
 
 
 class Measured(NamedTuple):
@@ -20,23 +21,22 @@ class Measured(NamedTuple):
 
     whole: Metrics  # over all images; the gain is over the baseline
     baseline: Metrics | None  # of the baseline, over all images
-    labels: dict[Label, Metrics]  # of the model, over the images of each label; empty if there are none
+    labels: dict[str, Metrics]  # of the model, over the images of each label; empty if there are none
 
 
-def measure(model: Exported, split: str, baseline: Exported | None = None, names: Sequence[str] = ()) -> Measured:
+def measure(model: Exported, split: str, baseline: Exported | None = None) -> Measured:
     """Evaluates `model` and, on the same images with the same noise, `baseline`.
 
     Args:
       model: the model to measure.
       split: folder of gzipped TFRecord files of Examples. Memory holds a few batches of them.
       baseline: the model that the gain is over.
-      names: of the labels, if the data have any.
 
     Raises:
       UserError: the images cannot be read, or do not fit a model.
     """
     whole, theirs = np.zeros(COUNT), np.zeros(COUNT)
-    of_label: dict[int, np.ndarray] = {}
+    of_label: dict[str, np.ndarray] = {}
     size = min(found.images_at_once for found in (model, baseline) if found)
     for serialized, labels in _batches(split, size):
         try:
@@ -52,11 +52,11 @@ def measure(model: Exported, split: str, baseline: Exported | None = None, names
             rows = labels == label
             part = {name: value[rows] for name, value in outputs.items()}
             found = sums(part, None if elbo is None else elbo[rows])
-            of_label[int(label)] = of_label.get(int(label), 0.0) + found
+            of_label[label.decode()] = of_label.get(label.decode(), 0.0) + found
     return Measured(
         whole=metrics(whole),
         baseline=metrics(theirs) if baseline else None,
-        labels={names[label] if names else label: metrics(found) for label, found in sorted(of_label.items())},
+        labels={label: metrics(of_label[label]) for label in sorted(of_label, key=label_order)},
     )
 
 

@@ -10,7 +10,6 @@ DISTANCES = ("elbo_standard_error", "above_independent_pixels", "below_ceiling",
 GAINS = ("elbo_gain", "elbo_gain_lower", "elbo_gain_upper")
 
 Z = 1.96  # standard errors on either side of the mean that hold 95 % of a normal distribution
-Label = int | str  # its number, or its name if the data have one
 Metrics = dict[str, float]  # metric name -> value, nats per image
 
 COUNT = 5 + len(OUTPUTS)  # of sums

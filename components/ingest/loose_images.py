@@ -1,23 +1,21 @@
 """Reads image files that are named one by one, by the rules of ingestion."""
 
-import hashlib
 import itertools
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from components.ingest.decoding import FORMATS, decoded
+from components.ingest.findings import digest_of
 from components.ingest.fitting import fitted
 from components.ingest.image_folder import ImageFolder
 from components.ingest.prepared import Shard
-from components.ingest.records import Batch, Fault
+from components.ingest.records import Batch
 from trainer.errors import UserError
 from trainer.shape import Shape
-
-DIGEST_BYTES = 16
 
 
 class LooseImages(NamedTuple):
@@ -29,13 +27,8 @@ class LooseImages(NamedTuple):
 
     @property
     def digests(self) -> list[str]:
-        """A digest of each image's pixels, the one that ingestion tells equal images by."""
-        return [digest(pixels).hex() for pixels in self.pixels]
-
-
-def digest(pixels: np.ndarray) -> bytes:
-    """Returns the digest by which ingestion tells equal images."""
-    return hashlib.blake2b(pixels.tobytes(), digest_size=DIGEST_BYTES).digest()
+        """The digest of each image's pixels, by which ingestion finds equal images."""
+        return [digest_of(pixels.data).hex() for pixels in self.pixels]
 
 
 def loose_images(paths: Sequence[str], shape: Shape, fit: bool, at_once: int) -> Iterator[LooseImages]:
@@ -50,18 +43,16 @@ def loose_images(paths: Sequence[str], shape: Shape, fit: bool, at_once: int) ->
     Raises:
       UserError: a file is missing, is no image, or has another shape.
     """
-    remaining: Iterable[str] = iter(paths)
+    remaining = iter(paths)
     while names := list(itertools.islice(remaining, at_once)):
         contents = np.array([_content(name) for name in names], dtype=object)
         batch = Batch(0, contents, None, [os.fsencode(name) for name in names])
-        if fit:
-            batch = fitted(batch, shape)
-        found = list(decoded(batch, Shard("", ImageFolder.KIND, len(names), tuple(names)), shape))
-        for name, fault in zip(names, found, strict=True):
-            if isinstance(fault, Fault):
-                remedy = f"Name PNG, JPEG, WebP or BMP files of {shape}, or crop and resize them with --fit"
-                raise UserError(fault.text, value=name, remedy=remedy)
-        yield LooseImages(names, batch.images, np.stack([item[1] for item in found if not isinstance(item, Fault)]))
+        shard = Shard("", ImageFolder.KIND, len(names), tuple(names))
+        images, faults = decoded(fitted(batch, shape) if fit else batch, shard, shape)
+        if faults:
+            remedy = f"Name PNG, JPEG, WebP or BMP files of {shape}, or crop and resize them with --fit"
+            raise UserError(faults[0].text, value=names, remedy=remedy)
+        yield LooseImages(names, images.encoded, images.pixels)
 
 
 def _content(name: str) -> bytes:

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from components.ingest.duplicates import readable
+from components.ingest.labels import label_text
 from components.ingest.prepared import INFO, REMEDY, Shard
 from trainer.errors import UserError, reason
 
@@ -20,13 +22,13 @@ class Batch(NamedTuple):
 
     first: int  # index of the first one in the shard
     images: np.ndarray  # [B] object, encoded images
-    labels: np.ndarray | None  # [B] int64; None: the data have none
+    labels: list[bytes] | None  # of length B, texts; None: the data have none
     ids: list[bytes]  # of length B
 
-    def only(self, i: int) -> "Batch":
-        """Returns the batch of record `i` of this one."""
-        labels = None if self.labels is None else self.labels[i : i + 1]
-        return Batch(self.first + i, self.images[i : i + 1], labels, self.ids[i : i + 1])
+    def part(self, first: int, last: int) -> "Batch":
+        """Returns the records from `first` on, before `last`, of this batch."""
+        labels = None if self.labels is None else self.labels[first:last]
+        return Batch(self.first + first, self.images[first:last], labels, self.ids[first:last])
 
 
 class Fault(NamedTuple):
@@ -35,15 +37,24 @@ class Fault(NamedTuple):
     text: str  # its name and what is wrong, for a message
 
 
-def read_batches(shard: Shard, features: tfds.features.FeaturesDict) -> Iterator[Batch]:
+def chunks(batch: Batch, size: int) -> Iterator[Batch]:
+    """Yields the records of `batch` in batches of at most `size`."""
+    for i in range(0, len(batch.ids), size):
+        yield batch.part(i, i + size)
+
+
+def read_batches(shard: Shard, features: tfds.features.FeaturesDict) -> Iterator[Batch | Fault]:
     """Yields the records of `shard` in order, with images encoded as they are stored; a tensor becomes a PNG.
+
+    A record without a label, whose number in TFDS is -1, is a fault if the data have labels.
 
     Raises:
       UserError: a record cannot be read or parsed, or the number of records is not that of dataset_info.json.
     """
     parse, count = _parser(features), 0
     for serialized in _READERS[shard.file_format](shard):
-        yield _batch(parse, serialized, count, shard)
+        batch, numbers = _batch(parse, serialized, count, shard)
+        yield from [batch] if numbers is None else _labelled(batch, numbers, features["label"])
         count += len(serialized)
     if count != shard.records:
         lossy = shard.file_format == "parquet" and shard.records > PARQUET_RECORDS
@@ -84,7 +95,10 @@ def _png(stored: tf.Tensor, feature: tfds.features.Tensor) -> tf.Tensor:
     return tf.io.encode_png(tf.ensure_shape(pixels, feature.shape))
 
 
-def _batch(parse: tf.types.experimental.PolymorphicFunction, serialized: np.ndarray, first: int, shard: Shard) -> Batch:
+def _batch(
+    parse: tf.types.experimental.PolymorphicFunction, serialized: np.ndarray, first: int, shard: Shard
+) -> tuple[Batch, np.ndarray | None]:
+    """Returns the records without labels, and apart from them the numbers of their labels, [B], if there are any."""
     try:
         parsed = {name: value.numpy() for name, value in parse(serialized).items()}
     except tf.errors.InvalidArgumentError:
@@ -98,7 +112,20 @@ def _batch(parse: tf.types.experimental.PolymorphicFunction, serialized: np.ndar
         ids = [name if isinstance(name, bytes) else b"%d" % name for name in parsed["id"].tolist()]
     else:  # as TFDS names images
         ids = [f"{pathlib.Path(shard.path).name}__{first + i}".encode() for i in range(len(serialized))]
-    return Batch(first, parsed["image"], parsed.get("label"), ids)
+    return Batch(first, parsed["image"], None, ids), parsed.get("label")
+
+
+def _labelled(batch: Batch, numbers: np.ndarray, feature: tfds.features.ClassLabel) -> Iterator[Batch | Fault]:
+    """Yields the batch with labels; one by one, with faults, if a number is none of the data set's classes."""
+    sound = [0 <= number < feature.num_classes for number in numbers]
+    texts = [label_text(feature.int2str(number)) if ok else b"" for ok, number in zip(sound, numbers, strict=True)]
+    batch = batch._replace(labels=texts)
+    if all(sound):
+        yield batch
+        return
+    for i, number in enumerate(numbers):
+        what = f"label: expected a number from 0 to {feature.num_classes - 1}, got {number}"
+        yield batch.part(i, i + 1) if sound[i] else Fault(f"image {readable(batch.ids[i])}, {what}")
 
 
 def _damaged(shard: Shard, index: int, error: Exception, record: str = "record") -> UserError:

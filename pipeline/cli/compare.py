@@ -37,7 +37,6 @@ def run(options: argparse.Namespace) -> int:
     with quiet():
         from components.gate.measure import measure
         from components.gate.units_check import check_equal
-        from components.ingest.properties import label_names
         from components.pages.comparison import verdict, write_comparison
         from pipeline.examples import examples_of, split_of
         from trainer.exported import Exported
@@ -46,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         check_equal(a.units, b.units, "model A", "model B", "Compare models of equal settings")
         with examples_of(config, a.shape) as examples:
             split = split_of(examples, options.split)
-            measured = measure(b, split, a, label_names(examples))
+            measured = measure(b, split, a)
             if output:
                 write_comparison(output, a, b, measured, split, options.split)
     facts = _facts(paths, config.data or config.dataset, options.split, a.units, measured, output)

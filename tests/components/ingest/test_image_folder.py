@@ -51,10 +51,10 @@ def test_files_of_every_format_become_examples_with_their_bytes_label_and_path(t
     train, test = (examples(folder, split) for split in ("train", "test"))
     came = {name: found["image"].bytes_list.value[0] for name, found in (train | test).items()}
     assert came == files
-    assert {name: found["label"].int64_list.value[0] for name, found in (train | test).items()} == {
-        "train/cat/1.png": 0,
-        "train/dog/deep/2.jpg": 1,
-        "test/dog/3.webp": 1,
+    assert {name: found["label"].bytes_list.value[0] for name, found in (train | test).items()} == {
+        "train/cat/1.png": b"cat",
+        "train/dog/deep/2.jpg": b"dog",
+        "test/dog/3.webp": b"dog",
     }
     np.testing.assert_array_equal(decode(tf.constant([came["test/dog/3.webp"]]), Shape(32, 32, 3)), [pixels(3)])
 
@@ -121,7 +121,7 @@ def test_groups_and_batches_together_are_all_files_once(tmp_path, monkeypatch):
     assert [sum(len(batch.ids) for batch in of) for of in batches] == [4, 4, 2]
     assert max(len(batch.ids) for of in batches for batch in of) == 2
     rows = [row for of in batches for batch in of for row in zip(batch.ids, batch.images, batch.labels, strict=True)]
-    assert rows == [(name.encode(), image, "ab".index(name[0])) for name, image in files.items()]
+    assert rows == [(name.encode(), image, name[:1].encode()) for name, image in files.items()]
 
 
 def test_a_file_that_vanishes_is_a_failed_read_and_no_bad_input(tmp_path):
@@ -138,7 +138,19 @@ def test_linked_directories_are_followed(tmp_path):
     (tmp_path / "data/dog").symlink_to(tmp_path / "elsewhere")
     source = ImageFolder.of(str(tmp_path / "data"), {"train": ""})
     (shard,) = source.shards("train")
-    assert (source.labels, shard.names) == (["cat", "dog"], ("cat/b.png", "dog/a.png"))
+    assert shard.names == ("cat/b.png", "dog/a.png")
+    assert [label for batch in source.read(shard) for label in batch.labels] == [b"cat", b"dog"]
+
+
+def test_a_label_whose_name_is_no_text_is_shown_as_one(tmp_path):
+    folder = os.path.join(os.fsencode(tmp_path), b"caf\xe9\n")
+    os.mkdir(folder)
+    with open(os.path.join(folder, b"a.png"), "wb") as file:
+        file.write(png(1))
+    source = ImageFolder.of(str(tmp_path), {"train": ""})
+    (shard,) = source.shards("train")
+    (batch,) = source.read(shard)
+    assert (batch.labels, batch.ids) == ([rb"caf\xe9\n"], [b"caf\xe9\n/a.png"])
 
 
 def test_a_bound_of_labels_needs_labels(tmp_path):

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 
 from components.ingest.prepared import open_prepared, shards
 from components.ingest.records import read_batches
-from toy_data import pixels, png, rows, write, write_toy
+from toy_data import FEATURES, pixels, png, rows, write, write_toy
 from trainer.errors import UserError
 
 
@@ -23,7 +23,7 @@ def read(folder, split="train"):
 
 def records(batches):
     """Tuples of id, encoded image and label."""
-    return [record for batch in batches for record in zip(batch.ids, batch.images, batch.labels.tolist(), strict=True)]
+    return [record for batch in batches for record in zip(batch.ids, batch.images, batch.labels, strict=True)]
 
 
 @pytest.mark.parametrize(("file_format", "count"), [("tfrecord", 300), ("array_record", 300), ("parquet", 100)])
@@ -31,8 +31,25 @@ def test_every_format_gives_the_same_records(tmp_path, file_format, count):
     train = rows("train", count, 0)
     write_toy(tmp_path, train, rows("test", 1, 900), file_format=file_format)
     batches = read(tmp_path / "toy/1.0.0")
-    assert records(batches) == [(name.encode(), image, label) for name, image, label in train]
+    assert records(batches) == [(name.encode(), image, b"%d" % label) for name, image, label in train]
     assert [batch.first for batch in batches] == list(range(0, count, 256))
+
+
+def test_a_label_is_the_name_of_its_class_and_an_image_without_one_is_a_fault(tmp_path):
+    names = tfds.features.ClassLabel(names=["cat", "dog", "eel"])
+    features = tfds.features.FeaturesDict({**FEATURES, "label": names})
+    numbers = [2, 0, -1, 1]
+    content = [(i, {"id": f"n{i}", "image": pixels(i), "label": number}) for i, number in enumerate(numbers)]
+    write(tmp_path, features, {"train": content[:2], "test": content})
+    (batch,) = read(tmp_path / "toy/1.0.0")
+    assert batch.labels == [b"eel", b"cat"]
+    first, second, fault, last = read(tmp_path / "toy/1.0.0", "test")
+    assert [(batch.first, batch.ids, batch.labels) for batch in (first, second, last)] == [
+        (0, [b"n0"], [b"eel"]),
+        (1, [b"n1"], [b"cat"]),
+        (3, [b"n3"], [b"dog"]),
+    ]
+    assert fault.text == "image n2, label: expected a number from 0 to 2, got -1"
 
 
 @pytest.mark.parametrize("encoding", ["none", "bytes", "zlib"])
@@ -45,7 +62,7 @@ def test_a_tensor_of_bytes_is_an_image(tmp_path, encoding):
     )
     write(tmp_path, features, {"train": [(i, {"image": pixels(i), "label": i}) for i in range(5)]})
     for _, image, label in records(read(tmp_path / "toy/1.0.0")):
-        np.testing.assert_array_equal(tf.io.decode_png(image), pixels(label))
+        np.testing.assert_array_equal(tf.io.decode_png(image), pixels(int(label)))
 
 
 @pytest.mark.parametrize(
