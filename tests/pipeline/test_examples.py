@@ -46,7 +46,7 @@ def test_damaged_and_other_ones_are_made_for_a_while(change, settings, copied, d
 
 
 def test_the_content_of_the_data_counts(copied, data, tmp_path):
-    other = tmp_path / "data"
+    other = tmp_path / pathlib.Path(data).name  # names the series
     other.mkdir()
     for part in ("train", "test"):
         (other / part).symlink_to(pathlib.Path(data, part))
