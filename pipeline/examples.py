@@ -1,6 +1,7 @@
 """Examples of data that no run needs to have ingested: those of the state directory, or new ones for a while."""
 
 import contextlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from trainer.errors import UserError
 from trainer.shape import THEIRS, Shape
 from trainer.storage.quarantine import damage
 
+log = logging.getLogger(__name__)
+
 
 @contextlib.contextmanager
 def examples_of(config: PipelineConfig, shape: Shape) -> Iterator[Artifact]:
@@ -41,7 +44,10 @@ def examples_of(config: PipelineConfig, shape: Shape) -> Iterator[Artifact]:
         raise _other_shape(config.image_shape, shape)
     properties = _properties(config)
     with own_temporary_folder():
-        examples = _recorded(config, properties) or _ingested(properties)
+        examples = _recorded(config, properties)
+        if examples is None:
+            log.info("ingesting %s into a temporary folder", config.data or config.dataset)
+            examples = _ingested(properties)
         if (found := recorded_shape(examples)) != shape:
             raise _other_shape(str(found), shape)
         yield examples
