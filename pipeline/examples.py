@@ -53,9 +53,9 @@ def examples_of(config: PipelineConfig, shape: Shape) -> Iterator[Artifact]:
         yield examples
 
 
-def split_of(examples: Artifact, split: str) -> str:
-    """Returns the folder of `split`."""
-    return artifact_utils.get_split_uri([examples], split)
+def folders_of(examples: Artifact, split: str) -> list[str]:
+    """Returns the folders of `split`."""
+    return artifact_utils.get_split_uris([examples], split)
 
 
 def _properties(config: PipelineConfig) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Evaluates exported models on Examples without TFMA: the gate's numbers, in one pass over the images."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,12 +24,12 @@ class Measured(NamedTuple):
     labels: dict[str, Metrics]  # of the model, over the images of each label; empty if there are none
 
 
-def measure(model: Exported, split: str, baseline: Exported | None = None) -> Measured:
+def measure(model: Exported, splits: Sequence[str], baseline: Exported | None = None) -> Measured:
     """Evaluates `model` and, on the same images with the same noise, `baseline`.
 
     Args:
       model: the model to measure.
-      split: folder of gzipped TFRecord files of Examples. Memory holds a few batches of them.
+      splits: folders of gzipped TFRecord files of Examples. Memory holds a few batches of them.
       baseline: the model that the gain is over.
 
     Raises:
@@ -38,13 +38,13 @@ def measure(model: Exported, split: str, baseline: Exported | None = None) -> Me
     whole, theirs = np.zeros(COUNT), np.zeros(COUNT)
     of_label: dict[str, np.ndarray] = {}
     size = min(found.images_at_once for found in (model, baseline) if found)
-    for serialized, labels in _batches(split, size):
+    for serialized, labels in _batches(splits, size):
         try:
             outputs = model.evaluate(serialized)
             other = baseline and baseline.evaluate(serialized)
         except tf.errors.OpError as error:
             sentence = f"the images do not fit the model {model.path}: {reason(error)}"
-            raise UserError(sentence, value=split, valid=f"images of {model.shape}") from error
+            raise UserError(sentence, value=[*splits], valid=f"images of {model.shape}") from error
         elbo = other["elbo"] if other else None
         whole += sums(outputs, elbo)
         theirs += sums(other) if other else 0.0
@@ -60,11 +60,12 @@ def measure(model: Exported, split: str, baseline: Exported | None = None) -> Me
     )
 
 
-def _batches(split: str, size: int) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
+def _batches(splits: Sequence[str], size: int) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
     """Yields serialized Examples [B] and their labels [B], NO_LABEL where there is none."""
-    dataset = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(os.path.join(split, "*"))), compression_type="GZIP")
+    files = sorted(file for split in splits for file in tf.io.gfile.glob(os.path.join(split, "*")))
+    dataset = tf.data.TFRecordDataset(files, compression_type="GZIP")
     try:
         for serialized in dataset.batch(size).prefetch(1):
             yield serialized, tf.io.parse_example(serialized, LABEL)["label"].numpy()
     except tf.errors.DataLossError as error:
-        raise UserError("the images cannot be read", value=split, cause=error) from error
+        raise UserError("the images cannot be read", value=[*splits], cause=error) from error

@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+from collections.abc import Sequence
 
 from components.gate.measure import Measured
 from components.gate.sums import Metrics
@@ -36,7 +37,9 @@ def verdict(of_b: Metrics) -> str:
     )
 
 
-def write_comparison(folder: str, a: Exported, b: Exported, measured: Measured, split: str, name: str) -> None:
+def write_comparison(
+    folder: str, a: Exported, b: Exported, measured: Measured, splits: Sequence[str], name: str
+) -> None:
     """Writes the page and its pictures atomically to the new folder `folder`.
 
     Args:
@@ -44,14 +47,14 @@ def write_comparison(folder: str, a: Exported, b: Exported, measured: Measured, 
       a: the first model.
       b: the second model.
       measured: the numbers of `b`, whose baseline is `a`.
-      split: folder of the Examples whose first images the pictures show.
+      splits: folders of the Examples whose first images the pictures show.
       name: of the split.
 
     Raises:
       StorageError: it cannot be written.
     """
     images = {
-        "reconstructions": reconstructions(first_images(split), [a, b]),
+        "reconstructions": reconstructions(first_images(splits), [a, b]),
         "samples-a": samples(a),
         "samples-b": samples(b),
     }

@@ -23,10 +23,10 @@ class Pictures(NamedTuple):
     samples: bytes  # decoded draws from the prior
 
 
-def pictures(model: str, split: str) -> Pictures:
-    """Draws the pictures of the SavedModel at `model`, with test images from the Examples in the folder `split`."""
+def pictures(model: str, splits: Sequence[str]) -> Pictures:
+    """Draws the pictures of the SavedModel at `model`, with test images from the Examples in the folders `splits`."""
     exported = Exported(model)
-    return Pictures(pairs=reconstructions(first_images(split), [exported]), samples=samples(exported))
+    return Pictures(pairs=reconstructions(first_images(splits), [exported]), samples=samples(exported))
 
 
 def reconstructions(encoded: tf.Tensor, models: Sequence[Exported]) -> bytes:
@@ -74,9 +74,10 @@ def elbo_curve(history: dict) -> bytes:
     return buffer.getvalue()
 
 
-def first_images(split: str) -> tf.Tensor:
-    """Returns encoded images of the Examples in the folder `split`, [IMAGES]: the first by id."""
-    dataset = tf.data.TFRecordDataset(tf.io.gfile.glob(os.path.join(split, "*")), compression_type="GZIP")
+def first_images(splits: Sequence[str]) -> tf.Tensor:
+    """Returns encoded images of the Examples in the folders `splits`, [IMAGES]: the first by id."""
+    files = [file for split in splits for file in tf.io.gfile.glob(os.path.join(split, "*"))]
+    dataset = tf.data.TFRecordDataset(files, compression_type="GZIP")
     dataset = dataset.batch(512).map(lambda serialized: tf.io.parse_example(serialized, EXAMPLE_FEATURES)).unbatch()
     found = heapq.nsmallest(IMAGES, dataset.as_numpy_iterator(), key=lambda example: example["id"])
     return tf.constant([example["image"] for example in (found * IMAGES)[:IMAGES]])

@@ -38,16 +38,16 @@ def run(options: argparse.Namespace) -> int:
         from components.gate.measure import measure
         from components.gate.units_check import check_equal
         from components.pages.comparison import verdict, write_comparison
-        from pipeline.examples import examples_of, split_of
+        from pipeline.examples import examples_of, folders_of
         from trainer.exported import Exported
 
         a, b = (Exported(path) for path in paths)
         check_equal(a.units, b.units, "model A", "model B", "Compare models of equal settings")
         with examples_of(config, a.shape) as examples:
-            split = split_of(examples, options.split)
-            measured = measure(b, split, a)
+            splits = folders_of(examples, options.split)
+            measured = measure(b, splits, a)
             if output:
-                write_comparison(output, a, b, measured, split, options.split)
+                write_comparison(output, a, b, measured, splits, options.split)
     facts = _facts(paths, config.data or config.dataset, options.split, a.units, measured, output)
     if options.json:
         print_json(facts)

@@ -34,12 +34,12 @@ def run(options: argparse.Namespace) -> int:
     config, path = data_of(options), path_of(options)
     with quiet():
         from components.gate.measure import measure
-        from pipeline.examples import examples_of, split_of
+        from pipeline.examples import examples_of, folders_of
         from trainer.exported import Exported
 
         model = Exported(path)
         with examples_of(config, model.shape) as examples:
-            measured = measure(model, split_of(examples, options.split))
+            measured = measure(model, folders_of(examples, options.split))
     facts = _facts(path, config.data or config.dataset, options.split, model.units, measured)
     if options.json:
         print_json(facts)

@@ -1,12 +1,15 @@
 """Runs of the pipeline, and a state directory with small models, without a training."""
 
+import json
 import shutil
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import pytest
 
 from exported import push
 from own_data import write_files
+from pipeline import cli
 from pipeline.local import launch_node, plan, site_of
 from pipeline.settings import PipelineConfig
 from pipeline.state.database import sqlite_connection
@@ -61,3 +64,36 @@ def _ingest(config: PipelineConfig) -> None:
 def copied(pushed, tmp_path) -> Any:
     """A copy of `pushed`, which a test may damage."""
     return shutil.copytree(pushed, tmp_path / "copied")
+
+
+class Ran(NamedTuple):
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def facts(self) -> Any:
+        """What it printed with --json."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def call(pushed, capfd) -> Callable[..., Ran]:
+    """Runs a command in `pushed`."""
+
+    def run(command: str, *arguments: Any, root: Any = pushed) -> Ran:
+        capfd.readouterr()
+        code = cli.main([command, *map(str, arguments), f"--root={root}"])
+        return Ran(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def image(tmp_path) -> str:
+    """A PNG of the models' shape."""
+    path = tmp_path / "image.png"
+    path.write_bytes(png(7, SHAPE))
+    return str(path)

@@ -38,12 +38,12 @@ def verdict(pushed, data, tmp_path_factory):
 
 
 @pytest.fixture
-def compared(vaeiaf, data):
-    return vaeiaf("compare", OLD, NEW, f"--data={data}", "--json").facts
+def compared(call, data):
+    return call("compare", OLD, NEW, f"--data={data}", "--json").facts
 
 
-def test_evaluate_prints_the_numbers_of_the_gate(vaeiaf, data, verdict):
-    facts = vaeiaf("evaluate", "served", f"--data={data}", "--json").facts
+def test_evaluate_prints_the_numbers_of_the_gate(call, data, verdict):
+    facts = call("evaluate", "served", f"--data={data}", "--json").facts
     for part in PARTS:
         assert facts[part] == pytest.approx(verdict.candidate[part], rel=1e-6)
     assert facts["images"] == COUNT
@@ -62,60 +62,60 @@ def test_the_difference_of_compare_is_the_gates_gain(compared, verdict):
     assert compared["better"] == ("B" if expected[0] > 0 else "A" if expected[1] < 0 else None)
 
 
-def test_the_difference_changes_its_sign_with_the_order(vaeiaf, data, compared):
-    other = vaeiaf("compare", NEW, OLD, f"--data={data}", "--json").facts
+def test_the_difference_changes_its_sign_with_the_order(call, data, compared):
+    other = call("compare", NEW, OLD, f"--data={data}", "--json").facts
     assert other["gain"] == pytest.approx(-compared["gain"])
     assert {compared["better"], other["better"]} in ({"A", "B"}, {None})
 
 
-def test_a_model_is_the_same_as_itself(vaeiaf, data):
-    ran = vaeiaf("compare", OLD, OLD, f"--data={data}")
+def test_a_model_is_the_same_as_itself(call, data):
+    ran = call("compare", OLD, OLD, f"--data={data}")
     assert "A and B are the same on each of 26 paired images" in ran.out
 
 
-def test_the_other_split_is_measured_too(vaeiaf, data):
-    assert vaeiaf("evaluate", "served", f"--data={data}", "--split=train", "--json").facts["images"] == 12
+def test_the_other_split_is_measured_too(call, data):
+    assert call("evaluate", "served", f"--data={data}", "--split=train", "--json").facts["images"] == 12
 
 
-def test_the_text_has_the_numbers_and_standard_error_nothing(vaeiaf, data):
-    facts = vaeiaf("evaluate", NEW, f"--data={data}", "--json").facts
-    ran = vaeiaf("evaluate", NEW, f"--data={data}")
+def test_the_text_has_the_numbers_and_standard_error_nothing(call, data):
+    facts = call("evaluate", NEW, f"--data={data}", "--json").facts
+    ran = call("evaluate", NEW, f"--data={data}")
     assert ran.err == ""
     lower, upper = facts["elbo_interval"]
     for text in (f"{facts['elbo']:.2f}", f"{lower:.2f} to {upper:.2f}", "26 images", "cat", "dog", "Bernoulli"):
         assert text in ran.out
 
 
-def test_a_probability_of_pixels_has_bits_per_dimension(vaeiaf, data, tmp_path):
+def test_a_probability_of_pixels_has_bits_per_dimension(call, data, tmp_path):
     config = TrainConfig(**{**RECIPE.to_dict(), "decoder": "DiscretizedLogisticMLP"})
-    facts = vaeiaf("evaluate", push(tmp_path, 1, SHAPE, config), f"--data={data}", "--json").facts
+    facts = call("evaluate", push(tmp_path, 1, SHAPE, config), f"--data={data}", "--json").facts
     assert facts["bits_per_dim"] == pytest.approx(-facts["elbo"] / SHAPE.size / 0.6931471805599453)
 
 
-def test_models_in_other_units_are_not_compared(vaeiaf, data, tmp_path):
+def test_models_in_other_units_are_not_compared(call, data, tmp_path):
     config = TrainConfig(**{**RECIPE.to_dict(), "eval_samples": 7})
-    ran = vaeiaf("compare", OLD, push(tmp_path, 1, SHAPE, config), f"--data={data}", f"--output={tmp_path}/page")
+    ran = call("compare", OLD, push(tmp_path, 1, SHAPE, config), f"--data={data}", f"--output={tmp_path}/page")
     assert ran.code == 2
     assert "K = 7" in ran.err
     assert not (tmp_path / "page").exists()
 
 
-def test_images_of_another_shape_are_refused_or_fitted(vaeiaf, data, tmp_path):
+def test_images_of_another_shape_are_refused_or_fitted(call, data, tmp_path):
     model = push(tmp_path, 1, Shape(4, 4, 3))
-    refused = vaeiaf("evaluate", model, f"--data={data}")
+    refused = call("evaluate", model, f"--data={data}")
     assert refused.code == 2
     assert "expected 4x4x3, got '8x6x3'" in refused.err
-    assert vaeiaf("evaluate", model, f"--data={data}", "--image-shape=8x8x3").code == 2
-    assert vaeiaf("evaluate", model, f"--data={data}", "--image-shape=4x4x3", "--json").facts["images"] == COUNT
+    assert call("evaluate", model, f"--data={data}", "--image-shape=8x8x3").code == 2
+    assert call("evaluate", model, f"--data={data}", "--image-shape=4x4x3", "--json").facts["images"] == COUNT
 
 
-def test_what_ingestion_refuses_is_refused(vaeiaf, tmp_path):
-    assert vaeiaf("evaluate", "served", f"--data={tmp_path}/nothing").code == 2
+def test_what_ingestion_refuses_is_refused(call, tmp_path):
+    assert call("evaluate", "served", f"--data={tmp_path}/nothing").code == 2
 
 
-def test_the_page_and_its_pictures_are_written_together(vaeiaf, data, tmp_path):
+def test_the_page_and_its_pictures_are_written_together(call, data, tmp_path):
     output = tmp_path / "comparison"
-    facts = vaeiaf("compare", OLD, NEW, f"--data={data}", f"--output={output}", "--json").facts
+    facts = call("compare", OLD, NEW, f"--data={data}", f"--output={output}", "--json").facts
     assert facts["page"] == str(output / "index.html")
     names = {"index.html", "reconstructions.png", "samples-a.png", "samples-b.png"}
     assert {path.name for path in output.iterdir()} == names
@@ -125,5 +125,5 @@ def test_the_page_and_its_pictures_are_written_together(vaeiaf, data, tmp_path):
     assert f"{facts['gain']:+.2f}" in page
     assert page.count("data:image/png;base64,") == 3
     assert page.count("<img") == page.count(' alt="') == 3
-    assert vaeiaf("compare", OLD, NEW, f"--data={data}", f"--output={output}").code == 2  # nothing is replaced
+    assert call("compare", OLD, NEW, f"--data={data}", f"--output={output}").code == 2  # nothing is replaced
     assert pathlib.Path(output, "index.html").read_text() == page
