@@ -112,7 +112,9 @@ class ArrayFiles:
         for batch in rows_of(images, first, shard.records):
             ids = [os.fsencode(f"{name}__{first + i}") for i in range(len(batch))]
             pixels = batch if batch.ndim == 4 else batch[..., None]
-            found = None if marks is None else [label_text(mark) for mark in next(marks).reshape(-1).tolist()]
+            found: list[bytes | None] = [None] * len(ids)
+            if marks:
+                found = [label_text(mark) for mark in next(marks).reshape(-1).tolist()]
             yield Batch(first, tf.io.encode_png(pixels).numpy(), found, ids)
             first += len(batch)
 

@@ -26,7 +26,7 @@ class Images(NamedTuple):
 
     encoded: np.ndarray  # [B] object
     pixels: np.ndarray  # [B, *shape] uint8
-    labels: list[bytes] | None  # of length B; None: the data have none
+    labels: list[bytes | None]  # of length B; None: the image has none
     ids: list[bytes]  # of length B
 
 
@@ -46,7 +46,7 @@ def decoded(batch: Batch, shard: Shard, shape: Shape) -> tuple[Images, list[Faul
         else:
             found.append(i)
     pixels = _decoder(shape)(batch.images[found]).numpy()
-    labels = None if batch.labels is None else [batch.labels[i] for i in found]
+    labels = [batch.labels[i] for i in found]
     return Images(batch.images[found], pixels, labels, [batch.ids[i] for i in found]), faults
 
 

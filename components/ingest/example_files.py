@@ -101,7 +101,9 @@ def _batch(parsed: dict[str, tf.Tensor], first: int, numbered: list[bytes]) -> B
     ids = numbered
     if "id" in found:
         ids = [name if isinstance(name, bytes) else b"%d" % name for name in found["id"].tolist()]
-    labels = [label_text(label) for label in found["label"].tolist()] if "label" in found else None
+    labels: list[bytes | None] = [None] * len(ids)
+    if "label" in found:
+        labels = [label_text(label) for label in found["label"].tolist()]
     return Batch(first, found["image"], labels, ids)
 
 

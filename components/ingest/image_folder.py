@@ -12,7 +12,6 @@ from components.ingest.labels import label_text
 from components.ingest.own_files import files_fingerprint, visible, walk
 from components.ingest.prepared import Shard
 from components.ingest.records import Batch, Fault
-from components.ingest.unreadable import unreadable
 from trainer.errors import UnreadableError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -70,11 +69,9 @@ class ImageFolder:
         batch, size = [], 0
         for name in shard.names:
             below = pathlib.PurePath(os.path.relpath(os.path.join(self.location, name), shard.path)).parts
-            if self.labelled and len(below) == 1:
-                yield unreadable(os.fsencode(name), "label: expected a sub-directory, as other images have")
-                continue
+            label = label_text(os.fsencode(below[0])) if len(below) > 1 else None
             image = self._content(name)
-            batch.append((os.fsencode(name), image, label_text(os.fsencode(below[0]))))
+            batch.append((os.fsencode(name), image, label))
             size += len(image)
             if size > BATCH_BYTES:
                 yield self._batch(batch)
@@ -82,9 +79,9 @@ class ImageFolder:
         if batch:
             yield self._batch(batch)
 
-    def _batch(self, rows: list[tuple[bytes, bytes, bytes]]) -> Batch:
+    def _batch(self, rows: list[tuple[bytes, bytes, bytes | None]]) -> Batch:
         ids, images, labels = zip(*rows, strict=True)
-        return Batch(0, np.array(images, object), list(labels) if self.labelled else None, list(ids))
+        return Batch(0, np.array(images, object), list(labels), list(ids))
 
     def _content(self, name: str) -> bytes:
         path = pathlib.Path(self.location, name)

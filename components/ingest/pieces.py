@@ -1,7 +1,6 @@
 """Turns the images of a piece into Examples on disk. Nothing else leaves the worker, so its memory stays flat."""
 
 import heapq
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -69,9 +68,8 @@ class PieceWriter(NamedTuple):
 
 
 def serialized(images: Images) -> list[bytes]:
-    """Returns an Example of each image: `image`, as stored or fitted, `id`, and, if the data have labels, `label`."""
-    labels: Sequence[bytes | None] = images.labels or [None] * len(images.ids)
-    return [_example(*fields) for fields in zip(images.encoded, images.ids, labels, strict=True)]
+    """Returns an Example of each image: `image`, as stored or fitted, `id`, and, if it has one, `label`."""
+    return [_example(*fields) for fields in zip(images.encoded, images.ids, images.labels, strict=True)]
 
 
 def _example(image: bytes, name: bytes, label: bytes | None) -> bytes:

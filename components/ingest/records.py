@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from components.ingest.duplicates import readable
 from components.ingest.labels import label_text
 from components.ingest.prepared import INFO, REMEDY, Shard
 from trainer.errors import UserError, reason
@@ -22,13 +21,12 @@ class Batch(NamedTuple):
 
     first: int  # index of the first one in the shard
     images: np.ndarray  # [B] object, encoded images
-    labels: list[bytes] | None  # of length B, texts; None: the data have none
+    labels: list[bytes | None]  # of length B, texts; None: the image has none
     ids: list[bytes]  # of length B
 
     def part(self, first: int, last: int) -> "Batch":
         """Returns the records from `first` on, before `last`, of this batch."""
-        labels = None if self.labels is None else self.labels[first:last]
-        return Batch(self.first + first, self.images[first:last], labels, self.ids[first:last])
+        return Batch(self.first + first, self.images[first:last], self.labels[first:last], self.ids[first:last])
 
 
 class Fault(NamedTuple):
@@ -43,18 +41,15 @@ def chunks(batch: Batch, size: int) -> Iterator[Batch]:
         yield batch.part(i, i + size)
 
 
-def read_batches(shard: Shard, features: tfds.features.FeaturesDict) -> Iterator[Batch | Fault]:
+def read_batches(shard: Shard, features: tfds.features.FeaturesDict) -> Iterator[Batch]:
     """Yields the records of `shard` in order, with images encoded as they are stored; a tensor becomes a PNG.
-
-    A record without a label, whose number in TFDS is -1, is a fault if the data have labels.
 
     Raises:
       UserError: a record cannot be read or parsed, or the number of records is not that of dataset_info.json.
     """
     parse, count = _parser(features), 0
     for serialized in _READERS[shard.file_format](shard):
-        batch, numbers = _batch(parse, serialized, count, shard)
-        yield from [batch] if numbers is None else _labelled(batch, numbers, features["label"])
+        yield _batch(parse, serialized, count, shard, dict(features).get("label"))
         count += len(serialized)
     if count != shard.records:
         lossy = shard.file_format == "parquet" and shard.records > PARQUET_RECORDS
@@ -96,9 +91,12 @@ def _png(stored: tf.Tensor, feature: tfds.features.Tensor) -> tf.Tensor:
 
 
 def _batch(
-    parse: tf.types.experimental.PolymorphicFunction, serialized: np.ndarray, first: int, shard: Shard
-) -> tuple[Batch, np.ndarray | None]:
-    """Returns the records without labels, and apart from them the numbers of their labels, [B], if there are any."""
+    parse: tf.types.experimental.PolymorphicFunction,
+    serialized: np.ndarray,
+    first: int,
+    shard: Shard,
+    classes: tfds.features.ClassLabel | None,
+) -> Batch:
     try:
         parsed = {name: value.numpy() for name, value in parse(serialized).items()}
     except tf.errors.InvalidArgumentError:
@@ -112,20 +110,13 @@ def _batch(
         ids = [name if isinstance(name, bytes) else b"%d" % name for name in parsed["id"].tolist()]
     else:  # as TFDS names images
         ids = [f"{pathlib.Path(shard.path).name}__{first + i}".encode() for i in range(len(serialized))]
-    return Batch(first, parsed["image"], None, ids), parsed.get("label")
+    return Batch(first, parsed["image"], _names(parsed["label"], classes) if classes else [None] * len(ids), ids)
 
 
-def _labelled(batch: Batch, numbers: np.ndarray, feature: tfds.features.ClassLabel) -> Iterator[Batch | Fault]:
-    """Yields the batch with labels; one by one, with faults, if a number is none of the data set's classes."""
-    sound = [0 <= number < feature.num_classes for number in numbers]
-    texts = [label_text(feature.int2str(number)) if ok else b"" for ok, number in zip(sound, numbers, strict=True)]
-    batch = batch._replace(labels=texts)
-    if all(sound):
-        yield batch
-        return
-    for i, number in enumerate(numbers):
-        what = f"label: expected a number from 0 to {feature.num_classes - 1}, got {number}"
-        yield batch.part(i, i + 1) if sound[i] else Fault(f"image {readable(batch.ids[i])}, {what}")
+def _names(numbers: np.ndarray, classes: tfds.features.ClassLabel) -> list[bytes | None]:
+    """Returns the names of classes; none for a number that is no class, which is -1 in TFDS."""
+    names = [label_text(name) for name in classes.names]
+    return [names[number] if 0 <= number < len(names) else None for number in numbers]
 
 
 def _damaged(shard: Shard, index: int, error: Exception, record: str = "record") -> UserError:

@@ -22,8 +22,7 @@ def rows(source, part="train"):
     found = []
     for shard in source.shards(part):
         for batch in source.read(shard):
-            labels = [None] * len(batch.ids) if batch.labels is None else batch.labels
-            found += zip(batch.ids, map(tf.io.decode_png, batch.images), labels, strict=True)
+            found += zip(batch.ids, map(tf.io.decode_png, batch.images), batch.labels, strict=True)
     return found
 
 

@@ -56,7 +56,7 @@ def test_without_labels_and_ids_images_are_numbered_by_file(tmp_path):
     source = open_data(str(path), None)
     assert not source.labelled
     (batch,) = read(source)
-    assert (batch.labels, batch.ids) == (None, [b"a.tfrecord__0", b"a.tfrecord__1"])
+    assert (batch.labels, batch.ids) == ([None, None], [b"a.tfrecord__0", b"a.tfrecord__1"])
     first = source.fingerprint(["train"])
     written(path, example(image=png(1)))
     assert source.fingerprint(["train"]) != first
