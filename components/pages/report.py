@@ -40,7 +40,7 @@ def Report(
         history=read_history(model_run.uri),
         units=read_units(servable),
         pushed_to=push.pushed_to or push.unchanged,
-        pictures=pictures(servable, [artifact_utils.get_split_uri([examples], "test")]),
+        pictures=pictures(servable, artifact_utils.get_split_uris([examples], "test")),
     )
     os.makedirs(report.uri, exist_ok=True)
     pathlib.Path(report.uri, "index.html").write_text(page)

@@ -103,7 +103,7 @@ def _path(artifacts: Artifacts, key: str) -> str:
 
 
 def _test_splits(inputs: Artifacts) -> list[str]:
-    return [artifact_utils.get_split_uri(inputs["examples"], "test")]
+    return artifact_utils.get_split_uris(inputs["examples"], "test")
 
 
 def _finite(metrics: Metrics) -> Metrics:
