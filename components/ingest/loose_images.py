@@ -46,7 +46,7 @@ def loose_images(paths: Sequence[str], shape: Shape, fit: bool, at_once: int) ->
     remaining = iter(paths)
     while names := list(itertools.islice(remaining, at_once)):
         contents = np.array([_content(name) for name in names], dtype=object)
-        batch = Batch(0, contents, None, [os.fsencode(name) for name in names])
+        batch = Batch(0, contents, [None] * len(names), [os.fsencode(name) for name in names])
         shard = Shard("", ImageFolder.KIND, len(names), tuple(names))
         images, faults = decoded(fitted(batch, shape) if fit else batch, shard, shape)
         if faults:
