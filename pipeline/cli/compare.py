@@ -13,6 +13,7 @@ from pipeline.words import PUSHED
 
 if TYPE_CHECKING:
     from components.gate.measure import Measured
+    from components.gate.sums import Metrics
     from trainer.units import Units
 
 HELP = "compare two models on the same images"
@@ -69,12 +70,16 @@ def _facts(
         "data": data,
         "split": split,
         "units": units,
-        "gain": whole["elbo_gain"],
-        "gain_interval": (whole["elbo_gain_lower"], whole["elbo_gain_upper"]),
+        **_gain(whole),
+        "labels": {label: _gain(found) for label, found in measured.labels.items()},
         "better": better(whole),
-        "images": int(whole["images"]),
         "page": output and f"{output}/index.html",
     }
+
+
+def _gain(of_b: "Metrics") -> dict[str, Any]:
+    interval = of_b["elbo_gain_lower"], of_b["elbo_gain_upper"]
+    return {"images": int(of_b["images"]), "gain": of_b["elbo_gain"], "gain_interval": interval}
 
 
 def _print(facts: dict[str, Any], result: str) -> None:

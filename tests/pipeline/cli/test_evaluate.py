@@ -59,6 +59,8 @@ def test_the_difference_of_compare_is_the_gates_gain(compared, verdict):
     assert compared["gain_interval"] == pytest.approx(expected, rel=1e-4)
     assert compared["a"]["elbo"] == pytest.approx(verdict.baseline["elbo"], rel=1e-6)
     assert compared["b"]["elbo"] == pytest.approx(verdict.candidate["elbo"], rel=1e-6)
+    assert {name: label["images"] for name, label in compared["labels"].items()} == {"cat": 13, "dog": 13}
+    assert sum(label["gain"] / 2 for label in compared["labels"].values()) == pytest.approx(compared["gain"])
     assert compared["better"] == ("B" if expected[0] > 0 else "A" if expected[1] < 0 else None)
 
 
