@@ -31,7 +31,10 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     config = TrainConfig(**{**custom["train"], **found})
     transform = tft.TFTransformOutput(fn_args.transform_output).transform_features_layer()
     shape = shape_of(fn_args.train_files)
-    train, test = (load_images(files, transform, shape) for files in (fn_args.train_files, fn_args.eval_files))
+    in_memory = site.execution.images_in_memory
+    train, test = (
+        load_images(files, transform, shape, in_memory) for files in (fn_args.train_files, fn_args.eval_files)
+    )
     os.makedirs(fn_args.model_run_dir, exist_ok=True)
     if site.warm_start and not fn_args.base_model:
         log.info("no blessed model yet: starting from random weights")

@@ -34,6 +34,7 @@ PAIRS = [
     ),
     ({"checkpoint_minutes": 1}, ["--checkpoint-minutes=1"]),
     ({"checkpoint_percent": 2}, ["--checkpoint-percent=2"]),
+    ({"images_in_memory": 100}, ["--images-in-memory=100"]),
     ({"allow_shared_images": True}, ["--allow-shared-images"]),
     ({"image_shape": "64x48x1"}, ["--image-shape=64x48x1"]),
     ({"no_baseline": True}, ["--no-baseline"]),
@@ -196,7 +197,13 @@ BEFORE = {
 
 
 def test_earlier_pipeline_versions_give_parameters_of_the_same_names():
-    assert parameters().keys() - BEFORE.keys() == {"data", "splits", "test_share", "max_unreadable"}
+    assert parameters().keys() - BEFORE.keys() == {
+        "data",
+        "splits",
+        "test_share",
+        "max_unreadable",
+        "images_in_memory",
+    }
     assert BEFORE.keys() < parameters().keys()
 
 

@@ -150,6 +150,7 @@ TRAINER = {"Tuner", "Trainer"}
         ({"tune": 0, "workers": 2}, set()),
         ({"checkpoint_minutes": 1.0}, set()),
         ({"checkpoint_percent": 2.0}, set()),
+        ({"images_in_memory": 0}, set()),
         ({"beam_args": ("--runner=FlinkRunner",)}, set()),
     ],
     ids=lambda value: "-".join(sorted(map(str, value))) or "none",
@@ -194,7 +195,7 @@ def test_every_setting_is_covered():
     known = {"dataset", "train", "root", "data_dir", "manual_dir", "min_elbo", "max_regression", "min_label_elbo"}
     known |= {"no_baseline", "image_shape", "allow_shared_images", "tune", "warm_start", "strategy", "workers"}
     known |= {"data", "splits", "test_share", "max_unreadable"}
-    known |= {"notify_url", "checkpoint_minutes", "checkpoint_percent", "beam_args", "beam_nodes"}
+    known |= {"notify_url", "checkpoint_minutes", "checkpoint_percent", "images_in_memory", "beam_args", "beam_nodes"}
     assert {field.name for field in dataclasses.fields(PipelineConfig)} == known
 
 
