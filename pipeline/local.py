@@ -11,7 +11,8 @@ from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
 from components.train.site import Site
 from components.train.training_state import forget_training
-from pipeline.beam.operator import BeamOperator
+from pipeline.beam.arguments import beam_args
+from pipeline.beam.operator import BeamOperator, check_arguments
 from pipeline.console import Story
 from pipeline.dag import compile_pipeline, create_pipeline
 from pipeline.outcome import Outcome, read_outcome
@@ -45,7 +46,12 @@ def site_of(config: PipelineConfig, **elsewhere: Any) -> Site:
 
 
 def plan(config: PipelineConfig, run_id: str, site: Site) -> pipeline_pb2.Pipeline:
-    """Compiles the run `run_id` to TFX's intermediate representation."""
+    """Compiles the run `run_id` to TFX's intermediate representation.
+
+    Raises:
+      UserError: Beam's arguments fit no engine.
+    """
+    check_arguments(beam_args(config.beam_args))
     pipeline = compile_pipeline(create_pipeline(config, site))
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
     return pipeline

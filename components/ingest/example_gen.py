@@ -1,6 +1,7 @@
 """ImageExampleGen: turns images of any source into TFX Examples, and checks each image."""
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -24,7 +25,8 @@ from components.ingest.own_data import open_data, source_of
 from components.ingest.pieces import Piece, PieceWriter
 from components.ingest.shapes import record_shape
 from components.ingest.source import PreparedSource, Source, fields_of
-from components.ingest.splits import SPLITS, TEST, TRAIN, Parts, parts_of
+from components.ingest.splits import SPLITS, TEST, TRAIN, Parts, parts_of, used_parts
+from components.ingest.unchanged import FILES, Listing, listing, unchanged
 from trainer.errors import ReportedError
 from trainer.failure import FILE, leave, left
 from trainer.schema import SettingError
@@ -52,7 +54,7 @@ class ImageDriver(driver.Driver):
     def resolve_exec_properties(self, exec_properties: dict[str, Any], *_: Any) -> dict[str, Any]:
         """Replaces what was asked for by the source that was found, its parts and the fingerprint of their content.
 
-        Only `input_base` holds a path, so the same data found elsewhere have the same cache key.
+        Only `input_base` and `files` say where and when, so the same data found elsewhere have the same cache key.
 
         Raises:
           UserError: there are no such data.
@@ -73,7 +75,8 @@ class ImageDriver(driver.Driver):
         exec_properties[specs.CUSTOM_CONFIG_KEY] = proto_utils.proto_to_json(_pack(settings))
         exec_properties[utils.SPAN_PROPERTY_NAME] = 0
         exec_properties[utils.VERSION_PROPERTY_NAME] = None
-        used = [part for names in parts.values() for part in names]
+        used = used_parts(parts)
+        exec_properties[FILES] = json.dumps(listing(source, used))
         exec_properties[utils.FINGERPRINT_PROPERTY_NAME] = source.fingerprint(used)
         return exec_properties
 
@@ -88,21 +91,19 @@ class ImageExecutor(base_beam_executor.BaseBeamExecutor):
         """Writes the Examples, then checks what the workers found and records it in the artifact.
 
         Raises:
+          ReportedError: the files changed since the driver listed them.
           UserError: a file is damaged, too many images are unreadable, a split has none, an id is repeated, or a test
             image is also in train and that is not allowed.
         """
         examples = artifact_utils.get_single_instance(output_dict[specs.EXAMPLES_KEY])
         settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
         source = source_of(location=exec_properties[specs.INPUT_BASE_KEY], **settings["source"])
-        shape = _shape(source, settings["parts"][TRAIN], settings["image_shape"])
         fit = settings["image_shape"] != THEIRS
         findings.prepare(examples.uri)
-        try:
-            self._write(settings["parts"], PieceWriter(source, shape, fit, settings.get("test_share"), examples.uri))
-        except Exception as error:  # Beam returns a worker's error as text only
-            if failure := left(os.path.join(examples.uri, FILE)):
-                raise ReportedError.of(failure) from error
-            raise
+        with unchanged(source, used_parts(settings["parts"]), Listing(*json.loads(exec_properties[FILES]))):
+            shape = _shape(source, settings["parts"][TRAIN], settings["image_shape"])
+            writer = PieceWriter(source, shape, fit, settings.get("test_share"), examples.uri)
+            self._write(settings["parts"], writer)
         unreadable.check(examples, settings["max_unreadable"])
         duplicates.check(examples, settings["allow_shared_images"])
         findings.remove(examples.uri)
@@ -114,14 +115,19 @@ class ImageExecutor(base_beam_executor.BaseBeamExecutor):
     def _write(self, parts: Parts, writer: PieceWriter) -> None:
         """Writes the Examples. Only the names of files cross from one worker to another."""
         numbered = enumerate((split, part) for split in SPLITS for part in parts.get(split, ()))
-        with self._make_beam_pipeline() as pipeline:
-            _ = (
-                pipeline
-                | "Parts" >> beam.Create([(number, *named) for number, named in numbered])
-                | "Pieces" >> beam.FlatMap(_pieces, writer.source, writer.examples)
-                | "Spread" >> beam.Reshuffle()
-                | "Write" >> beam.Map(_write_piece, writer)
-            )
+        try:
+            with self._make_beam_pipeline() as pipeline:
+                _ = (
+                    pipeline
+                    | "Parts" >> beam.Create([(number, *named) for number, named in numbered])
+                    | "Pieces" >> beam.FlatMap(_pieces, writer.source, writer.examples)
+                    | "Spread" >> beam.Reshuffle()
+                    | "Write" >> beam.Map(_write_piece, writer)
+                )
+        except Exception as error:  # Beam returns a worker's error as text only
+            if failure := left(os.path.join(writer.examples, FILE)):
+                raise ReportedError.of(failure) from error
+            raise
 
 
 class ImageExampleGen(component.FileBasedExampleGen):

@@ -44,10 +44,14 @@ class ImageFolder:
         """The names of the parts."""
         return list(self.folders)
 
+    def paths(self, parts: list[str]) -> Iterator[str]:
+        """Yields the present files."""
+        for folder in sorted(self.folders[part] for part in parts):
+            yield from self._names(folder)
+
     def fingerprint(self, parts: list[str]) -> str:
         """Returns a hash of the names and contents of the files."""
-        folders = sorted(self.folders[part] for part in parts)
-        return files_fingerprint(self.location, (name for part in folders for name in self._names(part)))
+        return files_fingerprint(self.location, self.paths(parts))
 
     def shards(self, part: str) -> Iterator[Shard]:
         """Yields the files in groups."""

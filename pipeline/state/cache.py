@@ -16,6 +16,7 @@ from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Artifact
 
+from components.ingest.unchanged import FILES
 from components.train.code import code_of
 from components.train.site import SITE
 from pipeline.state.artifacts import quarantine, verify_inputs
@@ -25,7 +26,7 @@ from trainer.storage.quarantine import damage
 
 log = logging.getLogger(__name__)
 
-PLACES = {"input_base", "source"}  # execution properties that say where something is, and not what it is
+PLACES = {"input_base", "source", FILES}  # execution properties that say where, or when written, and not what
 
 
 def get_cache_context(

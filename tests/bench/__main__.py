@@ -7,7 +7,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
 
-from tests.bench import checkpoints, disk, growth, inputs, scale, scaling, spans, startup, steps, tasks
+from tests.bench import checkpoints, disk, growth, inputs, scale, scaling, shapes, spans, startup, steps, tasks
 from tests.bench.rows import table, write
 
 FILE = pathlib.Path("bench.json")
@@ -23,6 +23,7 @@ SECTIONS = {
     "startup": lambda _: startup.rows(),
     "tasks": lambda _: tasks.rows(),
     "spans": lambda _: spans.rows(),
+    "shapes": lambda _: shapes.rows(),
 }
 
 

@@ -14,10 +14,11 @@ import sys
 import numpy as np
 import pytest
 
-from tests.bench import checkpoints, disk, growth, inputs, limits, process, rounds, scale, scaling, spans, steps
+from tests.bench import checkpoints, disk, growth, inputs, limits, process, rounds, scale, scaling, shapes, spans, steps
 from tests.bench.data import random_images, records
 from trainer.images import ImageSet
 from trainer.presets import PRESETS
+from trainer.shape import Shape
 
 SIZE, IMAGES = 4, 128  # a call of the loop takes 16 steps
 SMALL = dataclasses.replace(
@@ -253,6 +254,19 @@ def test_the_checkpoints_of_every_preset_have_their_cost_and_share(bench, patch)
         assert row["milliseconds"] < 1e3 * row["seconds_between"]
         assert 0.0 < row["percent"] < 100.0
         assert row["mb"] > 0.1, "52,000 weights and their moments"
+
+
+def test_ingestion_and_training_of_each_shape_are_held_against_the_first(bench, patch):
+    found = Shape(4, 4, 3), Shape(5, 7, 1)
+    for name, value in {"CONFIG": SMALL, "ROUNDS": 1, "IMAGES": IMAGES, "SHAPES": found}.items():
+        patch.setattr(shapes, name, value)
+    rows, _ = bench("shapes")
+    work = {"ingestion": None, "training": SIZE}
+    assert rows.keys() == {(f"{name}, {shape}", size) for name, size in work.items() for shape in found}
+    for (name, _), row in rows.items():
+        assert row.keys() == {"images_per_cpu_second", "of_4x4x3"}
+        assert min(row.values()) > 0.0
+        assert (row["of_4x4x3"] == 1.0) == name.endswith("4x4x3")
 
 
 def test_two_workers_are_held_against_one_in_each_round(monkeypatch):
