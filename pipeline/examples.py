@@ -23,6 +23,7 @@ from pipeline.state.database import sqlite_connection
 from pipeline.state.lineage import artifacts_of
 from pipeline.state.metadata import Metadata
 from trainer.errors import UserError
+from trainer.schema import SettingError
 from trainer.shape import THEIRS, Shape
 from trainer.storage.quarantine import damage
 
@@ -38,8 +39,10 @@ def examples_of(config: PipelineConfig, shape: Shape) -> Iterator[Artifact]:
 
     Raises:
       UserError: ImageExampleGen refuses the data, or the images have another shape.
-      SettingError: a setting does not fit the data.
+      SettingError: a setting does not fit the data, or they are a pattern of spans.
     """
+    if config.has_spans:
+        raise SettingError("data", "the path of one span, for an evaluation", config.data)
     if config.image_shape not in (THEIRS, str(shape)):
         raise _other_shape(config.image_shape, shape)
     properties = _properties(config)

@@ -27,17 +27,20 @@ class ImageFolder:
       location: the folder.
       folders: part -> its folder below `location`; empty for `location` itself.
       labelled: whether a part has sub-directories, whose names are the labels of the images in them.
+      marker: a file in `location` that is no image; none: there is no such file.
     """
 
     KIND: ClassVar[str] = "images"
     location: str
     folders: dict[str, str]
     labelled: bool
+    marker: str | None = None
 
     @classmethod
-    def of(cls, location: str, folders: dict[str, str]) -> "ImageFolder":
+    def of(cls, location: str, folders: dict[str, str], marker: str | None = None) -> "ImageFolder":
         """Finds out whether there are labels."""
-        return cls(location, folders, any(subdirectories(os.path.join(location, name)) for name in folders.values()))
+        labelled = any(subdirectories(os.path.join(location, name)) for name in folders.values())
+        return cls(location, folders, labelled, marker)
 
     @property
     def parts(self) -> list[str]:
@@ -95,7 +98,7 @@ class ImageFolder:
             raise UnreadableError("the image", str(path), error) from error
 
     def _names(self, folder: str) -> Iterator[str]:
-        for names in walk(self.location, folder):
+        for names in walk(self.location, folder, self.marker):
             yield from names
 
 

@@ -2,6 +2,7 @@
 
 import heapq
 import io
+import math
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from trainer.images import EXAMPLE_FEATURES, decode
 
 IMAGES = 10
 SAMPLES = 40
+SHOWN_PIXELS = 64 * 64  # of an image on a page: 60 images, even of noise with alpha, take 1.4 MB there
 
 
 class Pictures(NamedTuple):
@@ -21,23 +23,40 @@ class Pictures(NamedTuple):
 
     pairs: bytes  # a row of test images above a row of their reconstructions
     samples: bytes  # decoded draws from the prior
+    scale: str = ""  # the sizes, if the images are larger than they are shown
 
 
 def pictures(model: str, splits: Sequence[str]) -> Pictures:
     """Draws the pictures of the SavedModel at `model`, with test images from the Examples in the folders `splits`."""
-    exported = Exported(model)
-    return Pictures(pairs=reconstructions(first_images(splits), [exported]), samples=samples(exported))
+    exported, originals = Exported(model), first_images(splits)
+    height, width = shown(np.zeros([1, *exported.shape], np.uint8)).shape[1:3]
+    is_smaller = (height, width) != exported.shape[:2]
+    return Pictures(
+        pairs=reconstructions(originals, [exported]),
+        samples=samples(exported),
+        scale=f"{height}x{width} of {exported.shape.height}x{exported.shape.width}" if is_smaller else "",
+    )
 
 
 def reconstructions(encoded: tf.Tensor, models: Sequence[Exported]) -> bytes:
     """Returns a PNG of images [N], a row, above a row of their reconstructions by each of `models`."""
     rows = [decode(encoded, models[0].shape).numpy(), *(model.reconstruct(encoded) for model in models)]
-    return image_grid(np.concatenate(rows), columns=len(encoded))
+    return image_grid(shown(np.concatenate(rows)), columns=len(encoded))
 
 
 def samples(model: Exported) -> bytes:
     """Returns a PNG of draws from the prior, the same for equal models."""
-    return image_grid(model.sample(SAMPLES, seed=0), columns=IMAGES)
+    return image_grid(shown(model.sample(SAMPLES, seed=0)), columns=IMAGES)
+
+
+def shown(images: np.ndarray) -> np.ndarray:
+    """Returns images [N, H, W, C] uint8, scaled down by area to `SHOWN_PIXELS` if they have more."""
+    height, width = images.shape[1:3]
+    factor = math.sqrt(SHOWN_PIXELS / (height * width))
+    if factor >= 1.0:
+        return images
+    size = [max(1, round(side * factor)) for side in (height, width)]
+    return np.round(tf.image.resize(images, size, method="area").numpy()).astype(np.uint8)
 
 
 def image_grid(images: np.ndarray, columns: int) -> bytes:

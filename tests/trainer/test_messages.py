@@ -454,7 +454,7 @@ def another_base(at):
 GAUSSIAN = TrainConfig(decoder="GaussianMLP", hidden_size=2, latent_size=2, iaf_steps=0)
 
 
-@says("the base model cannot be read: Not found: expected a SavedModel, got '{at}'. Train without --warm-start")
+@says("the base model cannot be read: Not found: expected a SavedModel, got '{at}'. Train with --no-warm-start")
 def no_base(at):
     at.patch(tf.train, "load_checkpoint", raises(tf.errors.NotFoundError(None, None, "Not found")))
     load_weights(build(GAUSSIAN, SHAPE), str(at.path))
