@@ -14,6 +14,11 @@ from trainer.units import Units, write_units
 
 Signature = Callable[..., dict[str, tf.Tensor]]
 
+NAMES = (
+    *("evaluate", "reconstruct", "reconstruct_pixels", "encode", "encode_pixels"),
+    *("sample", "sample_at_temperature"),
+)
+
 ENCODED = tf.TensorSpec([None], tf.string, name="images")
 SERIALIZED = tf.TensorSpec([None], tf.string, name="examples")
 
@@ -72,8 +77,19 @@ class Servable(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([], tf.int32, name="n"), tf.TensorSpec([], tf.int32, name="seed")])
     def sample(self, n: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Decodes n draws from the prior, [n, H, W, C] uint8; the same seed gives the same images."""
+        return self.sample_at_temperature(n, seed, tf.constant(1.0))
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([], tf.int32, name="n"),
+            tf.TensorSpec([], tf.int32, name="seed"),
+            tf.TensorSpec([], tf.float32, name="temperature"),
+        ]
+    )
+    def sample_at_temperature(self, n: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Decodes n draws from the prior with its standard deviation times `temperature`; at 1 as `sample`."""
         eps = tf.random.stateless_normal(tf.stack([n, self.model.latent_size]), tf.stack([seed, 0]))
-        return {"images": self._as_images(self.model.sample(eps))}
+        return {"images": self._as_images(self.model.sample(temperature * eps))}
 
     def _reconstruct_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Reconstructs images [B, H, W, C] uint8."""
@@ -95,8 +111,7 @@ class Servable(tf.Module):
 
     def signatures(self) -> dict[str, Signature]:
         """Returns the signatures by name; `serving_default` is `reconstruct`."""
-        names = ("evaluate", "reconstruct", "reconstruct_pixels", "encode", "encode_pixels", "sample")
-        return {**{name: getattr(self, name) for name in names}, "serving_default": self.reconstruct}
+        return {**{name: getattr(self, name) for name in NAMES}, "serving_default": self.reconstruct}
 
 
 def save(servable: Servable, units: Units, path: str) -> None:

@@ -8,9 +8,8 @@ import tensorflow_model_analysis as tfma
 
 from components.gate.evaluator import Evidence, read_evidence
 from components.gate.metric import BASELINE, CANDIDATE
+from components.gate.sums import Metrics
 from components.ingest.labels import label_order
-
-Metrics = dict[str, float]  # metric name -> value, nats per image
 
 
 class Verdict(NamedTuple):

@@ -12,9 +12,9 @@ from components.artifacts import Artifacts
 from components.drift import page
 from components.drift.findings import read_findings
 from components.drift.names import NODES
-from components.gate.metric import GAINS, OUTPUTS
 from components.gate.pusher import Push, final_verdict
-from components.gate.verdict import Metrics, read_verdict
+from components.gate.sums import GAINS, OUTPUTS, Metrics
+from components.gate.verdict import read_verdict
 from components.pages.pictures import pictures
 from components.pages.rendering import render
 from trainer.training.record import read_history

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal, get_args, get_origin
 
-from pipeline.settings import PRESET, PRESET_HELP, PipelineConfig, build_config
+from pipeline.settings import PRESET, PRESET_HELP, SPANS, PipelineConfig, build_config
 from trainer.presets import PRESETS
 from trainer.schema import Place, fields, plain_type, settings
 from trainer.settings import TrainConfig
@@ -62,7 +62,9 @@ def data_of(options: argparse.Namespace) -> PipelineConfig:
 
 
 def _data() -> list[str]:
-    return [name for name, found in settings(PipelineConfig, Place.COMMAND_LINE).items() if found.group == "data"]
+    """Returns the names of the settings of data without spans."""
+    found = settings(PipelineConfig, Place.COMMAND_LINE)
+    return [name for name, setting in found.items() if setting.group == "data" and setting.needs != SPANS]
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:

@@ -92,6 +92,10 @@ def test_every_signature_takes_any_batch_and_says_its_shapes(signatures):
         "encode": ({"images": encoded}, {"latents": latents}),
         "encode_pixels": ({"images": image}, {"latents": latents}),
         "sample": ({"n": scalar, "seed": scalar}, {"images": image}),
+        "sample_at_temperature": (
+            {"n": scalar, "seed": scalar, "temperature": ((), tf.float32)},
+            {"images": image},
+        ),
     }
     described = {
         name: tuple(
@@ -210,6 +214,18 @@ def test_a_seed_gives_the_same_images_and_another_others(n, signatures):
     assert len(np.unique(images, axis=0)) == n
     np.testing.assert_array_equal(sample(0), images)
     assert not np.array_equal(sample(1), images)
+
+
+def test_a_temperature_scales_the_latents_of_the_same_seed(model, signatures):
+    def sample(temperature):
+        given = {"n": tf.constant(3), "seed": tf.constant(1), "temperature": tf.constant(temperature)}
+        return signatures["sample_at_temperature"](**given)["images"].numpy()
+
+    np.testing.assert_array_equal(sample(1.0), signatures["sample"](n=tf.constant(3), seed=tf.constant(1))["images"])
+    assert len(np.unique(sample(0.0), axis=0)) == 1, "the mean image of latents 0"
+    eps = tf.random.stateless_normal([3, LATENTS], [1, 0])
+    expected = tf.reshape(to_bytes(model.sample(0.5 * eps)), [3, *SHAPE])
+    assert np.abs(sample(0.5).astype(int) - expected.numpy()).max() <= 1, "a rounding apart at most"
 
 
 def test_an_example_without_an_image_is_refused(signatures, example):
