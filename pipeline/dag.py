@@ -22,6 +22,7 @@ from components.gate.evaluator import Evaluator
 from components.gate.last_blessed import LastBlessedModelStrategy
 from components.gate.pusher import AtomicPusher
 from components.gate.rules import eval_config
+from components.gate.serving_check import ServingCheck
 from components.gate.units_check import UnitsCheck
 from components.ingest.datasets import base_name
 from components.ingest.example_gen import Asked, ImageExampleGen
@@ -37,7 +38,7 @@ SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
 
 
 def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
-    """Images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report."""
+    """Images to a pushed VAE/IAF: ingest, validate, transform, train, check, evaluate, push, report."""
     example_gen = ImageExampleGen(Asked(**{name: getattr(config, name) for name in Asked._fields}))
     examples = example_gen.outputs["examples"]
 
@@ -90,17 +91,19 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     model = trainer.outputs["model"]
     for node in (*tuners, trainer):
         node.add_upstream_node(units_check)
+    serving_check = ServingCheck(model=model)
     gate = eval_config(config.min_elbo, config.max_regression, config.min_label_elbo, config.no_baseline)
     evaluator = Evaluator(
         examples=examples,
         model=model,
+        infra_blessing=serving_check.outputs["blessing"],
         baseline_model=last_blessed.outputs["model"],
         eval_config=gate,
-        example_splits=["test"],
     )
     pusher = AtomicPusher(
         examples=examples,
         model=model,
+        infra_blessing=serving_check.outputs["blessing"],
         model_blessing=evaluator.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
         push_directory=config.push_directory,
@@ -124,6 +127,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         units_check,
         *tuners,
         trainer,
+        serving_check,
         evaluator,
         pusher,
         report,
