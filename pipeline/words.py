@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from components.gate.serving_record import words
+
 if TYPE_CHECKING:
-    from components.gate.serving_record import Serving
     from components.gate.verdict import Verdict
     from pipeline.outcome import Outcome
     from pipeline.settings import PipelineConfig
@@ -21,7 +22,7 @@ def describe(outcome: "Outcome") -> str:
     else:
         lines += [f"REFUSED: {reason}." for reason in outcome.verdict.reasons]
     if outcome.verdict.serving and outcome.verdict.serving.answers:
-        lines.append(_serving(outcome.verdict.serving))
+        lines.append(words(outcome.verdict.serving))
     lines += [f"Note: {note}." for note in outcome.verdict.notes]
     if outcome.push.unchanged:
         lines.append(f"UNCHANGED: this model is already the newest version, {outcome.push.unchanged}")
@@ -54,12 +55,3 @@ def _numbers(verdict: "Verdict") -> str:
     if verdict.baseline is None:
         return numbers
     return f"{numbers}\nLast blessed model {verdict.baseline['elbo']:.2f}: {interval(mean)}"
-
-
-def _serving(serving: "Serving") -> str:
-    from components.gate.serving_record import latency_words
-
-    return (
-        f"A fresh process loads the model in {serving.loaded_seconds:.1f} s: {latency_words(serving)}; "
-        f"ELBO within {serving.elbo_difference:.4f} nats of the trainer's"
-    )

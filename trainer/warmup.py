@@ -6,7 +6,7 @@ for the first call. It ignores the answers; the check before a push compares tho
 
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +23,7 @@ IMAGES = 4  # test images that a model carries
 BATCHES = (1, IMAGES)  # images in a request
 SEED = 0  # of the signature `sample`
 
-Arrays = dict[str, np.ndarray]  # by the name of the input or output
+Arrays = dict[str, Any]  # numpy arrays and scalars, by the name of the input or output
 
 
 class Exchange(NamedTuple):
@@ -96,17 +96,17 @@ def _exchanges(trained: Trained, examples: np.ndarray) -> Iterator[Exchange]:
         yield Exchange(f"encode{form}", inputs, {"latents": latents.numpy()})
     yield Exchange("serving_default", forms[""], reconstructed)
     eps = tf.random.stateless_normal([IMAGES, model.latent_size], [SEED, 0])
-    yield Exchange(
-        "sample", {"n": np.int32(IMAGES), "seed": np.int32(SEED)}, {"images": as_images(model.sample(eps))}
-    )
+    yield Exchange("sample", {"n": np.int32(IMAGES), "seed": np.int32(SEED)}, {"images": as_images(model.sample(eps))})
 
 
 def _first(exchange: Exchange, images: int) -> Exchange:
     """Returns the exchange with the first images alone. The first samples of a seed do not depend on their number."""
-    cut = lambda arrays: {  # noqa: E731
-        name: np.int32(images) if name == "n" else array[:images] if array.ndim else array
-        for name, array in arrays.items()
-    }
+    cut = (
+        lambda arrays: {  # noqa: E731
+            name: np.int32(images) if name == "n" else array[:images] if array.ndim else array
+            for name, array in arrays.items()
+        }
+    )
     return Exchange(exchange.signature, cut(exchange.inputs), cut(exchange.outputs))
 
 

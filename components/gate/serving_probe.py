@@ -2,9 +2,9 @@
 
     python -I serving_probe.py MODEL FOLDER
 
-It imports nothing of this project, so a model that needs the project's code fails here and not at the server. It replays
-the model's warm-up requests twice, as TensorFlow Serving replays them once, measures each signature's latency, and
-writes `found.json` and `answers.npz` to FOLDER.
+It imports nothing of this project, so a model that needs the project's code fails here and not at the server. It
+replays the model's warm-up requests twice, where TensorFlow Serving replays them once, measures each signature's
+latency, and writes `found.json` and `answers.npz` to FOLDER.
 """
 
 import json

@@ -44,21 +44,26 @@ def observe(model: str) -> Observed:
     # The trainer may hold all memory of the GPU. The log of a crash is short without the start-up lines.
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
     with tempfile.TemporaryDirectory() as folder:
-        with open(os.path.join(folder, "log"), "w+b") as log:
-            try:
-                code = subprocess.run(
-                    [*command, folder], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=SECONDS
-                ).returncode
-            except subprocess.TimeoutExpired as error:
-                sentence = f"the process that loads the model as a server does did not end within {SECONDS:.0f} s"
-                remedy = "Start again when the machine is less busy: the model is kept"
-                raise ReportedError(sentence, value=model, remedy=remedy) from error
-            except OSError as error:
-                sentence = "the process that loads the model as a server does cannot be started"
-                raise ReportedError(sentence, value=model, remedy=REMEDY, cause=error) from error
-            if code:
-                return _ended(model, code, log.seek(0) or log.read().decode(errors="replace")[-TAIL:])
-        return _read(model, folder)
+        output = pathlib.Path(folder, "output")
+        code = _run([*command, folder], environment, output, model)
+        return _ended(model, code, output.read_text(errors="replace")[-TAIL:]) if code else _read(model, folder)
+
+
+def _run(command: list[str], environment: dict[str, str], output: pathlib.Path, model: str) -> int:
+    """Runs the process and returns its exit code, or minus the signal that killed it."""
+    with open(output, "wb") as file:
+        try:
+            done = subprocess.run(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=SECONDS
+            )
+        except subprocess.TimeoutExpired as error:
+            sentence = f"the process that loads the model as a server does did not end within {SECONDS:.0f} s"
+            remedy = "Start again when the machine is less busy: the model is kept"
+            raise ReportedError(sentence, value=model, remedy=remedy) from error
+        except OSError as error:
+            sentence = "the process that loads the model as a server does cannot be started"
+            raise ReportedError(sentence, value=model, remedy=REMEDY, cause=error) from error
+    return done.returncode
 
 
 def _ended(model: str, code: int, output: str) -> Observed:

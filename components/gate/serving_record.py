@@ -47,10 +47,11 @@ def read_serving(blessing: str) -> Serving:
     return Serving.from_dict(json.loads(pathlib.Path(blessing, FILE).read_text()))
 
 
-def latency_words(serving: Serving) -> str:
-    """Describes the latency of the default signature."""
+def words(serving: Serving) -> str:
+    """Describes the numbers of a model that answers: loading, latency, and agreement with the trainer."""
     alone, *_, together = serving.latency["serving_default"].items()
     return (
-        f"{alone[1].median:.1f} ms for a reconstruction (95 % within {alone[1].most:.1f}), {together[1].median:.2f} ms "
-        f"an image in batches of {together[0]} (95 % within {together[1].most:.2f})"
+        f"Serving: loaded in {serving.loaded_seconds:.1f} s; {alone[1].median:.1f} ms for a reconstruction (95 % "
+        f"within {alone[1].most:.1f}), {together[1].median:.2f} ms an image in batches of {together[0]} (95 % within "
+        f"{together[1].most:.2f}); ELBO within {serving.elbo_difference:.4f} nats of the trainer's"
     )

@@ -54,9 +54,10 @@ def _signatures(signatures: dict[str, Any], shape: Shape) -> Iterator[str]:
             yield f"the model has no signature {name}"
             continue
         for side, documented in signature._asdict().items():
-            found = {key: _fits(spec, documented.get(key), known) for key, spec in signatures[name][side].items()}
-            if set(found) != set(documented) or not all(found.values()):
-                given = ", ".join(f"{key} {dtype} {sizes}" for key, (dtype, sizes) in sorted(signatures[name][side].items()))
+            found = signatures[name][side]
+            fits = {key: _fits(spec, documented.get(key), known) for key, spec in found.items()}
+            if set(found) != set(documented) or not all(fits.values()):
+                given = ", ".join(f"{key} {dtype} {sizes}" for key, (dtype, sizes) in sorted(found.items()))
                 stated = ", ".join(f"{key} {_words(tensor, known)}" for key, tensor in sorted(documented.items()))
                 yield f"the {side} of the signature {name} are {given or 'none'}, not {stated} as documented"
 
@@ -117,7 +118,9 @@ def _to_themselves(turns: Sequence[Sequence[Arrays]], expected: Sequence[Exchang
 
 def _forms(answers: Sequence[Arrays], expected: Sequence[Exchange]) -> Iterator[str]:
     """Compares the signatures that take the same images in two forms."""
-    by_name = {(exchange.signature, _images(exchange)): answer for exchange, answer in zip(expected, answers, strict=True)}
+    by_name = {
+        (exchange.signature, _images(exchange)): answer for exchange, answer in zip(expected, answers, strict=True)
+    }
     for one, other in SAME:
         for images in BATCHES:
             what = f"the signatures {one} and {other} disagree about the same images"

@@ -25,12 +25,17 @@ class Verdict(NamedTuple):
     notes: list[str]  # on the comparison: overrides, and a version that was pushed meanwhile
     serving: Serving | None = None  # what a fresh process found of the candidate; None in an earlier version
 
+    @property
+    def answers(self) -> bool:
+        """Whether the candidate can be called, and so has numbers and pictures."""
+        return self.serving is None or self.serving.answers
+
 
 def read_verdict(evaluation: str) -> Verdict:
     """Reads the verdict of the evaluation artifact at the path `evaluation`."""
     evidence = read_evidence(evaluation)
     serving = evidence.serving
-    if serving and not serving.answers:  # nothing was evaluated
+    if serving and not serving.answers:  # so nothing was evaluated
         return Verdict(False, {}, None, {}, serving.reasons, list(_notes(evidence)), serving)
     found: dict[str, dict[Label | None, Metrics]] = {CANDIDATE: {}, BASELINE: {}}
     for slice_metrics in tfma.load_metrics(evaluation):

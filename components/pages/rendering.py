@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from components.gate.serving_record import words
 from components.gate.verdict import Metrics, interval
 from components.pages.pictures import elbo_curve
 from trainer.model.likelihoods import LIKELIHOODS, bits_per_dim
@@ -56,5 +57,6 @@ TEMPLATES.filters |= {
     "count": _number(",.0f"),
     "bits": _bits,
     "gain": _gain,
+    "serving": words,
     "elbo_curve": elbo_curve,
 }

@@ -34,13 +34,14 @@ def Report(
 ):
     """Writes the page: verdict, ELBO per epoch, test images with reconstructions, samples from the prior."""
     servable, push = path_utils.serving_model_path(model.uri), Push.read(pushed_model)
+    verdict = read_verdict(deciding_evaluation(evaluation.uri, pushed_model))
     page = render(
         "report.html.j2",
-        verdict=read_verdict(deciding_evaluation(evaluation.uri, pushed_model)),
+        verdict=verdict,
         history=read_history(model_run.uri),
         units=read_units(servable),
         pushed_to=push.pushed_to or push.unchanged,
-        pictures=pictures(servable, artifact_utils.get_split_uri([examples], "test")),
+        pictures=pictures(servable, artifact_utils.get_split_uri([examples], "test")) if verdict.answers else None,
     )
     os.makedirs(report.uri, exist_ok=True)
     pathlib.Path(report.uri, "index.html").write_text(page)

@@ -17,6 +17,7 @@ from tfx.utils import io_utils
 from components.gate.evaluator import Evidence
 from components.gate.pusher import Executor, Push
 from components.gate.serving import newest, versions
+from served import SERVING, infra_blessing
 from trainer.errors import ReportedError
 from trainer.storage.digests import verify_digests, write_digests
 from trainer.storage.leftovers import DAY
@@ -52,12 +53,12 @@ class Pushes:
         write_digests(model.uri)
         return model
 
-    def __call__(self, number, blessed=True, no_baseline=False):
+    def __call__(self, number, blessed=True, no_baseline=False, serving=SERVING):
         """Makes and pushes a model; returns what the pusher did."""
         model = self.make(number)
-        return self.push(model, blessed, no_baseline)
+        return self.push(model, blessed, no_baseline, serving)
 
-    def push(self, model, blessed=True, no_baseline=False):
+    def push(self, model, blessed=True, no_baseline=False, serving=SERVING):
         folder = pathlib.Path(model.uri).parent
         blessing, evaluation = standard_artifacts.ModelBlessing(), standard_artifacts.ModelEvaluation()
         blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(blessed))
@@ -68,7 +69,12 @@ class Pushes:
         pushed = standard_artifacts.PushedModel()
         pushed.uri = str(folder / "pushed")
         Executor().Do(
-            {specs.MODEL_KEY: [model], specs.MODEL_BLESSING_KEY: [blessing], specs.EVALUATION_KEY: [evaluation]},
+            {
+                specs.MODEL_KEY: [model],
+                specs.INFRA_BLESSING_KEY: [infra_blessing(folder / "serving", serving)],
+                specs.MODEL_BLESSING_KEY: [blessing],
+                specs.EVALUATION_KEY: [evaluation],
+            },
             {specs.PUSHED_MODEL_KEY: [pushed]},
             {"push_directory": str(self.serving)},
         )
@@ -101,6 +107,11 @@ def test_a_blessed_model_is_pushed_whole_and_says_where(push):
 
 def test_a_model_without_blessing_is_not_pushed(push):
     assert push(1.0, blessed=False) == Push(None, None, None, None)
+    assert not push.serving.exists()
+
+
+def test_a_model_that_cannot_be_served_is_not_pushed(push):
+    assert push(1.0, serving=SERVING._replace(reasons=["it fails"])) == Push(None, None, None, None)
     assert not push.serving.exists()
 
 
