@@ -101,12 +101,11 @@ def _exchanges(trained: Trained, examples: np.ndarray) -> Iterator[Exchange]:
 
 def _first(exchange: Exchange, images: int) -> Exchange:
     """Returns the exchange with the first images alone. The first samples of a seed do not depend on their number."""
-    cut = (
-        lambda arrays: {  # noqa: E731
-            name: np.int32(images) if name == "n" else array[:images] if array.ndim else array
-            for name, array in arrays.items()
-        }
-    )
+
+    def cut(arrays: Arrays) -> Arrays:
+        first = {name: array[:images] if array.ndim else array for name, array in arrays.items()}
+        return {**first, "n": np.int32(images)} if "n" in first else first
+
     return Exchange(exchange.signature, cut(exchange.inputs), cut(exchange.outputs))
 
 

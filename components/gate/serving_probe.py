@@ -29,7 +29,6 @@ DEADLINE = 900  # seconds until this process ends itself, if its parent died
 
 def main(model: str, folder: str) -> None:
     """Observes the SavedModel at `model`, and writes what it found to `folder`."""
-    signal.alarm(DEADLINE)
     found: dict[str, Any] = {"doing": "load", "latency": {}}
     answers: dict[str, np.ndarray] = {}
     try:
@@ -104,4 +103,5 @@ def _described(signature: Any) -> dict[str, dict[str, list[Any]]]:
 
 
 if __name__ == "__main__":
+    signal.alarm(DEADLINE)
     main(*sys.argv[1:])

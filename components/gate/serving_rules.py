@@ -34,7 +34,9 @@ def answers(observed: Observed, expected: Sequence[Exchange]) -> list[str]:
     two forms of a signature must agree.
     """
     differ = _first(_to_trainer(observed.answers[0], expected))
-    return differ or [*_first(_to_themselves(observed.answers, expected)), *_forms(observed.answers[0], expected)]
+    if differ:
+        return differ
+    return [*_first(_to_themselves(observed.answers, expected)), *_first(_forms(observed.answers[0], expected))]
 
 
 def elbo_difference(observed: Observed, expected: Sequence[Exchange]) -> float:
@@ -116,7 +118,7 @@ def _to_themselves(turns: Sequence[Sequence[Arrays]], expected: Sequence[Exchang
             yield name, sentence
 
 
-def _forms(answers: Sequence[Arrays], expected: Sequence[Exchange]) -> Iterator[str]:
+def _forms(answers: Sequence[Arrays], expected: Sequence[Exchange]) -> Iterator[tuple[str, str]]:
     """Compares the signatures that take the same images in two forms."""
     by_name = {
         (exchange.signature, _images(exchange)): answer for exchange, answer in zip(expected, answers, strict=True)
@@ -124,7 +126,8 @@ def _forms(answers: Sequence[Arrays], expected: Sequence[Exchange]) -> Iterator[
     for one, other in SAME:
         for images in BATCHES:
             what = f"the signatures {one} and {other} disagree about the same images"
-            yield from _differences(what, by_name[one, images], by_name[other, images])
+            for sentence in _differences(what, by_name[one, images], by_name[other, images]):
+                yield other, sentence
 
 
 def _differences(what: str, answer: Arrays, expected: Arrays) -> Iterator[str]:
