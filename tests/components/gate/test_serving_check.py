@@ -28,7 +28,6 @@ from trainer.units import Units
 SHAPE = Shape(32, 32, 3)
 
 
-
 @pytest.fixture
 def copy(exported, tmp_path):
     """A copy of a model, to break."""

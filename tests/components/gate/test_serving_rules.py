@@ -153,9 +153,7 @@ def test_the_forms_of_a_signature_agree(other, observed, expected):
     for images in BATCHES:
         spoil(observed, expected, "reconstruct", "images", 1, images)
         spoil(observed, expected, other, "images", -1, images)
-    reason = (
-        f"the signatures reconstruct and {other} disagree about the same images in images by up to 2; 1 is allowed"
-    )
+    reason = f"the signatures reconstruct and {other} disagree about the same images in images by up to 2; 1 is allowed"
     assert answers(observed, expected) == [reason]
 
 
