@@ -84,15 +84,13 @@ def expected_of(model):
     """What the signatures answer to the inputs of the page."""
     image = png(9, SHAPE)
     example = serialized("a name, which seeds the noise of its ELBO", image, 0)
-    encoded = {"images": tf.constant([image]), "examples": tf.constant([example])}
     pixels = {"images": tf.io.decode_image(image)[None]}
-    given = {"n": tf.constant(4), "seed": tf.constant(0)}
+    given = {"images": tf.constant([image]), "examples": tf.constant([example])}
+    given |= {"n": tf.constant(4), "seed": tf.constant(0)}
     signatures = tf.saved_model.load(model).signatures
     answers = {}
     for name, signature in SIGNATURES.items():
-        chosen = {
-            key: (pixels if it.dtype == "uint8" else encoded | given)[key] for key, it in signature.inputs.items()
-        }
+        chosen = {key: (pixels if it.dtype == "uint8" else given)[key] for key, it in signature.inputs.items()}
         answers[name] = {key: value.numpy() for key, value in signatures[name](**chosen).items()}
     return answers
 

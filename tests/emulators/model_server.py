@@ -91,23 +91,13 @@ class ModelServer:
         return 200, {"model_version_status": [version]}
 
     def _predict(self, body):
-        """Answers in the format of the request: `inputs` of named tensors, or `instances` of images."""
+        """Answers in the columnar format, in which a single output has no name."""
         request = json.loads(body)
         name = request.get("signature_name")
         infos = self.loaded.signature(name).inputs
-        if "instances" in request:
-            rows = [
-                row if isinstance(row, dict) and "b64" not in row else {only(infos): row}
-                for row in request["instances"]
-            ]
-            inputs = {key: tensor(infos[key], [row[key] for row in rows]) for key in rows[0]}
-            outputs = plain(self.loaded.predict(name, inputs))
-            rows = [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]
-            return {"predictions": [only(row.values()) if len(row) == 1 else row for row in rows]}
-        given = request["inputs"]
-        named = given if isinstance(given, dict) and "b64" not in given else {only(infos): given}
-        outputs = plain(self.loaded.predict(name, {key: tensor(infos[key], value) for key, value in named.items()}))
-        return {"outputs": only(outputs.values()) if len(outputs) == 1 else outputs}
+        inputs = {key: tensor(infos[key], value) for key, value in request["inputs"].items()}
+        outputs = {key: array.tolist() for key, array in self.loaded.predict(name, inputs).items()}
+        return {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}
 
     def metadata(self):
         response = get_model_metadata_pb2.GetModelMetadataResponse()
@@ -189,12 +179,3 @@ def decoded(value):
     if isinstance(value, dict):
         return base64.b64decode(value["b64"], validate=True)
     return [decoded(item) for item in value] if isinstance(value, list) else value
-
-
-def plain(outputs):
-    return {key: array.tolist() for key, array in outputs.items()}
-
-
-def only(values):
-    (value,) = values
-    return value

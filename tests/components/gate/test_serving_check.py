@@ -162,8 +162,8 @@ open(f"{sys.argv[2]}/found.json", "w").write(json.dumps(found))
     ),
     "busy": (
         "import time\ntime.sleep(60)",
-        "the process that loads the model as a server does did not end within 1 s. Start again when the machine is less "
-        "busy: the model is kept",
+        "the process that loads the model as a server does did not end within 1 s. Start again when the machine is "
+        "less busy: the model is kept",
         "timed out after",
     ),
 }

@@ -154,8 +154,7 @@ def test_the_inference_service_has_the_fields_of_kserves_schema():
 
 def test_kserve_serves_as_the_deployment_does():
     (container,) = BY_NAME["Deployment", "vaeiaf-serving"]["spec"]["template"]["spec"]["containers"]
-    image, version = container["image"].split(":")
-    assert PREDICTOR["model"]["runtimeVersion"] == version
+    assert container["image"] == f"tensorflow/serving:{PREDICTOR['model']['runtimeVersion']}"
     options = dict(argument.removeprefix("--").split("=") for argument in container["args"])
     assert KSERVE["metadata"]["name"] == options["model_name"]
     claim, folder = re.fullmatch(r"pvc://([^/]+)/(.+)", PREDICTOR["model"]["storageUri"]).groups()
