@@ -18,7 +18,6 @@ import pytest
 import tensorflow as tf
 
 import components.train.code
-import components.train.run_fn
 import pipeline.state.cache
 import trainer.export
 import trainer.training.loop
@@ -279,15 +278,13 @@ def test_a_broken_model_is_refused(series, monkeypatch):
 
 def test_a_model_that_cannot_be_loaded_is_refused_and_has_pages_without_pictures(series, monkeypatch):
     """It becomes no baseline, and no later run trains it again."""
-    save = components.train.run_fn.save
 
-    def save_and_damage(servable, units, path, examples):
-        save(servable, units, path, examples)
+    def damage(trained, examples, path):
         pathlib.Path(path, "saved_model.pb").write_bytes(b"damaged")
 
     series.ingest()
     with monkeypatch.context() as patch:
-        patch.setattr(components.train.run_fn, "save", save_and_damage)
+        patch.setattr(trainer.export, "write_warmup", damage)
         code, console = series.run()
     assert code == words.REFUSED, console
     assert "REFUSED: a fresh process cannot load the model: " in console
