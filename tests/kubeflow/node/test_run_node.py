@@ -154,7 +154,7 @@ def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(
 
     # Kubeflow tries again what it did not see end
     code, console = node("gate", "run-1")
-    assert (code, console.count("was finished by an earlier attempt")) == (PUSHED, 3)
+    assert (code, console.count("was finished by an earlier attempt")) == (PUSHED, 4)
     # A pipeline of version 0.1 has a task for each node
     code, console = node("AtomicPusher", "run-1")
     assert (code, console.count("was finished by an earlier attempt")) == (PUSHED, 1)
