@@ -142,13 +142,9 @@ def test_the_first_run_pushes_a_model_and_shows_it(first, volume, store):
     found = executions(store, first)
     assert set(found) == NODES
     assert {execution.last_known_state for execution in found.values()} == {mlmd.Execution.COMPLETE}
-    handed_on = store.get_artifacts_by_id(
-        (
-            artifacts(store, found["ServingCheck"], mlmd.Event.OUTPUT)
-            | artifacts(store, found["Evaluator"], mlmd.Event.OUTPUT)
-        )
-        & artifacts(store, found["AtomicPusher"], mlmd.Event.INPUT)
-    )
+    given = [artifacts(store, found[node], mlmd.Event.OUTPUT) for node in ("ServingCheck", "Evaluator")]
+    taken = artifacts(store, found["AtomicPusher"], mlmd.Event.INPUT)
+    handed_on = store.get_artifacts_by_id(set.union(*given) & taken)
     assert [a.custom_properties["blessed"].int_value for a in handed_on if "blessed" in a.custom_properties] == [1, 1]
 
 
