@@ -23,8 +23,8 @@ WARMUP = "assets.extra/tf_serving_warmup_requests"
 ROUNDS = 2  # of the warm-up requests, because the answers must repeat
 BATCHES = (1, 32)  # images in a request whose latency is measured
 CALLS, SECONDS = 40, 0.3  # of each signature and batch: the calls, and the time after which there are no more
-AT_LEAST = 5  # calls, whatever they take
-DEADLINE = 900  # seconds until this process ends itself, if its parent died
+AT_LEAST = 3  # calls, whatever they take
+DEADLINE = 3600  # seconds until this process ends itself, if its parent died
 
 
 def main(model: str, folder: str) -> None:

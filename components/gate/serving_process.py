@@ -16,7 +16,7 @@ from trainer.errors import ReportedError
 from trainer.warmup import Arrays
 from trainer.workers.launch import ending
 
-SECONDS = 600.0  # for everything that the process does
+SECONDS = 1800.0  # for everything that the process does
 CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}  # signals that a model causes
 SCARCE = {"MemoryError", "ResourceExhaustedError"}  # errors that say something about the machine, not about the model
 REMEDY = "Free some memory, or give the task more, and start again: the model is kept"
