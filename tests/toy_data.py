@@ -39,7 +39,7 @@ def serialized(name: str, image: bytes, label: int) -> bytes:
     features = {
         "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name.encode()])),
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
-        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+        "label": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"%d" % label])),
     }
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 

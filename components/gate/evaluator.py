@@ -20,7 +20,7 @@ from components.gate.rules import without_baseline
 from components.gate.serving import saved_model_digests
 from components.gate.serving_record import Serving, read_serving
 from components.ingest.duplicates import shared_images
-from components.ingest.properties import label_names, unreadable_images
+from components.ingest.properties import unreadable_images
 from trainer.storage.digests import identity
 from trainer.storage.durable import write_durably
 
@@ -34,14 +34,13 @@ class Evidence(NamedTuple):
     no_baseline: bool  # whether the user asked for no comparison
     shared_images: int  # test images that are also training images, as the user allowed
     unreadable_images: int = 0  # that were left out, as the user allowed
-    labels: tuple[str, ...] = ()  # names of the labels, if the data have names for them
     pushed_meanwhile: int | None = None  # version pushed by another run, against which the gate decided again
     serving: Serving | None = None  # what a fresh process found of the model
 
     @classmethod
     def from_json(cls, text: bytes) -> "Evidence":
-        """Undoes `to_json`."""
-        fields = json.loads(text)
+        """Undoes `to_json`. Earlier code also wrote names of labels."""
+        fields = {name: value for name, value in json.loads(text).items() if name in cls._fields}
         return cls(**{**fields, "serving": fields.get("serving") and Serving.from_dict(fields["serving"])})
 
     def to_json(self) -> bytes:
@@ -73,7 +72,6 @@ class Executor(executor.Executor):
             no_baseline=without_baseline(rules),
             shared_images=shared_images(examples),
             unreadable_images=unreadable_images(examples),
-            labels=tuple(label_names(examples)),
             pushed_meanwhile=pushed_meanwhile,
             serving=serving,
         )

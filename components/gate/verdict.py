@@ -9,8 +9,8 @@ import tensorflow_model_analysis as tfma
 from components.gate.evaluator import Evidence, read_evidence
 from components.gate.metric import BASELINE, CANDIDATE
 from components.gate.serving_record import Serving
+from components.ingest.labels import label_order
 
-Label = int | str  # its number, or its name if the data have one
 Metrics = dict[str, float]  # metric name -> value, nats per image
 
 
@@ -20,7 +20,7 @@ class Verdict(NamedTuple):
     blessed: bool
     candidate: Metrics
     baseline: Metrics | None  # of the last blessed model, if there is one
-    labels: dict[Label, Metrics]  # of the candidate, over the images of each label
+    labels: dict[str, Metrics]  # of the candidate, over the images of each label
     reasons: list[str]  # of the refusal, with their numbers
     notes: list[str]  # on the comparison: overrides, and a version that was pushed meanwhile
     serving: Serving | None = None  # what a fresh process found of the candidate; None in an earlier version
@@ -37,17 +37,18 @@ def read_verdict(evaluation: str) -> Verdict:
     serving = evidence.serving
     if serving and not serving.answers:  # so nothing was evaluated
         return Verdict(False, {}, None, {}, serving.reasons, list(_notes(evidence)), serving)
-    found: dict[str, dict[Label | None, Metrics]] = {CANDIDATE: {}, BASELINE: {}}
+    found: dict[str, dict[str | None, Metrics]] = {CANDIDATE: {}, BASELINE: {}}
     for slice_metrics in tfma.load_metrics(evaluation):
         for item in slice_metrics.metric_keys_and_values:
             if not item.key.is_diff:
                 of_model = found[item.key.model_name or CANDIDATE]
-                of_model.setdefault(_label(slice_metrics, evidence), {})[item.key.name] = item.value.double_value.value
+                of_model.setdefault(_label(slice_metrics), {})[item.key.name] = item.value.double_value.value
     candidate, baseline = found[CANDIDATE].pop(None, {}), found[BASELINE].get(None)
-    labels = {label: metrics for label, metrics in sorted(found[CANDIDATE].items()) if label is not None}
+    of_labels = {label: metrics for label, metrics in found[CANDIDATE].items() if label is not None}
+    labels = {label: of_labels[label] for label in sorted(of_labels, key=label_order)}
     result = tfma.load_validation_result(evaluation)
     reasons = [
-        _reason(failure, _label(validation, evidence), candidate, labels, baseline)
+        _reason(failure, _label(validation), candidate, labels, baseline)
         for validation in result.metric_validations_per_slice
         for failure in validation.failures
     ]
@@ -74,15 +75,15 @@ def _notes(evidence: Evidence) -> Iterator[str]:
         )
 
 
-def _label(of_slice: Any, evidence: Evidence) -> Label | None:
-    """Returns the label of a slice; None for the slice of all images."""
+def _label(of_slice: Any) -> str | None:
+    """Returns the label of a slice, which was an integer in earlier code; None for the slice of all images."""
     for part in of_slice.slice_key.single_slice_keys:
-        return evidence.labels[part.int64_value] if evidence.labels else part.int64_value
+        return part.bytes_value.decode() if part.HasField("bytes_value") else str(part.int64_value)
     return None
 
 
 def _reason(
-    failure: Any, label: Label | None, candidate: Metrics, labels: dict[Label, Metrics], baseline: Metrics | None
+    failure: Any, label: str | None, candidate: Metrics, labels: dict[str, Metrics], baseline: Metrics | None
 ) -> str:
     if failure.message:  # TFMA has no number to compare with the threshold
         return f"{failure.metric_key.name}: {failure.message.strip()}"

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.ingest.arrays import Array, header, mapped, names_in, rows_of
+from components.ingest.labels import label_text
 from components.ingest.own_files import files_fingerprint
 from components.ingest.prepared import Shard
 from components.ingest.records import Batch, Fault
@@ -35,6 +36,8 @@ class Member(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class ArrayFiles:
     """Arrays below the folder `location`: images [N, H, W, C] or [N, H, W] uint8, and labels [N] or [N, 1].
+
+    Labels are integers or texts.
 
     Args:
       location: the folder.
@@ -109,7 +112,9 @@ class ArrayFiles:
         for batch in rows_of(images, first, shard.records):
             ids = [os.fsencode(f"{name}__{first + i}") for i in range(len(batch))]
             pixels = batch if batch.ndim == 4 else batch[..., None]
-            found = None if marks is None else next(marks).reshape(-1).astype(np.int64)
+            found: list[bytes | None] = [None] * len(ids)
+            if marks:
+                found = [label_text(mark) for mark in next(marks).reshape(-1).tolist()]
             yield Batch(first, tf.io.encode_png(pixels).numpy(), found, ids)
             first += len(batch)
 
@@ -140,8 +145,8 @@ class ArrayFiles:
         if labels is None:
             return
         marks, count = header(labels), found.shape[0]
-        if marks.dtype.kind not in "iu" or marks.shape not in ((count,), (count, 1)):
-            value, valid = f"{marks.dtype} {list(marks.shape)}", f"integers [{count}], one for each image"
+        if marks.dtype.kind not in "iuSU" or marks.shape not in ((count,), (count, 1)):
+            value, valid = f"{marks.dtype} {list(marks.shape)}", f"integers or texts [{count}], one for each image"
             raise UserError(str(labels), valid=valid, value=value, remedy="Give each image one label")
 
 

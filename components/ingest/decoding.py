@@ -3,8 +3,8 @@
 import contextlib
 import functools
 import itertools
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -21,21 +21,33 @@ FORMATS = "a complete PNG, JPEG, WebP or BMP"
 FIRST = 10  # batches in which there is a sound image
 
 
-def decoded(batch: Batch, shard: Shard, shape: Shape) -> Iterator[tuple[int, np.ndarray] | Fault]:
-    """Yields the index in the batch and the pixels, [*shape], of each image, or its fault.
+class Images(NamedTuple):
+    """Sound images, of any records."""
+
+    encoded: np.ndarray  # [B] object
+    pixels: np.ndarray  # [B, *shape] uint8
+    labels: list[bytes | None]  # of length B; None: the image has none
+    ids: list[bytes]  # of length B
+
+
+def decoded(batch: Batch, shard: Shard, shape: Shape) -> tuple[Images, list[Fault]]:
+    """Returns the images of a batch, of this shape, and the faults of the others.
 
     An image is at fault if it cannot be decoded, has another shape, or has 16 bits.
     """
     if (pixels := _decoded_at_once(batch.images, shape)) is not None:
-        yield from enumerate(pixels)
-        return
+        return Images(batch.images, pixels, batch.labels, batch.ids), []
+    found, faults = [], []
     for i, image in enumerate(batch.images):
         if fault := _fault(image, shape):
             what, valid, value = fault
             record = "" if shard.names else f", record {batch.first + i}, counted from 0, of {shard.path}"
-            yield Fault(f"image {readable(batch.ids[i])}, {what}: expected {valid}, got {value!r}{record}")
+            faults.append(Fault(f"image {readable(batch.ids[i])}, {what}: expected {valid}, got {value!r}{record}"))
         else:
-            yield i, _decoder(shape)([image]).numpy()[0]
+            found.append(i)
+    pixels = _decoder(shape)(batch.images[found]).numpy()
+    labels = [batch.labels[i] for i in found]
+    return Images(batch.images[found], pixels, labels, [batch.ids[i] for i in found]), faults
 
 
 def shape_of_images(batches: Iterable[Batch | Fault]) -> Shape:

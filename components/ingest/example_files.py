@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
+from components.ingest.labels import label_text
 from components.ingest.own_files import files_fingerprint
 from components.ingest.prepared import Shard
 from components.ingest.records import BATCH, Batch, Fault
@@ -100,7 +101,10 @@ def _batch(parsed: dict[str, tf.Tensor], first: int, numbered: list[bytes]) -> B
     ids = numbered
     if "id" in found:
         ids = [name if isinstance(name, bytes) else b"%d" % name for name in found["id"].tolist()]
-    return Batch(first, found["image"], found.get("label"), ids)
+    labels: list[bytes | None] = [None] * len(ids)
+    if "label" in found:
+        labels = [label_text(label) for label in found["label"].tolist()]
+    return Batch(first, found["image"], labels, ids)
 
 
 def _features(serialized: bytes, path: str) -> dict[str, str]:
@@ -109,7 +113,7 @@ def _features(serialized: bytes, path: str) -> dict[str, str]:
     except Exception as error:  # protobuf's own type
         raise UserError(f"{path}, record 0", valid="an Example", value=reason(error), remedy=REMEDY) from error
     found = {name: str(features[name].WhichOneof("kind")) for name in ("image", "label", "id") if name in features}
-    for name, valid in (("image", ["bytes_list"]), ("label", ["int64_list"]), ("id", list(KINDS))):
+    for name, valid in (("image", ["bytes_list"]), ("label", list(KINDS)), ("id", list(KINDS))):
         if name == "image" and name not in found:
             raise UserError(f"{path}, features", valid="an 'image'", value=sorted(features), remedy=REMEDY)
         if name in found and found[name] not in valid:

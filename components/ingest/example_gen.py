@@ -1,40 +1,34 @@
 """ImageExampleGen: turns images of any source into TFX Examples, and checks each image."""
 
-import hashlib
-import json
+import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-import tensorflow as tf
 from google.protobuf import json_format, struct_pb2
-from tfx.components.example_gen import base_example_gen_executor, component, driver, utils
-from tfx.dsl.components.base import executor_spec
+from tfx.components.example_gen import component, driver, utils
+from tfx.components.example_gen.write_split import to_file_format_str
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor, executor_spec
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.types import standard_component_specs as specs
 from tfx.utils import proto_utils
 
 from components.artifacts import Artifacts
-from components.ingest import duplicates, unreadable
+from components.ingest import duplicates, findings, unreadable
 from components.ingest.datasets import prepared_builder
-from components.ingest.decoding import decoded, shape_of_images
-from components.ingest.duplicates import Key
-from components.ingest.fitting import fitted
+from components.ingest.decoding import shape_of_images
 from components.ingest.own_data import open_data, source_of
-from components.ingest.prepared import Shard
-from components.ingest.properties import LABELS
-from components.ingest.records import Fault
+from components.ingest.pieces import Piece, PieceWriter
 from components.ingest.shapes import record_shape
 from components.ingest.source import PreparedSource, Source, fields_of
-from components.ingest.splits import SPLITS, TEST, TRAIN, Parts, is_test, parts_of
+from components.ingest.splits import SPLITS, TEST, TRAIN, Parts, parts_of
 from trainer.errors import ReportedError
 from trainer.failure import FILE, leave, left
 from trainer.schema import SettingError
 from trainer.shape import THEIRS, Shape
-
-FAULTS = "faults"  # Beam's tag of what is no image
 
 
 class Asked(NamedTuple):
@@ -84,77 +78,57 @@ class ImageDriver(driver.Driver):
         return exec_properties
 
 
-class ImageExecutor(base_example_gen_executor.BaseExampleGenExecutor):
-    """Executor that reads the source piece by piece, and leaves encoded images unchanged."""
+class ImageExecutor(base_beam_executor.BaseBeamExecutor):
+    """Executor that reads and writes the images piece by piece, and leaves encoded images unchanged.
 
-    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
-        """Writes the Examples, then checks what Beam found and records it in the artifact.
+    The same data give the same files, whatever the engine, its workers and its attempts at a piece.
+    """
+
+    def Do(self, _: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
+        """Writes the Examples, then checks what the workers found and records it in the artifact.
 
         Raises:
-          UserError: too many images are unreadable, a split has none, an id is repeated, or a test image is also in
-            train and that is not allowed.
+          UserError: a file is damaged, too many images are unreadable, a split has none, an id is repeated, or a test
+            image is also in train and that is not allowed.
         """
         examples = artifact_utils.get_single_instance(output_dict[specs.EXAMPLES_KEY])
-        self._folder = examples.uri
         settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
-        self._source = source_of(location=exec_properties[specs.INPUT_BASE_KEY], **settings["source"])
-        self._shape = _shape(self._source, settings["parts"][TRAIN], settings["image_shape"])
+        source = source_of(location=exec_properties[specs.INPUT_BASE_KEY], **settings["source"])
+        shape = _shape(source, settings["parts"][TRAIN], settings["image_shape"])
+        fit = settings["image_shape"] != THEIRS
+        findings.prepare(examples.uri)
         try:
-            super().Do(input_dict, output_dict, exec_properties)
+            self._write(settings["parts"], PieceWriter(source, shape, fit, settings.get("test_share"), examples.uri))
         except Exception as error:  # Beam returns a worker's error as text only
-            if failure := left(os.path.join(self._folder, FILE)):
+            if failure := left(os.path.join(examples.uri, FILE)):
                 raise ReportedError.of(failure) from error
             raise
-        images = unreadable.check(examples, settings["max_unreadable"])
-        if names := settings["source"].get("labels"):
-            examples.set_string_custom_property(LABELS, json.dumps(names))
-        record_shape(examples, self._shape)
-        duplicates.check(examples, images[TEST], settings["allow_shared_images"])
+        unreadable.check(examples, settings["max_unreadable"])
+        duplicates.check(examples, settings["allow_shared_images"])
+        findings.remove(examples.uri)
+        record_shape(examples, shape)
+        examples.split_names = artifact_utils.encode_split_names([*SPLITS])
+        examples_utils.set_payload_format(examples, exec_properties[specs.OUTPUT_DATA_FORMAT_KEY])
+        examples_utils.set_file_format(examples, to_file_format_str(exec_properties[specs.OUTPUT_FILE_FORMAT_KEY]))
 
-    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
-        """Is unused, because `GenerateExamplesByBeam` needs both splits at once."""
-        raise NotImplementedError
-
-    def GenerateExamplesByBeam(
-        self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
-    ) -> dict[str, beam.PCollection]:
-        """Returns the serialized Examples of each split.
-
-        Raises (when the pipeline runs):
-          UserError: a file is damaged.
-        """
-        settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
-        reader = _Reader(self._source, self._shape, fit=settings["image_shape"] != THEIRS)
-        images, faults = {}, []
-        for split, parts in settings["parts"].items():
-            read = self._read(pipeline, reader, split, parts)
-            images[split] = read[None]
-            faults.append(read[FAULTS])
-        if TEST not in images:
-            images[TRAIN], images[TEST] = images[TRAIN] | "Side" >> beam.Partition(_side, 2, settings["test_share"])
-        unreadable.find(faults | "Faults" >> beam.Flatten(), images, self._folder)
-        keys = {split: items | f"Keys[{split}]" >> beam.Map(lambda item: item[0]) for split, items in images.items()}
-        duplicates.find(keys[TRAIN], keys[TEST], self._folder)
-        return {
-            split: items | f"Examples[{split}]" >> beam.Map(lambda item: item[1]) for split, items in images.items()
-        }
-
-    def _read(self, pipeline: beam.Pipeline, reader: "_Reader", split: str, parts: list[str]) -> Any:
-        """Returns key and serialized Example of each image of the parts, and apart from them the texts of faults."""
-        return (
-            pipeline
-            | f"Parts[{split}]" >> beam.Create(parts)
-            | f"Shards[{split}]" >> beam.FlatMap(_guarded, reader.source.shards, self._folder)
-            | f"Spread[{split}]" >> beam.Reshuffle()
-            | f"Read[{split}]" >> beam.FlatMap(_guarded, reader, self._folder).with_outputs(FAULTS)
-        )
+    def _write(self, parts: Parts, writer: PieceWriter) -> None:
+        """Writes the Examples. Only the names of files cross from one worker to another."""
+        numbered = enumerate((split, part) for split in SPLITS for part in parts.get(split, ()))
+        with self._make_beam_pipeline() as pipeline:
+            _ = (
+                pipeline
+                | "Parts" >> beam.Create([(number, *named) for number, named in numbered])
+                | "Pieces" >> beam.FlatMap(_pieces, writer.source, writer.examples)
+                | "Spread" >> beam.Reshuffle()
+                | "Write" >> beam.Map(_write_piece, writer)
+            )
 
 
 class ImageExampleGen(component.FileBasedExampleGen):
     """Ingestion of images of one shape, in the splits train and test.
 
     Examples have the features `image` (encoded as stored, or as PNG if it was resized), `id` and, if the data have
-    labels, `label`.
+    labels, `label`, a text.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExecutor)
@@ -204,49 +178,24 @@ def _shape(source: Source, parts: list[str], wanted: str) -> Shape:
     return shape_of_images(batch for part in parts for shard in source.shards(part) for batch in source.read(shard))
 
 
-def _guarded(item: Any, function: Callable[[Any], Iterator[Any]], output: str) -> Iterator[Any]:
-    """Yields what `function` makes of `item`; leaves a failure in the folder `output`."""
+def _pieces(item: tuple[int, str, str], source: Any, examples: str) -> Iterator[Piece]:  # Beam checks no Protocol
+    """Yields the pieces of a part, with names in the order of the data."""
+    number, split, part = item
+    with _leaving(examples):
+        for i, shard in enumerate(source.shards(part)):
+            yield Piece(f"{number:03d}-{i:06d}", split, shard)
+
+
+def _write_piece(piece: Piece, writer: PieceWriter) -> None:
+    with _leaving(writer.examples):
+        writer(piece)
+
+
+@contextlib.contextmanager
+def _leaving(folder: str) -> Iterator[None]:
+    """Leaves a failure of a worker in `folder`."""
     try:
-        yield from function(item)
+        yield
     except ReportedError as error:
-        leave(error.failure, os.path.join(output, FILE))
+        leave(error.failure, os.path.join(folder, FILE))
         raise
-
-
-class _Reader(NamedTuple):
-    """A function that Beam can send to its workers."""
-
-    source: Source
-    shape: Shape
-    fit: bool  # whether images of other shapes are cropped and resized
-
-    def __call__(self, shard: Shard) -> Iterator[tuple[Key, bytes] | beam.pvalue.TaggedOutput]:
-        """Yields key and serialized Example of each image in the shard, and the texts of faults."""
-        for batch in self.source.read(shard):
-            if isinstance(batch, Fault):
-                yield beam.pvalue.TaggedOutput(FAULTS, batch.text)
-                continue
-            if self.fit:
-                batch = fitted(batch, self.shape)
-            for found in decoded(batch, shard, self.shape):
-                if isinstance(found, Fault):
-                    yield beam.pvalue.TaggedOutput(FAULTS, found.text)
-                    continue
-                i, pixels = found
-                digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
-                label = None if batch.labels is None else int(batch.labels[i])
-                yield (digest, batch.ids[i]), _example(batch.images[i], label, batch.ids[i])
-
-
-def _side(item: tuple[Key, bytes], _: int, share: float) -> int:
-    return int(is_test(item[0][0], share))
-
-
-def _example(image: bytes, label: int | None, name: bytes) -> bytes:
-    features = {
-        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
-        "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name])),
-    }
-    if label is not None:
-        features["label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)

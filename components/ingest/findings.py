@@ -1,38 +1,111 @@
-"""What Beam finds about all images: numbers and examples in a file beside the Examples.
+"""What the workers find out about their pieces, in files beside the Examples until all of it is checked.
 
-A remote Beam runner can return nothing else.
+Files cross from worker to worker with any engine of Beam, and memory holds none of them. The key of an image takes 32
+bytes. The folder is hidden: no reader of the Examples and no digest sees it.
 """
 
+import hashlib
+import heapq
 import json
+import os
 import pathlib
-from typing import Any
+import shutil
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-import apache_beam as beam
+import numpy as np
 
-Found = dict[str, beam.pvalue.AsSideInput]
+from components.ingest.splits import SPLITS
 
-
-def counted(name: str, items: beam.PCollection) -> Found:
-    """Returns the number of `items`, `NAME_count`."""
-    return {f"{name}_count": beam.pvalue.AsSingleton(items | f"Count[{name}]" >> beam.combiners.Count.Globally())}
-
-
-def summary(name: str, items: beam.PCollection, shown: int) -> Found:
-    """Returns the number of `items`, and the first few of them in their order, `NAME_examples`."""
-    first = items | f"First[{name}]" >> beam.combiners.Top.Smallest(shown)
-    return {**counted(name, items), f"{name}_examples": beam.pvalue.AsSingleton(first)}
+FOLDER = ".ingestion"  # below that of the Examples
+UNFINISHED, FAULTS = "unfinished", "faults"  # folders beside those of the splits' keys
+DIGEST_BYTES = 16
+KEY_BYTES = 2 * DIGEST_BYTES
 
 
-def write_findings(pipeline: beam.Pipeline, path: str, found: Found) -> None:
-    """Extends `pipeline`, so that it writes what was `found` to the file `path`."""
-    name = pathlib.Path(path).name
-    _ = pipeline | f"Start[{name}]" >> beam.Create([path]) | f"Write[{name}]" >> beam.Map(_write, **found)
+def digest_of(content: bytes | memoryview) -> bytes:
+    """Returns a digest of pixels or of an id."""
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest()
 
 
-def read_findings(path: str) -> dict[str, Any]:
-    """Undoes `write_findings`."""
-    return json.loads(pathlib.Path(path).read_text())
+def key(pixels: bytes | memoryview, name: bytes) -> bytes:
+    """Returns the key of the image with these pixels and this id."""
+    return digest_of(pixels) + digest_of(name)
 
 
-def _write(path: str, **found: int | list) -> None:
+class Faults(NamedTuple):
+    """Images that cannot be read."""
+
+    number: int
+    first: list[str]  # texts for a message, in their order
+
+
+class KeyFile(NamedTuple):
+    """The keys of the Examples in one file, which has the same name."""
+
+    path: str
+    images: int
+
+
+def prepare(examples: str) -> None:
+    """Makes the folders that workers write to, below the folder `examples`."""
+    for name in (*SPLITS, UNFINISHED, FAULTS):
+        os.makedirs(os.path.join(examples, FOLDER, name), exist_ok=True)
+    for split in SPLITS:
+        os.makedirs(split_folder(examples, split), exist_ok=True)
+
+
+def remove(examples: str) -> None:
+    """Removes the findings."""
+    shutil.rmtree(os.path.join(examples, FOLDER))
+
+
+def split_folder(examples: str, split: str) -> str:
+    """Returns the folder of the Examples of a split, where TFX looks for them."""
+    return os.path.join(examples, f"Split-{split}")
+
+
+def unfinished(examples: str, name: str) -> str:
+    """Returns a path for a file that a worker writes, before it gets its `name`.
+
+    Engines of Beam may give a piece to a second worker while the first one is still writing, so no two paths are equal.
+    """
+    return os.path.join(examples, FOLDER, UNFINISHED, f"{name}.{os.urandom(8).hex()}")
+
+
+def keys_path(examples: str, split: str, name: str) -> str:
+    """Returns the path of the keys of the Examples in the file `name` of a split."""
+    return os.path.join(examples, FOLDER, split, name)
+
+
+def key_files(examples: str, split: str) -> list[KeyFile]:
+    """Returns the files of keys of a split, in the order of their names."""
+    with os.scandir(os.path.join(examples, FOLDER, split)) as entries:
+        return sorted(KeyFile(entry.path, entry.stat().st_size // KEY_BYTES) for entry in entries)
+
+
+def read_keys(files: list[KeyFile], column: int) -> Iterator[np.ndarray]:
+    """Yields the digests of the pixels (column 0) or of the ids (column 1) in each file, [N, 2] uint64."""
+    for file in files:
+        yield np.fromfile(file.path, np.uint64).reshape(-1, 2, 2)[:, column]
+
+
+def write_faults(examples: str, piece: str, found: Faults) -> None:
+    """Writes what is wrong with images of a piece."""
+    path = unfinished(examples, piece)
     pathlib.Path(path).write_text(json.dumps(found))
+    os.replace(path, os.path.join(examples, FOLDER, FAULTS, piece))
+
+
+def read_faults(examples: str, shown: int) -> Faults:
+    """Returns the number of faults in all pieces, and the first `shown` of them in the order of their texts."""
+    number, first = 0, list[str]()
+    with os.scandir(os.path.join(examples, FOLDER, FAULTS)) as entries:
+        for entry in entries:
+            found = Faults(*_read(entry.path))
+            number, first = number + found.number, heapq.nsmallest(shown, [*first, *found.first])
+    return Faults(number, first)
+
+
+def _read(path: str) -> Any:
+    return json.loads(pathlib.Path(path).read_text())

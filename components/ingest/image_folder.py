@@ -8,14 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from components.ingest.labels import label_text
 from components.ingest.own_files import files_fingerprint, visible, walk
 from components.ingest.prepared import Shard
 from components.ingest.records import Batch, Fault
-from components.ingest.unreadable import unreadable
 from trainer.errors import UnreadableError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-SHARD_FILES = 256
+SHARD_FILES = 2048
 BATCH_BYTES = 16 * 2**20  # of encoded images in memory together
 
 
@@ -26,29 +26,23 @@ class ImageFolder:
     Args:
       location: the folder.
       folders: part -> its folder below `location`; empty for `location` itself.
-      labels: the names of the labels, of which an image has the index; none if no part has sub-directories.
+      labelled: whether a part has sub-directories, whose names are the labels of the images in them.
     """
 
     KIND: ClassVar[str] = "images"
     location: str
     folders: dict[str, str]
-    labels: list[str]
+    labelled: bool
 
     @classmethod
     def of(cls, location: str, folders: dict[str, str]) -> "ImageFolder":
-        """Finds the labels: the sub-directories of all parts."""
-        found = {name for folder in folders.values() for name in subdirectories(os.path.join(location, folder))}
-        return cls(location, folders, sorted(found))
+        """Finds out whether there are labels."""
+        return cls(location, folders, any(subdirectories(os.path.join(location, name)) for name in folders.values()))
 
     @property
     def parts(self) -> list[str]:
         """The names of the parts."""
         return list(self.folders)
-
-    @property
-    def labelled(self) -> bool:
-        """Whether there are sub-directories."""
-        return bool(self.labels)
 
     def fingerprint(self, parts: list[str]) -> str:
         """Returns a hash of the names and contents of the files."""
@@ -72,16 +66,12 @@ class ImageFolder:
         Raises:
           UnreadableError: the system cannot read a file.
         """
-        indices = {name: i for i, name in enumerate(self.labels)}
         batch, size = [], 0
         for name in shard.names:
             below = pathlib.PurePath(os.path.relpath(os.path.join(self.location, name), shard.path)).parts
-            if self.labels and len(below) == 1:
-                what = f"label: expected a sub-directory, such as {self.labels[0]}, as other images have"
-                yield unreadable(os.fsencode(name), what)
-                continue
+            label = label_text(os.fsencode(below[0])) if len(below) > 1 else None
             image = self._content(name)
-            batch.append((os.fsencode(name), image, indices[below[0]] if self.labels else 0))
+            batch.append((os.fsencode(name), image, label))
             size += len(image)
             if size > BATCH_BYTES:
                 yield self._batch(batch)
@@ -89,9 +79,9 @@ class ImageFolder:
         if batch:
             yield self._batch(batch)
 
-    def _batch(self, rows: list[tuple[bytes, bytes, int]]) -> Batch:
+    def _batch(self, rows: list[tuple[bytes, bytes, bytes | None]]) -> Batch:
         ids, images, labels = zip(*rows, strict=True)
-        return Batch(0, np.array(images, object), np.array(labels, np.int64) if self.labels else None, list(ids))
+        return Batch(0, np.array(images, object), list(labels), list(ids))
 
     def _content(self, name: str) -> bytes:
         path = pathlib.Path(self.location, name)

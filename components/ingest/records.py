@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from components.ingest.labels import label_text
 from components.ingest.prepared import INFO, REMEDY, Shard
 from trainer.errors import UserError, reason
 
@@ -20,19 +21,24 @@ class Batch(NamedTuple):
 
     first: int  # index of the first one in the shard
     images: np.ndarray  # [B] object, encoded images
-    labels: np.ndarray | None  # [B] int64; None: the data have none
+    labels: list[bytes | None]  # of length B, texts; None: the image has none
     ids: list[bytes]  # of length B
 
-    def only(self, i: int) -> "Batch":
-        """Returns the batch of record `i` of this one."""
-        labels = None if self.labels is None else self.labels[i : i + 1]
-        return Batch(self.first + i, self.images[i : i + 1], labels, self.ids[i : i + 1])
+    def part(self, first: int, last: int) -> "Batch":
+        """Returns the records from `first` on, before `last`, of this batch."""
+        return Batch(self.first + first, self.images[first:last], self.labels[first:last], self.ids[first:last])
 
 
 class Fault(NamedTuple):
     """An image that cannot be read."""
 
     text: str  # its name and what is wrong, for a message
+
+
+def chunks(batch: Batch, size: int) -> Iterator[Batch]:
+    """Yields the records of `batch` in batches of at most `size`."""
+    for i in range(0, len(batch.ids), size):
+        yield batch.part(i, i + size)
 
 
 def read_batches(shard: Shard, features: tfds.features.FeaturesDict) -> Iterator[Batch]:
@@ -43,7 +49,7 @@ def read_batches(shard: Shard, features: tfds.features.FeaturesDict) -> Iterator
     """
     parse, count = _parser(features), 0
     for serialized in _READERS[shard.file_format](shard):
-        yield _batch(parse, serialized, count, shard)
+        yield _batch(parse, serialized, count, shard, dict(features).get("label"))
         count += len(serialized)
     if count != shard.records:
         lossy = shard.file_format == "parquet" and shard.records > PARQUET_RECORDS
@@ -84,7 +90,13 @@ def _png(stored: tf.Tensor, feature: tfds.features.Tensor) -> tf.Tensor:
     return tf.io.encode_png(tf.ensure_shape(pixels, feature.shape))
 
 
-def _batch(parse: tf.types.experimental.PolymorphicFunction, serialized: np.ndarray, first: int, shard: Shard) -> Batch:
+def _batch(
+    parse: tf.types.experimental.PolymorphicFunction,
+    serialized: np.ndarray,
+    first: int,
+    shard: Shard,
+    classes: tfds.features.ClassLabel | None,
+) -> Batch:
     try:
         parsed = {name: value.numpy() for name, value in parse(serialized).items()}
     except tf.errors.InvalidArgumentError:
@@ -98,7 +110,13 @@ def _batch(parse: tf.types.experimental.PolymorphicFunction, serialized: np.ndar
         ids = [name if isinstance(name, bytes) else b"%d" % name for name in parsed["id"].tolist()]
     else:  # as TFDS names images
         ids = [f"{pathlib.Path(shard.path).name}__{first + i}".encode() for i in range(len(serialized))]
-    return Batch(first, parsed["image"], parsed.get("label"), ids)
+    return Batch(first, parsed["image"], _names(parsed["label"], classes) if classes else [None] * len(ids), ids)
+
+
+def _names(numbers: np.ndarray, classes: tfds.features.ClassLabel) -> list[bytes | None]:
+    """Returns the names of classes; none for a number that is no class, which is -1 in TFDS."""
+    names = [label_text(name) for name in classes.names]
+    return [names[number] if 0 <= number < len(names) else None for number in numbers]
 
 
 def _damaged(shard: Shard, index: int, error: Exception, record: str = "record") -> UserError:

@@ -1,41 +1,29 @@
 """Counts the images that cannot be read, and names the first of them; above a share of all, the run ends."""
 
 import logging
-import os
-from collections.abc import Mapping
 
-import apache_beam as beam
 from tfx.types import Artifact
 
 from components.ingest.duplicates import readable
-from components.ingest.findings import counted, read_findings, summary, write_findings
+from components.ingest.findings import key_files, read_faults
 from components.ingest.properties import UNREADABLE
 from components.ingest.records import Fault
+from components.ingest.splits import SPLITS
 from trainer.errors import UserError
 
 log = logging.getLogger(__name__)
 
-FILE = "unreadable.json"
 SHOWN = 10  # images in a message
 
 
-def find(faults: beam.PCollection, images: Mapping[str, beam.PCollection], folder: str) -> None:
-    """Extends the pipeline of `faults`, texts, and `images` of each split; it writes their numbers to `folder`."""
-    found = summary("unreadable", faults, SHOWN)
-    for split, items in images.items():
-        found |= counted(split, items)
-    write_findings(faults.pipeline, os.path.join(folder, FILE), found)
-
-
-def check(examples: Artifact, max_unreadable: float) -> dict[str, int]:
-    """Returns the number of images in each split, and records the number of unreadable ones in `examples`.
+def check(examples: Artifact, max_unreadable: float) -> None:
+    """Records the number of unreadable images in `examples`.
 
     Raises:
       UserError: too many images are unreadable, or a split has none.
     """
-    found = read_findings(os.path.join(examples.uri, FILE))
-    count, first = found.pop("unreadable_count"), found.pop("unreadable_examples")
-    images = {name.removesuffix("_count"): number for name, number in found.items()}
+    count, first = read_faults(examples.uri, SHOWN)
+    images = {split: sum(file.images for file in key_files(examples.uri, split)) for split in SPLITS}
     total = count + sum(images.values())
     shown = f", of which the first {SHOWN} are shown" if count > SHOWN else ""
     sentence = f"{count} of {total} images cannot be read{shown}"
@@ -54,7 +42,6 @@ def check(examples: Artifact, max_unreadable: float) -> dict[str, int]:
         if not number:
             remedy = "Add images, or change --splits or --test-share"
             raise UserError(f"images of the split {split}", valid="at least 1", value=0, remedy=remedy)
-    return images
 
 
 def unreadable(name: bytes, what: str) -> Fault:

@@ -7,7 +7,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
 
-from tests.bench import checkpoints, growth, inputs, scaling, startup, steps, tasks
+from tests.bench import checkpoints, growth, inputs, scale, scaling, startup, steps, tasks
 from tests.bench.rows import table, write
 
 FILE = pathlib.Path("bench.json")
@@ -16,6 +16,7 @@ SECTIONS = {
     "inputs": lambda _: inputs.rows(),
     "scaling": lambda _: scaling.rows(),
     "growth": lambda _: growth.rows(),
+    "scale": lambda options: scale.rows(options.scale_images),
     "checkpoints": lambda _: checkpoints.rows(),
     "startup": lambda _: startup.rows(),
     "tasks": lambda _: tasks.rows(),
@@ -31,6 +32,14 @@ def main() -> None:
         metavar="PATH",
         default=sys.executable,
         help="interpreter with torch and pythae, the dependency group `bench` (default: this one)",
+    )
+    parser.add_argument(
+        "--scale-images",
+        type=lambda text: [int(size) for size in text.split(",")],
+        metavar="N,N,...",
+        default=scale.SIZES,
+        help="numbers of images of the section `scale`; 6,000,000 take 15 GB in the temporary folder (default: "
+        f"{','.join(map(str, scale.SIZES))})",
     )
     options = parser.parse_args()
     rows = []

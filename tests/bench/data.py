@@ -59,7 +59,7 @@ def _random(split: str, count: int) -> Iterator[bytes]:
         png = tf.io.encode_png(pixels).numpy()
         features = {
             "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[png])),
-            "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[i % 10])),
+            "label": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"%d" % (i % 10)])),
             "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[f"{split}_{i:05d}".encode()])),
         }
         yield tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()

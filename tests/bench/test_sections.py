@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from tests.bench import checkpoints, growth, inputs, limits, process, rounds, scaling, steps
+from tests.bench import checkpoints, growth, inputs, limits, process, rounds, scale, scaling, steps
 from trainer.presets import PRESETS
 
 SIZE, IMAGES = 4, 128  # a call of the loop takes 16 steps
@@ -52,8 +52,8 @@ def bench(patch, python, tmp_path_factory):
     path = tmp_path_factory.mktemp("bench") / "bench.json"
     patch.setattr(program, "FILE", path)
 
-    def start(section):
-        patch.setattr(sys, "argv", ["bench", "--only", section, "--torch-python", python])
+    def start(section, *arguments):
+        patch.setattr(sys, "argv", ["bench", "--only", section, "--torch-python", python, *arguments])
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             program.main()
         rows = json.loads(path.read_text())
@@ -135,6 +135,22 @@ def test_a_training_of_more_images_is_held_against_one_of_fewer(bench, patch):
         assert min(row.values()) > 0.0
     (row,) = rows.values()
     assert row == {"bytes": pytest.approx(2**20 / (more - fewer)), "cache_bytes": growth.CACHE_BYTES}
+
+
+def test_the_nodes_that_read_all_images_have_their_time_and_memory_at_each_size(bench, patch):
+    """Two nodes run on few images, in new processes; the larger run is made up."""
+    patch.setattr(scale, "NODES", ("ImageExampleGen", "StatisticsGen"))
+    fewer, more = IMAGES, 2 * IMAGES
+    runs = scale.measured(fewer)
+    larger = {node: run._replace(peak_mb=run.peak_mb + 1.0) for node, run in runs.items()}
+    patch.setattr(scale, "measured", {fewer: runs, more: larger}.get)
+    rows, _ = bench("scale", f"--scale-images={fewer},{more}")
+    for node in scale.NODES:
+        for images in (fewer, more):
+            row = rows[f"{node}, {images} images", None]
+            assert row.keys() == {"seconds", "cpu_seconds", "peak_mb"}
+            assert min(row.values()) > 0.0
+        assert rows[f"{node}, memory of an image", None] == {"bytes": pytest.approx(2**20 / (more - fewer))}
 
 
 def test_the_checkpoints_of_every_preset_have_their_cost_and_share(bench, patch):

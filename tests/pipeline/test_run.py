@@ -25,6 +25,7 @@ import trainer.workers.job
 from components.gate.serving import versions as pushed_versions
 from own_data import write_files
 from pipeline import cli, words
+from pipeline.dag import SCHEMAS
 from series import Series, gradients, report, took
 from toy_data import png, rows, write_toy
 
@@ -171,12 +172,16 @@ def test_a_resolver_that_fails_stops_the_run_and_lets_nothing_out(run, root, mon
     assert versions(root) == before
 
 
-def test_an_anomaly_stops_the_run_before_training(run, tmp_path):
-    train, test = rows("train", 40, 0), [*rows("test", 10, 100), ("unlabelled", png(999), -1)]
-    data_dir = write_toy(tmp_path / "data", train, test)
+def test_an_anomaly_stops_the_run_before_training(run, tmp_path, monkeypatch):
+    schema = (SCHEMAS / "default/schema.pbtxt").read_text()
+    (tmp_path / "schemas/default").mkdir(parents=True)
+    known = schema.replace('name: "label"', 'name: "label" string_domain { value: "0" }')
+    (tmp_path / "schemas/default/schema.pbtxt").write_text(known)
+    monkeypatch.setattr("pipeline.dag.SCHEMAS", tmp_path / "schemas")
+    data_dir = write_toy(tmp_path / "data", rows("train", 40, 0), rows("test", 10, 100))
     code, console = run(f"--data-dir={data_dir}", dataset="toy", root=tmp_path / "root")
     assert code == words.BAD_INPUT
-    assert "split test: feature label: Out-of-range values" in console
+    assert "split test: feature label: Unexpected string values" in console
     assert "Trainer" not in console
     assert not (tmp_path / "root/pushed").exists()
 

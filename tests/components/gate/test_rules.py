@@ -13,7 +13,8 @@ from components.gate.verdict import read_verdict
 from evaluator import evaluate, write_examples
 
 INDEPENDENT, CEILING = -2117.82, -1685.03
-COUNT = 200  # images, half of them of label 0 and half of label 3
+COUNT = 200  # images, half of each label
+TEXTS, NUMBERS = ("<c\u00e4t>", "10"), (3, 0)  # labels; earlier code wrote numbers
 
 
 def standardized(seed):
@@ -22,9 +23,13 @@ def standardized(seed):
     return ((halves - halves.mean(axis=1, keepdims=True)) / halves.std(axis=1, keepdims=True)).T.ravel()
 
 
-def serialize(label, ease, luck):
+def serialize(label, side, ease, luck):
+    number = isinstance(label, int)
     features = {
-        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
+        if number
+        else tf.train.Feature(bytes_list=tf.train.BytesList(value=[label.encode()])),
+        "side": tf.train.Feature(float_list=tf.train.FloatList(value=[side])),
         "ease": tf.train.Feature(float_list=tf.train.FloatList(value=[ease])),
         "luck": tf.train.Feature(float_list=tf.train.FloatList(value=[luck])),
     }
@@ -32,18 +37,17 @@ def serialize(label, ease, luck):
 
 
 class Says(tf.Module):
-    """A model whose ELBO is `elbo` on average, `label_3` nats better on label 3, and varies by its own `luck`."""
+    """A model whose ELBO is `elbo` on average, `side` nats better on the first label, and varies by its own `luck`."""
 
-    def __init__(self, elbo, luck=0.0, label_3=0.0):
+    def __init__(self, elbo, luck=0.0, side=0.0):
         super().__init__()
-        self.elbo, self.luck, self.label_3 = (tf.Variable(v, dtype=tf.float32) for v in (elbo, luck, label_3))
+        self.elbo, self.luck, self.side = (tf.Variable(v, dtype=tf.float32) for v in (elbo, luck, side))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def evaluate(self, examples):
-        kinds = {"label": tf.int64, "ease": tf.float32, "luck": tf.float32}
-        image = tf.io.parse_example(examples, {name: tf.io.FixedLenFeature([], kind) for name, kind in kinds.items()})
-        side = tf.where(image["label"] == 3, self.label_3, -self.label_3)
-        elbo = self.elbo + 20.0 * image["ease"] + self.luck * image["luck"] + side
+        names = ("side", "ease", "luck")
+        image = tf.io.parse_example(examples, {name: tf.io.FixedLenFeature([], tf.float32) for name in names})
+        elbo = self.elbo + 20.0 * image["ease"] + self.luck * image["luck"] + self.side * image["side"]
         return {
             "elbo": elbo,
             "reconstruction": elbo + 30.0,
@@ -57,9 +61,11 @@ class Says(tf.Module):
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory):
     """The verdict on a candidate, beside a baseline if there is one, both given as arguments of Says."""
-    numbers = zip(standardized(0), standardized(1), strict=True)
-    records = [serialize(label=3 * (i % 2), ease=ease, luck=luck) for i, (ease, luck) in enumerate(numbers)]
-    examples = write_examples(tmp_path_factory.mktemp("examples") / "examples", records)
+    numbers = list(zip(standardized(0), standardized(1), strict=True))
+    examples = {}
+    for labels in (TEXTS, NUMBERS):
+        records = [serialize(labels[i % 2], (1, -1)[i % 2], ease, luck) for i, (ease, luck) in enumerate(numbers)]
+        examples[labels] = write_examples(tmp_path_factory.mktemp("examples") / "examples", records)
     done = {}
 
     def says(folder, arguments):
@@ -68,20 +74,20 @@ def judge(tmp_path_factory):
         tf.saved_model.save(model, str(folder / "Format-Serving"), signatures={"evaluate": model.evaluate})
         return artifact
 
-    def run(candidate, baseline=None, **rules):
-        key = json.dumps([candidate, baseline, rules])
+    def run(candidate, baseline=None, labels=TEXTS, **rules):
+        key = json.dumps([candidate, baseline, labels, rules])
         if key not in done:
             folder = tmp_path_factory.mktemp("verdict")
             other = baseline and says(folder / "baseline", baseline)
-            evaluation, done[key] = evaluate(folder, examples, says(folder / "candidate", candidate), other, **rules)
-            run.last = evaluation.uri
+            model = says(folder / "candidate", candidate)
+            run.evaluation, done[key] = evaluate(folder, examples[labels], model, other, **rules)
         return done[key]
 
     return run
 
 
 FIRST = ({"elbo": -1847.77},)
-LABELS, WORST_LABEL = ({"elbo": -1900.0, "label_3": 50.0},), {"min_label_elbo": -1940.0}
+LABELS, WORST_LABEL = ({"elbo": -1900.0, "side": 50.0},), {"min_label_elbo": -1940.0}
 OTHER = {"elbo": -1900.0}
 BETTER = ({"elbo": -1850.0, "luck": 2.0}, OTHER)
 WITHIN = ({"elbo": -1900.5, "luck": 3.0}, OTHER)  # half width 0.42
@@ -147,9 +153,9 @@ CASES = {
     "a label below its bound": (
         LABELS,
         WORST_LABEL,
-        ["the ELBO -1950.00 over the 100 test images of label 0 is below the bound -1940.00 nats per image"],
+        ["the ELBO -1950.00 over the 100 test images of label 10 is below the bound -1940.00 nats per image"],
     ),
-    "labels outside the other bounds": (({"elbo": -1900.0, "label_3": 250.0},), {"min_elbo": -1950.0}, []),
+    "labels outside the other bounds": (({"elbo": -1900.0, "side": 250.0},), {"min_elbo": -1950.0}, []),
 }
 
 
@@ -186,22 +192,22 @@ def test_the_interval_of_the_gain_is_that_of_the_differences_alone(judge, models
     assert verdict.candidate["elbo_gain_upper"] == pytest.approx(gain + half, abs=1e-3)
 
 
-def test_labels_have_their_names_and_unreadable_images_a_note(judge):
-    judge(*LABELS, min_label_elbo=-1941.0)
-    path = pathlib.Path(judge.last, "evidence.json")
+def test_every_label_has_its_elbo_and_numbers_come_first(judge):
+    verdict = judge(*LABELS, **WORST_LABEL)
+    assert list(verdict.labels) == ["10", "<c\u00e4t>"]
+    assert verdict.labels["10"]["elbo"] == pytest.approx(-1950.0, abs=1e-3)
+    assert verdict.labels["<c\u00e4t>"]["elbo"] == pytest.approx(-1850.0, abs=1e-3)
+    assert {metrics["images"] for metrics in verdict.labels.values()} == {COUNT / 2}
+
+
+def test_an_evaluation_of_earlier_code_is_still_read(judge):
+    judge(*LABELS, labels=NUMBERS, min_label_elbo=-1941.0)
+    path = pathlib.Path(judge.evaluation.uri, "evidence.json")
     names = ["cat", "dog", "eel", "fox"]
     path.write_text(json.dumps(json.loads(path.read_text()) | {"labels": names, "unreadable_images": 7}))
-    verdict = read_verdict(judge.last)
-    assert list(verdict.labels) == ["cat", "fox"]
+    verdict = read_verdict(judge.evaluation.uri)
+    assert list(verdict.labels) == ["0", "3"]
     assert verdict.reasons == [
-        "the ELBO -1950.00 over the 100 test images of label cat is below the bound -1941.00 nats per image"
+        "the ELBO -1950.00 over the 100 test images of label 0 is below the bound -1941.00 nats per image"
     ]
     assert verdict.notes == ["7 unreadable images were left out (--max-unreadable)"]
-
-
-def test_every_label_has_its_elbo(judge):
-    verdict = judge(*LABELS, **WORST_LABEL)
-    assert list(verdict.labels) == [0, 3]
-    assert verdict.labels[0]["elbo"] == pytest.approx(-1950.0, abs=1e-3)
-    assert verdict.labels[3]["elbo"] == pytest.approx(-1850.0, abs=1e-3)
-    assert verdict.labels[0]["images"] == verdict.labels[3]["images"] == COUNT / 2

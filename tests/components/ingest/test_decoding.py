@@ -13,15 +13,15 @@ SHARD, SHAPE = Shard("toy-train", "tfrecord", 9), Shape(32, 32, 3)
 
 
 def batch(*images):
-    return Batch(3, np.array(images, dtype=object), np.zeros([len(images)], np.int64), [b"good", b"b\nad"])
+    return Batch(3, np.array(images, dtype=object), [b"a"] * len(images), [b"good", b"b\nad"])
 
 
 def test_the_same_pixels_in_another_encoding_are_the_same_image():
     bmp = b"BM" + (54 + 3072).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little") + (40).to_bytes(4, "little")
     bmp += (32).to_bytes(4, "little") * 2 + b"\1\0\x18\0" + bytes(24) + pixels(7)[::-1, :, ::-1].tobytes()
-    found = list(decoded(batch(png(7), bmp), SHARD, SHAPE))
-    assert [i for i, _ in found] == [0, 1]
-    np.testing.assert_array_equal([image for _, image in found], [pixels(7), pixels(7)])
+    images, faults = decoded(batch(png(7), bmp), SHARD, SHAPE)
+    assert (images.ids, faults) == ([b"good", b"b\nad"], [])
+    np.testing.assert_array_equal(images.pixels, [pixels(7), pixels(7)])
 
 
 BAD = {
@@ -45,9 +45,9 @@ BAD = {
 
 @pytest.mark.parametrize(("image", "text"), BAD.values(), ids=BAD)
 def test_a_bad_image_is_named_by_its_id_and_record_and_the_others_are_decoded(image, text):
-    (i, good), fault = decoded(batch(png(0), image), SHARD, SHAPE)
-    np.testing.assert_array_equal(good, pixels(0))
-    assert i == 0
+    images, (fault,) = decoded(batch(png(0), image), SHARD, SHAPE)
+    np.testing.assert_array_equal(images.pixels, [pixels(0)])
+    assert (images.encoded.tolist(), images.labels, images.ids) == ([png(0)], [b"a"], [b"good"])
     assert fault.text.startswith(f"image b\\nad, {text}")
     assert fault.text.endswith(", record 4, counted from 0, of toy-train")
 

@@ -35,14 +35,20 @@ def read(source, part="train"):
 
 @pytest.mark.parametrize(("name", "compression"), [("a.tfrecord-00000-of-00001", ""), ("a.tfrecords.gz", "GZIP")])
 def test_images_labels_and_ids_are_those_of_the_examples(tmp_path, name, compression):
-    examples = [example(image=png(i), label=i, id=f"n{i}".encode(), other=0.5) for i in range(3)]
+    examples = [example(image=png(i), label=i - 1, id=f"n{i}".encode(), other=0.5) for i in range(3)]
     written(tmp_path / "train" / name, *examples, compression=compression)
     written(tmp_path / "test" / name, examples[0], compression=compression)
     source = open_data(str(tmp_path), None)
     assert (set(source.parts), source.labelled) == ({"train", "test"}, True)
     (batch,) = read(source)
-    assert (batch.ids, batch.labels.tolist()) == ([b"n0", b"n1", b"n2"], [0, 1, 2])
+    assert (batch.ids, batch.labels) == ([b"n0", b"n1", b"n2"], [b"-1", b"0", b"1"])
     assert list(batch.images) == [png(i) for i in range(3)]
+
+
+def test_a_label_may_be_a_text(tmp_path):
+    path = written(tmp_path / "a.tfrecord", *(example(image=png(1), label=name) for name in (b"cat", b"\xff\n")))
+    (batch,) = read(open_data(str(path), None))
+    assert batch.labels == [b"cat", rb"\xff\n"]
 
 
 def test_without_labels_and_ids_images_are_numbered_by_file(tmp_path):
@@ -50,7 +56,7 @@ def test_without_labels_and_ids_images_are_numbered_by_file(tmp_path):
     source = open_data(str(path), None)
     assert not source.labelled
     (batch,) = read(source)
-    assert (batch.labels, batch.ids) == (None, [b"a.tfrecord__0", b"a.tfrecord__1"])
+    assert (batch.labels, batch.ids) == ([None, None], [b"a.tfrecord__0", b"a.tfrecord__1"])
     first = source.fingerprint(["train"])
     written(path, example(image=png(1)))
     assert source.fingerprint(["train"]) != first
@@ -62,7 +68,7 @@ def test_an_example_of_other_features_than_the_first_is_unreadable(tmp_path):
     (tmp_path / "notes.txt").write_text("no TFRecords")
     found = read(open_data(str(tmp_path), None))
     good = [batch for batch in found if not isinstance(batch, Fault)]
-    assert [(batch.first, batch.labels.tolist()) for batch in good] == [(0, [7]), (4, [8])]
+    assert [(batch.first, batch.labels) for batch in good] == [(0, [b"7"]), (4, [b"8"])]
     names = [fault.text.split(", ")[0] for fault in found if isinstance(fault, Fault)]
     assert names == [f"image {path.name}__{i}" for i in (1, 2, 3)] + ["image notes.txt"]
 
@@ -72,7 +78,7 @@ def test_an_example_of_other_features_than_the_first_is_unreadable(tmp_path):
     [
         ({"picture": b""}, ["picture"]),
         ({"image": 3}, "int64_list"),
-        ({"image": b"", "label": b"cat"}, "bytes_list"),
+        ({"image": b"", "label": 0.5}, "float_list"),
         ({"image": b"", "id": 0.5}, "float_list"),
     ],
 )

@@ -11,17 +11,20 @@ from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.orchestration import metadata
 from tfx.types import artifact_utils, standard_artifacts
 
+from components.ingest import image_folder
 from components.ingest.duplicates import shared_images
-from components.ingest.example_gen import ImageDriver
+from components.ingest.example_gen import ImageDriver, ImageExecutor
 from components.ingest.shapes import recorded_shape
 from components.ingest.validator import StrictExampleValidator
-from own_data import asked
+from own_data import asked, write_files
+from pipeline.beam.arguments import BEAM_ARGS
 from pipeline.dag import schema_of
 from pipeline.failures import failure_of
 from toy_data import png, rows, write_toy
 from trainer.failure import Kind
 from trainer.images import load_images, preprocessing
 from trainer.shape import THEIRS, Shape
+from trainer.storage.digests import compute_digests
 
 SHAPE = Shape(32, 32, 3)
 
@@ -33,7 +36,7 @@ def example_gen(*data_dirs, **settings):
 def read(folder, split):
     files = tf.io.gfile.glob(str(folder / "ImageExampleGen/examples/*" / f"Split-{split}/*"))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
-    kinds = {"image": tf.string, "label": tf.int64, "id": tf.string}
+    kinds = {"image": tf.string, "label": tf.string, "id": tf.string}
     features = {name: tf.io.FixedLenFeature([], kind) for name, kind in kinds.items()}
     return [tf.io.parse_single_example(record, features) for record in records]
 
@@ -51,7 +54,7 @@ def test_every_row_becomes_an_example_with_its_bytes_label_and_id(tmp_path, run_
     train, test = rows("image", 30, 0), rows("image", 12, 100)  # each split may use the same ids
     folder = run_nodes([example_gen(write_toy(tmp_path, train, test))])
     for split, expected in (("train", train), ("test", test)):
-        came = {(e["id"].numpy().decode(), e["image"].numpy(), int(e["label"])) for e in read(folder, split)}
+        came = {(e["id"].numpy().decode(), e["image"].numpy(), int(e["label"].numpy())) for e in read(folder, split)}
         assert came == set(expected)
 
 
@@ -103,6 +106,26 @@ def test_a_bad_first_image_is_named_whatever_the_shape_comes_from(image_shape, i
     failure = refusal(run_nodes, example_gen(data_dir, image_shape=image_shape))
     (fault,) = failure.value
     assert fault.startswith(f"image bad, {what}: ")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--direct_num_workers=3", "--direct_running_mode=multi_threading")])
+def test_the_same_images_give_the_same_files_whatever_the_order_of_the_work(arguments, tmp_path, monkeypatch):
+    monkeypatch.setattr(image_folder, "SHARD_FILES", 3)
+    data = write_files(tmp_path / "data", {f"{i}.png": png(i) for i in range(40)})
+    properties = resolved(asked(data=data, test_share=0.3))
+    found = [ingested(tmp_path / name, properties, *arguments) for name in ("one", "two")]
+    assert found[0] == found[1]
+    assert len(found[0]) > 14, "train and test of 14 pieces"
+    assert found[0] == ingested(tmp_path / "expected", properties)
+
+
+def ingested(folder, properties, *arguments):
+    """The digests of the Examples that the executor writes with these arguments of Beam."""
+    examples = standard_artifacts.Examples()
+    examples.uri = str(folder)
+    context = ImageExecutor.Context(beam_pipeline_args=[*BEAM_ARGS, *arguments], tmp_dir=str(folder))
+    ImageExecutor(context).Do({}, {"examples": [examples]}, properties)
+    return compute_digests(str(folder))
 
 
 def test_examples_that_state_no_shape_are_those_of_earlier_versions():

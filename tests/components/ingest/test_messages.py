@@ -1,16 +1,14 @@
 """The wording of the errors of ingestion; that of an anomaly is in test_validator."""
 
-import json
-
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from tfx.types import standard_artifacts
 
 from components.ingest import duplicates
 from components.ingest.datasets import prepared_builder
 from components.ingest.prepared import open_prepared, shards
 from components.ingest.records import read_batches
+from own_data import write_examples
 from toy_data import FEATURES, rows, write, write_toy
 from trainer.errors import UserError
 from trainer.failure import Kind
@@ -144,20 +142,15 @@ def lost_parquet_records(folder):
     read(small(folder, "parquet", train=150))
 
 
-def check_duplicates(folder, **found):
-    examples = standard_artifacts.Examples()
-    examples.uri = str(folder)
-    counts = {"repeated_train_count": 0, "repeated_test_count": 0, "shared_count": 0}
-    (folder / "duplicates.json").write_text(json.dumps({**counts, **found}))
-    duplicates.check(examples, 9, allow_shared_images=False)
-
-
 def repeated_ids(folder):
-    check_duplicates(folder, repeated_train_count=5, repeated_train_examples=[["a", 2], ["b", 3]])
+    train = [(b"%d" % i, name.encode()) for i, name in enumerate("aabbbccddeef")]
+    duplicates.check(write_examples(folder, train=train, test=[]), allow_shared_images=False)
 
 
 def shared_images(folder):
-    check_duplicates(folder, shared_count=3, shared_examples=[["a", "b"], ["c", "d"]])
+    train, test = [(b"A", b"b"), (b"B", b"d"), (b"C", b"f")], [(b"A", b"a"), (b"B", b"c"), (b"C", b"e")]
+    test += [(b"%d" % i, b"%d" % i) for i in range(6)]
+    duplicates.check(write_examples(folder, train=train, test=test), allow_shared_images=False)
 
 
 CHOOSE = "Choose an image data set with images for train"

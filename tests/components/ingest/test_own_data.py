@@ -24,19 +24,19 @@ def found(root, *names, splits=None):
 
 
 @pytest.mark.parametrize(
-    ("names", "splits", "folders", "labels"),
+    ("names", "splits", "folders", "labelled"),
     [
-        (["a.png"], None, {"train": ""}, []),
-        (["cat/a.jpg", "dog/b.JPEG", "bird/deep/c.webp"], None, {"train": ""}, ["bird", "cat", "dog"]),
-        (["train/a.png", "test/b.png"], None, {"train": "train", "test": "test"}, []),
-        (["train/cat/a.png", "test/dog/b.png"], None, {"train": "train", "test": "test"}, ["cat", "dog"]),
-        (["train/a.png"], None, {"train": "train"}, []),
-        (["a/x.png", "b/x.png"], "train=a,test=b", {"a": "a", "b": "b"}, []),
-        ([".hidden/a.png", "b.png", ".c.png"], None, {"train": ""}, []),
+        (["a.png"], None, {"train": ""}, False),
+        (["cat/a.jpg", "dog/b.JPEG", "bird/deep/c.webp"], None, {"train": ""}, True),
+        (["train/a.png", "test/b.png"], None, {"train": "train", "test": "test"}, False),
+        (["train/cat/a.png", "test/dog/b.png"], None, {"train": "train", "test": "test"}, True),
+        (["train/a.png"], None, {"train": "train"}, False),
+        (["a/x.png", "b/x.png"], "train=a,test=b", {"a": "a", "b": "b"}, False),
+        ([".hidden/a.png", "b.png", ".c.png"], None, {"train": ""}, False),
     ],
 )
-def test_directories_are_parts_or_labels(tmp_path, names, splits, folders, labels):
-    assert found(tmp_path, *names, splits=splits) == {"location": None, "folders": folders, "labels": labels}
+def test_directories_are_parts_or_labels(tmp_path, names, splits, folders, labelled):
+    assert found(tmp_path, *names, splits=splits) == {"location": None, "folders": folders, "labelled": labelled}
 
 
 def test_train_beside_other_directories_is_not_guessed_at(tmp_path):
@@ -44,7 +44,7 @@ def test_train_beside_other_directories_is_not_guessed_at(tmp_path):
     with pytest.raises(UserError) as error:
         found(tmp_path, *names)
     assert error.value.failure.value == ["car", "plane"]
-    assert found(tmp_path, *names, splits="train=train+car,test=plane")["labels"] == []
+    assert found(tmp_path, *names, splits="train=train+car,test=plane")["labelled"] is False
 
 
 @pytest.mark.parametrize("splits", ["train=nope", "test=validation"])

@@ -1,17 +1,14 @@
 """The wording of the errors about data of the user's own."""
 
-import json
-
 import numpy as np
 import pytest
 import tensorflow as tf
-from tfx.types import standard_artifacts
 
-from components.ingest import unreadable
+from components.ingest import findings, unreadable
 from components.ingest.decoding import shape_of_images
 from components.ingest.own_data import open_data
 from components.ingest.splits import parts_of
-from own_data import write_files
+from own_data import write_examples, write_files
 from toy_data import pixels, png
 from trainer.errors import UserError
 from trainer.failure import Kind
@@ -39,17 +36,14 @@ def part_twice(folder):
     parts_of("train=a,test=a", ["a"], "FOLDER")
 
 
-def check(folder, count, shown, **images):
-    examples = standard_artifacts.Examples()
-    examples.uri = str(folder)
-    found = {f"{split}_count": number for split, number in images.items()}
-    found |= {"unreadable_count": count, "unreadable_examples": shown}
-    (folder / unreadable.FILE).write_text(json.dumps(found))
+def check(folder, faults, **images):
+    examples = write_examples(folder, **{split: [(b"", b"")] * number for split, number in images.items()})
+    findings.write_faults(str(folder), "000-000000", faults)
     unreadable.check(examples, 0.01)
 
 
 def too_many(folder):
-    check(folder, 12, ["image a.png, format", "image b.png, shape"], train=80, test=8)
+    check(folder, findings.Faults(12, ["image a.png, format", "image b.png, shape"]), train=80, test=8)
 
 
 def nothing_sound(folder):
@@ -57,7 +51,7 @@ def nothing_sound(folder):
 
 
 def empty_split(folder):
-    check(folder, 0, [], train=80, test=0)
+    check(folder, findings.Faults(0, []), train=80, test=0)
 
 
 def arrays(folder, **found):
@@ -111,8 +105,11 @@ def no_image(folder):
     records(folder, tf.train.Example().SerializeToString())
 
 
-def text_label(folder):
-    features = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"cat"])) for name in ("image", "label")}
+def float_label(folder):
+    features = {
+        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"image"])),
+        "label": tf.train.Feature(float_list=tf.train.FloatList(value=[0.5])),
+    }
     records(folder, tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
 
 
@@ -150,7 +147,8 @@ MESSAGES = {
         FOLDER/a.npz, array x, order: expected rows first, got 'columns first'. Write it from
         numpy.ascontiguousarray""",
     few_labels: """
-        FOLDER/a.npz, array y: expected integers [1], one for each image, got 'int64 [2]'. Give each image one label""",
+        FOLDER/a.npz, array y: expected integers or texts [1], one for each image, got 'int64 [2]'. Give each image
+        one label""",
     some_labels: """
         FOLDER, labels: expected for all images or for none, got ['c.npz']. Add the labels that are missing, or remove
         all others""",
@@ -160,7 +158,8 @@ MESSAGES = {
         FOLDER/a.tfrecord, record 0: expected an Example, got "Error parsing message with type 'tensorflow.Example'".
         {AGAIN}""",
     no_image: f"FOLDER/a.tfrecord, features: expected an 'image', got []. {AGAIN}",
-    text_label: f"FOLDER/a.tfrecord, feature 'label': expected int64_list, got 'bytes_list'. {AGAIN}",
+    float_label: f"""
+        FOLDER/a.tfrecord, feature 'label': expected bytes_list or int64_list, got 'float_list'. {AGAIN}""",
     damaged_records: f"""
         FOLDER/a.tfrecord: a record at or after 0, counted from 0, is damaged: corrupted record at 0 (Is this even a
         TFRecord file?). {AGAIN}""",

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 
 from components.ingest.prepared import open_prepared, shards
 from components.ingest.records import read_batches
-from toy_data import pixels, png, rows, write, write_toy
+from toy_data import FEATURES, pixels, png, rows, write, write_toy
 from trainer.errors import UserError
 
 
@@ -23,7 +23,7 @@ def read(folder, split="train"):
 
 def records(batches):
     """Tuples of id, encoded image and label."""
-    return [record for batch in batches for record in zip(batch.ids, batch.images, batch.labels.tolist(), strict=True)]
+    return [record for batch in batches for record in zip(batch.ids, batch.images, batch.labels, strict=True)]
 
 
 @pytest.mark.parametrize(("file_format", "count"), [("tfrecord", 300), ("array_record", 300), ("parquet", 100)])
@@ -31,8 +31,17 @@ def test_every_format_gives_the_same_records(tmp_path, file_format, count):
     train = rows("train", count, 0)
     write_toy(tmp_path, train, rows("test", 1, 900), file_format=file_format)
     batches = read(tmp_path / "toy/1.0.0")
-    assert records(batches) == [(name.encode(), image, label) for name, image, label in train]
+    assert records(batches) == [(name.encode(), image, b"%d" % label) for name, image, label in train]
     assert [batch.first for batch in batches] == list(range(0, count, 256))
+
+
+def test_a_label_is_the_name_of_its_class_and_may_be_missing(tmp_path):
+    names = tfds.features.ClassLabel(names=["cat", "dog", "eel"])
+    features = tfds.features.FeaturesDict({**FEATURES, "label": names})
+    content = [(i, {"id": f"n{i}", "image": pixels(i), "label": number}) for i, number in enumerate([2, -1, 0])]
+    write(tmp_path, features, {"train": content, "test": content[:1]})
+    (batch,) = read(tmp_path / "toy/1.0.0")
+    assert batch.labels == [b"eel", None, b"cat"]
 
 
 @pytest.mark.parametrize("encoding", ["none", "bytes", "zlib"])
@@ -45,7 +54,7 @@ def test_a_tensor_of_bytes_is_an_image(tmp_path, encoding):
     )
     write(tmp_path, features, {"train": [(i, {"image": pixels(i), "label": i}) for i in range(5)]})
     for _, image, label in records(read(tmp_path / "toy/1.0.0")):
-        np.testing.assert_array_equal(tf.io.decode_png(image), pixels(label))
+        np.testing.assert_array_equal(tf.io.decode_png(image), pixels(int(label)))
 
 
 @pytest.mark.parametrize(

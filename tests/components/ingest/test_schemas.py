@@ -20,7 +20,6 @@ def test_a_schema_has_the_features_that_the_model_parses_and_the_label(name):
 @pytest.mark.parametrize("name", ["cifar10", "photo_patches"])
 def test_labels_are_those_of_the_data_set(name):
     (label,) = [feature for feature in load(name).feature if feature.name == "label"]
-    assert (label.int_domain.min, label.int_domain.max) == (
-        0,
-        tfds.builder(name).info.features["label"].num_classes - 1,
-    )
+    known, feature = list(label.string_domain.value), tfds.builder(name).info.features["label"]
+    assert len(known) == feature.num_classes
+    assert known == feature.names or name == "cifar10", "TFDS reads the names of CIFAR-10 from its archive"

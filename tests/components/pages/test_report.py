@@ -21,7 +21,7 @@ NUMBERS = {
     "data_fingerprint": float(0xABCDEF),
 }
 GAINS = {"elbo_gain": 10.5, "elbo_gain_lower": 10.1, "elbo_gain_upper": 10.9}
-LABELS = {0: {**NUMBERS, "elbo": -1700.25}, 7: {**NUMBERS, "elbo": -2050.75}}
+LABELS = {"<cat>": {**NUMBERS, "elbo": -1700.25}, "7": {**NUMBERS, "elbo": -2050.75}}
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_blessed_run_says_its_numbers_and_where_the_model_is_served(history):
     html = page(verdict, history, pushed_to="/models/7")
     for text in ("Blessed", "/models/7", "-1900.00", "-1910.50", "10,000 images", "abcdef", "K = 4", "Bernoulli"):
         assert text in html
-    for text in ("+10.50", "between +10.10 and +10.90", "-1700.25", "-2050.75"):
+    for text in ("+10.50", "between +10.10 and +10.90", "&lt;cat&gt;", "-1700.25", "-2050.75"):
         assert text in html
     assert "bits/dim" not in html
 
@@ -86,7 +86,7 @@ def test_missing_numbers_are_marked_as_missing():
         '{% import "parts.html.j2" as parts %}'
         "{{ parts.verdict_box(verdict) }}{{ parts.numbers(verdict, units) }}{{ parts.labels(verdict) }}"
     )
-    nothing = Verdict(False, {}, {"elbo": -1900.0}, {7: {}}, ["TFMA has <no> numbers"], ["a <note>"])
+    nothing = Verdict(False, {}, {"elbo": -1900.0}, {"7": {}}, ["TFMA has <no> numbers"], ["a <note>"])
     units = Units.of(TrainConfig(decoder="DiscretizedLogisticMLP"), Shape(32, 32, 3))
     html = " ".join(template.render(verdict=nothing, units=units).split())
     for text in (
