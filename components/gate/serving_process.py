@@ -19,6 +19,7 @@ from trainer.workers.launch import ending
 SECONDS = 1800.0  # for everything that the process does
 CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}  # signals that a model causes
 SCARCE = {"MemoryError", "ResourceExhaustedError"}  # errors that say something about the machine, not about the model
+NO_MEMORY = "std::bad_alloc"  # the last words of native code that finds no memory, before it aborts
 REMEDY = "Free some memory, or give the task more, and start again: the model is kept"
 TAIL = 2000  # characters of the process's output, in a cause
 
@@ -69,10 +70,11 @@ def _run(command: list[str], environment: dict[str, str], output: pathlib.Path, 
 def _ended(model: str, code: int, output: str) -> Observed:
     """Returns what the end of the process says of the model, or raises what it says of the machine."""
     how = ending(code)
-    if code < 0 and -code in CRASHES:
+    no_memory = NO_MEMORY in output or -code == signal.SIGKILL
+    if code < 0 and -code in CRASHES and not no_memory:
         return Observed({}, [], {}, failure=f"a fresh process that loads the model and calls it {how}")
-    memory = ": memory may have run out" if -code == signal.SIGKILL else ""
-    sentence = f"the process that loads the model as a server does {how}{memory}"
+    why = ": memory may have run out" if no_memory else ""
+    sentence = f"the process that loads the model as a server does {how}{why}"
     raise ReportedError(sentence, value=model, remedy=REMEDY, cause=output.strip())
 
 

@@ -137,6 +137,12 @@ ENDINGS = {
         "memory, or give the task more, and start again: the model is kept",
         "",
     ),
+    "aborted": (
+        "import os, sys\nsys.stderr.write('what():  std::bad_alloc')\nsys.stderr.flush()\nos.abort()\n",
+        "the process that loads the model as a server does was killed by SIGABRT: memory may have run out. Free some "
+        "memory, or give the task more, and start again: the model is kept",
+        "std::bad_alloc",
+    ),
     "terminated": (
         CRASH.format("SIGTERM"),
         "the process that loads the model as a server does was killed by SIGTERM. Free some memory, or give the task "
