@@ -26,7 +26,7 @@ from trainer.settings import TrainConfig
 from trainer.storage.digests import digest_file, write_digests
 
 DATA = ("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator", "Transform")
-CACHED = (*DATA, "Tuner", "Trainer", "Evaluator")
+CACHED = (*DATA, "Tuner", "Trainer", "ServingCheck", "Evaluator")
 BASE = PipelineConfig(dataset="toy", train=TrainConfig(epochs=1), root="/state", tune=2)
 
 
@@ -112,7 +112,8 @@ def test_equal_content_has_equal_keys_wherever_the_state_directory_is(keys):
         ("schema", {"StrictExampleValidator", "Transform"}),
         ("transform_graph", {"Tuner", "Trainer"}),
         ("hyperparameters", {"Trainer"}),
-        ("model", {"Evaluator"}),
+        ("model", {"ServingCheck", "Evaluator"}),
+        ("infra_blessing", {"Evaluator"}),
         ("baseline_model", {"Evaluator"}),
     ],
 )
@@ -216,9 +217,11 @@ def test_a_librarys_version_changes_the_keys_of_the_nodes_that_use_it(keys, libr
         ("components.ingest.datasets", {"ImageExampleGen"}),
         ("components.ingest.validator", {"StrictExampleValidator"}),
         ("components.ingest.schema", {"Schema", "StrictExampleValidator"}),
-        ("trainer.images", {"ImageExampleGen", "Transform", "Tuner", "Trainer"}),
-        ("trainer.model.flows", {"Tuner", "Trainer"}),
+        ("trainer.images", {"ImageExampleGen", "Transform", "Tuner", "Trainer", "ServingCheck"}),
+        ("trainer.model.flows", {"Tuner", "Trainer", "ServingCheck"}),
         ("components.train.tuner_fn", {"Tuner"}),
+        ("components.gate.serving_probe", {"ServingCheck"}),
+        ("components.gate.serving_rules", {"ServingCheck"}),
         ("components.gate.metric", {"Evaluator"}),
     ],
 )
