@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+import heapq
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -160,6 +161,22 @@ def shape_of(files: Sequence[str]) -> Shape:
     if not shape.is_valid:
         raise UserError(f"the shape of the first image in {', '.join(files)}", value=str(shape), valid=VALID)
     return shape
+
+
+def first_examples(files: Sequence[str], count: int) -> list[bytes]:
+    """Reads the serialized Examples of the first `count` images by id from gzipped TFRecord files.
+
+    Raises:
+      UserError: there is no file or no Example, or a file cannot be read.
+    """
+    first: list[tuple[bytes, bytes]] = []
+    with _reading(files, "images", 512) as records:
+        for serialized in records:
+            ids = tf.io.parse_example(serialized, {"id": EXAMPLE_FEATURES["id"]})["id"]
+            first = heapq.nsmallest(count, [*first, *zip(ids.numpy(), serialized.numpy(), strict=True)])
+    if not first:
+        raise _empty(files)
+    return [example for _, example in first]
 
 
 def load_images(

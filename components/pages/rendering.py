@@ -9,6 +9,7 @@ import jinja2
 import numpy as np
 
 from components.drift import page
+from components.gate.serving_record import words
 from components.gate.sums import Metrics
 from components.gate.verdict import interval
 from components.pages.pictures import elbo_curve
@@ -55,5 +56,6 @@ TEMPLATES.filters |= page.FILTERS | {
     "count": _number(",.0f"),
     "bits": _bits,
     "gain": _gain,
+    "serving": words,
     "elbo_curve": elbo_curve,
 }

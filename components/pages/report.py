@@ -47,7 +47,7 @@ def Report(
         units=read_units(servable),
         spans=[name for name in map(span_name, sorted(examples, key=span_number)) if name],
         pushed_to=push.pushed_to or push.unchanged,
-        pictures=pictures(servable, artifact_utils.get_split_uris(examples, "test")),
+        pictures=pictures(servable, artifact_utils.get_split_uris(examples, "test")) if verdict.answers else None,
     )
     os.makedirs(report.uri, exist_ok=True)
     pathlib.Path(report.uri, "index.html").write_text(page)

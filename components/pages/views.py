@@ -97,7 +97,7 @@ def _evaluator(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -
         attempts=attempts,
         verdict=verdict,
         units=read_units(servable),
-        pictures=pictures(servable, _test_splits(inputs)),
+        pictures=pictures(servable, _test_splits(inputs)) if verdict.answers else None,
     )
     metrics = {"blessed": float(verdict.blessed), "test_images": verdict.candidate.get("images", math.nan)}
     for key in (*OUTPUTS, "elbo_standard_error", *GAINS):

@@ -33,7 +33,10 @@ CODE = {
     "StrictExampleValidator": Code(("components.ingest.validator",), ("tensorflow-data-validation", "tfx")),
     "Transform": Code(("components.ingest.transform",), (*NUMERIC, "tensorflow-transform", "tfx")),
     "Tuner": Code(("components.train.tuner_fn",), (*NUMERIC, "keras", "keras-tuner", "tensorflow-transform", "tfx")),
-    "Trainer": Code(("components.train.run_fn",), (*NUMERIC, "keras", "tensorflow-transform", "tfx")),
+    "Trainer": Code(
+        ("components.train.run_fn",), (*NUMERIC, "keras", "tensorflow-serving-api", "tensorflow-transform", "tfx")
+    ),
+    "ServingCheck": Code(("components.gate.serving_check",), (*NUMERIC, "tensorflow-serving-api", "tfx")),
     "Evaluator": Code(
         ("components.gate.evaluator", "components.gate.metric"),
         (*NUMERIC, "tensorflow-model-analysis", "apache-beam", "tfx"),

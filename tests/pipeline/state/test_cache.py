@@ -27,7 +27,7 @@ from trainer.storage.digests import digest_file, write_digests
 
 DATA = ("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator", "Transform")
 SERVING = ("ServingExampleGen", "ServingStatisticsGen", "ServingSkew")
-CACHED = (*DATA, *SERVING, "Tuner", "Trainer", "Evaluator")
+CACHED = (*DATA, *SERVING, "Tuner", "Trainer", "ServingCheck", "Evaluator")
 BASE = PipelineConfig(dataset="toy", train=TrainConfig(epochs=1), root="/state", tune=2, serving_data="/served")
 
 
@@ -119,7 +119,8 @@ def test_equal_content_has_equal_keys_wherever_the_state_directory_is(keys):
         ("schema", {"StrictExampleValidator", "Transform"}),
         ("transform_graph", {"Tuner", "Trainer"}),
         ("hyperparameters", {"Trainer"}),
-        ("model", {"Evaluator"}),
+        ("model", {"ServingCheck", "Evaluator"}),
+        ("infra_blessing", {"Evaluator"}),
         ("baseline_model", {"Evaluator"}),
     ],
 )
@@ -251,9 +252,11 @@ def test_a_librarys_version_changes_the_keys_of_the_nodes_that_use_it(keys, libr
         ("components.drift.bins", {"ServingSkew"}),
         ("components.ingest.validator", {"StrictExampleValidator"}),
         ("components.ingest.schema", {"Schema", "StrictExampleValidator"}),
-        ("trainer.images", {*EXAMPLES, "ServingSkew", "Transform", "Tuner", "Trainer"}),
-        ("trainer.model.flows", {"Tuner", "Trainer"}),
+        ("trainer.images", {*EXAMPLES, "ServingSkew", "Transform", "Tuner", "Trainer", "ServingCheck"}),
+        ("trainer.model.flows", {"Tuner", "Trainer", "ServingCheck"}),
         ("components.train.tuner_fn", {"Tuner"}),
+        ("components.gate.serving_probe", {"ServingCheck"}),
+        ("components.gate.serving_rules", {"ServingCheck"}),
         ("components.gate.metric", {"Evaluator"}),
     ],
 )
