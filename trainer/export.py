@@ -1,6 +1,6 @@
 """The SavedModel: the model and its preprocessing graph, for evaluation and serving."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -11,6 +11,7 @@ from trainer.model.vae import VAE
 from trainer.shape import Shape
 from trainer.storage.atomic import whole
 from trainer.units import Units, write_units
+from trainer.warmup import Trained, write_warmup
 
 Signature = Callable[..., dict[str, tf.Tensor]]
 
@@ -41,6 +42,7 @@ class Servable(tf.Module):
         self.transform = transform
         self._independent = model.likelihood.independent(pixels)
         self._samples = samples
+        self._shape = shape
         self._size, self._images = shape.size, tf.TensorSpec([None, *shape], tf.uint8, name="images")
         self.reconstruct_pixels = tf.function(self._reconstruct_pixels, input_signature=[self._images])
         self.encode_pixels = tf.function(self._encode_pixels, input_signature=[self._images])
@@ -113,9 +115,15 @@ class Servable(tf.Module):
         """Returns the signatures by name; `serving_default` is `reconstruct`."""
         return {**{name: getattr(self, name) for name in NAMES}, "serving_default": self.reconstruct}
 
+    def trained(self) -> Trained:
+        """Returns the model in memory, whose answers the exported one must give."""
+        return Trained(self.model, self._independent, self._samples, self._shape)
 
-def save(servable: Servable, units: Units, path: str) -> None:
+
+def save(servable: Servable, units: Units, path: str, examples: Sequence[bytes] = ()) -> None:
     """Writes `servable` atomically to the folder `path`, as a SavedModel that states the units of its ELBO.
+
+    Serialized test Examples become its warm-up requests. Without any it has none, and is not pushed.
 
     Raises:
       StorageError: it cannot be written.
@@ -123,6 +131,8 @@ def save(servable: Servable, units: Units, path: str) -> None:
     with whole("the model", path) as unfinished:
         tf.saved_model.save(servable, unfinished, signatures=servable.signatures())
         write_units(units, unfinished)
+        if examples:
+            write_warmup(servable.trained(), examples, unfinished)
 
 
 def _encoded(images: tf.Tensor) -> tf.Tensor:

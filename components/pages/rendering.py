@@ -8,6 +8,8 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from components.drift import page
+from components.gate.serving_record import words
 from components.gate.sums import Metrics
 from components.gate.verdict import interval
 from components.pages.pictures import elbo_curve
@@ -15,7 +17,7 @@ from trainer.units import Units
 
 MISSING = "n/a"
 TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+    loader=jinja2.FileSystemLoader([pathlib.Path(__file__).parent, *page.FOLDERS]),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -48,11 +50,12 @@ def _bits(elbo: Any, units: Units) -> str:
     return f"{bits:.3f} bits/dim"
 
 
-TEMPLATES.filters |= {
+TEMPLATES.filters |= page.FILTERS | {
     "png": _png,
     "nats": _number(".2f"),
     "count": _number(",.0f"),
     "bits": _bits,
     "gain": _gain,
+    "serving": words,
     "elbo_curve": elbo_curve,
 }

@@ -4,13 +4,15 @@ Tables have colour on a terminal, unless NO_COLOR is set, and the full width of 
 """
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
 import enum
 import json
+import logging
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,6 +49,20 @@ def plain(facts: Any) -> Any:
     if isinstance(facts, float) and not math.isfinite(facts):
         return None
     return facts
+
+
+@contextlib.contextmanager
+def waits_told() -> Iterator[None]:
+    """Shows on standard error what storage logs within the block, such as a wait for a lock."""
+    handler, logger = logging.StreamHandler(sys.stderr), logging.getLogger("trainer.storage")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def print_parts(*parts: "RenderableType") -> None:
