@@ -95,7 +95,7 @@ def _json(name: str, tensor: Tensor) -> str:
 
 
 def _python(name: str, tensor: Tensor) -> str:
-    """Returns the value of an input as `tf.make_tensor_proto` takes it; it makes int32 of a whole number, else float32."""
+    """Returns the value of an input as `tf.make_tensor_proto` takes it; it makes int32 of a whole number."""
     if tensor.dtype == "string":
         return f"[{_encoded(name)}]"
     return "PIXELS[None]" if tensor.sizes else str(_number(name))
