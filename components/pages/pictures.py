@@ -1,6 +1,7 @@
 """Pictures on the pages: reconstructions and samples of a model, and the curve of a training."""
 
 import io
+import math
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from trainer.shape import Shape
 
 IMAGES = 10
 SAMPLES = 40
+SHOWN_PIXELS = 64 * 64  # of an image on a page: 60 images, even of noise with alpha, take 1.4 MB there
 
 
 class Pictures(NamedTuple):
@@ -20,6 +22,7 @@ class Pictures(NamedTuple):
 
     pairs: bytes  # a row of test images above a row of their reconstructions
     samples: bytes  # decoded draws from the prior
+    scale: str = ""  # the sizes, if the images are larger than they are shown
 
 
 def pictures(model: str, splits: Sequence[str]) -> Pictures:
@@ -29,10 +32,23 @@ def pictures(model: str, splits: Sequence[str]) -> Pictures:
     reconstructions = servable.signatures["reconstruct"](images=originals)["images"]
     pixels = decode(originals, Shape(*reconstructions.shape[1:]))
     samples = servable.signatures["sample"](n=tf.constant(SAMPLES), seed=tf.constant(0))["images"]
+    pairs = shown(np.concatenate([pixels, reconstructions]))
+    size, found = (f"{height}x{width}" for height, width in (pairs.shape[1:3], pixels.shape[1:3]))
     return Pictures(
-        pairs=image_grid(np.concatenate([pixels, reconstructions]), columns=IMAGES),
-        samples=image_grid(samples.numpy(), columns=IMAGES),
+        pairs=image_grid(pairs, columns=IMAGES),
+        samples=image_grid(shown(samples.numpy()), columns=IMAGES),
+        scale="" if size == found else f"{size} of {found}",
     )
+
+
+def shown(images: np.ndarray) -> np.ndarray:
+    """Returns images [N, H, W, C] uint8, scaled down by area to `SHOWN_PIXELS` if they have more."""
+    height, width = images.shape[1:3]
+    factor = math.sqrt(SHOWN_PIXELS / (height * width))
+    if factor >= 1.0:
+        return images
+    size = [max(1, round(side * factor)) for side in (height, width)]
+    return np.round(tf.image.resize(images, size, method="area").numpy()).astype(np.uint8)
 
 
 def image_grid(images: np.ndarray, columns: int) -> bytes:
