@@ -50,7 +50,7 @@ def measure(
     """
     sides = {"current": current, "reference": reference}
     if not reference.examples:
-        note = f"nothing is there to compare {current.words} with"
+        note = f"there is nothing yet to compare {current.words} with"
         return Findings(comparator, current.words, reference.words, allowed, [], [note])
     shape = _shape(sides.values())
     found = {

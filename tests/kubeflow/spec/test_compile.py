@@ -11,6 +11,7 @@ from ir_walk import problems
 from kfp import components
 from webhook_receiver import SECRET
 
+from components.drift.names import SPAN_DRIFT
 from kubeflow.node import notify
 from kubeflow.node.task import read_task
 from kubeflow.spec.cluster import Cluster
@@ -18,7 +19,7 @@ from kubeflow.spec.compile import compile_to
 from kubeflow.spec.contract import ARGO_NODE
 from kubeflow.spec.file import load_cluster
 from kubeflow.spec.parameters import parameters, run_config
-from kubeflow.spec.tasks import OF_SPANS, TASKS, VERDICT, left_out
+from kubeflow.spec.tasks import OF_SPANS, SERVING, TASKS, VERDICT, left_out
 from pipeline.dag import create_pipeline
 from pipeline.settings import NOTIFY_SECRET
 from trainer.presets import PRESETS
@@ -227,7 +228,7 @@ def test_the_outputs_are_named_for_what_they_are(documents):
         for name, spec in documents[0]["components"].items()
     }
     assert outputs == {
-        "comp-ingest": [],
+        "comp-ingest": ["drift_metrics", "drift_page"],
         "comp-train": ["skew_metrics", "skew_page", "training_metrics", "training_page"],
         "comp-gate": ["evaluation_metrics", "evaluation_page", "push_page"],
     }
