@@ -22,7 +22,8 @@ from pipeline.drift import asked_of, described
 from pipeline.local import launch_node
 from pipeline.settings import DATASET, PipelineConfig
 from pipeline.state.database import sqlite_connection
-from pipeline.state.lineage import executions_of, output_of
+from pipeline.state.executions import executions_of
+from pipeline.state.lineage import output_of
 from pipeline.state.metadata import Metadata
 from trainer.errors import UserError
 

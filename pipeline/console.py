@@ -68,8 +68,8 @@ def stamp(text: str) -> str:
 
 
 @contextlib.contextmanager
-def console(log_file: str, stamped: bool = False) -> Iterator[Story]:
-    """Sends everything that is printed or logged to `log_file`, and only the story to standard output.
+def console(log_file: str, stamped: bool = False, descriptor: int = 1) -> Iterator[Story]:
+    """Sends everything that is printed or logged to `log_file`, and only the story to `descriptor`, standard output.
 
     `stamped`: the story's lines get the time, for a log that nobody watches.
 
@@ -77,10 +77,10 @@ def console(log_file: str, stamped: bool = False) -> Iterator[Story]:
     either output, to a full disk or a closed terminal, is not an error of the run.
     """
     with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(lossy_text(_copy(1), "w"))
+        stream = stack.enter_context(lossy_text(_copy(descriptor), "w"))
         log = stack.enter_context(lossy_text(log_file, "a"))
-        for descriptor in (1, 2):
-            stack.enter_context(redirected(descriptor, log))
+        for standard in (1, 2):
+            stack.enter_context(redirected(standard, log))
         stack.enter_context(contextlib.redirect_stdout(log))
         stack.enter_context(contextlib.redirect_stderr(log))
         story = Story(stream, stamped)

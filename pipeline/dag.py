@@ -27,6 +27,7 @@ from components.drift.component import DriftFindings
 from components.gate.evaluator import Evaluator
 from components.gate.pusher import AtomicPusher
 from components.gate.rules import eval_config
+from components.gate.serving_check import ServingCheck
 from components.gate.units_check import UnitsCheck
 from components.ingest.datasets import base_name
 from components.ingest.example_gen import ImageExampleGen
@@ -48,7 +49,7 @@ SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
 
 
 def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
-    """Images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report.
+    """Images to a pushed VAE/IAF: ingest, validate, transform, train, check, evaluate, push, report.
 
     If the data have spans, it ingests none: it decides on them, and takes the Examples of `create_span_pipeline`.
     """
@@ -103,17 +104,19 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     for node in (*tuners, trainer):
         for check in (units_check, *skew[-1:]):
             node.add_upstream_node(check)
+    serving_check = ServingCheck(model=model)
     gate = eval_config(config.min_elbo, config.max_regression, config.min_label_elbo, config.no_baseline)
     evaluator = Evaluator(
         examples=examples,
         model=model,
+        infra_blessing=serving_check.outputs["blessing"],
         baseline_model=served.outputs["model"],
         eval_config=gate,
-        example_splits=["test"],
     )
     pusher = AtomicPusher(
         examples=examples,
         model=model,
+        infra_blessing=serving_check.outputs["blessing"],
         model_blessing=evaluator.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
         push_directory=config.push_directory,
@@ -137,6 +140,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         *skew,
         *tuners,
         trainer,
+        serving_check,
         evaluator,
         pusher,
         report,

@@ -19,8 +19,9 @@ from pipeline.dag import WINDOW_NODE, compile_pipeline, create_pipeline, create_
 from pipeline.outcome import Outcome, read_outcome
 from pipeline.settings import PipelineConfig
 from pipeline.state.database import sqlite_connection
+from pipeline.state.executions import executions_of
 from pipeline.state.launcher import Launcher
-from pipeline.state.lineage import IncompleteRunError, executions_of, output_of
+from pipeline.state.lineage import IncompleteRunError, output_of
 from pipeline.state.metadata import Metadata
 from pipeline.state.spans import span_run, window_of
 from trainer.settings import Execution

@@ -10,9 +10,10 @@ from tfx.orchestration.portable.mlmd import execution_lib
 
 from components.drift.findings import PAGE, Findings, read_findings
 from components.drift.names import NODES
-from components.gate.pusher import Push, deciding_evaluation
-from components.gate.verdict import Verdict, read_verdict
-from pipeline.state.lineage import IncompleteRunError, executions_of, output_of
+from components.gate.pusher import Push, final_verdict
+from components.gate.verdict import Verdict
+from pipeline.state.executions import executions_of
+from pipeline.state.lineage import IncompleteRunError, output_of
 from pipeline.state.metadata import Metadata
 from pipeline.state.spans import span_run, window_of
 
@@ -59,7 +60,7 @@ def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
             executions[name].last_known_state == mlmd.Execution.COMPLETE for name in ("Trainer", "Evaluator")
         )
         evaluation = output_of(store, executions["Evaluator"], "evaluation").uri
-        verdict = read_verdict(deciding_evaluation(evaluation, pushed))
+        verdict = final_verdict(evaluation, pushed)
         of_newest = executions_of(store, span_run(run_id, spans[-1])) if spans else {}
         comparisons = tuple(_comparisons(store, {**of_newest, **executions}))
         return Outcome(

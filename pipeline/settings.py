@@ -47,6 +47,7 @@ _data = functools.partial(setting, places=RUN, group="data")
 _folder = functools.partial(setting, unit="folder", places=Place.COMMAND_LINE)
 _training = functools.partial(setting, places=RUN, group="training")
 _gate = functools.partial(setting, places=RUN, group="gate")
+_retention = functools.partial(setting, places=RUN, group="retention")
 _bound = functools.partial(_gate, unit="nats")
 
 
@@ -145,6 +146,10 @@ class PipelineConfig(Execution):
     )
     min_label_elbo: Number | None = _bound("lower bound of the ELBO on the images of each label", default=None)
     no_baseline: bool = _gate("compare with no earlier model; the verdict says so", default=False)
+    keep_versions: int = _retention("pushed versions that stay after a run, the newest; 0: all", default=0, ge=0)
+    keep_runs: int = _retention(
+        "runs whose artifacts stay after a run, the newest and those of versions that stay; 0: all", default=0, ge=0
+    )
     root: str = _folder("state directory: artifacts, metadata, pushed models, logs", group="place", default="vaeiaf")
     notify_url: str | None = setting(
         f"webhook that a push, a refusal or a failure is posted to as a CloudEvent, signed if {NOTIFY_SECRET} is set",

@@ -3,6 +3,8 @@
 import os
 from typing import TYPE_CHECKING
 
+from components.gate.serving_record import words
+
 if TYPE_CHECKING:
     from components.drift.findings import Findings
     from components.gate.verdict import Verdict
@@ -23,6 +25,8 @@ def describe(outcome: "Outcome") -> str:
         lines.append(_numbers(outcome.verdict))
     else:
         lines += [f"REFUSED: {reason}." for reason in outcome.verdict.reasons]
+    if outcome.verdict.serving and outcome.verdict.serving.answers:
+        lines.append(words(outcome.verdict.serving))
     lines += [f"Note: {note}." for note in outcome.verdict.notes]
     lines += [f"Both histograms: {found.page}" for found in outcome.comparisons if found.findings.drifted]
     if outcome.push.unchanged:

@@ -11,8 +11,7 @@ from tfx.utils import path_utils
 
 from components.drift.component import DriftFindings
 from components.drift.findings import read_findings
-from components.gate.pusher import Push, deciding_evaluation
-from components.gate.verdict import read_verdict
+from components.gate.pusher import Push, final_verdict
 from components.ingest.properties import span_name, span_number
 from components.pages.pictures import pictures
 from components.pages.rendering import render
@@ -38,7 +37,7 @@ def Report(
 ):
     """Writes the page: verdict, comparisons of the data, ELBO per epoch, test images, reconstructions and samples."""
     compared = [read_findings(found.uri) for found in drift or []]
-    verdict = read_verdict(deciding_evaluation(evaluation.uri, pushed_model))
+    verdict = final_verdict(evaluation.uri, pushed_model)
     servable, push = path_utils.serving_model_path(model.uri), Push.read(pushed_model)
     page = render(
         "report.html.j2",
@@ -48,7 +47,7 @@ def Report(
         units=read_units(servable),
         spans=[name for name in map(span_name, sorted(examples, key=span_number)) if name],
         pushed_to=push.pushed_to or push.unchanged,
-        pictures=pictures(servable, artifact_utils.get_split_uris(examples, "test")),
+        pictures=pictures(servable, artifact_utils.get_split_uris(examples, "test")) if verdict.answers else None,
     )
     os.makedirs(report.uri, exist_ok=True)
     pathlib.Path(report.uri, "index.html").write_text(page)

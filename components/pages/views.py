@@ -12,9 +12,9 @@ from components.artifacts import Artifacts
 from components.drift import page
 from components.drift.findings import read_findings
 from components.drift.names import NODES
-from components.gate.metric import GAINS, OUTPUTS
-from components.gate.pusher import Push, deciding_evaluation
-from components.gate.verdict import Metrics, read_verdict
+from components.gate.pusher import Push, final_verdict
+from components.gate.sums import GAINS, OUTPUTS, Metrics
+from components.gate.verdict import read_verdict
 from components.pages.pictures import pictures
 from components.pages.rendering import render
 from trainer.training.record import read_history
@@ -97,7 +97,7 @@ def _evaluator(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -
         attempts=attempts,
         verdict=verdict,
         units=read_units(servable),
-        pictures=pictures(servable, _test_splits(inputs)),
+        pictures=pictures(servable, _test_splits(inputs)) if verdict.answers else None,
     )
     metrics = {"blessed": float(verdict.blessed), "test_images": verdict.candidate.get("images", math.nan)}
     for key in (*OUTPUTS, "elbo_standard_error", *GAINS):
@@ -108,7 +108,7 @@ def _evaluator(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -
 
 def _pusher(pushed_model: Artifact, evaluation: str | None, attempts: Sequence[str]) -> View:
     """Shows what was pushed, or why nothing was."""
-    verdict = read_verdict(deciding_evaluation(evaluation, pushed_model)) if evaluation else None
+    verdict = final_verdict(evaluation, pushed_model) if evaluation else None
     return View(render("pusher.html.j2", attempts=attempts, verdict=verdict, push=Push.read(pushed_model)), {})
 
 

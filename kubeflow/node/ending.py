@@ -46,7 +46,7 @@ def _unfinished(config: PipelineConfig, found: "Metadata", run_id: str) -> str:
     """Returns the first task with a node that did not finish, at least the verdict's."""
     from tfx.orchestration.portable.mlmd import execution_lib
 
-    from pipeline.state.lineage import executions_of
+    from pipeline.state.executions import executions_of
 
     with found as handle:
         executions = executions_of(handle.store, run_id)

@@ -20,8 +20,10 @@ from pipeline.console import Story
 from pipeline.dag import WINDOW_NODE
 from pipeline.local import ingest_spans, is_finished, launch_node, plan, site_of
 from pipeline.outcome import read_outcome
+from pipeline.retention import retain
 from pipeline.settings import PipelineConfig
-from pipeline.state.lineage import artifacts_of, executions_of, output_of
+from pipeline.state.executions import executions_of
+from pipeline.state.lineage import artifacts_of, output_of
 from pipeline.state.metadata import Metadata
 from pipeline.state.spans import span_run, window_of
 from pipeline.words import bounds, describe
@@ -121,6 +123,8 @@ def _verdict(task: Task, found: Metadata, story: Story) -> Failure | None:
     outcome = read_outcome(found, task.run_id)
     text = f"{describe(outcome)}\n{bounds(task.config)}"
     story.say(text)
+    with found as handle:
+        retain(task.config, lambda: handle.store, False, story.say)
     if not outcome.verdict.blessed and not outcome.nothing_new:
         return Failure(Kind.REFUSED, "; ".join(outcome.verdict.reasons))
     story.say(json.dumps({OUTCOME: text}))  # for `submit --wait`

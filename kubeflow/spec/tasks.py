@@ -14,6 +14,7 @@ NOTIFY, NOTIFY_TITLE = "notify", "Notify the webhook"  # the exit handler, which
 SERVING = ("ServingExampleGen", "ServingStatisticsGen", SERVING_SKEW, GATE)
 OPTIONAL = ("Tuner", *SERVING)  # nodes that a run may do without
 OF_DATA, OF_SPANS = ("ImageExampleGen", "StatisticsGen", "StrictExampleValidator"), ("SpanWindow", "SpanExamples")
+LATER = {"Evaluator": ("ServingCheck",)}  # nodes without a task of their own in 0.1, run by the task of another
 
 
 class Stage(NamedTuple):
@@ -34,7 +35,7 @@ TASKS = {
         ),
     ),
     "train": Stage("Train the model", ("LastBlessedModel", "UnitsCheck", SERVING_SKEW, GATE, "Tuner", "Trainer")),
-    "gate": Stage("Evaluate and push", ("Evaluator", "AtomicPusher", "Report", VERDICT)),
+    "gate": Stage("Evaluate and push", ("ServingCheck", "Evaluator", "AtomicPusher", "Report", VERDICT)),
 }
 
 
@@ -46,4 +47,4 @@ def left_out(config: PipelineConfig) -> set[str]:
 
 def nodes_of(task: str) -> tuple[str, ...]:
     """Returns the nodes of a task. Pipelines of version 0.1 have a task for each node, of that node's name."""
-    return TASKS[task].nodes if task in TASKS else (task,)
+    return TASKS[task].nodes if task in TASKS else (*LATER.get(task, ()), task)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal, get_args, get_origin
 
-from pipeline.settings import PRESET, PRESET_HELP, PipelineConfig, build_config
+from pipeline.settings import PRESET, PRESET_HELP, SPANS, PipelineConfig, build_config
 from trainer.presets import PRESETS
 from trainer.schema import Place, fields, plain_type, settings
 from trainer.settings import TrainConfig
@@ -42,6 +42,29 @@ def config_of(options: argparse.Namespace) -> PipelineConfig:
     recipe = dict(options.others) | given_of(options, settings(TrainConfig, Place.COMMAND_LINE))
     run = given_of(options, settings(PipelineConfig, Place.COMMAND_LINE))
     return build_config(options.preset, recipe, run)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Adds the settings of the data of a run, and the state directory."""
+    group = parser.add_argument_group("data")
+    for name in _data():
+        _add(group, PipelineConfig, name)
+    add_root(parser)
+
+
+def data_of(options: argparse.Namespace) -> PipelineConfig:
+    """Builds a run of the data and the state directory that the options name.
+
+    Raises:
+      SettingError: a value is invalid, or has no meaning beside the others.
+    """
+    return build_config(PRESET, {}, given_of(options, [*_data(), "root"]))
+
+
+def _data() -> list[str]:
+    """Returns the names of the settings of data without spans."""
+    found = settings(PipelineConfig, Place.COMMAND_LINE)
+    return [name for name, setting in found.items() if setting.group == "data" and setting.needs != SPANS]
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from trainer.errors import ReportedError, UserError
 from trainer.interrupt import interruptible
 
 HELP = "compare two sets of images"
+EXAMPLE = "drift photos/2026-01-02 photos/2026-01-03"
 EPILOG = "Exit codes: 0 no drift, 1 failed, 2 bad input, 3 drift beyond the threshold."
 SETTINGS = ("drift_threshold", "data_dir", "manual_dir", "test_share", "image_shape", "max_unreadable")
 

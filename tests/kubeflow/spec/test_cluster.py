@@ -156,6 +156,7 @@ INVALID = [
     ({"workers": {"deadline_seconds": 0}}, "workers.deadline_seconds", 0),
     ({"workers": {"ttl_seconds": -1}}, "workers.ttl_seconds", -1),
     ({"workers": {"restarts": True}}, "workers.restarts", True),
+    ({"workers": {"daily_restarts": -1}}, "workers.daily_restarts", -1),
     ({"workers": {"pod": {"cpu": ""}}}, "workers.pod.cpu", ""),
     ({"workers": {"queue": "My.Queue"}}, "workers.queue", "My.Queue"),
     ({"workers": {"queue_seconds": 0}}, "workers.queue_seconds", 0),

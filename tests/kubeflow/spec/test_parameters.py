@@ -44,6 +44,7 @@ PAIRS = [
     ),
     ({"data": "/mnt/other", "test_share": 0.2}, ["--data=/mnt/other", "--test-share=0.2"]),
     ({"max_unreadable": 0.01}, ["--max-unreadable=0.01"]),
+    ({"keep_versions": 5, "keep_runs": 20}, ["--keep-versions=5", "--keep-runs=20"]),
     (
         {"data": "photos/{SPAN}", "spans": 3, "span_marker": "_SUCCESS"},
         ["--data=/data/photos/{SPAN}", "--spans=3", "--span-marker=_SUCCESS"],
@@ -225,7 +226,7 @@ def test_earlier_pipeline_versions_give_parameters_of_the_same_names():
         *("data", "splits", "test_share", "max_unreadable"),
         *("spans", "span_marker", "span_age_minutes"),
         *("serving_data", "drift_threshold", "on_drift"),
-        "images_in_memory",
+        *("images_in_memory", "keep_versions", "keep_runs"),
     }
     assert BEFORE.keys() < parameters().keys()
 

@@ -28,7 +28,7 @@ from trainer.storage.digests import digest_file, write_digests
 
 DATA = ("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator", "Transform")
 SERVING = ("ServingExampleGen", "ServingStatisticsGen", "ServingSkew")
-CACHED = (*DATA, *SERVING, "Tuner", "Trainer", "Evaluator")
+CACHED = (*DATA, *SERVING, "Tuner", "Trainer", "ServingCheck", "Evaluator")
 BASE = PipelineConfig(dataset="toy", train=TrainConfig(epochs=1), root="/state", tune=2, serving_data="/served")
 
 
@@ -121,7 +121,8 @@ def test_equal_content_has_equal_keys_wherever_the_state_directory_is(keys):
         ("schema", {"StrictExampleValidator", "Transform"}),
         ("transform_graph", {"Tuner", "Trainer"}),
         ("hyperparameters", {"Trainer"}),
-        ("model", {"Evaluator"}),
+        ("model", {"ServingCheck", "Evaluator"}),
+        ("infra_blessing", {"Evaluator"}),
         ("baseline_model", {"Evaluator"}),
     ],
 )
@@ -226,6 +227,7 @@ def test_every_setting_is_covered():
     """A new setting has to be told apart above."""
     known = {"dataset", "train", "root", "data_dir", "manual_dir", "min_elbo", "max_regression", "min_label_elbo"}
     known |= {"no_baseline", "image_shape", "allow_shared_images", "tune", "warm_start", "strategy", "workers"}
+    known |= {"keep_versions", "keep_runs"}
     known |= {"data", "splits", "test_share", "max_unreadable", "spans", "span_marker", "span_age_minutes"}
     known |= {"serving_data", "drift_threshold", "on_drift"}
     known |= {"notify_url", "checkpoint_minutes", "checkpoint_percent", "images_in_memory", "beam_args", "beam_nodes"}
@@ -252,9 +254,11 @@ def test_a_librarys_version_changes_the_keys_of_the_nodes_that_use_it(keys, libr
         ("components.drift.bins", {"ServingSkew"}),
         ("components.ingest.validator", {"StrictExampleValidator"}),
         ("components.ingest.schema", {"Schema", "StrictExampleValidator"}),
-        ("trainer.images", {*EXAMPLES, "ServingSkew", "Transform", "Tuner", "Trainer"}),
-        ("trainer.model.flows", {"Tuner", "Trainer"}),
+        ("trainer.images", {*EXAMPLES, "ServingSkew", "Transform", "Tuner", "Trainer", "ServingCheck"}),
+        ("trainer.model.flows", {"Tuner", "Trainer", "ServingCheck"}),
         ("components.train.tuner_fn", {"Tuner"}),
+        ("components.gate.serving_probe", {"ServingCheck"}),
+        ("components.gate.serving_rules", {"ServingCheck"}),
         ("components.gate.metric", {"Evaluator"}),
     ],
 )
