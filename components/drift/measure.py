@@ -38,7 +38,7 @@ def measure(
 
     Args:
       current: the one side.
-      reference: the other; without Examples there is nothing to compare with.
+      reference: the other; without Examples or statistics there is nothing to compare with.
       comparator: TFDV's comparator.
       allowed: divergence that is no drift, bits, beside what chance alone gives.
       model: path of the SavedModel that gives the ELBO, or None.
@@ -49,8 +49,8 @@ def measure(
       UserError: the sides, or they and the model, have other shapes.
     """
     sides = {"current": current, "reference": reference}
-    if not reference.examples:
-        note = f"nothing is there to compare {current.words} with"
+    if not (reference.examples and reference.statistics):
+        note = f"there is nothing yet to compare {current.words} with"
         return Findings(comparator, current.words, reference.words, allowed, [], [note])
     shape = _shape(sides.values())
     found = {

@@ -37,3 +37,35 @@ def test_drift_ends_a_run_before_its_training_or_is_noted_in_its_verdict(series,
     html = report(console)
     assert "The training data and the serving data" in html
     assert html.count("<svg") == 6
+
+
+def test_a_shifted_span_is_stopped_every_night_until_a_run_continues_with_it(tmp_path, capfd):
+    def arrive(day, brightness):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        images = [tf.io.decode_image(image).numpy() for _, image, _ in gradients("x", 120, 1000 * day, (16, 16, 3))]
+        np.savez(tmp_path / f"photos/{day}.npz", images=(np.stack(images) * brightness).astype(np.uint8))
+
+    nights = Series(tmp_path / "root", tmp_path, capfd, data=f"{tmp_path}/photos/{{SPAN}}.npz")
+    stopping = ("--span-age-minutes=0", "--on-drift=stop")
+    arrive(1, 1.0)
+    code, console = nights.run(*stopping)
+    assert code == words.PUSHED, console
+    assert "there is nothing yet to compare the images of the span 1.npz with" in console
+
+    for day in (2, 3):
+        arrive(day, 0.25)
+        code, console = nights.run(*stopping)
+        assert code == words.REFUSED, console
+        assert f"the images of the span {day}.npz differ from those of the span 1.npz in" in console
+        assert "Trainer" not in console
+
+    code, console = nights.run("--span-age-minutes=0")
+    assert code == words.PUSHED, console
+    assert "Note: the images of the span 3.npz differ from those of the span 1.npz in" in console
+    assert "The images of the span 3.npz and those of the span 1.npz" in report(console)
+    assert "elbo" in report(console)
+
+    arrive(4, 0.25)
+    code, console = nights.run(*stopping)
+    assert code == words.PUSHED, console
+    assert "no drift: the images of the span 4.npz and those of the span 3.npz" in console

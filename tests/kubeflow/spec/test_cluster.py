@@ -9,12 +9,14 @@ import pytest
 import yaml
 from tfx.orchestration.local import runner_utils
 
+from components.ingest.spans import Span
+from components.train.site import Site
 from kubeflow.spec.cluster import QUEUE, Beam, Cluster, Database, Notify, Retries, Volume, Workers
 from kubeflow.spec.file import load_cluster
 from kubeflow.spec.parameters import run_config
 from kubeflow.spec.pod import PodSettings, SecretKey
 from pipeline.cli import main
-from pipeline.dag import compile_pipeline, create_pipeline
+from pipeline.dag import compile_pipeline, create_pipeline, create_span_pipeline
 from pipeline.settings import PipelineConfig
 from trainer.errors import UserError
 from trainer.schema import SettingError, fields
@@ -478,7 +480,9 @@ def test_an_invalid_argument_or_node_of_beam_is_named_with_its_line(tmp_path, sc
 
 def test_beam_s_engine_is_by_default_for_every_node_with_beam_s_work(tmp_path):
     config = PipelineConfig(root=str(tmp_path), serving_data=str(tmp_path))  # with every node that there may be
-    graph = compile_pipeline(create_pipeline(config))
-    specs = runner_utils.extract_local_deployment_config(graph).executor_specs
-    nodes = {node for node, spec in specs.items() if spec.WhichOneof("spec") == "beam_executable_spec"}
+    span = Span(1, None, "1", str(tmp_path / "1"))
+    nodes = set()
+    for pipeline in (create_pipeline(config), create_span_pipeline(config, Site(), span, newest=True)):
+        specs = runner_utils.extract_local_deployment_config(compile_pipeline(pipeline)).executor_specs
+        nodes |= {node for node, spec in specs.items() if spec.WhichOneof("spec") == "beam_executable_spec"}
     assert {*Beam().nodes} == nodes - {"Transform"}, "Transform has no analyzers, and runs in place"

@@ -6,13 +6,24 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import artifact_utils, standard_artifacts
 
+from components.drift.component import DriftFindings
+from components.drift.names import GATE
 from components.ingest.properties import SPAN
 from components.ingest.span_window import FILE, Window
 from components.ingest.spans import Span
 from pipeline.state.database import sqlite_connection
 from pipeline.state.lineage import IncompleteRunError
 from pipeline.state.metadata import Metadata
-from pipeline.state.spans import EXAMPLES, STATISTICS, WINDOW, PreviousSpanStrategy, SpanExamplesStrategy, span_run
+from pipeline.state.spans import (
+    DRIFT,
+    EXAMPLES,
+    MADE_BY,
+    STATISTICS,
+    WINDOW,
+    PreviousSpanStrategy,
+    SpanExamplesStrategy,
+    span_run,
+)
 
 SPANS = [Span(number, None, f"day-{number}", f"/photos/day-{number}") for number in (3, 10)]
 
@@ -77,27 +88,41 @@ def window(record, tmp_path):
     return record("r", "SpanWindow", WINDOW, made)
 
 
-def resolved(store, window, live):
-    found = SpanExamplesStrategy().resolve_artifacts(store, {WINDOW: [window], EXAMPLES: live})
-    return [artifact.id for artifact in found[EXAMPLES]]
+@pytest.fixture
+def ingest(record):
+    """Records the ingestion of a span for a run: Examples, statistics, and the comparison with the one before."""
+
+    def write(run, span):
+        made = {EXAMPLES: examples(span), STATISTICS: standard_artifacts.ExampleStatistics(), DRIFT: DriftFindings()}
+        return {key: record(span_run(run, span), node, key, made[key]) for key, node in MADE_BY.items()}
+
+    return write
 
 
-def test_a_run_has_its_own_ingestion_of_each_span_the_oldest_first(store, record, window):
+def resolved(store, window, *live):
+    given = {key: [found[key] for found in live] for key in MADE_BY}
+    found = SpanExamplesStrategy().resolve_artifacts(store, {WINDOW: [window], **given})
+    return {key: [artifact.id for artifact in found[key]] for key in MADE_BY}
+
+
+def test_a_run_has_its_own_ingestion_of_each_span_the_oldest_first(store, ingest, window):
     three, ten = SPANS
-    newer = record(span_run("r", ten), "ImageExampleGen", EXAMPLES, examples(ten))
-    older = record(span_run("r", three), "ImageExampleGen", EXAMPLES, examples(three))
-    of_another_run = record(span_run("s", three), "ImageExampleGen", EXAMPLES, examples(three))
-    assert resolved(store, window, [newer, older, of_another_run]) == [older.id, newer.id]
+    newer, older, of_another_run = ingest("r", ten), ingest("r", three), ingest("s", three)
+    assert resolved(store, window, newer, older, of_another_run) == {
+        EXAMPLES: [older[EXAMPLES].id, newer[EXAMPLES].id],
+        STATISTICS: [older[STATISTICS].id, newer[STATISTICS].id],
+        DRIFT: [newer[DRIFT].id],
+    }
 
 
-def test_a_span_that_was_not_ingested_or_is_gone_is_never_left_out_silently(store, record, window):
+def test_a_span_that_was_not_ingested_or_is_gone_is_never_left_out_silently(store, ingest, window):
     three, ten = SPANS
-    first = record(span_run("r", three), "ImageExampleGen", EXAMPLES, examples(three))
+    first = ingest("r", three)
     with pytest.raises(IncompleteRunError, match="day-10"):
-        resolved(store, window, [first])
-    second = record(span_run("r", ten), "ImageExampleGen", EXAMPLES, examples(ten))
+        resolved(store, window, first)
+    second = ingest("r", ten)
     with pytest.raises(IncompleteRunError, match="day-3"):
-        resolved(store, window, [second])  # the first one was quarantined
+        resolved(store, window, second)  # the first one was quarantined
 
 
 def test_the_span_before_is_the_last_ingestion_of_the_newest_smaller_number(store, record):
@@ -119,3 +144,18 @@ def test_the_span_before_is_the_last_ingestion_of_the_newest_smaller_number(stor
     assert before(11) == [found[0].id, made[0].id]
     assert before(10) == [found[2].id, made[2].id]
     assert before(3) == []
+
+
+def test_a_span_that_drift_stopped_is_not_the_one_before_until_a_run_continues_with_it(store, record):
+    accepted, stopped = (record(f"r{i}", "ImageExampleGen", EXAMPLES, examples(span)) for i, span in enumerate(SPANS))
+
+    def before():
+        answer = PreviousSpanStrategy(11).resolve_artifacts(store, {EXAMPLES: [accepted, stopped], STATISTICS: []})
+        return [artifact.id for artifact in answer[EXAMPLES]]
+
+    assert before() == [stopped.id], "no gate has seen it"
+    record("r1", GATE, "unused", standard_artifacts.String(), state=mlmd.Execution.FAILED)
+    assert before() == [accepted.id]
+    record("r2", GATE, "unused", standard_artifacts.String())
+    record("r2", "ImageExampleGen", EXAMPLES, stopped)
+    assert before() == [stopped.id]
