@@ -23,6 +23,7 @@ from components.gate.last_blessed import LastBlessedModelStrategy
 from components.gate.pusher import AtomicPusher
 from components.gate.rules import eval_config
 from components.gate.units_check import UnitsCheck
+from components.ingest import statistics
 from components.ingest.datasets import base_name
 from components.ingest.example_gen import Asked, ImageExampleGen
 from components.ingest.schema import CuratedSchema
@@ -41,7 +42,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     example_gen = ImageExampleGen(Asked(**{name: getattr(config, name) for name in Asked._fields}))
     examples = example_gen.outputs["examples"]
 
-    statistics_gen = StatisticsGen(examples)
+    statistics_gen = StatisticsGen(examples, stats_options=statistics.options())
     schema = schema_of(None if config.data else config.dataset)
     validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["schema"])
 

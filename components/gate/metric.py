@@ -1,5 +1,6 @@
 """The gate's TFMA metric: mean test-set ELBO, its parts and bounds, and its gain over the baseline."""
 
+import functools
 from typing import Any
 
 import apache_beam as beam
@@ -12,6 +13,8 @@ CANDIDATE, BASELINE = "candidate", "baseline"
 OUTPUTS = ("elbo", "reconstruction", "kl", "independent_pixels", "ceiling")
 DISTANCES = ("elbo_standard_error", "above_independent_pixels", "below_ceiling", "images", "data_fingerprint")
 GAINS = ("elbo_gain", "elbo_gain_lower", "elbo_gain_upper")
+
+FINGERPRINTS = 2.0**52  # the sum of two numbers below it is exact in float64
 
 Z = 1.96  # standard errors on either side of the mean that hold 95 % of a normal distribution
 
@@ -72,10 +75,10 @@ class _Combiner(beam.CombineFn):
         elbo, *parts = (float(np.squeeze(predictions[output])) for output in OUTPUTS)
         fingerprint = float(np.squeeze(predictions["fingerprint"]))
         gain = elbo - float(np.squeeze(element.get_predictions(BASELINE)["elbo"])) if self._model_name else 0.0
-        return accumulator + np.array([1.0, fingerprint, elbo, *parts, elbo**2, gain, gain**2])
+        return _sum(accumulator, np.array([1.0, fingerprint, elbo, *parts, elbo**2, gain, gain**2]))
 
     def merge_accumulators(self, accumulators: Any) -> np.ndarray:
-        return np.sum(list(accumulators), axis=0)
+        return functools.reduce(_sum, accumulators)
 
     def extract_output(self, accumulator: np.ndarray) -> dict[metric_types.MetricKey, float]:
         images, fingerprint, *sums, squares, gains, squared_gains = accumulator
@@ -88,6 +91,13 @@ class _Combiner(beam.CombineFn):
         values |= {"images": images, "data_fingerprint": fingerprint}
         values |= {"elbo_gain": gain, "elbo_gain_lower": gain - half, "elbo_gain_upper": gain + half}
         return {key: float(values[name]) for name, key in self._keys.items()}
+
+
+def _sum(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Returns the sum of two accumulators, whose fingerprints are added modulo `FINGERPRINTS`."""
+    total = one + other
+    total[1] %= FINGERPRINTS
+    return total
 
 
 def _standard_error(mean: float, sum_of_squares: float, count: float) -> float:
