@@ -13,6 +13,7 @@ from tfx.types import standard_component_specs as specs
 from tfx.utils import proto_utils
 
 from components.artifacts import Artifacts
+from components.gate.batches import extractors
 from components.gate.rules import without_baseline
 from components.gate.serving import saved_model_digests
 from components.ingest.duplicates import shared_images
@@ -44,7 +45,8 @@ class Executor(executor.Executor):
         pushed_meanwhile: int | None = None,
     ) -> None:
         """Evaluates, and writes the evidence into the evaluation."""
-        super().Do(input_dict, output_dict, exec_properties)
+        batches = {"custom_extractors": f"{extractors.__module__}.{extractors.__name__}"}
+        super().Do(input_dict, output_dict, {**exec_properties, **batches})
         rules = proto_utils.json_to_proto(exec_properties[specs.EVAL_CONFIG_KEY], tfma.EvalConfig())
         baselines = input_dict.get(specs.BASELINE_MODEL_KEY) or []
         examples = artifact_utils.get_single_instance(input_dict[specs.EXAMPLES_KEY])
