@@ -1,7 +1,12 @@
-"""The pipeline, as one linear function."""
+"""The pipeline: the ingestion of data, and all that is behind it.
+
+Data without spans are ingested in the same run. Each span is ingested in a run of its own, so that its results can be
+reused when the window of spans moves.
+"""
 
 import json
 import pathlib
+from typing import NamedTuple
 
 import tensorflow as tf  # noqa: F401  before tfx, whose imports would print its start-up lines
 from tfx.components.statistics_gen.component import StatisticsGen
@@ -15,7 +20,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2, transform_pb2
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Channel
-from tfx.types.standard_artifacts import Model, ModelBlessing
+from tfx.types.standard_artifacts import Examples, Model, ModelBlessing
 
 from components import ingest
 from components.gate.evaluator import Evaluator
@@ -27,34 +32,38 @@ from components.ingest import statistics
 from components.ingest.datasets import base_name
 from components.ingest.example_gen import Asked, ImageExampleGen
 from components.ingest.schema import CuratedSchema
+from components.ingest.span_window import SpanWindow
+from components.ingest.spans import Span
 from components.ingest.transform import Transform
 from components.ingest.validator import StrictExampleValidator
 from components.pages.report import Report
 from components.train.site import SITE, Site
 from pipeline.beam.arguments import BEAM_ARGS, beam_args, job_prefix
 from pipeline.settings import PipelineConfig
+from pipeline.state.cache import UNKEYED
+from pipeline.state.spans import SpanExamplesStrategy
 
+WINDOW_NODE = "SpanWindow"  # behind it, each span is ingested in a run of its own
 SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
 
 
 def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
-    """Images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report."""
-    example_gen = ImageExampleGen(Asked(**{name: getattr(config, name) for name in Asked._fields}))
-    examples = example_gen.outputs["examples"]
+    """Images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report.
 
-    statistics_gen = StatisticsGen(examples, stats_options=statistics.options())
-    schema = schema_of(None if config.data else config.dataset)
-    validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["schema"])
+    If the data have spans, it ingests none: it decides on them, and takes the Examples of `create_span_pipeline`.
+    """
+    ingestion = decide_on_spans(config) if config.has_spans else ingest_images(config)
+    examples, schema = ingestion.examples, ingestion.schema
 
     transform = Transform(
         examples,
-        schema.outputs["schema"],
+        schema,
         preprocessing_fn="components.ingest.transform.preprocess_examples",
         materialize=False,
         disable_statistics=True,
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=[]),
     )
-    transform.add_upstream_node(validator)
+    transform.add_upstream_node(ingestion.nodes[-1])
 
     recipe = config.train.to_dict()
     last_blessed = Resolver(
@@ -84,8 +93,13 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     trainer = Trainer(
         run_fn="components.train.run_fn.run_fn",
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
-        base_model=last_blessed.outputs["model"] if config.warm_start else None,
-        custom_config={"train": recipe, **where},
+        base_model=last_blessed.outputs["model"] if config.starts_warm else None,
+        # A push changes the base model. Were it part of the key, the same spans would be trained on again every night.
+        custom_config={
+            "train": recipe,
+            UNKEYED: ["base_model"] if config.has_spans and config.starts_warm else [],
+            **where,
+        },
         **data,
     )
     model = trainer.outputs["model"]
@@ -116,10 +130,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     )
 
     components = [
-        example_gen,
-        statistics_gen,
-        schema,
-        validator,
+        *ingestion.nodes,
         transform,
         last_blessed,
         units_check,
@@ -129,6 +140,48 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         pusher,
         report,
     ]
+    return _pipeline(config, site, components)
+
+
+def create_span_pipeline(config: PipelineConfig, site: Site, span: Span) -> Pipeline:
+    """Images of one span to validated Examples."""
+    return _pipeline(config, site, ingest_images(config, span).nodes)
+
+
+class Ingestion(NamedTuple):
+    """Nodes that end with validated Examples."""
+
+    nodes: list[BaseNode]  # in their order; nothing may be trained before the last one
+    examples: Channel
+    schema: Channel
+
+
+def ingest_images(config: PipelineConfig, span: Span | None = None) -> Ingestion:
+    """Ingests and validates images, of `span` if the data have spans."""
+    example_gen = ImageExampleGen(Asked(**{name: getattr(config, name) for name in Asked._fields}), span)
+    statistics_gen = StatisticsGen(example_gen.outputs["examples"], stats_options=statistics.options())
+    schema = schema_of(None if config.data else config.dataset)
+    validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["schema"])
+    nodes = [example_gen, statistics_gen, schema, validator]
+    return Ingestion(nodes, example_gen.outputs["examples"], schema.outputs["schema"])
+
+
+def decide_on_spans(config: PipelineConfig) -> Ingestion:
+    """Decides on the spans of the run, and takes the Examples that were ingested of each in the meantime."""
+    window = SpanWindow(
+        data=config.data,
+        spans=config.spans,
+        span_marker=config.span_marker or "",
+        span_age_minutes=config.span_age_minutes,
+    )
+    schema = schema_of(None)
+    examples = Resolver(SpanExamplesStrategy, window=window.outputs["window"], examples=Channel(type=Examples)).with_id(
+        "SpanExamples"
+    )
+    return Ingestion([window, schema, examples], examples.outputs["examples"], schema.outputs["schema"])
+
+
+def _pipeline(config: PipelineConfig, site: Site, components: list[BaseNode]) -> Pipeline:
     engine = beam_args(config.beam_args, job_prefix(config.name, config.root, site.run))
     for node in components:
         if isinstance(node, BaseBeamComponent):
@@ -139,12 +192,12 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
 def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
     """Compiles `pipeline` to TFX's intermediate representation.
 
-    The pusher and the report are never cached: the push directory may change while their inputs do not. The check of
-    the units is as cheap as a cache lookup.
+    The pusher and the report are never cached: the push directory may change while their inputs do not. Nor is the
+    window of spans, whose directories change. The check of the units is as cheap as a cache lookup.
     """
     ir = compiler.Compiler().compile(pipeline)
     for node in ir.nodes:
-        if node.pipeline_node.node_info.id in ("AtomicPusher", "UnitsCheck", "Report"):
+        if node.pipeline_node.node_info.id in ("SpanWindow", "AtomicPusher", "UnitsCheck", "Report"):
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     return ir
 

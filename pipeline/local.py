@@ -5,21 +5,24 @@ from typing import Any
 
 from tfx.dsl.compiler import constants
 from tfx.orchestration.local import runner_utils
+from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
 from components.train.site import Site
 from components.train.training_state import forget_training
-from pipeline.beam.operator import BeamOperator
+from pipeline.beam.arguments import beam_args
+from pipeline.beam.operator import BeamOperator, check_arguments
 from pipeline.console import Story
-from pipeline.dag import compile_pipeline, create_pipeline
+from pipeline.dag import WINDOW_NODE, compile_pipeline, create_pipeline, create_span_pipeline
 from pipeline.outcome import Outcome, read_outcome
 from pipeline.settings import PipelineConfig
 from pipeline.state.database import sqlite_connection
 from pipeline.state.launcher import Launcher
-from pipeline.state.lineage import IncompleteRunError, output_of
+from pipeline.state.lineage import IncompleteRunError, executions_of, output_of
 from pipeline.state.metadata import Metadata
+from pipeline.state.spans import span_run, window_of
 from trainer.settings import Execution
 
 
@@ -30,25 +33,68 @@ def run(config: PipelineConfig, run_id: str, story: Story) -> Outcome:
       Exception: whatever a component raised; `pipeline.failures` turns it into a failure.
       IncompleteRunError: a component did not finish.
     """
-    pipeline = plan(config, run_id, site_of(config))
+    site = site_of(config)
+    pipeline = plan(config, run_id, site)
     lineage = Metadata(sqlite_connection(config.metadata), config.root)
     for node in pipeline.nodes:
-        story.starts(node.pipeline_node.node_info.id)
+        name = node.pipeline_node.node_info.id
+        story.starts(name)
         story.ends(cached=launch_node(pipeline, node.pipeline_node, lineage, config.training))
+        if name == WINDOW_NODE:
+            ingest_spans(config, run_id, site, lineage, story)
     return read_outcome(lineage, run_id)
+
+
+def ingest_spans(config: PipelineConfig, run_id: str, site: Site, lineage: Metadata, story: Story) -> None:
+    """Ingests and validates each span of the run, except what an earlier attempt at the run finished.
+
+    Raises:
+      Exception: whatever a component raised.
+      IncompleteRunError: a component did not finish.
+    """
+    with lineage as handle:
+        window = window_of(handle.store, run_id)
+    for span in window:
+        story.say(f"span {span.name}")
+        run = span_run(run_id, span)
+        pipeline = _compile(create_span_pipeline(config, site, span), run)
+        for node in pipeline.nodes:
+            name = node.pipeline_node.node_info.id
+            if is_finished(run, name, lineage):
+                story.say(f"{name} was finished by an earlier attempt at this run")
+            else:
+                story.starts(name)
+                story.ends(cached=launch_node(pipeline, node.pipeline_node, lineage, config.training))
+
+
+def is_finished(run_id: str, name: str, lineage: Metadata) -> bool:
+    """Tells whether an earlier attempt at the run finished the node."""
+    with lineage as handle:
+        execution = executions_of(handle.store, run_id).get(name)
+    return execution is not None and execution_lib.is_execution_successful(execution)
 
 
 def site_of(config: PipelineConfig, **elsewhere: Any) -> Site:
     """Returns where the training of `config` runs: in this process, unless `elsewhere` sets other fields of `Site`."""
     execution = Execution(**{field.name: getattr(config, field.name) for field in dataclasses.fields(Execution)})
-    return Site(execution=execution, training=config.training, warm_start=config.warm_start, **elsewhere)
+    warm: dict[str, Any] = {"warm_start": config.starts_warm, "may_start_cold": config.warm_start is None}
+    return Site(execution=execution, training=config.training, **warm, **elsewhere)
 
 
 def plan(config: PipelineConfig, run_id: str, site: Site) -> pipeline_pb2.Pipeline:
-    """Compiles the run `run_id` to TFX's intermediate representation."""
-    pipeline = compile_pipeline(create_pipeline(config, site))
-    runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
-    return pipeline
+    """Compiles the run `run_id` to TFX's intermediate representation.
+
+    Raises:
+      UserError: Beam's arguments fit no engine.
+    """
+    check_arguments(beam_args(config.beam_args))
+    return _compile(create_pipeline(config, site), run_id)
+
+
+def _compile(pipeline: Pipeline, run_id: str) -> pipeline_pb2.Pipeline:
+    compiled = compile_pipeline(pipeline)
+    runtime_parameter_utils.substitute_runtime_parameter(compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
+    return compiled
 
 
 def launch_node(

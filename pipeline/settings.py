@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from components.ingest.spans import check_pattern, folder_of, is_pattern
 from components.ingest.splits import PATTERN
 from trainer.presets import PRESETS, recipe
 from trainer.schema import Needs, Place, SettingError, check_needs, setting, table
@@ -20,7 +21,13 @@ NOTIFY_SECRET = "VAEIAF_NOTIFY_SECRET"  # environment variable: signs notificati
 WEBHOOK = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
 VALID_WEBHOOK = "an address such as https://hooks.example.com/vaeiaf, without a user or password"
 TFDS = Needs("TFDS as the source, which data replaces", lambda config: config.data is None)
+SPANS = Needs("a pattern such as photos/{SPAN} as data", lambda config: config.has_spans)
 BASELINE = Needs("a baseline", lambda config: not config.no_baseline)
+
+VALID_SPLITS = (
+    "none with spans: a hash of each image chooses the test images, so that no earlier model was trained on them in "
+    "another span"
+)
 
 # The choice of a recipe is no field of a table, because the recipe takes its place.
 PRESET, PRESET_HELP = "default", f"recipe of the training: {', '.join(PRESETS)}"
@@ -47,7 +54,25 @@ class PipelineConfig(Execution):
         pattern=r"^\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?$",
         valid="a name as TFDS writes it, such as cifar10 or cifar10:3.0.2",
     )
-    data: str | None = _data("path of your own images, in place of a data set; none: dataset", default=None)
+    data: str | None = _data(
+        "path of your own images, in place of a data set, or pattern of spans such as photos/{SPAN}; none: dataset",
+        default=None,
+    )
+    spans: int = _data("newest complete spans that a run uses", default=1, needs=SPANS, ge=1)
+    span_marker: str | None = _data(
+        "file that a complete span has, such as _SUCCESS; none: span_age_minutes tells",
+        default=None,
+        needs=SPANS,
+        pattern=r"^[^/]+$",
+        valid="the name of a file",
+    )
+    span_age_minutes: Number = _data(
+        "time without changes after which a span is complete, unless there is a span_marker",
+        "minutes",
+        default=15.0,
+        needs=SPANS,
+        ge=0,
+    )
     data_dir: str | None = _folder(
         "prepared TFDS data sets; none: TFDS_DATA_DIR", group="data", default=None, needs=TFDS
     )
@@ -77,7 +102,10 @@ class PipelineConfig(Execution):
     allow_shared_images: bool = _data("accept test images that are also training images, pixel by pixel", default=False)
     train: TrainConfig = Field(default_factory=TrainConfig)
     tune: int = _training("trials of the Tuner, each over a quarter of the epochs; 0: no Tuner", default=0, ge=0)
-    warm_start: bool = _training("start from the weights of the last blessed model, if there is one", default=False)
+    warm_start: bool | None = _training(
+        "start from the weights of the last blessed model, if there is one; none: with spans, if they fit the settings",
+        default=None,
+    )
     min_elbo: Number | None = _bound(
         "lower bound of the test-set ELBO per image; none: that of independent pixels", default=None
     )
@@ -122,14 +150,31 @@ class PipelineConfig(Execution):
         for name in ("root", "data", "data_dir", "manual_dir"):
             if (folder := getattr(self, name)) is not None:
                 object.__setattr__(self, name, checked_folder(name, folder))
+        if self.has_spans:
+            check_pattern(self.data or "")
+            if self.splits:
+                raise SettingError("splits", VALID_SPLITS, self.splits)
         for name in ("data_dir", "manual_dir"):
             if (folder := getattr(self, name)) is not None and not os.path.isdir(folder):
                 raise SettingError(name, "a folder that exists", folder)
 
     @property
+    def has_spans(self) -> bool:
+        """Whether the data arrive in spans."""
+        return is_pattern(self.data)
+
+    @property
+    def starts_warm(self) -> bool:
+        """Whether training starts from the last blessed model, if there is one."""
+        if self.warm_start is None:
+            return self.has_spans and not self.tune and not self.no_baseline
+        return self.warm_start
+
+    @property
     def name(self) -> str:
         """Name of the pipeline: models of one data set, or of data of the same name, compete with each other."""
-        data = os.path.basename(self.data) if self.data else self.dataset
+        path = folder_of(self.data) if self.data and self.has_spans else self.data
+        data = os.path.basename(path) if path else self.dataset
         return "vaeiaf-" + "".join(c if c.isalnum() else "-" for c in data)
 
     @property

@@ -1,5 +1,6 @@
 """Describes how a run ended. Imports TFX only when there is a verdict."""
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,7 +14,9 @@ PUSHED, FAILED, BAD_INPUT, REFUSED = 0, 1, 2, 3  # exit codes
 def describe(outcome: "Outcome") -> str:
     """Returns the verdict with its numbers, and where the model and the report are."""
     lines = []
-    if not outcome.trained:
+    if outcome.nothing_new:
+        lines.append(_nothing_new(outcome))
+    elif not outcome.trained:
         lines.append("Nothing was trained: data, code and settings are those of an earlier run.")
     if outcome.verdict.blessed:
         lines.append(_numbers(outcome.verdict))
@@ -38,6 +41,16 @@ def bounds(config: "PipelineConfig") -> str:
     if not config.no_baseline:
         found.append(f"{0.0 - config.max_regression:.2f} for the gain over the last blessed model")
     return f"Lower bounds: {', '.join(found)}"
+
+
+def _nothing_new(outcome: "Outcome") -> str:
+    """Says that there is no new span, and what became of the model of the newest."""
+    version = os.path.basename(outcome.push.unchanged or "")
+    became = f"is served as version {version}" if version else "was refused before"
+    return (
+        f"Nothing is new, so nothing was trained: the newest complete span is {outcome.newest_span}, and its model "
+        f"{became}."
+    )
 
 
 def _numbers(verdict: "Verdict") -> str:

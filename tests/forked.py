@@ -7,6 +7,7 @@ line of JSON for each program, and writes the exit code when that has ended.
 import json
 import os
 import pathlib
+import runpy
 import signal
 import subprocess
 import sys
@@ -89,10 +90,19 @@ def become(program: str, arguments: list[str], stdout: int, stderr: int) -> NoRe
     """Runs the program in this process, as `python -c` would, and ends it."""
     for descriptor, file in ((0, os.open(os.devnull, os.O_RDONLY)), (1, stdout), (2, stderr)):
         os.dup2(file, descriptor)
-    sys.argv = ["-c", *arguments]
+    finish(["-c", program, *arguments])
+
+
+def finish(command: list[str]) -> NoReturn:
+    """Runs `python COMMAND`, which starts with `-c PROGRAM` or `-m MODULE`, in this process, and ends it."""
+    kind, program, *arguments = command
+    sys.argv = [kind if kind == "-c" else program, *arguments]
     code: object = 1
     try:
-        exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})
+        if kind == "-c":
+            exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})
+        else:
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as end:
         code = end.code or 0

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -25,7 +26,8 @@ from trainer.images import ImageSet, shuffled_batches
 from trainer.model.vae import VAE, build
 from trainer.settings import Execution, TrainConfig
 from trainer.shape import Shape
-from trainer.strategy import check_agreement, shard
+from trainer.storage.rows import TemporaryArray
+from trainer.strategy import check_agreement, read_ahead, shard
 from trainer.training.optimizer import build_optimizer
 from trainer.training.step import TrainStep
 from trainer.workers.job import Job, run_job
@@ -75,6 +77,13 @@ def some_images(count: int, seed: int) -> ImageSet:
     return ImageSet(pixels.astype(np.uint8), np.arange(count))
 
 
+def on_disk(images: ImageSet) -> ImageSet:
+    """The same images in a temporary file."""
+    pixels = TemporaryArray(images.pixels.shape, "the images", "")
+    pixels[np.arange(len(images))] = images.pixels[:]
+    return ImageSet(pixels, images.noise_seeds)
+
+
 SETS = TRAIN, TEST = some_images(64, seed=1), some_images(37, seed=2)
 
 
@@ -99,6 +108,11 @@ def measure(strategy: tf.distribute.Strategy, at_once: int, stop: bool = False) 
     found["stopped"] = np.array([result.stop for result in results])
     shares = shard(strategy, 10 * np.arange(8), np.arange(8).reshape(2, 4))
     found["shares"] = np.stack(strategy.experimental_local_results(shares))
+    announced: list[int] = []
+    read_ahead(
+        strategy, SimpleNamespace(will_need=lambda rows: announced.extend(rows.ravel())), np.arange(8).reshape(2, 4)
+    )
+    found["announced"] = np.array(announced)
     return found
 
 
@@ -141,7 +155,7 @@ def launch_workers(folder: str) -> None:
     subprocess.Popen = ForkedProcess
     job = Job(JOB, os.path.join(folder, "work"), os.path.join(folder, "state"), execution=Execution(workers=2))
     command = [sys.executable, "-c", "import replicas, sys; replicas.worker(sys.argv[1])"]
-    model = run_job(job, *SETS, lambda folder, workers: launch([*command, folder], folder, workers))
+    model = run_job(job, *map(on_disk, SETS), lambda folder, workers: launch([*command, folder], folder, workers))
     np.save(os.path.join(folder, "trained.npy"), flat(model))
 
 

@@ -13,6 +13,8 @@ import tensorflow as tf
 import trainer.workers.job
 from components.gate.serving import versions
 from pipeline import cli, words
+from pipeline.state.database import sqlite_connection
+from pipeline.state.metadata import Metadata
 from toy_data import Row
 from trainer.errors import UserError
 
@@ -99,6 +101,11 @@ class Series:
     @property
     def pushed(self):
         return pathlib.Path(self.root, f"pushed/vaeiaf-{pathlib.Path(self._data or 'toy').name}")
+
+    @property
+    def metadata(self):
+        """ML Metadata of all runs."""
+        return Metadata(sqlite_connection(str(self.root / "metadata.sqlite")), str(self.root))
 
     def only(self, pattern):
         """The one path below the artifacts that matches."""

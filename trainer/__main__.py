@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
             config = PRESETS[options.preset]
             if options.epochs is not None:
                 config = dataclasses.replace(config, epochs=options.epochs)
-            execution = Execution(workers=options.workers)
+            execution = Execution(workers=options.workers, images_in_memory=options.images_in_memory)
             check_workers(execution, config)
             output = checked_folder("output", options.output)
             with interruptible():
@@ -51,6 +51,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=int, default=Execution.workers, help="processes that train together (default: %(default)s)"
     )
+    parser.add_argument(
+        "--images-in-memory",
+        type=int,
+        default=Execution.images_in_memory,
+        metavar="MIB",
+        help="largest split that is decoded into memory, and not into a temporary file (default: %(default)s)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -64,7 +71,8 @@ def _train(config: TrainConfig, execution: Execution, train_files: str, test_fil
 
     shape = shape_of([train_files])
     transform = preprocessing(shape)
-    train, test = (load_images([files], transform, shape) for files in (train_files, test_files))
+    in_memory = execution.images_in_memory
+    train, test = (load_images([files], transform, shape, in_memory) for files in (train_files, test_files))
     job = Job(config, workdir=output, state=os.path.join(output, "checkpoints"), execution=execution)
     with contextlib.ExitStack() as stack:
         try:

@@ -66,8 +66,8 @@ class UserError(ReportedError):
 class StorageError(ReportedError):
     """A write that failed; a scheduler may try again."""
 
-    def __init__(self, what: str, path: str, error: Exception) -> None:
-        remedy = "Free some space or choose another folder, and start again; nothing half-written was left"
+    def __init__(self, what: str, path: str, error: Exception, remedy: str = "") -> None:
+        remedy = remedy or "Free some space or choose another folder, and start again; nothing half-written was left"
         super().__init__(f"{what} cannot be written to {path}", value=path, remedy=remedy, cause=error)
 
 

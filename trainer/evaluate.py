@@ -1,6 +1,6 @@
 """The ELBO of a set of images, with noise that depends on the image and not on the run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -72,11 +72,19 @@ def quality(model: VAE, images: ImageSet, samples: int, strategy: tf.distribute.
         mean, variance = tf.nn.moments(draws.z, axes=[0])
         return importance_weighted_bound(draws.elbo().elbo), mean, variance / (samples - 1)
 
-    bounds, means, errors = (part.astype(np.float64) for part in MapImages(look, samples, strategy)(images))
-    explained = means.var(axis=0) - errors.mean(axis=0)
+    bounds, sums, squares, errors = (np.zeros(size) for size in (1, *3 * [model.latent_size]))  # over the images
+    centre = None
+    for bound, mean, error in MapImages(look, samples, strategy).batches(images):
+        centre = mean[0].astype(np.float64) if centre is None else centre  # any image's: then variances lose no digits
+        bounds += bound.sum(dtype=np.float64)
+        sums += (mean - centre).sum(axis=0)
+        squares += np.square(mean - centre).sum(axis=0)
+        errors += error.sum(axis=0, dtype=np.float64)
+    count = len(images)
+    explained = squares / count - np.square(sums / count) - errors / count
     return Quality(
         importance_samples=samples,
-        importance_weighted_bound=float(bounds.mean()),
+        importance_weighted_bound=float(bounds[0] / count),
         active_latents=int(np.sum(explained > ACTIVE_VARIANCE)),
     )
 
@@ -106,14 +114,18 @@ class MapImages:
 
     def __call__(self, images: ImageSet) -> list[np.ndarray]:
         """Returns one [N, ...] per array of the function, in the order of the images."""
+        return [np.concatenate(parts) for parts in zip(*self.batches(images), strict=True)]
+
+    def batches(self, images: ImageSet) -> Iterator[list[np.ndarray]]:
+        """Yields one [B, ...] per array of the function, for some images after the other."""
         replicas = self._strategy.num_replicas_in_sync
         at_once = max(1, min(DRAWS_AT_ONCE, VALUES_AT_ONCE // images.shape.size) // self._samples)
         size = -(-min(at_once, len(images)) // replicas) * replicas
-        batches = [self._batch(images, start, size) for start in range(0, len(images), size)]
-        return [np.concatenate(parts)[: len(images)] for parts in zip(*batches, strict=True)]
+        for start in range(0, len(images), size):
+            yield [part[: len(images) - start] for part in self._batch(images, start, size)]
 
     def _batch(self, images: ImageSet, start: int, size: int) -> list[np.ndarray]:
-        """Maps one batch; pads the last one with copies of image 0, whose rows `__call__` drops."""
+        """Maps one batch; pads the last one with copies of image 0, whose rows `batches` drops."""
         rows = np.arange(start, start + size)
         rows = np.where(rows < len(images), rows, 0)
         values = self._function(*(shard(self._strategy, array, rows) for array in images))

@@ -1,19 +1,24 @@
-"""Images in memory as bytes (185 MB for CIFAR-10), and batches of them as floats."""
+"""Images as bytes, in memory (185 MB for CIFAR-10) or on disk, and batches of them as floats."""
 
 import contextlib
 import functools
 import hashlib
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from trainer.errors import UserError
 from trainer.model.likelihoods import PixelModel
+from trainer.settings import Execution
 from trainer.shape import VALID, Shape
+from trainer.storage.rows import Rows, TemporaryArray
 
+READ_VALUES = 512 * 32 * 32 * 3  # of the images that are decoded at once
+CHUNK_BYTES = 2**24  # of images that are looked at in their order
 ROUNDING = 2.0**-23  # of float32 below 1: graphs may divide by 255 or multiply by its reciprocal
 
 EXAMPLE_FEATURES = {
@@ -25,10 +30,46 @@ EXAMPLE_FEATURES = {
 Transform = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
 
+class Pixels(Protocol):
+    """Images [N, *shape] uint8, in an array or elsewhere; an index of rows reads them."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[N, *shape] of the images."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Rows, /) -> np.ndarray: ...
+
+
+class Chosen:
+    """The `Pixels` of some rows of other ones, which are read on demand."""
+
+    def __init__(self, pixels: Pixels, rows: np.ndarray) -> None:
+        self._pixels, self._rows = pixels, rows
+        self.shape = (len(rows), *pixels.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, rows: Rows) -> np.ndarray:
+        return self._pixels[self._rows[rows]]
+
+    def will_need(self, rows: np.ndarray) -> None:
+        """Announces that these rows are read soon."""
+        will_need(self._pixels, self._rows[rows])
+
+
+def will_need(pixels: Pixels, rows: np.ndarray) -> None:
+    """Announces that pixels[rows] is read soon, which matters to images on disk."""
+    if hasattr(pixels, "will_need"):
+        pixels.will_need(rows)
+
+
 class ImageSet(NamedTuple):
     """Images, each with the seed of its noise."""
 
-    pixels: np.ndarray  # [N, *shape] uint8
+    pixels: Pixels  # [N, *shape] uint8
     noise_seeds: np.ndarray  # [N] int64
 
     def __len__(self) -> int:
@@ -40,13 +81,19 @@ class ImageSet(NamedTuple):
         return Shape(*self.pixels.shape[1:])
 
     def take(self, rows: np.ndarray) -> "ImageSet":
-        """Copies the images with these indices."""
-        return ImageSet(self.pixels[rows], self.noise_seeds[rows])
+        """Returns the images with these indices, without copying them."""
+        return ImageSet(Chosen(self.pixels, rows), self.noise_seeds[rows])
+
+    def chunks(self) -> Iterator[np.ndarray]:
+        """Yields the pixels in their order, some at a time."""
+        size = max(1, CHUNK_BYTES // self.shape.size)
+        return (self.pixels[start : start + size] for start in range(0, len(self), size))
 
     def digest(self) -> str:
         """Returns a digest of the pixels and noise seeds."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.pixels).data)
-        digest.update(np.ascontiguousarray(self.noise_seeds).data)
+        digest = hashlib.sha256()
+        for array in itertools.chain(self.chunks(), [self.noise_seeds]):
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
 
 
@@ -102,7 +149,7 @@ def shape_of(files: Sequence[str]) -> Shape:
     Raises:
       UserError: there is no file or no image, a file cannot be read, or the image has another number of channels.
     """
-    with _reading(files, "images") as records:
+    with _reading(files, "images", 1) as records:
         for serialized in records.take(1):
             image = tf.io.parse_example(serialized, EXAMPLE_FEATURES)["image"][0]
             sizes = tf.io.decode_image(image, expand_animations=False).shape
@@ -115,40 +162,54 @@ def shape_of(files: Sequence[str]) -> Shape:
     return shape
 
 
-def load_images(files: Sequence[str], transform: Transform, shape: Shape) -> ImageSet:
+def load_images(
+    files: Sequence[str], transform: Transform, shape: Shape, in_memory: int = Execution.images_in_memory
+) -> ImageSet:
     """Reads gzipped TFRecord files of Examples with images of this shape, and applies `transform`.
 
-    The images are sorted by id, so their order in the files does not matter.
+    The images are sorted by id, so their order in the files does not matter. If they take more than `in_memory` MiB,
+    they are decoded into a temporary file, and memory holds their ids, about 100 bytes an image.
 
     Raises:
       UserError: there is no file or no image, a file cannot be read, an image has another shape, or `to_bytes` does not
         undo `transform`.
+      StorageError: the temporary file cannot be written.
     """
 
-    def read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        features = transform(tf.io.parse_example(serialized, EXAMPLE_FEATURES))
-        return to_bytes(features["image"]), features["id"]
+    def read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        raw = tf.io.parse_example(serialized, EXAMPLE_FEATURES)
+        features = transform(raw)
+        return to_bytes(features["image"]), raw["id"], noise_seed(features["id"])
 
-    with _reading(files, f"images of {shape}") as records:
+    def read_id(serialized: tf.Tensor) -> tf.Tensor:
+        return tf.io.parse_example(serialized, {"id": EXAMPLE_FEATURES["id"]})["id"]
+
+    at_once = max(1, min(512, READ_VALUES // shape.size))
+    with _reading(files, f"images of {shape}", at_once) as records:
         for serialized in records.take(1):
             _check_transform(tf.io.parse_example(serialized, EXAMPLE_FEATURES), transform, shape)
-        batches = list(records.map(read, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
-    if not batches:
+        batches = records.map(read, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator()
+        kept, count = [], 0
+        for batch in batches:
+            kept.append(batch)
+            count += len(batch[0])
+            if count * shape.size > in_memory * 2**20:
+                ids = np.concatenate(list(records.map(read_id).as_numpy_iterator()))
+                return _sorted(itertools.chain(_emptied(kept), batches), ids, shape, on_disk=True)
+    if not kept:
         raise _empty(files)
-    ids = np.concatenate([ids for _, ids in batches])
-    order = np.argsort(ids, kind="stable")
-    return ImageSet(_sorted(batches, order, shape), noise_seed(tf.constant(ids[order])).numpy())
+    return _sorted(_emptied(kept), np.concatenate([ids for _, ids, _ in kept]), shape, on_disk=False)
 
 
 @contextlib.contextmanager
-def _reading(files: Sequence[str], images: str) -> Iterator[tf.data.Dataset]:
+def _reading(files: Sequence[str], images: str, at_once: int) -> Iterator[tf.data.Dataset]:
     """Opens the serialized Examples in batches, and turns TensorFlow's errors within the block into UserErrors."""
     given, expected = ", ".join(files), f"gzipped TFRecord files of Examples with {images}"
     paths = _paths(files)
     if not paths:
         raise UserError("no file matches the pattern", value=given, valid=expected, remedy="Check the path")
     try:
-        yield tf.data.TFRecordDataset(paths, compression_type="GZIP").batch(512)
+        yield tf.data.TFRecordDataset(paths, compression_type="GZIP").batch(at_once)
     except tf.errors.OpError as error:
         raise UserError("the images cannot be read", value=given, valid=expected, cause=error) from error
 
@@ -200,15 +261,28 @@ def _check_transform(raw: dict[str, tf.Tensor], transform: Transform, shape: Sha
     )
 
 
-def _sorted(batches: list[tuple[np.ndarray, np.ndarray]], order: np.ndarray, shape: Shape) -> np.ndarray:
-    """Returns the images in `order` and empties `batches`, so that memory holds most images only once."""
-    pixels = np.empty([len(order), *shape], np.uint8)
-    places, done = np.argsort(order), 0
-    while batches:
-        part, _ = batches.pop(0)
-        pixels[places[done : done + len(part)]] = part.reshape(-1, *shape)
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]  # pixels [B, D], ids [B], noise seeds [B]
+
+
+def _emptied(kept: list[Batch]) -> Iterator[Batch]:
+    """Yields the batches and empties the list, so that memory holds most images only once."""
+    while kept:
+        yield kept.pop(0)
+
+
+def _sorted(batches: Iterator[Batch], ids: np.ndarray, shape: Shape, on_disk: bool) -> ImageSet:
+    """Returns the images in the order of their ids."""
+    what = f"the temporary file of {len(ids):,} decoded images"
+    remedy = "Free some space, set TMPDIR to a folder on a larger local disk, or allow more images_in_memory"
+    sizes = (len(ids), *shape)
+    pixels = TemporaryArray(sizes, what, remedy) if on_disk else np.empty(sizes, np.uint8)
+    noise_seeds = np.empty(len(ids), np.int64)
+    places, done = np.argsort(np.argsort(ids, kind="stable")), 0
+    for part, _, seeds in batches:
+        at = places[done : done + len(part)]
+        pixels[at], noise_seeds[at] = part.reshape(-1, *shape), seeds
         done += len(part)
-    return pixels
+    return ImageSet(pixels, noise_seeds)
 
 
 def hold_out(images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -228,10 +302,14 @@ def hold_out(images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.nd
 
 def pixel_model(images: ImageSet) -> PixelModel:
     """Computes the mean and variance of every pixel and channel over `images`."""
-    flat = images.pixels.reshape(len(images), -1)
-    mean = flat.mean(axis=0) / 255.0
-    square = np.einsum("nd,nd->d", flat, flat, dtype=np.float64) / (255.0**2 * len(images))
-    return PixelModel(tf.constant(mean, tf.float32), tf.constant(square - mean**2, tf.float32))
+    total, squares = np.zeros(images.shape.size), np.zeros(images.shape.size)  # whole numbers, so the sums are exact
+    for chunk in images.chunks():
+        flat = chunk.reshape(len(chunk), -1)
+        total += flat.sum(axis=0, dtype=np.float64)
+        squares += np.einsum("nd,nd->d", flat, flat, dtype=np.float64)
+    mean = total / len(images) / 255.0
+    variance = squares / (255.0**2 * len(images)) - mean**2
+    return PixelModel(tf.constant(mean, tf.float32), tf.constant(variance, tf.float32))
 
 
 def shuffled_batches(rows: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:

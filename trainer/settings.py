@@ -143,6 +143,15 @@ class Execution:
         ge=0,
         le=100,
     )
+    images_in_memory: int = setting(
+        "largest part of the data, train or test, that training decodes into memory; a larger one is decoded into a "
+        "temporary file and read from there",
+        "MiB",
+        RUN,
+        "machines",
+        default=2048,
+        ge=0,
+    )
 
 
 def check_workers(execution: Execution, recipe: TrainConfig) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.errors import UserError
+from trainer.images import Pixels, will_need
 from trainer.settings import Execution
 from trainer.tf_config import addresses
 
@@ -44,7 +45,7 @@ def build_strategy(name: str) -> tf.distribute.Strategy:
     return strategies[kind]()
 
 
-def shard(strategy: tf.distribute.Strategy, array: np.ndarray, rows: np.ndarray) -> tf.Tensor:
+def shard(strategy: tf.distribute.Strategy, array: Pixels, rows: np.ndarray) -> tf.Tensor:
     """Returns array[rows] for `strategy.run`, with an equal part of the last axis of `rows` for each replica.
 
     A worker reads only the rows of its own replicas.
@@ -53,6 +54,17 @@ def shard(strategy: tf.distribute.Strategy, array: np.ndarray, rows: np.ndarray)
     return strategy.experimental_distribute_values_from_function(
         lambda replica: tf.constant(array[parts[replica.replica_id_in_sync_group]])
     )
+
+
+def read_ahead(strategy: tf.distribute.Strategy, array: Pixels, rows: np.ndarray) -> None:
+    """Announces a `shard` with the same arguments, so that a disk reads the rows meanwhile."""
+    parts = np.split(rows, strategy.num_replicas_in_sync, axis=-1)
+
+    def announce(replica: tf.distribute.experimental.ValueContext) -> tf.Tensor:
+        will_need(array, parts[replica.replica_id_in_sync_group])
+        return tf.zeros([])
+
+    strategy.experimental_distribute_values_from_function(announce)  # calls it for the replicas of this worker
 
 
 def check_agreement(strategy: tf.distribute.Strategy, number: int, what: str, folder: str) -> None:

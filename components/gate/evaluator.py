@@ -49,12 +49,12 @@ class Executor(executor.Executor):
         super().Do(input_dict, output_dict, {**exec_properties, **batches})
         rules = proto_utils.json_to_proto(exec_properties[specs.EVAL_CONFIG_KEY], tfma.EvalConfig())
         baselines = input_dict.get(specs.BASELINE_MODEL_KEY) or []
-        examples = artifact_utils.get_single_instance(input_dict[specs.EXAMPLES_KEY])
+        examples = input_dict[specs.EXAMPLES_KEY]
         evidence = Evidence(
             baseline=identity(saved_model_digests(baselines[0].uri)) if baselines else None,
             no_baseline=without_baseline(rules),
-            shared_images=shared_images(examples),
-            unreadable_images=unreadable_images(examples),
+            shared_images=sum(map(shared_images, examples)),
+            unreadable_images=sum(map(unreadable_images, examples)),
             pushed_meanwhile=pushed_meanwhile,
         )
         evaluation = artifact_utils.get_single_uri(output_dict[specs.EVALUATION_KEY])

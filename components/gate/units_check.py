@@ -9,7 +9,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.gate.serving import newest
-from components.ingest.shapes import recorded_shape
+from components.ingest.together import one_shape
 from trainer.errors import ReportedError, UserError
 from trainer.settings import TrainConfig
 from trainer.units import Units, read_units
@@ -20,7 +20,7 @@ def UnitsCheck(
     recipe: Parameter[str],
     push_directory: Parameter[str],
     no_baseline: Parameter[bool],
-    examples: InputArtifact[standard_artifacts.Examples],
+    examples: InputArtifact[list[standard_artifacts.Examples]],
     baseline: InputArtifact[list[standard_artifacts.Model]] = None,  # a list may be empty, and None makes it optional
     blessing: InputArtifact[list[standard_artifacts.ModelBlessing]] = None,
 ):
@@ -32,7 +32,7 @@ def UnitsCheck(
       recipe: the new model's, as JSON.
       push_directory: folder that models are served from.
       no_baseline: whether the user asked for no comparison.
-      examples: its images, whose shape counts.
+      examples: its images, whose shape counts; those of each span.
       baseline: the last blessed model, or nothing.
       blessing: its blessing, if nothing is served.
 
@@ -44,7 +44,7 @@ def UnitsCheck(
         return
     if not baseline:
         _check_first(push_directory, blessing)
-    units = Units.of(TrainConfig(**json.loads(recipe)), recorded_shape(examples))
+    units = Units.of(TrainConfig(**json.loads(recipe)), one_shape(examples))
     for model in baseline:
         check_units(units, path_utils.serving_model_path(model.uri))
 

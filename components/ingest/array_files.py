@@ -80,10 +80,14 @@ class ArrayFiles:
         """Whether there are arrays of labels."""
         return any(member.labels_file for part in self.members for member in self._of(part))
 
+    def paths(self, parts: list[str]) -> list[str]:
+        """Returns the files of images and labels."""
+        names = {name for part in parts for member in self._of(part) for name in (member.file, member.labels_file)}
+        return sorted(names - {""})
+
     def fingerprint(self, parts: list[str]) -> str:
         """Returns a hash of the names and contents of the files."""
-        names = {name for part in parts for member in self._of(part) for name in (member.file, member.labels_file)}
-        return files_fingerprint(self.location, sorted(names - {""}))
+        return files_fingerprint(self.location, self.paths(parts))
 
     def shards(self, part: str) -> Iterator[Shard]:
         """Yields ranges of rows; a compressed array is one, because it is read from its start."""

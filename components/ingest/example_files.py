@@ -62,9 +62,13 @@ class ExampleFiles:
         """Whether Examples have the feature `label`."""
         return "label" in self.features
 
+    def paths(self, parts: list[str]) -> list[str]:
+        """Returns the files of the parts."""
+        return [name for part in sorted(parts) for name in self.files[part]]
+
     def fingerprint(self, parts: list[str]) -> str:
         """Returns a hash of the names and contents of the files."""
-        return files_fingerprint(self.location, (name for part in sorted(parts) for name in self.files[part]))
+        return files_fingerprint(self.location, self.paths(parts))
 
     def shards(self, part: str) -> Iterator[Shard]:
         """Yields the files."""

@@ -1,6 +1,7 @@
 """ImageExampleGen: turns images of any source into TFX Examples, and checks each image."""
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -22,9 +23,13 @@ from components.ingest.datasets import prepared_builder
 from components.ingest.decoding import shape_of_images
 from components.ingest.own_data import open_data, source_of
 from components.ingest.pieces import Piece, PieceWriter
+from components.ingest.properties import SPAN, images_in
 from components.ingest.shapes import record_shape
 from components.ingest.source import PreparedSource, Source, fields_of
-from components.ingest.splits import SPLITS, TEST, TRAIN, Parts, parts_of
+from components.ingest.spans import Span, check_parts, of_json
+from components.ingest.splits import SPLITS, TEST, TRAIN, Parts, parts_of, used_parts
+from components.ingest.unchanged import FILES, Listing, listing, unchanged
+from components.ingest.writing import write_empty
 from trainer.errors import ReportedError
 from trainer.failure import FILE, leave, left
 from trainer.schema import SettingError
@@ -43,6 +48,7 @@ class Asked(NamedTuple):
     image_shape: str  # that every image is cropped and resized to, such as 64x64x3; or `data`, the images' own
     max_unreadable: float
     allow_shared_images: bool
+    span_marker: str | None = None  # file in a span that is no data
     min_label_elbo: float | None = None  # needs labels
 
 
@@ -52,14 +58,16 @@ class ImageDriver(driver.Driver):
     def resolve_exec_properties(self, exec_properties: dict[str, Any], *_: Any) -> dict[str, Any]:
         """Replaces what was asked for by the source that was found, its parts and the fingerprint of their content.
 
-        Only `input_base` holds a path, so the same data found elsewhere have the same cache key.
+        Only `input_base` and `files` say where and when, so the same data found elsewhere have the same cache key.
 
         Raises:
           UserError: there are no such data.
           SettingError: a setting does not fit them.
         """
-        asked = Asked(**_unpack(exec_properties[specs.CUSTOM_CONFIG_KEY]))
-        source, parts = _found(asked)
+        packed = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
+        span = of_json(packed.pop(SPAN))
+        asked = Asked(**packed)
+        source, parts = _found(asked, span)
         settings: dict[str, Any] = {
             "source": fields_of(source),
             "parts": parts,
@@ -67,13 +75,16 @@ class ImageDriver(driver.Driver):
             "max_unreadable": asked.max_unreadable,
             "allow_shared_images": asked.allow_shared_images,
         }
+        if span:
+            settings[SPAN] = span.name
         if TEST not in parts:
             settings["test_share"] = asked.test_share
         exec_properties[specs.INPUT_BASE_KEY] = source.location
         exec_properties[specs.CUSTOM_CONFIG_KEY] = proto_utils.proto_to_json(_pack(settings))
-        exec_properties[utils.SPAN_PROPERTY_NAME] = 0
-        exec_properties[utils.VERSION_PROPERTY_NAME] = None
-        used = [part for names in parts.values() for part in names]
+        exec_properties[utils.SPAN_PROPERTY_NAME] = span.number if span else 0
+        exec_properties[utils.VERSION_PROPERTY_NAME] = span.version if span else None
+        used = used_parts(parts)
+        exec_properties[FILES] = json.dumps(listing(source, used))
         exec_properties[utils.FINGERPRINT_PROPERTY_NAME] = source.fingerprint(used)
         return exec_properties
 
@@ -88,22 +99,26 @@ class ImageExecutor(base_beam_executor.BaseBeamExecutor):
         """Writes the Examples, then checks what the workers found and records it in the artifact.
 
         Raises:
+          ReportedError: the files changed since the driver listed them.
           UserError: a file is damaged, too many images are unreadable, a split has none, an id is repeated, or a test
             image is also in train and that is not allowed.
         """
         examples = artifact_utils.get_single_instance(output_dict[specs.EXAMPLES_KEY])
         settings = _unpack(exec_properties[specs.CUSTOM_CONFIG_KEY])
         source = source_of(location=exec_properties[specs.INPUT_BASE_KEY], **settings["source"])
-        shape = _shape(source, settings["parts"][TRAIN], settings["image_shape"])
-        fit = settings["image_shape"] != THEIRS
+        fit, span = settings["image_shape"] != THEIRS, settings.get(SPAN)
+        prefix = os.fsencode(f"{span}/") if span else b""
         findings.prepare(examples.uri)
-        try:
-            self._write(settings["parts"], PieceWriter(source, shape, fit, settings.get("test_share"), examples.uri))
-        except Exception as error:  # Beam returns a worker's error as text only
-            if failure := left(os.path.join(examples.uri, FILE)):
-                raise ReportedError.of(failure) from error
-            raise
-        unreadable.check(examples, settings["max_unreadable"])
+        with unchanged(source, used_parts(settings["parts"]), Listing(*json.loads(exec_properties[FILES]))):
+            shape = _shape(source, settings["parts"][TRAIN], settings["image_shape"])
+            writer = PieceWriter(source, shape, fit, settings.get("test_share"), examples.uri, prefix)
+            self._write(settings["parts"], writer)
+        unreadable.check(examples, settings["max_unreadable"], one_split=bool(span))
+        if span:
+            examples.set_string_custom_property(SPAN, span)
+            for split in SPLITS:
+                if not images_in(examples, split):
+                    write_empty(examples.uri, split)
         duplicates.check(examples, settings["allow_shared_images"])
         findings.remove(examples.uri)
         record_shape(examples, shape)
@@ -114,14 +129,19 @@ class ImageExecutor(base_beam_executor.BaseBeamExecutor):
     def _write(self, parts: Parts, writer: PieceWriter) -> None:
         """Writes the Examples. Only the names of files cross from one worker to another."""
         numbered = enumerate((split, part) for split in SPLITS for part in parts.get(split, ()))
-        with self._make_beam_pipeline() as pipeline:
-            _ = (
-                pipeline
-                | "Parts" >> beam.Create([(number, *named) for number, named in numbered])
-                | "Pieces" >> beam.FlatMap(_pieces, writer.source, writer.examples)
-                | "Spread" >> beam.Reshuffle()
-                | "Write" >> beam.Map(_write_piece, writer)
-            )
+        try:
+            with self._make_beam_pipeline() as pipeline:
+                _ = (
+                    pipeline
+                    | "Parts" >> beam.Create([(number, *named) for number, named in numbered])
+                    | "Pieces" >> beam.FlatMap(_pieces, writer.source, writer.examples)
+                    | "Spread" >> beam.Reshuffle()
+                    | "Write" >> beam.Map(_write_piece, writer)
+                )
+        except Exception as error:  # Beam returns a worker's error as text only
+            if failure := left(os.path.join(writer.examples, FILE)):
+                raise ReportedError.of(failure) from error
+            raise
 
 
 class ImageExampleGen(component.FileBasedExampleGen):
@@ -129,32 +149,41 @@ class ImageExampleGen(component.FileBasedExampleGen):
 
     Examples have the features `image` (encoded as stored, or as PNG if it was resized), `id` and, if the data have
     labels, `label`, a text.
+
+    Args:
+      asked: what the run asks for.
+      span: the span to ingest, whose path takes the place of the data's; its name starts the ids. None: no spans.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ImageExecutor)
     DRIVER_CLASS = ImageDriver
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, span: Span | None = None) -> None:
+        if span:
+            asked = asked._replace(data=span.path)
         super().__init__(
             input_base="resolved by the driver",
             input_config=example_gen_pb2.Input(
                 splits=[example_gen_pb2.Input.Split(name=split, pattern="as the source says") for split in SPLITS]
             ),
-            custom_config=_pack(asked._asdict()),
+            custom_config=_pack({**asked._asdict(), SPAN: span and span._asdict()}),
         )
 
 
-def _found(asked: Asked) -> tuple[Source, Parts]:
+def _found(asked: Asked, span: Span | None) -> tuple[Source, Parts]:
     """Returns the source that was asked for, and the parts of each split."""
     source: Source
     if asked.data:
-        source = open_data(asked.data, asked.splits)
+        source = open_data(asked.data, asked.splits, asked.span_marker)
     else:
         builder = prepared_builder(asked.dataset, asked.data_dirs, asked.manual_dir, asked.splits)
         source = PreparedSource(str(builder.data_path))
     if asked.min_label_elbo is not None and not source.labelled:
         raise SettingError("min_label_elbo", "none, because the data have no labels", asked.min_label_elbo)
-    return source, parts_of(asked.splits, source.parts, source.location)
+    parts = parts_of(asked.splits, source.parts, source.location)
+    if span:
+        check_parts(span, parts)
+    return source, parts
 
 
 def _pack(source: dict[str, Any]) -> example_gen_pb2.CustomConfig:

@@ -27,27 +27,34 @@ class ImageFolder:
       location: the folder.
       folders: part -> its folder below `location`; empty for `location` itself.
       labelled: whether a part has sub-directories, whose names are the labels of the images in them.
+      marker: a file in `location` that is no image; none: there is no such file.
     """
 
     KIND: ClassVar[str] = "images"
     location: str
     folders: dict[str, str]
     labelled: bool
+    marker: str | None = None
 
     @classmethod
-    def of(cls, location: str, folders: dict[str, str]) -> "ImageFolder":
+    def of(cls, location: str, folders: dict[str, str], marker: str | None = None) -> "ImageFolder":
         """Finds out whether there are labels."""
-        return cls(location, folders, any(subdirectories(os.path.join(location, name)) for name in folders.values()))
+        labelled = any(subdirectories(os.path.join(location, name)) for name in folders.values())
+        return cls(location, folders, labelled, marker)
 
     @property
     def parts(self) -> list[str]:
         """The names of the parts."""
         return list(self.folders)
 
+    def paths(self, parts: list[str]) -> Iterator[str]:
+        """Yields the present files."""
+        for folder in sorted(self.folders[part] for part in parts):
+            yield from self._names(folder)
+
     def fingerprint(self, parts: list[str]) -> str:
         """Returns a hash of the names and contents of the files."""
-        folders = sorted(self.folders[part] for part in parts)
-        return files_fingerprint(self.location, (name for part in folders for name in self._names(part)))
+        return files_fingerprint(self.location, self.paths(parts))
 
     def shards(self, part: str) -> Iterator[Shard]:
         """Yields the files in groups."""
@@ -91,7 +98,7 @@ class ImageFolder:
             raise UnreadableError("the image", str(path), error) from error
 
     def _names(self, folder: str) -> Iterator[str]:
-        for names in walk(self.location, folder):
+        for names in walk(self.location, folder, self.marker):
             yield from names
 
 

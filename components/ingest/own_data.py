@@ -20,8 +20,8 @@ SOURCES: dict[str, Callable[..., Source]] = {
 }
 
 
-def open_data(path: str, splits: str | None) -> Source:
-    """Returns the source of the data at `path`, whose parts `splits` may name.
+def open_data(path: str, splits: str | None, marker: str | None = None) -> Source:
+    """Returns the source of the data at `path`, whose parts `splits` may name; the file `marker` in it is no data.
 
     The kind is that of the first file whose name tells one.
 
@@ -37,11 +37,11 @@ def open_data(path: str, splits: str | None) -> Source:
         folder, name = os.path.split(path)
         return _of_files(_kind(name), path, folder, {TRAIN: [name]})
     folders = _folders(path, splits)
-    named = (name for folder in folders.values() for names in walk(path, folder) for name in names)
+    named = (name for folder in folders.values() for names in walk(path, folder, marker) for name in names)
     kind = next((found for name in named if (found := _kind(name))), "")
     if kind == ImageFolder.KIND:
-        return ImageFolder.of(path, folders)
-    files = {part: [name for names in walk(path, folder) for name in names] for part, folder in folders.items()}
+        return ImageFolder.of(path, folders, marker)
+    files = {part: [name for names in walk(path, folder, marker) for name in names] for part, folder in folders.items()}
     return _of_files(kind, path, path, files)
 
 

@@ -10,16 +10,18 @@ from trainer.storage.digests import digest_files
 AT_ONCE = 1024  # files whose digests are in memory together
 
 
-def walk(root: str, folder: str) -> Iterator[list[str]]:
+def walk(root: str, folder: str, left_out: str | None = None) -> Iterator[list[str]]:
     """Yields the files of each folder below `folder`, by paths relative to `root`, in the order of their names.
 
-    Hidden files and folders, whose names start with a dot, do not count. Links are followed.
+    Hidden files and folders, whose names start with a dot, do not count, nor does the file `left_out` in `root`. Links
+    are followed.
     """
     for path, folders, names in os.walk(os.path.join(root, folder), onerror=_raise, followlinks=True):
         folders[:] = visible(folders)
         base = os.path.relpath(path, root)
-        if found := visible(names):
-            yield [os.path.normpath(os.path.join(base, name)) for name in found]
+        found = [os.path.normpath(os.path.join(base, name)) for name in visible(names)]
+        if found := [name for name in found if name != left_out]:
+            yield found
 
 
 def visible(names: Iterable[str]) -> list[str]:

@@ -35,6 +35,7 @@ class PieceWriter(NamedTuple):
     fit: bool  # whether images of other shapes are cropped and resized
     test_share: float | None  # of the images, which go to test; None: every piece keeps its split
     examples: str  # the folder of the Examples
+    prefix: bytes = b""  # of all ids
 
     def __call__(self, piece: Piece) -> None:
         """Writes the Examples of the piece, the keys of their images and the faults of what is no image.
@@ -55,7 +56,7 @@ class PieceWriter(NamedTuple):
 
     def _write(self, batch: Batch, piece: Piece, writers: dict[str, SplitWriter]) -> list[Fault]:
         """Writes the sound images of a batch, and returns the faults of the others."""
-        found = list[Fault]()
+        found, batch = list[Fault](), batch._replace(ids=[self.prefix + name for name in batch.ids])
         for chunk in chunks(batch, max(1, PIXEL_BYTES // self.shape.size)):
             images, faults = decoded(fitted(chunk, self.shape) if self.fit else chunk, piece.shard, self.shape)
             found += faults

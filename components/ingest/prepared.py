@@ -67,11 +67,15 @@ def content_fingerprint(builder: tfds.core.DatasetBuilder, splits: tuple[str, ..
     Raises:
       OSError: a file cannot be read.
     """
+    content = identity(digest_files(str(builder.data_path), files_of(builder, splits)))
+    return hashlib.sha256(f"{builder.info.full_name} {content}".encode()).hexdigest()
+
+
+def files_of(builder: tfds.core.DatasetBuilder, splits: tuple[str, ...]) -> list[str]:
+    """Returns the names of the files that `splits` need, sorted."""
     folder = pathlib.Path(builder.data_path)
     names = {INFO, FEATURES, *(path.name for path in folder.glob(LABELS))}
-    names |= {os.path.relpath(shard.path, folder) for split in splits for shard in shards(builder, split)}
-    content = identity(digest_files(str(folder), sorted(names)))
-    return hashlib.sha256(f"{builder.info.full_name} {content}".encode()).hexdigest()
+    return sorted(names | {os.path.relpath(shard.path, folder) for split in splits for shard in shards(builder, split)})
 
 
 def _check_format(builder: tfds.core.DatasetBuilder) -> None:

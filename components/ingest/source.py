@@ -1,10 +1,10 @@
 """Where images come from: what every kind of data offers to ImageExampleGen."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Protocol
 
-from components.ingest.prepared import Shard, content_fingerprint, open_prepared, shards
+from components.ingest.prepared import Shard, content_fingerprint, files_of, open_prepared, shards
 from components.ingest.records import Batch, Fault, read_batches
 
 
@@ -27,6 +27,9 @@ class Source(Protocol):
     @property
     def labelled(self) -> bool:
         """Whether images have labels."""
+
+    def paths(self, parts: list[str]) -> Iterable[str]:
+        """Returns the paths below the location of every file that `parts` need, in a fixed order."""
 
     def fingerprint(self, parts: list[str]) -> str:
         """Returns a hash of the content of every file that `parts` need, whatever the location."""
@@ -54,6 +57,10 @@ class PreparedSource:
     def labelled(self) -> bool:
         """Whether there is a feature `label`."""
         return "label" in open_prepared(self.location).info.features
+
+    def paths(self, parts: list[str]) -> Iterable[str]:
+        """Returns the description's files and those of the splits."""
+        return files_of(open_prepared(self.location), tuple(parts))
 
     def fingerprint(self, parts: list[str]) -> str:
         """Returns a hash of the data set's name, version and content."""

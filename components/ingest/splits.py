@@ -39,12 +39,17 @@ def parts_of(splits: str | None, present: Collection[str], data: str) -> Parts:
             value=sorted(present),
             remedy="Say with --splits which of them are train and test, as in --splits train=a+b,test=c",
         )
-    used = [part for parts in found.values() for part in parts]
+    used = used_parts(found)
     if unknown := [part for part in used if part not in present]:
         raise SettingError("splits", f"parts of {data}: {', '.join(sorted(present))}", unknown[0])
     if repeated := [part for part in used if used.count(part) > 1]:
         raise SettingError("splits", "each part once", f"{repeated[0]} twice")
     return found
+
+
+def used_parts(parts: Parts) -> list[str]:
+    """Returns the parts of all splits."""
+    return [part for names in parts.values() for part in names]
 
 
 def is_test(digest: bytes, share: float) -> bool:

@@ -6,11 +6,11 @@ from typing import Any
 import tensorflow as tf
 from tfx.components.transform import component, executor
 from tfx.dsl.components.base import executor_spec
-from tfx.types import artifact_utils
 from tfx.types import standard_component_specs as specs
 
 from components.artifacts import Artifacts
-from components.ingest.shapes import PROPERTY, recorded_shape
+from components.ingest.shapes import PROPERTY
+from components.ingest.together import check_splits, one_shape
 from trainer.images import preprocess
 from trainer.shape import Shape
 
@@ -24,8 +24,13 @@ class Executor(executor.Executor):
     """TFX's executor, which gets the shape from the Examples: TFX fixes the shapes of a graph when it traces it."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
-        """Writes the graph."""
-        shape = recorded_shape(artifact_utils.get_single_instance(input_dict[specs.EXAMPLES_KEY]))
+        """Writes the graph.
+
+        Raises:
+          UserError: the images of several spans have different shapes, or a split of all of them is empty.
+        """
+        check_splits(input_dict[specs.EXAMPLES_KEY])
+        shape = one_shape(input_dict[specs.EXAMPLES_KEY])
         config = json.dumps({PROPERTY: str(shape)})
         super().Do(input_dict, output_dict, {**exec_properties, specs.CUSTOM_CONFIG_KEY: config})
 

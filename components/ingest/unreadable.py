@@ -6,7 +6,7 @@ from tfx.types import Artifact
 
 from components.ingest.duplicates import readable
 from components.ingest.findings import key_files, read_faults
-from components.ingest.properties import UNREADABLE
+from components.ingest.properties import UNREADABLE, record_images
 from components.ingest.records import Fault
 from components.ingest.splits import SPLITS
 from trainer.errors import UserError
@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 SHOWN = 10  # images in a message
 
 
-def check(examples: Artifact, max_unreadable: float) -> None:
-    """Records the number of unreadable images in `examples`.
+def check(examples: Artifact, max_unreadable: float, one_split: bool = False) -> None:
+    """Records in `examples` the number of images in each split, and of unreadable ones.
 
     Raises:
-      UserError: too many images are unreadable, or a split has none.
+      UserError: too many images are unreadable, or a split has none; with `one_split`, all have none.
     """
     count, first = read_faults(examples.uri, SHOWN)
     images = {split: sum(file.images for file in key_files(examples.uri, split)) for split in SPLITS}
@@ -39,9 +39,10 @@ def check(examples: Artifact, max_unreadable: float) -> None:
     if count:
         log.warning("%s; left out, as max_unreadable allows: %s", sentence, "; ".join(first))
     for split, number in images.items():
-        if not number:
+        if not number and not (one_split and any(images.values())):
             remedy = "Add images, or change --splits or --test-share"
             raise UserError(f"images of the split {split}", valid="at least 1", value=0, remedy=remedy)
+    record_images(examples, images)
 
 
 def unreadable(name: bytes, what: str) -> Fault:

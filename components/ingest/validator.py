@@ -49,15 +49,16 @@ class StrictExampleValidator(component.ExampleValidator):
 
 
 def anomaly_sentences(anomalies: anomalies_pb2.Anomalies) -> list[str]:
-    """Describes each anomaly in a sentence with its feature's name."""
+    """Describes each anomaly in a sentence with its feature's name.
+
+    That a split is empty is none: ImageExampleGen knows where it may be, in a small span.
+    """
     sentences = [
         f"feature {'.'.join(info.path.step) or name}: {info.short_description} ({info.description})"
         for name, info in sorted(anomalies.anomaly_info.items())
     ]
     if anomalies.HasField("dataset_anomaly_info"):
         sentences.append(anomalies.dataset_anomaly_info.description)
-    if anomalies.data_missing:
-        sentences.append("there is no data")
     return sentences
 
 

@@ -80,3 +80,14 @@ class SplitWriter:
 
     def _storing(self) -> contextlib.AbstractContextManager[object]:
         return storing("the Examples", self._folder)
+
+
+def write_empty(examples: str, split: str) -> None:
+    """Writes a file without Examples, because Beam reads no split without a file.
+
+    Raises:
+      StorageError: the disk refuses it.
+    """
+    folder = findings.split_folder(examples, split)
+    with storing("the Examples", folder):
+        tf.io.TFRecordWriter(os.path.join(folder, "data_tfrecord-empty.gz"), OPTIONS).close()

@@ -11,6 +11,7 @@ from tfx.utils import path_utils
 
 from components.gate.pusher import Push, deciding_evaluation
 from components.gate.verdict import read_verdict
+from components.ingest.properties import span_name, span_number
 from components.pages.pictures import pictures
 from components.pages.rendering import render
 from trainer.training.record import read_history
@@ -25,7 +26,7 @@ class ReportPage(types.Artifact):
 
 @component
 def Report(
-    examples: InputArtifact[standard_artifacts.Examples],
+    examples: InputArtifact[list[standard_artifacts.Examples]],
     model: InputArtifact[standard_artifacts.Model],
     model_run: InputArtifact[standard_artifacts.ModelRun],
     evaluation: InputArtifact[standard_artifacts.ModelEvaluation],
@@ -39,8 +40,9 @@ def Report(
         verdict=read_verdict(deciding_evaluation(evaluation.uri, pushed_model)),
         history=read_history(model_run.uri),
         units=read_units(servable),
+        spans=[name for name in map(span_name, sorted(examples, key=span_number)) if name],
         pushed_to=push.pushed_to or push.unchanged,
-        pictures=pictures(servable, artifact_utils.get_split_uri([examples], "test")),
+        pictures=pictures(servable, artifact_utils.get_split_uris(examples, "test")),
     )
     os.makedirs(report.uri, exist_ok=True)
     pathlib.Path(report.uri, "index.html").write_text(page)

@@ -61,7 +61,7 @@ def _trainer(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> 
         units=read_units(servable),
         images_per_second=speed,
         took=str(datetime.timedelta(seconds=round(seconds))),
-        pictures=pictures(servable, _test_split(inputs)),
+        pictures=pictures(servable, _test_splits(inputs)),
     )
     metrics = {
         **{f"test_{part}_nats_per_image": value for part, value in history["test"].items()},
@@ -83,7 +83,7 @@ def _evaluator(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -
         attempts=attempts,
         verdict=verdict,
         units=read_units(servable),
-        pictures=pictures(servable, _test_split(inputs)),
+        pictures=pictures(servable, _test_splits(inputs)),
     )
     metrics = {"blessed": float(verdict.blessed), "test_images": verdict.candidate.get("images", math.nan)}
     for key in (*OUTPUTS, "elbo_standard_error", *GAINS):
@@ -102,8 +102,8 @@ def _path(artifacts: Artifacts, key: str) -> str:
     return artifact_utils.get_single_instance(artifacts[key]).uri
 
 
-def _test_split(inputs: Artifacts) -> str:
-    return artifact_utils.get_split_uri(inputs["examples"], "test")
+def _test_splits(inputs: Artifacts) -> list[str]:
+    return artifact_utils.get_split_uris(inputs["examples"], "test")
 
 
 def _finite(metrics: Metrics) -> Metrics:

@@ -14,6 +14,7 @@ from trainer.images import load_images, pixel_model, shape_of
 from trainer.settings import TrainConfig
 from trainer.storage.atomic import reading, storing
 from trainer.storage.leftovers import clear
+from trainer.training.warm_start import fits
 from trainer.units import Units
 from trainer.workers.job import Job, run_job
 
@@ -31,16 +32,23 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     config = TrainConfig(**{**custom["train"], **found})
     transform = tft.TFTransformOutput(fn_args.transform_output).transform_features_layer()
     shape = shape_of(fn_args.train_files)
-    train, test = (load_images(files, transform, shape) for files in (fn_args.train_files, fn_args.eval_files))
+    in_memory = site.execution.images_in_memory
+    train, test = (
+        load_images(files, transform, shape, in_memory) for files in (fn_args.train_files, fn_args.eval_files)
+    )
     os.makedirs(fn_args.model_run_dir, exist_ok=True)
-    if site.warm_start and not fn_args.base_model:
+    base_model = fn_args.base_model
+    if site.warm_start and not base_model:
         log.info("no blessed model yet: starting from random weights")
-    name = _state_name(config, site, fn_args)
+    if base_model and site.may_start_cold and not fits(config, shape, base_model):
+        log.info("the weights of the last blessed model do not fit the settings: starting from random weights")
+        base_model = None
+    name = _state_name(config, site, fn_args, base_model)
     job = Job(
         config,
         workdir=fn_args.model_run_dir,
         state=os.path.join(site.training, name),
-        base_model=fn_args.base_model,
+        base_model=base_model,
         execution=site.execution,
     )
     model = run_job(job, train, test, site.launch(), site.apart)
@@ -52,10 +60,10 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
         training_state.leave_name(fn_args.model_run_dir, name)
 
 
-def _state_name(config: TrainConfig, site: Site, fn_args: fn_args_utils.FnArgs) -> str:
+def _state_name(config: TrainConfig, site: Site, fn_args: fn_args_utils.FnArgs, base_model: str | None) -> str:
     """Returns the name of this training's state; claims another run's finished state, and removes abandoned ones."""
     examples = {os.path.dirname(os.path.dirname(path)) for path in (*fn_args.train_files, *fn_args.eval_files)}
-    base = [os.path.dirname(fn_args.base_model)] if fn_args.base_model else []
+    base = [os.path.dirname(base_model)] if base_model else []
     recipe = [config.to_dict(), code_of("Trainer"), len(base)]
     with reading("an input of the training below", os.path.dirname(fn_args.transform_output)):
         key = training_state.key(recipe, [*examples, fn_args.transform_output, *base])

@@ -17,7 +17,8 @@ class Site:
     execution: Execution = dataclasses.field(default_factory=Execution)
     training: str = ""  # folder of the states of trainings whose model is not recorded yet
     run: str = ""  # start of this run's state names, which separates concurrent runs
-    warm_start: bool = False  # whether the user asked for a base model; the model itself is an input
+    warm_start: bool = False  # whether a base model is wanted; the model itself is an input
+    may_start_cold: bool = False  # whether a base model whose weights do not fit the recipe is left out
     apart: bool = False  # whether a single worker is also launched, for a device that this process does not have
     launcher: str = ""  # dotted path of a function that makes a `Launch` from `launcher_settings`; empty: this machine
     launcher_settings: dict[str, Any] = dataclasses.field(default_factory=dict)

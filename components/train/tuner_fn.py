@@ -37,7 +37,9 @@ def tuner_fn(fn_args: fn_args_utils.FnArgs) -> TunerFnResult:
     """
     recipe = TrainConfig(**fn_args.custom_config["train"])
     transform = tft.TFTransformOutput(fn_args.transform_graph_path).transform_features_layer()
-    images = load_images(fn_args.train_files, transform, shape_of(fn_args.train_files))
+    execution = Site.from_dict(fn_args.custom_config[SITE]).execution
+    shape = shape_of(fn_args.train_files)
+    images = load_images(fn_args.train_files, transform, shape, execution.images_in_memory)
     train, validation = map(images.take, hold_out(len(images), VALIDATION_FRACTION, recipe.seed))
     oracle = RecipeFirst(
         objective=keras_tuner.Objective("elbo", "max"),
@@ -49,8 +51,7 @@ def tuner_fn(fn_args: fn_args_utils.FnArgs) -> TunerFnResult:
     )
     tuner = ELBOTuner(oracle, directory=fn_args.working_dir, project_name="tuner")
     data = {"recipe": recipe, "train": train, "validation": validation}
-    strategy = Site.from_dict(fn_args.custom_config[SITE]).execution.strategy
-    return TunerFnResult(tuner=tuner, fit_kwargs={**data, "strategy": build_strategy(strategy)})
+    return TunerFnResult(tuner=tuner, fit_kwargs={**data, "strategy": build_strategy(execution.strategy)})
 
 
 def search_space(recipe: TrainConfig, shape: Shape) -> keras_tuner.HyperParameters:

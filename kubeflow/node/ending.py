@@ -4,7 +4,7 @@ import pathlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from kubeflow.spec.cluster import Cluster
-from kubeflow.spec.tasks import OPTIONAL, TASKS, VERDICT
+from kubeflow.spec.tasks import TASKS, VERDICT, left_out
 from pipeline.failures import failure_of
 from pipeline.settings import PipelineConfig
 from trainer.failure import FILE, Failure, Kind, left
@@ -51,7 +51,7 @@ def _unfinished(config: PipelineConfig, found: "Metadata", run_id: str) -> str:
     with found as handle:
         executions = executions_of(handle.store, run_id)
     done = {name for name, execution in executions.items() if execution_lib.is_execution_successful(execution)}
-    done |= set() if config.tune else set(OPTIONAL)
+    done |= left_out(config)
     return next(task for task, stage in TASKS.items() if set(stage.nodes) - done - {VERDICT} or VERDICT in stage.nodes)
 
 

@@ -5,7 +5,6 @@ import traceback
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
-from tfx.orchestration.portable.mlmd import execution_lib
 
 from components.pages.views import View, view
 from kubeflow.node.attempts import read_attempts
@@ -14,11 +13,13 @@ from kubeflow.node.outputs import write_outputs
 from kubeflow.node.task import Task
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.contract import METRICS, OUTCOME, PAGES
-from kubeflow.spec.tasks import OPTIONAL, VERDICT
+from kubeflow.spec.tasks import OPTIONAL, VERDICT, left_out
 from kubeflow.workers.launcher import launch_pods
 from pipeline.console import Story
-from pipeline.local import launch_node, plan, site_of
+from pipeline.dag import WINDOW_NODE
+from pipeline.local import ingest_spans, is_finished, launch_node, plan, site_of
 from pipeline.outcome import read_outcome
+from pipeline.settings import PipelineConfig
 from pipeline.state.lineage import artifacts_of, executions_of, output_of
 from pipeline.state.metadata import Metadata
 from pipeline.words import bounds, describe
@@ -46,13 +47,15 @@ def work(task: Task, story: Story) -> Failure | None:
     found, pipeline = lineage(task.cluster.database, task.config.root), plan(task.config, task.run_id, site)
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in pipeline.nodes}
     for name in task.nodes:
-        if name == VERDICT or _is_left_out(name, nodes, story):
+        if name == VERDICT or _is_left_out(name, nodes, task.config, story):
             continue
-        if _finished(name, task, found):
+        if is_finished(task.run_id, name, found):
             story.say(f"{name} was finished by an earlier attempt at this run")
         else:
             story.starts(name)
             story.ends(cached=launch_node(pipeline, nodes[name], found, task.config.training))
+        if name == WINDOW_NODE:
+            ingest_spans(task.config, task.run_id, site, found, story)
     shown = [name for name in task.nodes if name in nodes and name in PAGES.keys() | METRICS.keys()]
     write_outputs(task.executor_input, {name: _view(name, task, found, story) for name in shown})
     return _verdict(task, found, story) if VERDICT in task.nodes else None
@@ -73,27 +76,21 @@ def _trains_apart(task: Task) -> bool:
     return is_tpu or (cluster.workers.pod.accelerators > 0 and own.accelerators == 0)
 
 
-def _is_left_out(name: str, nodes: dict[str, Any], story: Story) -> bool:
-    """Tells whether the run does without the node, which is optional.
+def _is_left_out(name: str, nodes: dict[str, Any], config: PipelineConfig, story: Story) -> bool:
+    """Tells whether the run does without the node.
 
     Raises:
-      UserError: the node is not optional, so the run was compiled by another version than this image.
+      UserError: it cannot, so the run was compiled by another version than this image.
     """
     if name in nodes:
         return False
-    if name not in OPTIONAL:
+    if name not in left_out(config):
         sentence = f"the pipeline of this image has no node {name}: the run was compiled by another version"
         remedy = "Upload the pipeline of this version, or name the image of the other version in cluster.yaml"
         raise UserError(sentence, value=name, remedy=remedy)
-    story.say(f"{name} has nothing to do with these parameters")
+    if name in OPTIONAL:
+        story.say(f"{name} has nothing to do with these parameters")
     return True
-
-
-def _finished(name: str, task: Task, found: Metadata) -> bool:
-    """Tells whether an earlier attempt finished the node, though the task did not end."""
-    with found as handle:
-        execution = executions_of(handle.store, task.run_id).get(name)
-    return execution is not None and execution_lib.is_execution_successful(execution)
 
 
 def _view(name: str, task: Task, found: Metadata, story: Story) -> View:
@@ -120,7 +117,7 @@ def _verdict(task: Task, found: Metadata, story: Story) -> Failure | None:
     outcome = read_outcome(found, task.run_id)
     text = f"{describe(outcome)}\n{bounds(task.config)}"
     story.say(text)
-    if not outcome.verdict.blessed:
+    if not outcome.verdict.blessed and not outcome.nothing_new:
         return Failure(Kind.REFUSED, "; ".join(outcome.verdict.reasons))
     story.say(json.dumps({OUTCOME: text}))  # for `submit --wait`
     return None

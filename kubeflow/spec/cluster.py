@@ -106,6 +106,9 @@ class Workers:
     restarts: int = _setting(
         "restarts of all workers, after a lost pod, without a new checkpoint in between", default=3, ge=0
     )
+    daily_restarts: int = _setting(
+        "restarts of all workers within 24 hours, with or without new checkpoints", default=48, ge=0
+    )
     queue: Name | None = _setting(
         "Kueue's LocalQueue for the Job; none: no queue", default=None, valid="a Kubernetes name"
     )

@@ -13,6 +13,7 @@ from trainer.schema import Place, Setting, SettingError, fields, plain_type, set
 from trainer.settings import STRATEGIES, TrainConfig
 
 OF_PRESET, NONE = "preset", "none"  # words of the form: what the preset says, and no bound
+CHOICES = {"true": True, "false": False}  # words of the form for a truth value that may be absent
 ABOUT = "Retrains a VAE with inverse autoregressive flow and pushes it if its test-set ELBO allows."
 
 
@@ -38,6 +39,8 @@ def parameters() -> dict[str, Parameter]:
         field = fields(PipelineConfig)[name]
         if field.default is None and plain_type(field) is str:
             found[name] = Parameter(str, NONE, _help(declared))
+        elif field.default is None and plain_type(field) is bool:
+            found[name] = Parameter(str, NONE, _help(declared), (NONE, *CHOICES))
         elif field.default is None:
             found[name] = Parameter(str, NONE, f"{_help(declared)}; a number, or {NONE}")
         else:
@@ -56,13 +59,16 @@ def description() -> str:
 def checked(values: Mapping[str, Any]) -> dict[str, Any]:
     """Checks names and types of the form's values. A whole float is an integer: JSON does not tell them apart.
 
-    Pipelines of version 0.1 send numbers for what is a text now, with 0 for the preset's; they become texts.
+    Pipelines of version 0.1 send numbers for what is a text now, with 0 for the preset's, and a truth value for
+    warm_start; they become texts.
 
     Raises:
       SettingError: a name is unknown, or a value has another type.
     """
     texts = settings(TrainConfig, Place.FORM)
     given = {name: _text(value) if name in texts else value for name, value in _whole(values).items()}
+    if isinstance(asked := given.get("warm_start"), bool):
+        given["warm_start"] = "true" if asked else NONE
     form = _form()(**given)
     return {name: getattr(form, name) for name in values}
 
@@ -79,6 +85,8 @@ def run_config(values: Mapping[str, Any], cluster: Cluster) -> PipelineConfig:
     for name in settings(TrainConfig, Place.FORM):
         if name in given:
             recipe = recipe | {name: _number(name, given.pop(name), OF_PRESET, plain_type(fields(TrainConfig)[name]))}
+    if "warm_start" in given:
+        given["warm_start"] = _choice("warm_start", given["warm_start"])
     for name in given.keys() & {"min_elbo", "min_label_elbo"}:
         given[name] = _number(name, given[name], NONE, float) if given[name].strip() else None  # empty in version 0.1
     if "data" in given:
@@ -116,6 +124,17 @@ def _text(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     return str(value) if value else OF_PRESET
+
+
+def _choice(name: str, text: str) -> bool:
+    """Reads a truth value.
+
+    Raises:
+      SettingError: `text` is none.
+    """
+    if text not in CHOICES:
+        raise SettingError(name, f"one of {NONE}, {', '.join(CHOICES)}", text)
+    return CHOICES[text]
 
 
 def _number(name: str, text: str, word: str, kind: type) -> float:

@@ -6,9 +6,12 @@ needs of machines.
 
 from typing import NamedTuple
 
+from pipeline.settings import PipelineConfig
+
 VERDICT = "Verdict"  # behind TFX's nodes: fails when the gate refuses, so that the run does
 NOTIFY, NOTIFY_TITLE = "notify", "Notify the webhook"  # the exit handler, which runs whatever becomes of the tasks
 OPTIONAL = ("Tuner",)  # nodes that a run may do without
+OF_DATA, OF_SPANS = ("ImageExampleGen", "StatisticsGen", "StrictExampleValidator"), ("SpanWindow", "SpanExamples")
 
 
 class Stage(NamedTuple):
@@ -20,11 +23,21 @@ class Stage(NamedTuple):
 
 TASKS = {
     "ingest": Stage(
-        "Prepare the data", ("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator", "Transform")
+        "Prepare the data",
+        (
+            "SpanWindow",  # and behind it, of each span, OF_DATA
+            *("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator"),
+            *("SpanExamples", "Transform"),
+        ),
     ),
     "train": Stage("Train the model", ("LastBlessedModel", "UnitsCheck", "Tuner", "Trainer")),
     "gate": Stage("Evaluate and push", ("Evaluator", "AtomicPusher", "Report", VERDICT)),
 }
+
+
+def left_out(config: PipelineConfig) -> set[str]:
+    """Returns the nodes that a run with these settings does without."""
+    return {*(OF_DATA if config.has_spans else OF_SPANS), *(() if config.tune else OPTIONAL)}
 
 
 def nodes_of(task: str) -> tuple[str, ...]:

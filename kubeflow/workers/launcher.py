@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kubeflow.spec.cluster import Cluster
+from kubeflow.spec.cluster import DAY, Cluster
 from kubeflow.workers.clock import Clock
 from kubeflow.workers.job import FINGERPRINT, Job
 from kubeflow.workers.kube_api import Api, connect
@@ -48,8 +48,9 @@ def launch_pods(
     The pods see the folder of the job under the same path as this process. The chief's log is logged here, line by
     line. All workers start or none: a Job that finds too few machines gives them back and is tried again, for
     `workers.start_seconds`. When a worker is lost, all start again after their last checkpoint, up to
-    `workers.restarts` times without a new one. If workers of an earlier launcher run the same job, this one follows
-    them. At the end, and when it is told to stop, it deletes the Job; if it cannot, the Job ends with its lease.
+    `workers.restarts` times without a new one and `workers.daily_restarts` times within 24 hours. If workers of an
+    earlier launcher run the same job, this one follows them. At the end, and when it is told to stop, it deletes the
+    Job; if it cannot, the Job ends with its lease.
 
     The launcher raises:
       UserError: fewer than one worker; a worker found bad input; no cluster.
@@ -83,6 +84,7 @@ class _Training:
         self._job: Job | None = None  # the last one that was followed, and the only one to delete at the end
         self._start: WorkerStart | None = None  # the current one; None before it and after a loss
         self._restarts, self._checkpoint = 0, newest_checkpoint(folder)
+        self._losses: list[float] = []  # times of the last day's
 
     def run(self) -> None:
         watch = PodWatch(self._api, self._selector)
@@ -137,15 +139,21 @@ class _Training:
     def _count_restart(self, lost: LostError) -> None:
         """Raises the error in `lost` if the workers may not start again.
 
-        A training that saves a checkpoint between its losses may lose a worker every day.
+        A training that saves a checkpoint between its losses may lose a worker now and then, for weeks; but not all the
+        time, because each start costs a minute for a few steps.
         """
-        newest, allowed = newest_checkpoint(self._folder), self._cluster.workers.restarts
+        newest, now, settings = newest_checkpoint(self._folder), self._api.clock.monotonic(), self._cluster.workers
         self._restarts = self._restarts + 1 if newest == self._checkpoint else 1
         self._checkpoint = newest
-        if self._restarts > allowed:
+        self._losses = [loss for loss in self._losses if now - loss < DAY] + [now]
+        if self._restarts > settings.restarts or len(self._losses) > settings.daily_restarts:
             raise lost.error from None
         log.warning(
-            "starting all workers again, time %d of at most %d without a new checkpoint", self._restarts, allowed
+            "starting all workers again, time %d of at most %d without a new checkpoint, %d of at most %d in 24 hours",
+            self._restarts,
+            settings.restarts,
+            len(self._losses),
+            settings.daily_restarts,
         )
 
     def _create(self) -> tuple[Job | None, bool]:

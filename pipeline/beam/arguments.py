@@ -8,7 +8,9 @@ import socket
 from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions, WorkerOptions
+from apache_beam.runners.runner import create_runner
 
+from trainer.errors import reason
 from trainer.schema import SettingError
 
 # The engine of Beam's DirectRunner, without its attempt to download another one first.
@@ -25,6 +27,7 @@ def beam_args(given: Sequence[str], job: str = "", setting: str = "beam_args") -
       SettingError: Beam refuses the value of an argument; the error names `setting`.
     """
     options = _parsed(given, setting)
+    _check_runner(options, given, setting)
     runner = [] if options.view_as(StandardOptions).runner else [DEFAULT]
     image = [] if has_dependencies(options) else [NO_ARCHIVE]
     name = [f"--job_name={job}"] if job and not runs_in_process(options) else []
@@ -75,6 +78,19 @@ def _parsed(given: Sequence[str], setting: str) -> PipelineOptions:
             options = PipelineOptions(list(given))
             options.get_all_options()
     except SystemExit:
-        reason = said.getvalue().strip().splitlines()[-1].rpartition("error: ")[2]
-        raise SettingError(setting, "arguments that Beam accepts", list(given), remedy=f"Beam says: {reason}") from None
+        said_last = said.getvalue().strip().splitlines()[-1].rpartition("error: ")[2]
+        raise _refused(given, setting, said_last) from None
     return options
+
+
+def _check_runner(options: PipelineOptions, given: Sequence[str], setting: str) -> None:
+    """Raises SettingError if there is no such runner."""
+    if runner := options.view_as(StandardOptions).runner:
+        try:
+            create_runner(runner)
+        except (ValueError, ImportError, AttributeError) as error:
+            raise _refused(given, setting, reason(error)) from error
+
+
+def _refused(given: Sequence[str], setting: str, said: str) -> SettingError:
+    return SettingError(setting, "arguments that Beam accepts", list(given), remedy=f"Beam says: {said}")

@@ -86,6 +86,19 @@ def engine_of(options: PipelineOptions) -> Engine | None:
     return flink
 
 
+def check_arguments(arguments: list[str]) -> None:
+    """Checks Beam's arguments before any component runs, as far as no engine needs to answer.
+
+    Raises:
+      UserError: they fit no engine, the engine cannot be started, or its workers would have no code.
+    """
+    engine = engine_of(PipelineOptions(arguments))
+    if isinstance(engine, Flink):
+        check_jar(engine.jar, engine.java)
+    if engine:
+        made(arguments)
+
+
 def made(arguments: list[str]) -> beam.Pipeline:
     """Makes a pipeline for an engine outside of this process.
 

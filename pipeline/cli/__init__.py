@@ -6,6 +6,7 @@ docstring is the description, EPILOG what stands below the options. Nothing impo
 
 import argparse
 import importlib
+import os
 import pkgutil
 import sys
 from typing import Any
@@ -19,6 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     It is 128 + n if signal n ended the command. Outside of the main thread signals are left to the caller.
     """
+    # After an operation that failed, on a broken image, TensorFlow warns of its own shutdown once the console is back.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
     with lasting_streams():
         options = parser().parse_args(arguments)
         try:

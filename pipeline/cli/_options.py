@@ -76,7 +76,7 @@ def _add(group: Any, table: Any, name: str, show_default: bool = True) -> None:
     option, help_ = f"--{name.replace('_', '-')}", setting.help.replace("%", "%%")
     keywords: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
     if kind is bool:
-        keywords["action"] = "store_true"
+        keywords["action"] = "store_true" if default is False else argparse.BooleanOptionalAction
     elif get_origin(kind) is tuple:
         option, keywords = option.removesuffix("s"), keywords | {"action": "append", "metavar": "ARG"}
     elif get_origin(kind) is Literal:

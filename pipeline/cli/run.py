@@ -63,7 +63,7 @@ def _run(config: PipelineConfig, run_id: str, webhook: "Webhook | None", log_fil
         volume = shlex.quote(f"{os.path.dirname(outcome.push.pushed_to)}:/models/vaeiaf")
         story.say(f"Serve:  docker run -p 8501:8501 -e MODEL_NAME=vaeiaf -v {volume} tensorflow/serving")
     _notify(webhook, config, run_id, outcome, story.say)
-    return PUSHED if outcome.verdict.blessed else REFUSED
+    return PUSHED if outcome.verdict.blessed or outcome.nothing_new else REFUSED
 
 
 def _webhook(config: PipelineConfig) -> "Webhook | None":

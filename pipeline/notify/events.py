@@ -34,9 +34,9 @@ class Ending(NamedTuple):
 
 
 def of_outcome(ending: Ending, outcome: "Outcome", config: PipelineConfig) -> CloudEvent | None:
-    """Returns the event of a verdict: a push or a refusal. An unchanged model makes none."""
+    """Returns the event of a verdict: a push or a refusal. A run without news makes none."""
     verdict, push = outcome.verdict, outcome.push
-    if verdict.blessed and not push.pushed_to:
+    if outcome.nothing_new or (verdict.blessed and not push.pushed_to):
         return None
     data = {
         "candidate": _finite(verdict.candidate),

@@ -16,6 +16,7 @@ from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Artifact
 
+from components.ingest.unchanged import FILES
 from components.train.code import code_of
 from components.train.site import SITE
 from pipeline.state.artifacts import quarantine, verify_inputs
@@ -25,7 +26,8 @@ from trainer.storage.quarantine import damage
 
 log = logging.getLogger(__name__)
 
-PLACES = {"input_base", "source"}  # execution properties that say where something is, and not what it is
+UNKEYED = "unkeyed_inputs"  # key in a custom_config: the inputs that are no part of the node's cache key
+PLACES = {"input_base", "source", FILES}  # execution properties that say where, or when written, and not what
 
 
 def get_cache_context(
@@ -55,14 +57,25 @@ def key(pipeline: str, node: str, inputs: Mapping[str, Iterable[Artifact]], para
     Raises:
       DamageError: the digests of an input cannot be read.
     """
+    unkeyed = _unkeyed(parameters)
     parts = {
         "pipeline": pipeline,
         "node": node,
         "code": code_of(node),
-        "inputs": {name: [_content(artifact) for artifact in found] for name, found in inputs.items() if found},
+        "inputs": {
+            name: sorted(map(_content, found)) for name, found in inputs.items() if found and name not in unkeyed
+        },
         "parameters": {name: _without_site(value) for name, value in parameters.items() if name not in PLACES},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _unkeyed(parameters: Mapping[str, Any]) -> list[str]:
+    """Returns the inputs that are no part of the key."""
+    try:
+        return json.loads(parameters["custom_config"])[UNKEYED]
+    except (ValueError, TypeError, KeyError):
+        return []
 
 
 def _without_site(value: Any) -> str:

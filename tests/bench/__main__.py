@@ -7,26 +7,36 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
 
-from tests.bench import checkpoints, growth, inputs, scale, scaling, startup, steps, tasks
+from tests.bench import checkpoints, disk, growth, inputs, scale, scaling, shapes, spans, startup, steps, tasks
 from tests.bench.rows import table, write
 
 FILE = pathlib.Path("bench.json")
+RESULTS = {"spans"}  # sections that measure models and not the machine; they run only if they are named
 SECTIONS = {
     "steps": lambda options: steps.rows(options.torch_python),
     "inputs": lambda _: inputs.rows(),
     "scaling": lambda _: scaling.rows(),
     "growth": lambda _: growth.rows(),
     "scale": lambda options: scale.rows(options.scale_images),
+    "disk": lambda _: disk.rows(),
     "checkpoints": lambda _: checkpoints.rows(),
     "startup": lambda _: startup.rows(),
     "tasks": lambda _: tasks.rows(),
+    "spans": lambda _: spans.rows(),
+    "shapes": lambda _: shapes.rows(),
 }
 
 
 def main() -> None:
     """Runs the selected sections in order, and writes all rows after each of them."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS), help="sections to run")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=list(SECTIONS),
+        default=[name for name in SECTIONS if name not in RESULTS],
+        help="sections to run",
+    )
     parser.add_argument(
         "--torch-python",
         metavar="PATH",

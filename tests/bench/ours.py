@@ -9,6 +9,7 @@ import tensorflow as tf
 from trainer.images import ImageSet, shuffled_batches
 from trainer.model.vae import build
 from trainer.settings import TrainConfig
+from trainer.strategy import read_ahead
 from trainer.training.loop import steps_per_call
 from trainer.training.optimizer import build_optimizer
 from trainer.training.step import TrainStep
@@ -29,6 +30,7 @@ def train(
     for epoch in itertools.count(1):
         rows = shuffled_batches(np.arange(len(images)), config.batch_size, config.seed, epoch)
         for start in range(0, steps_per_epoch - steps + 1, steps):
+            read_ahead(strategy, images.pixels, rows[start + steps : start + 2 * steps])
             step(images.pixels, rows[start : start + steps], done)
             done += steps
             yield steps * config.batch_size

@@ -4,16 +4,21 @@ import contextlib
 import dataclasses
 import functools
 import io
+import itertools
 import json
 import math
 import os
 import pathlib
 import sys
 
+import numpy as np
 import pytest
 
-from tests.bench import checkpoints, growth, inputs, limits, process, rounds, scale, scaling, steps
+from tests.bench import checkpoints, disk, growth, inputs, limits, process, rounds, scale, scaling, shapes, spans, steps
+from tests.bench.data import random_images, records
+from trainer.images import ImageSet
 from trainer.presets import PRESETS
+from trainer.shape import Shape
 
 SIZE, IMAGES = 4, 128  # a call of the loop takes 16 steps
 SMALL = dataclasses.replace(
@@ -121,6 +126,90 @@ def test_inputs_and_evaluation_have_their_rates(bench, patch):
         assert name in printed
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="a cache that can be emptied")
+def test_training_from_disk_is_held_against_training_from_memory(bench, patch):
+    for name, value in {"CONFIG": SMALL, "ROUNDS": 1, "IMAGES": 10 * IMAGES}.items():
+        patch.setattr(disk, name, value)
+    rows, _ = bench("disk")
+    assert rows.keys() == {(f"training from {place}", SIZE) for place in ("memory", "disk, cached", "disk, not cached")}
+    for row in rows.values():
+        assert row.keys() == {"images_per_second", "to_memory", "cpu_to_memory", "reading_percent"}
+        assert min(row.values()) > 0.0
+    assert rows["training from memory", SIZE]["to_memory"] == 1.0
+
+
+def test_a_trainer_on_all_images_of_some_files_has_its_time_and_memory(patch, capsys):
+    for name, value in {"CONFIG": SMALL, "STEPS": 16}.items():
+        patch.setattr(disk, name, value)
+
+    def run(module, in_memory, *files):
+        disk.main(int(in_memory), [*files])
+        return process.Finished(3.0, 2.0, 1.0, [(0.0, "a log line"), (1.0, capsys.readouterr().out)])
+
+    patch.setattr(disk, "run_module", run)
+    rows = disk.scale_rows([records(IMAGES).train], IMAGES)
+    assert [row.name for row in rows] == [f"trainer from {place}, {IMAGES} images" for place in ("memory", "disk")]
+    for row in rows:
+        assert row.images_per_second > 0.0
+        assert (row.more["seconds"], row.more["peak_mb"]) == (3.0, 1.0)
+        assert row.more["load_seconds"] > 0.0
+
+
+def test_a_warm_start_is_held_against_scratch_on_every_night_and_on_all_at_once(bench, patch):
+    images, started = random_images(200), []
+    patch.setattr(spans, "_data", lambda: (images, np.arange(200) % 10))
+    patch.setattr(spans, "SERIES", (spans.Series("5 spans", 5, 40, {"short": SMALL}),))
+
+    def train(config, train, test, folder, base=None):
+        started.append((os.path.basename(folder), base and os.path.basename(base), config.epochs))
+        return spans.Trained(folder, np.arange(len(test)) * (3.0 if base else 1.0), 7.0 if base else 5.0, 1)
+
+    with pytest.MonkeyPatch.context() as inner:
+        inner.setattr(spans, "_train", train)
+        rows, _ = bench("spans")
+    assert started == [
+        *(("1-scratch", None, 1), ("2-scratch", None, 1), ("2-warm", "1-scratch", 1)),
+        *(("3-scratch", None, 1), ("3-warm", "2-warm", 1), ("at-once", None, 3)),
+    ]
+    assert [name for name, _ in rows] == [
+        f"5 spans, short, {name}" for name in ("night 1", "night 2", "night 3", "3 nights at once")
+    ]
+    first, *others = rows.values()
+    assert (first["gain"], first["gain_held_out"]) == (0.0, 0.0), "nothing to start from"
+    for row in others:
+        assert row["gain"] == pytest.approx(row["warm"] - row["scratch"])
+        assert row["gain"] > row["plus_minus"] > 0.0
+        assert row["gain_held_out"] == 2.0
+
+
+def test_a_night_leaves_weights_from_which_the_next_one_starts(tmp_path):
+    still = dataclasses.replace(SMALL, learning_rate=1e-30, schedule="constant")  # the weights stay what they were
+    images = random_images(60)
+    first = spans._train(dataclasses.replace(still, seed=1), images, images, str(tmp_path / "first"))
+    second = spans._train(still, images, images, str(tmp_path / "second"), first.folder)
+    np.testing.assert_allclose(second.elbos, first.elbos, rtol=1e-6)
+    assert len(first.elbos) == 60
+
+
+def test_windows_move_by_a_span_and_an_image_keeps_its_side(patch):
+    images, labels = random_images(1000), np.arange(1000) % 10
+    patch.setattr(spans, "_data", lambda: (ImageSet(images.pixels, np.arange(1000)), labels))
+    given, drifting = (
+        [[{*part.noise_seeds.tolist()} for part in window] for window in spans._windows(series)]
+        for series in (spans.Series("", 5, 200, {}), spans.Series("", 5, 200, {}, drifts=True))
+    )
+    for windows in (given, drifting):
+        assert [len(train | test) for train, test in windows] == [600] * 3
+        assert not set.union(*(train for train, _ in windows)) & set.union(*(test for _, test in windows))
+        assert [len(set.union(*before) & set.union(*after)) for before, after in itertools.pairwise(windows)] == [
+            400
+        ] * 2
+    assert given[1][0] | given[1][1] == {*range(200, 800)}
+    means = [np.mean(labels[[*train]]) for train, _ in drifting]
+    assert means == sorted(means)
+    assert means[2] - means[0] > 1.0
+
+
 def test_a_training_of_more_images_is_held_against_one_of_fewer(bench, patch):
     """The smaller training runs in a new process, with a smaller recipe than the benchmark's; the larger is made up."""
     patch.setattr(growth, "run_module", lambda *command: process.run_module(*command, "--preset", "smoke"))
@@ -165,6 +254,19 @@ def test_the_checkpoints_of_every_preset_have_their_cost_and_share(bench, patch)
         assert row["milliseconds"] < 1e3 * row["seconds_between"]
         assert 0.0 < row["percent"] < 100.0
         assert row["mb"] > 0.1, "52,000 weights and their moments"
+
+
+def test_ingestion_and_training_of_each_shape_are_held_against_the_first(bench, patch):
+    found = Shape(4, 4, 3), Shape(5, 7, 1)
+    for name, value in {"CONFIG": SMALL, "ROUNDS": 1, "IMAGES": IMAGES, "SHAPES": found}.items():
+        patch.setattr(shapes, name, value)
+    rows, _ = bench("shapes")
+    work = {"ingestion": None, "training": SIZE}
+    assert rows.keys() == {(f"{name}, {shape}", size) for name, size in work.items() for shape in found}
+    for (name, _), row in rows.items():
+        assert row.keys() == {"images_per_cpu_second", "of_4x4x3"}
+        assert min(row.values()) > 0.0
+        assert (row["of_4x4x3"] == 1.0) == name.endswith("4x4x3")
 
 
 def test_two_workers_are_held_against_one_in_each_round(monkeypatch):

@@ -215,8 +215,8 @@ def queued(seconds):
     return scenario
 
 
-def taken_back(world):
-    """Launches workers whose queue suspends them, and starts them again."""
+def taken_back(world, last=lambda run: run.stopping.wait(LIMIT)):
+    """Launches workers whose queue suspends them, and starts them again; `last(run)` is the last that a worker does."""
     world.set(queue="gpus", restarts=1)
     held_in_queue(world, 1)
 
@@ -226,7 +226,7 @@ def taken_back(world):
             world.noticed(run)
             held_in_queue(world, 1, job=2)
             run.state.suspend(world.name)
-        run.stopping.wait(LIMIT)
+        last(run)
 
     world.launch(suspended, well)
 

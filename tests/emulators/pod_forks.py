@@ -9,13 +9,14 @@ import json
 import logging
 import os
 import pathlib
-import runpy
 import signal
 import socket
 import subprocess
 import sys
-import traceback
 import types
+from typing import NoReturn
+
+from forked import finish
 
 ROOT = pathlib.Path(__file__).parents[2]
 READY = b"ready\n"
@@ -102,7 +103,7 @@ class Child:
             os.kill(self.pid, number)
 
 
-def _become(command: list[str], environment: dict[str, str]) -> None:
+def _become(command: list[str], environment: dict[str, str]) -> NoReturn:
     """Runs `python -P -m MODULE ...` or `python -P -c PROGRAM ...` in this process, and ends it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -110,23 +111,7 @@ def _become(command: list[str], environment: dict[str, str]) -> None:
     os.environ.update(environment)
     logging.root.handlers.clear()  # of the imports
     _patch()
-    _, _, kind, program, *arguments = command
-    sys.argv = [kind if kind == "-c" else program, *arguments]
-    code: object = 1
-    try:
-        if kind == "-m":
-            runpy.run_module(program, run_name="__main__", alter_sys=True)
-        else:
-            exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})
-        code = 0
-    except SystemExit as end:
-        code = end.code or 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code if isinstance(code, int) else 1)
+    finish(command[2:])  # without the interpreter and -P
 
 
 def _patch() -> None:

@@ -70,10 +70,12 @@ def test_only_the_pusher_and_the_check_of_units_are_never_cached(config):
     [
         ("Trainer", "checkpoint_minutes", (9.0, 0.5)),
         ("Trainer", "checkpoint_percent", (9.0, 0.5)),
+        ("Trainer", "images_in_memory", (2048, 0)),
         ("Trainer", "strategy", ("auto", "mirrored")),
         ("Trainer", "workers", (1, 2)),
         ("Trainer", "root", ("/here", "/there")),
         ("Tuner", "strategy", ("auto", "mirrored")),
+        ("Tuner", "images_in_memory", (2048, 0)),
     ],
 )
 def test_where_a_training_runs_reaches_it_and_is_no_part_of_the_cache_key(node, setting, values, config):

@@ -3,7 +3,8 @@
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from pipeline.outcome import read_outcome
+from components.gate.pusher import Push
+from pipeline.outcome import is_old, read_outcome
 from pipeline.state.database import sqlite_connection
 from pipeline.state.lineage import IncompleteRunError
 from pipeline.state.metadata import Metadata
@@ -73,6 +74,22 @@ def test_the_outcome_is_that_of_the_run(record, database):
 def test_a_cached_trainer_trained_nothing(record, database):
     record("cifar10", 1, {"Trainer": mlmd.Execution.CACHED})
     assert not read_outcome(database, "cifar10.1").trained
+
+
+@pytest.mark.parametrize(
+    ("push", "judged", "old"),
+    [
+        (Push(unchanged="/pushed/7"), True, True),
+        (Push(unchanged="/pushed/7"), False, True),
+        (Push(pushed_to="/pushed/8"), False, False),
+        (Push(pushed_to="/pushed/8"), True, False),
+        (Push(), False, True),
+        (Push(), True, False),
+        (Push(decided_again="evaluation"), False, False),
+    ],
+)
+def test_a_decision_is_old_if_an_earlier_run_made_it_on_the_same_model(push, judged, old):
+    assert is_old(push, judged) == old
 
 
 def test_a_component_that_failed_is_named_though_an_earlier_run_was_whole(record, database):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import trainer.images
 from trainer.errors import UserError
 from trainer.images import (
     ImageSet,
@@ -22,6 +23,7 @@ from trainer.images import (
     to_unit_interval,
 )
 from trainer.shape import Shape
+from trainer.storage.rows import TemporaryArray
 
 SHAPE = Shape(32, 32, 3)
 SAME_SEED_IDS = ["train_22458", "train_52710"]  # two ids that hash to one noise seed
@@ -102,6 +104,28 @@ def test_the_split_and_order_of_the_files_do_not_matter(ids, tmp_path, images, p
     parts = load_images([str(tmp_path / "part-[12]"), str(tmp_path / "part-0")], preprocessing(SHAPE), SHAPE)
     np.testing.assert_array_equal(whole.noise_seeds, parts.noise_seeds)
     np.testing.assert_array_equal(whole.pixels, parts.pixels)
+
+
+@pytest.mark.parametrize("ids", [[], SAME_SEED_IDS], ids=["any ids", "two ids of one seed"])
+def test_images_on_disk_are_those_in_memory_to_the_bit(ids, tmp_path, png, example, write_records, monkeypatch):
+    monkeypatch.setattr(trainer.images, "READ_VALUES", 100 * SHAPE.size)
+    monkeypatch.setattr(trainer.images, "CHUNK_BYTES", 70 * SHAPE.size)
+    pixels = np.random.default_rng(0).integers(0, 256, [360, *SHAPE], np.uint8)  # a little more than 1 MiB
+    names = [*ids, *(f"test_{i}" for i in range(len(ids), len(pixels)))]
+    write_records(tmp_path / "a", [example(png(image), name) for name, image in zip(names, pixels, strict=True)])
+    memory, least, disk = (
+        load_images([str(tmp_path / "a")], preprocessing(SHAPE), SHAPE, limit) for limit in (2, 1, 0)
+    )
+    assert [type(images.pixels) for images in (memory, least, disk)] == [np.ndarray, TemporaryArray, TemporaryArray]
+    for images in (least, disk):
+        np.testing.assert_array_equal(images.pixels[np.arange(360)], memory.pixels)
+        np.testing.assert_array_equal(images.noise_seeds, memory.noise_seeds)
+        assert images.digest() == memory.digest()
+    for ours, theirs in zip(pixel_model(disk), pixel_model(memory), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    part = disk.take(np.array([300, 2, 7])).take(np.array([2, 0]))
+    np.testing.assert_array_equal(part.pixels[slice(0, 2)], memory.pixels[[7, 300]])
+    assert part.digest() == memory.take(np.array([7, 300])).digest()
 
 
 @pytest.mark.parametrize("shape", [Shape(28, 28, 1), Shape(5, 9, 4)], ids=str)
@@ -252,7 +276,7 @@ def test_one_image_cannot_be_cut_in_two():
 
 def test_the_images_of_an_index_keep_their_noise_seeds(images):
     chosen = images.take(np.array([20, 3, 3]))
-    np.testing.assert_array_equal(chosen.pixels, images.pixels[[20, 3, 3]])
+    np.testing.assert_array_equal(chosen.pixels[np.arange(3)], images.pixels[[20, 3, 3]])
     np.testing.assert_array_equal(chosen.noise_seeds, images.noise_seeds[[20, 3, 3]])
 
 

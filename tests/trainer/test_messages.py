@@ -4,9 +4,11 @@ import contextlib
 import dataclasses
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 import tensorflow as tf
 
 import trainer.__main__
+import trainer.images
 import trainer.training.loop
 from trainer.errors import InterruptError, ReportedError, StorageError, UnreadableError
 from trainer.evaluate import MeanELBO, Quality
@@ -28,6 +31,7 @@ from trainer.storage.atomic import discard
 from trainer.storage.digests import digest_file, verify_digests, write_digests
 from trainer.storage.folders import checked_folder
 from trainer.storage.lock import alone, locked
+from trainer.storage.rows import TemporaryArray
 from trainer.storage.tensors import verified_tensors
 from trainer.strategy import build_strategy, check_agreement, check_workers_share
 from trainer.training.checkpoint import Checkpoints
@@ -178,6 +182,25 @@ def no_bits(at):
 )
 def no_units(at):
     read_units(str(at.path))
+
+
+@says(
+    "the temporary file of 2,000,000 decoded images cannot be written to {at}: it needs 6.1 GB, and 1.0 GB are free. "
+    "Free some space, set TMPDIR to a folder on a larger local disk, or allow more images_in_memory"
+)
+def no_room_for_images(at):
+    at.patch(tempfile, "gettempdir", lambda: str(at.path))
+    at.patch(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
+    trainer.images._sorted(iter(()), np.zeros(2_000_000), SHAPE, on_disk=True)
+
+
+@says(
+    "the images in a temporary file in {at} cannot be read: it has become shorter. Make it readable and start again; "
+    "nothing was changed"
+)
+def lost_images(at):
+    at.patch(tempfile, "gettempdir", lambda: str(at.path))
+    TemporaryArray((2, *SHAPE), "", "")[slice(0, 2)]
 
 
 # Strategies
@@ -431,7 +454,7 @@ def another_base(at):
 GAUSSIAN = TrainConfig(decoder="GaussianMLP", hidden_size=2, latent_size=2, iaf_steps=0)
 
 
-@says("the base model cannot be read: Not found: expected a SavedModel, got '{at}'. Train without --warm-start")
+@says("the base model cannot be read: Not found: expected a SavedModel, got '{at}'. Train with --no-warm-start")
 def no_base(at):
     at.patch(tf.train, "load_checkpoint", raises(tf.errors.NotFoundError(None, None, "Not found")))
     load_weights(build(GAUSSIAN, SHAPE), str(at.path))

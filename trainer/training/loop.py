@@ -19,7 +19,7 @@ from trainer.model.vae import VAE, build
 from trainer.schema import SettingError
 from trainer.settings import Execution, TrainConfig
 from trainer.shape import Shape
-from trainer.strategy import check_agreement, is_chief, leave_together
+from trainer.strategy import check_agreement, is_chief, leave_together, read_ahead
 from trainer.training.checkpoint import Checkpoints
 from trainer.training.optimizer import build_optimizer
 from trainer.training.pace import Pace
@@ -142,6 +142,7 @@ class _Run:
         began = shown = time.monotonic()
         for start in range(self._progress.steps - (number - 1) * self._steps, self._steps, at_once):
             first = self._progress.steps
+            read_ahead(self._strategy, self._train.pixels, rows[start + at_once : start + 2 * at_once])
             elbo, stop = self._step(self._train.pixels, rows[start : start + at_once], first, bool(signals))
             self._check(elbo, first)
             now = time.monotonic()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from trainer.images import mirror, to_unit_interval
+from trainer.images import Pixels, mirror, to_unit_interval
 from trainer.model.objective import draw
 from trainer.model.vae import VAE
 from trainer.settings import TrainConfig, shard_size
@@ -47,7 +47,7 @@ class TrainStep:
         self._gradients = tf.function(self._shard_gradients, jit_compile=True)
         self._steps = tf.function(self._several)
 
-    def __call__(self, pixels: np.ndarray, rows: np.ndarray, first: int, stop: bool = False) -> StepsResult:
+    def __call__(self, pixels: Pixels, rows: np.ndarray, first: int, stop: bool = False) -> StepsResult:
         """Takes S steps; step i trains on the images pixels[rows[i]].
 
         Args:

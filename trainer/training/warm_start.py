@@ -2,13 +2,15 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from trainer.errors import UserError
-from trainer.model.vae import VAE
+from trainer.model.vae import VAE, build
+from trainer.settings import TrainConfig
+from trainer.shape import Shape
 from trainer.storage.digests import compute_digests, identity
 
 log = logging.getLogger(__name__)
@@ -24,10 +26,8 @@ def load_weights(model: VAE, path: str) -> None:
       UserError: it cannot be read, or its weights differ from those of `model` in name or shape.
     """
     variables, arrays = dict(_variables(model)), _read(path)
-    expected = {name: variable.shape.as_list() for name, variable in variables.items()}
-    found = {name: list(array.shape) for name, array in arrays.items()}
-    differ = [name for name in expected | found if expected.get(name) != found.get(name)]
-    if differ:
+    expected, found = _shapes(variables), _shapes(arrays)
+    if differ := [name for name in expected | found if expected.get(name) != found.get(name)]:
         raise UserError(
             f"{len(differ)} of {len(expected | found)} weights of the base model {path} do not fit the settings",
             value={name: found.get(name) for name in differ[:SHOWN]},
@@ -39,6 +39,15 @@ def load_weights(model: VAE, path: str) -> None:
     log.info("starting from the weights of %s", path)
 
 
+def fits(config: TrainConfig, shape: Shape, path: str) -> bool:
+    """Tells whether the SavedModel at `path` has the weights of a model with these settings, for images of `shape`.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    return _shapes(dict(_variables(build(config, shape)))) == _shapes(_read(path))
+
+
 def weights_identity(path: str) -> str:
     """Returns a digest of the weights of the SavedModel at `path`, which does not depend on the path.
 
@@ -46,6 +55,10 @@ def weights_identity(path: str) -> str:
       OSError: they cannot be read.
     """
     return identity(compute_digests(os.path.join(path, "variables")))
+
+
+def _shapes(weights: Mapping[str, np.ndarray | tf.Variable]) -> dict[str, list[int]]:
+    return {name: list(weight.shape) for name, weight in weights.items()}
 
 
 def _variables(module: tf.Module, prefix: str = "") -> Iterator[tuple[str, tf.Variable]]:
@@ -64,7 +77,7 @@ def _read(path: str) -> dict[str, np.ndarray]:
         keys = [key for key in reader.get_variable_to_shape_map() if key.startswith(PREFIX) and key.endswith(SUFFIX)]
         return {key[len(PREFIX) : -len(SUFFIX)]: reader.get_tensor(key) for key in sorted(keys)}
     except (tf.errors.OpError, IndexError) as error:  # IndexError: a truncated file
-        remedy = "Train without --warm-start"
+        remedy = "Train with --no-warm-start"
         raise UserError(
             "the base model cannot be read", value=path, valid="a SavedModel", remedy=remedy, cause=error
         ) from error

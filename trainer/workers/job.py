@@ -18,6 +18,7 @@ from trainer.settings import Execution, TrainConfig, check_workers
 from trainer.storage.atomic import discard, reading, storing, whole
 from trainer.storage.digests import DamageError, verify_digests, write_digests
 from trainer.storage.quarantine import damage
+from trainer.storage.rows import DiskArray
 from trainer.storage.tensors import verified_tensors, write_tensors
 from trainer.strategy import build_strategy, check_workers_share, is_chief, leave_together
 from trainer.training.loop import train_and_evaluate
@@ -78,7 +79,7 @@ def run_worker(folder: str) -> None:
     job = _given(folder)
     strategy = build_strategy(job.execution.strategy)  # before any other TensorFlow operation
     check_workers_share(strategy)
-    model = _run(job, _mapped(folder, "train"), _mapped(folder, "test"), strategy)
+    model = _run(job, _read(folder, "train"), _read(folder, "test"), strategy)
     if is_chief(strategy):
         with storing("the record of the training", job.workdir):
             write_digests(job.workdir)
@@ -100,7 +101,7 @@ def _given(folder: str) -> Job:
 
 
 def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
-    """Writes the folder that workers get, beside the checkpoints: the job, and its images for mapping into memory.
+    """Writes the folder that workers get, beside the checkpoints: the job, and its images as arrays of NumPy.
 
     An undamaged folder with the same job and images stays, because workers of a dead launcher may still be using it.
     """
@@ -116,8 +117,8 @@ def _write(job: Job, train: ImageSet, test: ImageSet) -> str:
         given = os.path.join(unfinished, GIVEN)
         os.makedirs(given)
         for name, images in (("train", train), ("test", test)):
-            for part, array in images._asdict().items():
-                np.save(os.path.join(given, f"{name}-{part}.npy"), array)
+            _write_pixels(_path(unfinished, name, "pixels"), images)
+            np.save(_path(unfinished, name, "noise_seeds"), images.noise_seeds)
         pathlib.Path(unfinished, JOB).write_text(json.dumps(content, indent=1))
         write_digests(given)
     return folder
@@ -163,6 +164,22 @@ def _run(job: Job, train: ImageSet, test: ImageSet, strategy: tf.distribute.Stra
     return train_and_evaluate(job.config, train, test, job.workdir, job.base_model, strategy, job.state, *paces).model
 
 
-def _mapped(folder: str, name: str) -> ImageSet:
-    parts = (os.path.join(folder, GIVEN, f"{name}-{part}.npy") for part in ImageSet._fields)
-    return ImageSet(*(np.load(path, mmap_mode="r") for path in parts))
+def _write_pixels(path: str, images: ImageSet) -> None:
+    """Writes the pixels as np.save does, without holding all of them."""
+    with open(path, "wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": images.pixels.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for chunk in images.chunks():
+            file.write(np.ascontiguousarray(chunk).data)
+
+
+def _read(folder: str, name: str) -> ImageSet:
+    """Opens the images of a split. They stay on disk, whose cache the workers of a machine share."""
+    path = _path(folder, name, "pixels")
+    found = np.load(path, mmap_mode="r")
+    pixels = DiskArray(open(path, "rb"), found.shape, found.offset, path)  # noqa: SIM115
+    return ImageSet(pixels, np.load(_path(folder, name, "noise_seeds")))
+
+
+def _path(folder: str, name: str, part: str) -> str:
+    return os.path.join(folder, GIVEN, f"{name}-{part}.npy")

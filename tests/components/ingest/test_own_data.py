@@ -36,7 +36,8 @@ def found(root, *names, splits=None):
     ],
 )
 def test_directories_are_parts_or_labels(tmp_path, names, splits, folders, labelled):
-    assert found(tmp_path, *names, splits=splits) == {"location": None, "folders": folders, "labelled": labelled}
+    expected = {"location": None, "folders": folders, "labelled": labelled, "marker": None}
+    assert found(tmp_path, *names, splits=splits) == expected
 
 
 def test_train_beside_other_directories_is_not_guessed_at(tmp_path):

@@ -48,12 +48,10 @@ def test_every_kind_of_anomaly_has_a_sentence():
         """
         anomaly_info { key: "image" value { short_description: "Column dropped" description: "gone" } }
         dataset_anomaly_info { description: "too few examples" }
-        data_missing: true
         """,
         anomalies_pb2.Anomalies(),
     )
     assert anomaly_sentences(anomalies) == [
         "feature image: Column dropped (gone)",
         "too few examples",
-        "there is no data",
     ]

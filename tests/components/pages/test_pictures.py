@@ -1,8 +1,12 @@
+import base64
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.pages.pictures import elbo_curve, image_grid
+from components.pages.pictures import IMAGES, SAMPLES, elbo_curve, image_grid, pictures, shown
+from toy_data import serialized
 
 
 @pytest.fixture
@@ -21,6 +25,40 @@ def test_a_grid_has_each_image_in_its_place():
     for i, image in enumerate(images):
         row, column = divmod(i, 3)
         np.testing.assert_array_equal(grid[32 * row : 32 * row + 32, 32 * column : 32 * column + 32], image)
+
+
+def test_small_images_are_shown_as_they_are_and_large_ones_by_the_mean_of_each_area():
+    small = np.random.default_rng(0).integers(0, 256, [2, 64, 64, 3], dtype=np.uint8)
+    np.testing.assert_array_equal(shown(small), small)
+    large = np.random.default_rng(1).integers(0, 256, [2, 128, 128, 4], dtype=np.uint8)
+    means = large.reshape(2, 64, 2, 64, 2, 4).mean((2, 4))
+    np.testing.assert_allclose(shown(large), means, atol=0.51)
+
+
+@pytest.mark.parametrize(("size", "expected"), [((28, 28), (28, 28)), ((512, 512), (64, 64)), ((20, 300), (17, 248))])
+def test_the_aspect_ratio_stays(size, expected):
+    assert shown(np.zeros([1, *size, 1], np.uint8)).shape == (1, *expected, 1)
+
+
+@pytest.mark.parametrize(("shape", "scale"), [((512, 512, 4), "64x64 of 512x512"), ((32, 32, 3), "")])
+def test_the_pictures_of_images_of_any_size_fit_in_a_page_of_two_megabytes(shape, scale, tmp_path, monkeypatch):
+    """The worst case: images of noise, which PNG cannot compress."""
+    noise = np.random.default_rng(0).integers(0, 256, [SAMPLES, *shape], dtype=np.uint8)
+    images = [serialized(f"{i:02d}", tf.io.encode_png(image).numpy(), 0) for i, image in enumerate(noise[:IMAGES])]
+    with tf.io.TFRecordWriter(str(tmp_path / "examples.gz"), "GZIP") as writer:
+        for image in images:
+            writer.write(image)
+    signatures = {
+        "reconstruct": lambda images: {"images": tf.constant(noise[: len(images)])},
+        "sample": lambda n, seed: {"images": tf.constant(noise[:n])},
+    }
+    monkeypatch.setattr(tf.saved_model, "load", lambda _: types.SimpleNamespace(signatures=signatures))
+    found = pictures("model", str(tmp_path))
+    assert found.scale == scale
+    size = sum(len(base64.b64encode(picture)) for picture in (found.pairs, found.samples))
+    assert size < 1_700_000, "and the curve and the text take the rest"
+    if not scale:
+        np.testing.assert_array_equal(tf.io.decode_png(found.samples)[:32, 32:64], noise[1])
 
 
 def test_the_curve_is_a_picture_that_changes_with_the_numbers(history):

@@ -38,7 +38,13 @@ def page(verdict, history, pushed_to="", decoder="BernoulliMLP"):
     units = Units.of(TrainConfig(decoder=decoder), Shape(32, 32, 3))
     pictures = Pictures(pairs=b"pairs", samples=b"samples")
     html = render(
-        "report.html.j2", verdict=verdict, history=history, units=units, pushed_to=pushed_to, pictures=pictures
+        "report.html.j2",
+        verdict=verdict,
+        history=history,
+        units=units,
+        pushed_to=pushed_to,
+        pictures=pictures,
+        spans=[],
     )
     HTMLParser().feed(html)
     return html
@@ -97,3 +103,11 @@ def test_missing_numbers_are_marked_as_missing():
     ):
         assert text in html
     assert "bits/dim" not in html
+
+
+def test_the_caption_says_that_images_are_scaled_down(history):
+    units, verdict = Units.of(TrainConfig(), Shape(512, 512, 3)), Verdict(True, NUMBERS, None, {}, [], [])
+    drawn = Pictures(b"pairs", b"samples", "64x64 of 512x512")
+    html = render("report.html.j2", verdict=verdict, history=history, units=units, pushed_to="", pictures=drawn)
+    assert html.count("Scaled down to 64x64 of 512x512 pixels, each the mean of the area that it covers.") == 2
+    assert "Scaled down" not in page(verdict, history)

@@ -71,9 +71,9 @@ def train(root, tiny, monkeypatch):
     monkeypatch.setattr(run_fn.tft, "TFTransformOutput", lambda _: SimpleNamespace(transform_features_layer=layer))
     monkeypatch.setattr(run_fn, "save", save_weights)
 
-    def start(number=1, root=root, base=False, code="1", run="", execution=EVERY_CALL, **settings):
+    def start(number=1, root=root, base=False, code="1", run="", execution=EVERY_CALL, cold=False, **settings):
         monkeypatch.setattr(run_fn, "code_of", lambda node: code)
-        site = Site(execution=execution, training=str(root / "training"), run=run)
+        site = Site(execution=execution, training=str(root / "training"), run=run, may_start_cold=cold)
         out = root / f"out/{number}"
         run_fn.run_fn(
             SimpleNamespace(
@@ -201,6 +201,16 @@ def test_the_name_of_a_state_depends_on_its_recipe_and_inputs_and_on_no_place(st
     assert (name(), name(base=True)) == (cold, warm), "missing digests are computed"
     moved = root.rename(root.with_name("moved"))
     assert (name(root=moved), name(root=moved, base=True)) == (cold, warm)
+
+
+def test_a_base_model_that_does_not_fit_is_left_out_where_nobody_asked_for_it(state_of):
+    def job(**settings):
+        return state_of(**settings)[0]
+
+    assert job(base=True, cold=True).base_model == job(base=True).base_model is not None
+    assert job(base=True, hidden_size=9).base_model is not None, "the training refuses it"
+    left_out = job(base=True, hidden_size=9, cold=True)
+    assert (left_out.base_model, left_out.state) == (None, job(hidden_size=9).state)
 
 
 def test_a_finished_training_is_kept_until_it_is_forgotten_and_not_repeated(train, root, steps, monkeypatch):

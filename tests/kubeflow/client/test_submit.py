@@ -167,7 +167,7 @@ def test_values_have_the_types_of_their_parameters(kfp, vaeiaf):
     assert {name: type(value) for name, value in sent.items()} == {
         "min_elbo": str,
         "max_regression": float,
-        "warm_start": bool,
+        "warm_start": str,
         "settings": dict,
         "epochs": str,
     }

@@ -20,6 +20,8 @@ from kubeflow.run_node import main
 from kubeflow.spec.contract import METRICS, OUTCOME, PAGES
 from kubeflow.spec.parameters import parameters
 from kubeflow.spec.tasks import TASKS, nodes_of
+from own_data import write_files
+from pipeline import local
 from pipeline.beam import job_service
 from pipeline.local import plan
 from pipeline.outcome import Outcome
@@ -162,6 +164,45 @@ def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(
 
 
 @pytest.mark.slow
+def test_a_run_keeps_its_spans_though_its_pods_start_again_and_directories_come(
+    run, node, told, volume, monkeypatch, termination_log
+):
+    def arrive(number):
+        for name, image, label in gradients("x", 60, 1000 * number, (8, 8, 1)):
+            write_files(volume / f"photos/{number}", {f"c{label % 2}/{name}.png": image, "_SUCCESS": b""})
+
+    def lose_the_pod(pipeline, node, *rest):
+        if node.node_info.id == "StatisticsGen":
+            raise InterruptError(signal.SIGTERM)
+        return launch(pipeline, node, *rest)
+
+    spans = {"dataset": DEFAULTS["dataset"], "data": "photos/{SPAN}", "span_marker": "_SUCCESS"}
+    arrive(1)
+    launch = local.launch_node
+    monkeypatch.setattr("pipeline.local.launch_node", lose_the_pod)
+    assert node("ingest", "spans-1", **spans)[0] == 128 + signal.SIGTERM
+    monkeypatch.setattr("pipeline.local.launch_node", launch)
+    arrive(2)
+    first = run("spans-1", **spans)
+    assert {code for code, _ in first.values()} == {PUSHED}
+    again = first["ingest"][1]
+    assert again.count("was finished by an earlier attempt") == 3  # the window, the schema and the images of span 1
+    assert "span 1\n" in again
+    assert all("span 2" not in console for _, console in first.values())
+    assert "training on" in first["train"][1]
+    assert told("spans-1", **spans)["type"] == "io.vaeiaf.model.pushed"
+
+    second = run("spans-2", **spans)
+    assert "span 2\n" in second["ingest"][1]
+    assert "starting from the weights of" in second["train"][1]
+    third = run("spans-3", **spans)
+    assert {code for code, _ in third.values()} == {PUSHED}
+    text = json.loads(re.search(r"\{.*\}", third["gate"][1].splitlines()[-1]).group())[OUTCOME]
+    assert text.startswith("Nothing is new, so nothing was trained: the newest complete span is 2, and its model is ")
+    assert told("spans-3", **spans) is None
+
+
+@pytest.mark.slow
 def test_sigterm_ends_the_training_after_a_checkpoint_with_a_code_to_try_again(node, arguments, told, volume):
     assert node("ingest", "run-stopped", seed=5)[0] == PUSHED
     log = volume / "logs/run-stopped/train.log"
@@ -287,7 +328,7 @@ def test_a_node_that_the_image_does_not_know_is_no_success(node, termination_log
 
 
 def test_a_page_that_cannot_be_made_fails_nothing(node, monkeypatch, tmp_path, volume):
-    monkeypatch.setattr("kubeflow.node.work._finished", lambda *_: True)  # it is not, so nothing can be drawn
+    monkeypatch.setattr("kubeflow.node.work.is_finished", lambda *_: True)  # it is not, so nothing can be drawn
     code, console = node("Evaluator", "run-undrawn")
     assert code == PUSHED
     assert "Evaluator is done, but its page could not be made; see the log" in console

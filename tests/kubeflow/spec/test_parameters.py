@@ -27,13 +27,14 @@ PAIRS = [
     ({"settings": {"iaf_steps": 0}, "batch_size": "64"}, ["--set=iaf_steps=0", "--batch-size=64"]),
     ({"eval_samples": "2.0", "workers": 2}, ["--eval-samples=2", "--workers=2"]),
     ({"tune": 3, "strategy": "mirrored"}, ["--tune=3", "--strategy=mirrored"]),
-    ({"warm_start": True, "strategy": "default"}, ["--warm-start", "--strategy=default"]),
+    ({"warm_start": "true", "strategy": "default"}, ["--warm-start", "--strategy=default"]),
     (
         {"min_elbo": "-1900", "max_regression": 0.5, "min_label_elbo": "-2000.5"},
         ["--min-elbo=-1900", "--max-regression=0.5", "--min-label-elbo=-2000.5"],
     ),
     ({"checkpoint_minutes": 1}, ["--checkpoint-minutes=1"]),
     ({"checkpoint_percent": 2}, ["--checkpoint-percent=2"]),
+    ({"images_in_memory": 100}, ["--images-in-memory=100"]),
     ({"allow_shared_images": True}, ["--allow-shared-images"]),
     ({"image_shape": "64x48x1"}, ["--image-shape=64x48x1"]),
     ({"no_baseline": True}, ["--no-baseline"]),
@@ -43,6 +44,15 @@ PAIRS = [
     ),
     ({"data": "/mnt/other", "test_share": 0.2}, ["--data=/mnt/other", "--test-share=0.2"]),
     ({"max_unreadable": 0.01}, ["--max-unreadable=0.01"]),
+    (
+        {"data": "photos/{SPAN}", "spans": 3, "span_marker": "_SUCCESS"},
+        ["--data=/data/photos/{SPAN}", "--spans=3", "--span-marker=_SUCCESS"],
+    ),
+    (
+        {"data": "{YYYY}/{MM}/{DD}", "span_age_minutes": 2.5},
+        ["--data=/data/{YYYY}/{MM}/{DD}", "--span-age-minutes=2.5"],
+    ),
+    ({"data": "photos/{SPAN}", "warm_start": "false"}, ["--data=/data/photos/{SPAN}", "--no-warm-start"]),
 ]
 
 
@@ -78,7 +88,9 @@ def test_no_default_is_empty_or_stands_for_another_value():
     assert "" not in defaults.values()
     assert [name for name, value in defaults.items() if value == "none"] == [
         "data",
+        "span_marker",
         "splits",
+        "warm_start",
         "min_elbo",
         "min_label_elbo",
     ]
@@ -104,7 +116,7 @@ def test_a_unit_stands_behind_what_it_measures():
 
 def test_choices_are_all_values_that_a_drop_down_offers():
     choices = {name: found.choices for name, found in parameters().items() if found.choices}
-    assert choices == {"preset": tuple(PRESETS), "strategy": STRATEGIES}
+    assert choices == {"preset": tuple(PRESETS), "strategy": STRATEGIES, "warm_start": ("none", "true", "false")}
 
 
 @pytest.mark.parametrize(
@@ -139,6 +151,9 @@ def test_choices_are_all_values_that_a_drop_down_offers():
         # without meaning beside the others
         ({"no_baseline": True, "max_regression": 2.0}, "max_regression", 2.0),
         ({"data": "images", "dataset": "photo_patches"}, "dataset", "photo_patches"),
+        ({"data": "images", "spans": 2}, "spans", 2),
+        ({"data": "{SPAN}/{SPAN}"}, "data", "/data/{SPAN}/{SPAN}"),
+        ({"data": "{SPAN}", "splits": "train=a"}, "splits", "train=a"),
         ({"settings": {"iaf_steps": 0, "iaf_hidden_size": 9}}, "iaf_hidden_size", 9),
         ({"settings": {"channels": 9}}, "channels", 9),
     ],
@@ -196,7 +211,11 @@ BEFORE = {
 
 
 def test_earlier_pipeline_versions_give_parameters_of_the_same_names():
-    assert parameters().keys() - BEFORE.keys() == {"data", "splits", "test_share", "max_unreadable"}
+    assert parameters().keys() - BEFORE.keys() == {
+        *("data", "splits", "test_share", "max_unreadable"),
+        *("spans", "span_marker", "span_age_minutes"),
+        "images_in_memory",
+    }
     assert BEFORE.keys() < parameters().keys()
 
 

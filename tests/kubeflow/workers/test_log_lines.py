@@ -31,7 +31,7 @@ LINES = [
     (adopts, "following the Job JOB, which is already running"),
     (finds_weights, "the Job JOB has already done this work"),
     (restarts, "worker 1 of 2 (pod JOB-1-xxxxx) was killed by SIGTERM"),
-    (restarts, "starting all workers again, time 1 of at most 1 without a new checkpoint"),
+    (restarts, "starting all workers again, time 1 of at most 1 without a new checkpoint, 1 of at most 48 in 24 hours"),
     (
         kept,
         f"the Job JOB is left in the cluster, where it ends with its lease: {not_allowed('delete', 'jobs', 'batch')}",

@@ -51,19 +51,12 @@ def test_workers_whose_machines_were_taken_back_queue_again(world, said):
 
 
 def test_workers_that_still_save_when_the_queue_took_their_machines_are_not_waited_for_in_it(world):
-    world.set(queue="gpus", restarts=1)
-    held_in_queue(world, 1)
-
-    def suspended(run):
-        run.running()
+    def save(run):
         if run.index == 1:
-            world.noticed(run)
-            held_in_queue(world, 1, job=2)
-            run.state.suspend(world.name)
             world.clock.advance(JOB_SECONDS)
         wait_until(lambda: any(request.startswith("delete jobs") for request in world.kube.requests))
 
-    world.launch(suspended, well)
+    taken_back(world, save)
     assert world.jobs == 2
 
 

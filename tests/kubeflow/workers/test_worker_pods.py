@@ -7,6 +7,7 @@ import threading
 import pytest
 from kube_world import BAD, LIMIT, WRONG, fails, rights, wait_until, waits_for_a_machine, well
 
+from kubeflow.workers import launcher
 from kubeflow.workers.manifests import GRACE_SECONDS, job_manifest, policy_manifest, service_manifest
 from kubeflow.workers.worker_set import JOB_SECONDS, LOST_SECONDS, SETTLE_SECONDS
 from trainer.errors import InterruptError, UserError
@@ -213,6 +214,39 @@ def test_restarts_count_from_the_last_checkpoint(world):
         world.launch(progresses)
     assert error.value.failure.value == 137
     assert world.jobs == 4  # three with progress and one without
+
+
+def progress(world):
+    """Saves a checkpoint, a new one in each Job."""
+    os.makedirs(os.path.join(os.path.dirname(world.folder), f"step-{world.jobs:09d}"), exist_ok=True)
+
+
+def test_workers_that_make_progress_may_not_be_lost_all_day(world):
+    world.set(restarts=1, daily_restarts=3)
+
+    def progresses(run):
+        progress(world)
+        fails(1, 137)(run)
+
+    with pytest.raises(WorkerError) as error:
+        world.launch(progresses)
+    assert error.value.failure.value == 137
+    assert world.jobs == 4
+
+
+def test_losses_of_the_day_before_do_not_count(world, monkeypatch):
+    monkeypatch.setattr(launcher, "DAY", 100)  # seconds, within a lease
+    world.set(restarts=1, daily_restarts=1)
+
+    def progresses(run):
+        progress(world)
+        run.running()
+        if run.index == 1:
+            world.hold(run, 100)
+        fails(1, 137)(run)
+
+    world.launch(progresses, progresses, progresses, well)
+    assert world.jobs == 4
 
 
 def test_workers_that_are_stopped_too_often_stop_the_run(world):

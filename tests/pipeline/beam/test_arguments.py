@@ -36,7 +36,17 @@ def test_a_job_has_a_name_and_the_user_s_wins():
     assert beam_args(["--runner=flink", "--job_name=mine"], "job")[-1] == "--job_name=mine"
 
 
-@pytest.mark.parametrize("given", [["--runner"], ["--runner=FlinkRunner", "--flink_version=0.9"], ["--parallelism=x"]])
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--runner"],
+        ["--runner=FlinkRunner", "--flink_version=0.9"],
+        ["--parallelism=x"],
+        ["--runner=Foo"],
+        ["--runner=no.such.Runner"],
+        ["--runner=apache_beam.runners.Foo"],
+    ],
+)
 def test_arguments_that_beam_refuses_are_a_setting_s_error(given, capsys):
     with pytest.raises(SettingError) as error:
         beam_args(given, setting="beam.args")

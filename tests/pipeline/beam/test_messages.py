@@ -39,6 +39,11 @@ MESSAGES = {
         "beam_args: expected arguments that Beam accepts, got ['--parallelism=two']. Beam says: argument "
         "--parallelism: invalid int value: 'two'",
     ),
+    "runner": (
+        lambda: beam_args(["--runner=no.such.Runner"]),
+        "beam_args: expected arguments that Beam accepts, got ['--runner=no.such.Runner']. Beam says: No module named "
+        "'no'",
+    ),
     "validation": (
         lambda: operator.made([*REMOTE, "--environment_type=EXTERNAL"]),
         "Beam refuses its arguments: Option external_service_address is required for "

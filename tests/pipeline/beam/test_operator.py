@@ -18,6 +18,7 @@ from pipeline.beam.flink import Flink
 from pipeline.beam.job_service import JobService
 from pipeline.beam.operator import BeamOperator, engine_of
 from pipeline.dag import compile_pipeline, create_pipeline
+from pipeline.local import plan
 from pipeline.settings import PipelineConfig
 from trainer.errors import InterruptError, UserError
 
@@ -155,6 +156,26 @@ def test_the_engine_follows_from_the_arguments(arguments, kind):
 def test_a_flink_that_beam_starts_needs_its_jar_before_anything_else():
     with pytest.raises(UserError):
         engine_of(PipelineOptions(["--runner=FlinkRunner"]))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--runner=Foo"],
+        ["--runner=FlinkRunner"],
+        ["--runner=FlinkRunner", "--flink_master=h:1"],
+        ["--runner=PortableRunner", "--job_endpoint=h:1"],
+    ],
+    ids=["no runner", "no jar", "no jar for a cluster", "no code"],
+)
+def test_wrong_arguments_are_told_before_anything_else(arguments, tmp_path):
+    config = PipelineConfig(root=str(tmp_path), data=str(tmp_path / "missing"), beam_args=tuple(arguments))
+    with pytest.raises(UserError):
+        plan(config, "run", Site())
+
+
+def test_right_arguments_need_no_engine_yet(tmp_path):
+    assert plan(PipelineConfig(root=str(tmp_path), beam_args=tuple(REMOTE)), "run", Site()).nodes
 
 
 def test_the_nodes_that_the_engine_is_for_get_the_arguments_and_the_name_of_the_run(tmp_path):

@@ -47,8 +47,9 @@ def test_a_refusal_has_its_reasons():
     assert (event.get_data()["reasons"], event.get_data()["pushed_to"]) == (["too low"], None)
 
 
-def test_an_unchanged_model_makes_no_event():
+def test_an_unchanged_model_and_a_refusal_that_is_not_new_make_no_event():
     assert of_outcome(ENDING, outcome(push=Push(unchanged="/pushed/7")), CONFIG) is None
+    assert of_outcome(ENDING, outcome(False, Push(), reasons=["too low"])._replace(nothing_new=True), CONFIG) is None
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])

@@ -150,6 +150,7 @@ TRAINER = {"Tuner", "Trainer"}
         ({"tune": 0, "workers": 2}, set()),
         ({"checkpoint_minutes": 1.0}, set()),
         ({"checkpoint_percent": 2.0}, set()),
+        ({"images_in_memory": 0}, set()),
         ({"beam_args": ("--runner=FlinkRunner",)}, set()),
     ],
     ids=lambda value: "-".join(sorted(map(str, value))) or "none",
@@ -179,6 +180,27 @@ def test_own_data_are_told_apart_by_content_alone(keys, tmp_path):
     assert differ(one, three) == differ(one, share) == {"ImageExampleGen"}
 
 
+def test_with_spans_a_push_is_no_reason_to_train_again_but_another_start_is(keys):
+    spans = dataclasses.replace(BASE, tune=0, data="/photos/{SPAN}")
+    assert differ(keys(spans), keys(spans, changed="base_model")) == set()
+    assert differ(keys(spans), keys(spans, missing="base_model")) == set()
+    assert differ(keys(spans), keys(dataclasses.replace(spans, warm_start=False))) == {"Trainer"}
+
+
+def test_how_the_spans_are_chosen_changes_no_key_but_the_spans_do(keys):
+    spans = dataclasses.replace(BASE, tune=0, data="/photos/{SPAN}")
+    other = dataclasses.replace(spans, spans=3, span_marker="_SUCCESS", span_age_minutes=1.0)
+    assert differ(keys(spans), keys(other)) == set()
+    assert differ(keys(spans), keys(spans, changed="examples")) == {"Transform", "Trainer", "Evaluator"}
+
+
+def test_the_order_of_the_spans_in_the_metadata_does_not_matter(artifact):
+    one, two = (artifact(standard_artifacts.Examples, content) for content in "ab")
+    assert cache.key("toy", "Trainer", {"examples": [one, two]}, {}) == cache.key(
+        "toy", "Trainer", {"examples": [two, one]}, {}
+    )
+
+
 def test_an_edit_of_a_schema_changes_its_key(keys, monkeypatch, tmp_path):
     before = keys()
     shutil.copytree(pipeline.dag.SCHEMAS, tmp_path / "schemas")
@@ -193,8 +215,8 @@ def test_every_setting_is_covered():
     """A new setting has to be told apart above."""
     known = {"dataset", "train", "root", "data_dir", "manual_dir", "min_elbo", "max_regression", "min_label_elbo"}
     known |= {"no_baseline", "image_shape", "allow_shared_images", "tune", "warm_start", "strategy", "workers"}
-    known |= {"data", "splits", "test_share", "max_unreadable"}
-    known |= {"notify_url", "checkpoint_minutes", "checkpoint_percent", "beam_args", "beam_nodes"}
+    known |= {"data", "splits", "test_share", "max_unreadable", "spans", "span_marker", "span_age_minutes"}
+    known |= {"notify_url", "checkpoint_minutes", "checkpoint_percent", "images_in_memory", "beam_args", "beam_nodes"}
     assert {field.name for field in dataclasses.fields(PipelineConfig)} == known
 
 

@@ -10,11 +10,12 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import trainer.images
 import trainer.training.loop
 import trainer.training.step
 from trainer.errors import UserError
 from trainer.evaluate import Evaluator, MeanELBO, quality
-from trainer.images import hold_out, pixel_model, to_unit_interval
+from trainer.images import ImageSet, hold_out, pixel_model, to_unit_interval
 from trainer.model.likelihoods import Bernoulli, DiscretizedLogistic, GaussianPixels
 from trainer.model.objective import draw
 from trainer.model.vae import build
@@ -22,6 +23,7 @@ from trainer.schema import SettingError
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.storage.atomic import remove
+from trainer.storage.rows import TemporaryArray
 from trainer.training.checkpoint import Checkpoints
 from trainer.training.loop import steps_per_call, train_and_evaluate
 from trainer.training.step import StepsResult
@@ -44,9 +46,9 @@ def unseen(make_images):
 def run(tmp_path_factory, tiny_config, train, unseen):
     """A run with some settings changed: its result and its folder."""
 
-    def start(**settings):
+    def start(images=train, **settings):
         folder = tmp_path_factory.mktemp("run")
-        return train_and_evaluate(dataclasses.replace(tiny_config, **settings), train, unseen, str(folder)), folder
+        return train_and_evaluate(dataclasses.replace(tiny_config, **settings), images, unseen, str(folder)), folder
 
     return start
 
@@ -79,12 +81,41 @@ def independent_pixels(family, train, unseen):
     return np.mean(family.independent(pixel_model(train)).log_prob(to_unit_interval(unseen.pixels)))
 
 
+class Watched(TemporaryArray):
+    """Images on disk that note what is announced and read."""
+
+    def __init__(self, images):
+        super().__init__(images.pixels.shape, "", "")
+        self[np.arange(len(images))] = images.pixels
+        self.announced, self.read = [], []
+
+    def will_need(self, rows):
+        self.announced.append(rows)
+        super().will_need(rows)
+
+    def __getitem__(self, rows):
+        found = super().__getitem__(rows)
+        self.read.append(found if isinstance(rows, slice) else rows)
+        return found
+
+
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_weights_to_the_bit_and_another_others(run, weights_of):
-    trained = (weights_of(run(epochs=1, iaf_steps=1, seed=seed)[0].model) for seed in (0, 0, 1))
-    for weights, again, others in zip(*trained, strict=True):
+def test_the_same_seed_gives_the_same_weights_to_the_bit_from_memory_or_disk_and_another_others(
+    run, weights_of, train, monkeypatch
+):
+    monkeypatch.setattr(trainer.images, "CHUNK_BYTES", 50 * 3072)
+    monkeypatch.setattr(trainer.training.loop, "STEPS_PER_CALL", 7)
+    disk = ImageSet(Watched(train), train.noise_seeds)
+    results = [run(images, epochs=1, iaf_steps=1, seed=seed)[0] for images, seed in ((train, 0), (disk, 0), (train, 1))]
+    for weights, again, others in zip(*(weights_of(result.model) for result in results), strict=True):
         np.testing.assert_array_equal(weights, again)
         assert not np.array_equal(weights, others)
+    in_memory, on_disk, _ = (result.epochs[0]._replace(seconds=0, images_per_second=0) for result in results)
+    assert in_memory == on_disk
+    calls = [rows for rows in disk.pixels.read if rows.ndim == 2]
+    assert [rows.shape for rows in calls] == [(7, 16), (7, 16), (2, 16)]
+    assert [*map(str, disk.pixels.announced)] == [*map(str, calls[1:]), str(np.zeros([0, 16], int))]
+    assert max(rows.shape[0] for rows in disk.pixels.read if rows.ndim != 2) <= 50, "never all of them"
 
 
 def test_the_elbo_rises_and_beats_the_best_model_that_ignores_the_image(trained, train, unseen):

@@ -17,7 +17,7 @@ from trainer.images import pixel_model, preprocessing
 from trainer.model.vae import build
 from trainer.shape import Shape
 from trainer.training.loop import train_and_evaluate
-from trainer.training.warm_start import load_weights
+from trainer.training.warm_start import fits, load_weights
 from trainer.units import Units
 
 SHAPE = Shape(32, 32, 3)
@@ -77,8 +77,10 @@ def equal(weights, others):
 def test_other_weights_are_refused_with_both_shapes_and_none_is_loaded(
     settings, name, ours, theirs, count, path, tiny_config, weights_of
 ):
-    model = build(dataclasses.replace(tiny_config, **settings), SHAPE)
+    config = dataclasses.replace(tiny_config, **settings)
+    model = build(config, SHAPE)
     before = weights_of(model)
+    assert not fits(config, SHAPE, path)
     with pytest.raises(UserError) as refusal:
         load_weights(model, path)
     failure = refusal.value.failure
@@ -88,6 +90,11 @@ def test_other_weights_are_refused_with_both_shapes_and_none_is_loaded(
     assert failure.sentence.startswith(f"{count} of ")
     assert path in failure.sentence
     assert equal(weights_of(model), before)
+
+
+def test_weights_fit_the_settings_and_the_shape_that_they_were_made_with(path, tiny_config):
+    assert fits(dataclasses.replace(tiny_config, seed=7, epochs=3), SHAPE, path)
+    assert not fits(tiny_config, Shape(32, 32, 1), path)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "a file", "cut off"])

@@ -128,8 +128,10 @@ def test_only_the_chief_writes(folder, job_of_two):
 def test_a_worker_has_the_rows_of_its_replica_and_no_others(found):
     expected = np.array([[[0, 10], [40, 50]], [[20, 30], [60, 70]]])  # of the rows 0..3 and 4..7, each ten times itself
     np.testing.assert_array_equal(found["mirrored"]["shares"], expected)
+    assert sorted(found["mirrored"]["announced"]) == list(range(8))
     for i in range(2):
         np.testing.assert_array_equal(found[f"worker {i}"]["shares"], expected[i : i + 1])
+        np.testing.assert_array_equal(10 * found[f"worker {i}"]["announced"], expected[i].ravel())
 
 
 def test_a_stop_that_one_worker_asks_for_is_seen_by_all(alone, found):

@@ -6,10 +6,12 @@ import os
 import pathlib
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from replicas import SETS, some_images
+from replicas import SETS, on_disk, some_images
+from trainer import images
 from trainer.errors import ReportedError, UnreadableError, UserError
 from trainer.failure import left
 from trainer.model.vae import build
@@ -56,6 +58,14 @@ def handed_out(make_job):
 
 def test_a_job_that_is_handed_out_again_is_left_to_the_workers_that_may_be_at_it(handed_out):
     assert handed_out() == handed_out(workdir="of-the-next-try")
+
+
+def test_workers_get_the_images_that_the_launcher_has_on_disk(handed_out, tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "CHUNK_BYTES", 10 * 3072)
+    handed_out(sets=[*map(on_disk, SETS)])
+    for name, expected in zip(("train", "test"), SETS, strict=True):
+        for part, array in expected._asdict().items():
+            np.testing.assert_array_equal(np.load(tmp_path / f"state/job/given/{name}-{part}.npy"), array)
 
 
 OTHERS = {

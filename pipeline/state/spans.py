@@ -1,0 +1,98 @@
+"""The spans of a run in ML Metadata: each is ingested by executions of its own, in a run of its own.
+
+TFX allows a node one execution in a run, so the ingestion of span 20456 in the run R belongs to the run R.span-20456.
+"""
+
+from collections.abc import Sequence
+
+from ml_metadata import MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tfx.dsl.components.common.resolver import ResolverStrategy
+from tfx.types import Artifact
+
+from components.artifacts import Artifacts
+from components.ingest.properties import span_name, span_number
+from components.ingest.span_window import read_window
+from components.ingest.spans import Span
+from pipeline.state.lineage import IncompleteRunError, artifacts_of, executions_of, output_of
+
+WINDOW, EXAMPLES, STATISTICS = "window", "examples", "statistics"  # channels of the resolvers
+RUN = "pipeline_run"  # type of TFX's context of a run
+
+
+def span_run(run_id: str, span: Span) -> str:
+    """Returns the id of the run that ingests `span` for the run `run_id`."""
+    return f"{run_id}.span-{span.number}"
+
+
+def window_of(store: MetadataStore, run_id: str) -> list[Span]:
+    """Returns the spans that the run `run_id` uses, the oldest first; none if its data have no spans.
+
+    Raises:
+      IncompleteRunError: they are not decided yet.
+    """
+    decided = executions_of(store, run_id).get("SpanWindow")
+    return read_window(output_of(store, decided, WINDOW)) if decided else []
+
+
+class SpanExamplesStrategy(ResolverStrategy):
+    """The Examples of this run's spans."""
+
+    def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
+        """Returns the Examples of each span in the window, the oldest first.
+
+        Raises:
+          IncompleteRunError: a span was not ingested. TFX then records that the resolver failed.
+        """
+        (window,) = input_dict[WINDOW]
+        run_id, live = _run_of(store, window), {artifact.id: artifact for artifact in input_dict[EXAMPLES]}
+        found = []
+        for span in read_window(window):
+            done = executions_of(store, span_run(run_id, span)).get("ImageExampleGen")
+            examples = output_of(store, done, EXAMPLES) if done else None
+            if examples is None or examples.id not in live:
+                raise IncompleteRunError(f"the span {span.name} was not ingested")
+            found.append(live[examples.id])
+        return {WINDOW: [window], EXAMPLES: found}
+
+
+class PreviousSpanStrategy(ResolverStrategy):
+    """The Examples and the statistics of the newest span before a span, whichever run ingested it.
+
+    Args:
+      number: of the span.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
+        """Returns them, or empty lists for the first span."""
+        examples = previous_span(input_dict[EXAMPLES], self._number)
+        if examples is None:
+            return {EXAMPLES: [], STATISTICS: []}
+        made = _statistics_of(store, examples)
+        statistics = [artifact for artifact in input_dict[STATISTICS] if artifact.id in made]
+        return {EXAMPLES: [examples], STATISTICS: statistics[-1:]}
+
+
+def previous_span(examples: Sequence[Artifact], number: int) -> Artifact | None:
+    """Returns the Examples of the newest span before `number`; of several ingestions of it, the last."""
+    earlier = [artifact for artifact in examples if span_name(artifact) and span_number(artifact) < number]
+    return max(earlier, key=lambda artifact: (span_number(artifact), artifact.id), default=None)
+
+
+def _statistics_of(store: MetadataStore, examples: Artifact) -> set[int]:
+    """Returns the ids of the statistics that were made of `examples`."""
+    readers = {event.execution_id for event in store.get_events_by_artifact_ids([examples.id])}
+    return {
+        artifact.id
+        for execution in store.get_executions_by_id(sorted(readers))
+        for artifact in artifacts_of(store, execution, mlmd.Event.OUTPUT).get(STATISTICS, [])
+    }
+
+
+def _run_of(store: MetadataStore, window: Artifact) -> str:
+    """Returns the id of the run that decided on `window`."""
+    (run,) = (context for context in store.get_contexts_by_artifact(window.id) if context.type == RUN)
+    return run.name
