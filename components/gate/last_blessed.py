@@ -1,7 +1,7 @@
 """Finds the baseline: the served model, which a new model is compared with.
 
 The baseline is the newest version in the push directory: after pushes of A, B and, from the cache, A again, it is A. If
-the push directory is empty, the baseline is the model that was blessed last.
+the push directory is empty, the baseline is the model that was blessed last, unless it was withdrawn.
 """
 
 from ml_metadata import MetadataStore
@@ -12,6 +12,7 @@ from tfx.dsl.components.common.resolver import ResolverStrategy
 
 from components.artifacts import Artifacts
 from components.gate.serving import newest, saved_model_digests
+from components.gate.withdrawal import withdrawals
 from trainer.storage.digests import DamageError, identity
 
 MODEL, BLESSING = "model", "model_blessing"  # the resolver's channels
@@ -37,7 +38,11 @@ class LastBlessedModelStrategy(ResolverStrategy):
         if served is not None:
             found = [model for model in models if _saved_model(model) == served.model]
             return {MODEL: found[-1:], BLESSING: []}
-        blessing = _last(store, blessings)
+        withdrawn = {found.model for found in withdrawals(self._push_directory)}
+        lost = {model.id for model in models if _saved_model(model) in withdrawn}
+        blessing = _last(
+            store, [one for one in blessings if one.get_int_custom_property("current_model_id") not in lost]
+        )
         model_id = blessing[0].get_int_custom_property("current_model_id") if blessing else None
         return {MODEL: [model for model in models if model.id == model_id], BLESSING: blessing}
 

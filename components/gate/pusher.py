@@ -1,35 +1,39 @@
 """AtomicPusher: pushes a blessed model whole or not at all, and only if it may still replace the served one."""
 
+import base64
 import os
 import tempfile
-import time
 from typing import Any, ClassVar, NamedTuple
 
-import tensorflow as tf
+from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
 from tfx import types
 from tfx.components.pusher import executor
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import artifact_utils, component_spec
 from tfx.types import standard_component_specs as specs
-from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation, PushedModel
+from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, ModelEvaluation, PushedModel
 from tfx.utils import io_utils, json_utils
 
 from components.artifacts import Artifacts
 from components.gate import evaluator
 from components.gate.evaluator import read_evidence
-from components.gate.serving import FORMAT_SERVING, LOCK, Served, newest, saved_model_digests, versions
+from components.gate.publish import STAGING, publish
+from components.gate.result import Result
+from components.gate.serving import FORMAT_SERVING, LOCK, Served, newest, saved_model_digests
 from components.gate.units_check import check_units
+from components.gate.verdict import Verdict, read_verdict
+from components.gate.withdrawal import MARK, fingerprint, withdrawals
 from trainer.errors import ReportedError
-from trainer.storage.digests import DamageError, Digests, check_digests, identity, record_digests, write_digests
-from trainer.storage.durable import sync, sync_folder
+from trainer.storage.aside import finish_moves
+from trainer.storage.digests import Digests, identity, write_digests
 from trainer.storage.leftovers import clear
 from trainer.storage.lock import locked
 from trainer.storage.quarantine import damage, quarantine_folder
 from trainer.units import read_units
 
-STAGING = ".incomplete-"
 PUSH_DIRECTORY = "push_directory"
 AGAIN = "evaluation"  # folder in the artifact, of the second evaluation
+AGAIN_INPUTS = (specs.EXAMPLES_KEY, specs.MODEL_KEY, specs.INFRA_BLESSING_KEY)  # of the second evaluation
 
 
 class Push(NamedTuple):
@@ -39,6 +43,7 @@ class Push(NamedTuple):
     unchanged: str | None = None  # folder of the served version, which is already this model
     damaged: str | None = None  # new name of the previously served version, which was damaged
     decided_again: str | None = None  # folder in the artifact with the second evaluation, if one decided
+    withdrawn: str | None = None  # why nothing was pushed: the model is that of a withdrawn version
 
     def write(self, artifact: types.Artifact) -> None:
         """Writes the fields into the properties of `artifact`."""
@@ -67,15 +72,19 @@ class Executor(executor.Executor):
           UserError: another run pushed a model in other units during this one.
         """
         artifact = artifact_utils.get_single_instance(output_dict[specs.PUSHED_MODEL_KEY])
-        if not self.CheckBlessing(input_dict):
-            return
-        base = exec_properties[PUSH_DIRECTORY]
-        os.makedirs(base, exist_ok=True)
-        with locked(os.path.join(base, LOCK), "push"):
-            self._push(base, input_dict, artifact, exec_properties).write(artifact)
+        if self.CheckBlessing(input_dict):
+            base = exec_properties[PUSH_DIRECTORY]
+            os.makedirs(base, exist_ok=True)
+            with locked(os.path.join(base, LOCK), "push"):
+                finish_moves(base, MARK)
+                self._push(base, input_dict, artifact, exec_properties).write(artifact)
+        verdict = final_verdict(artifact_utils.get_single_uri(input_dict[specs.EVALUATION_KEY]), artifact)
+        _result(verdict).write(artifact)
 
     def _push(self, base: str, inputs: Artifacts, artifact: types.Artifact, exec_properties: dict[str, Any]) -> Push:
         model, digests = self.GetModelPath(inputs), saved_model_digests(inputs[specs.MODEL_KEY][0].uri)
+        if reason := _withdrawn(base, model, digests):
+            return Push(withdrawn=reason)
         served = newest(base)
         fault = damage(served.path) if served else None
         evidence = read_evidence(artifact_utils.get_single_uri(inputs[specs.EVALUATION_KEY]))
@@ -89,7 +98,8 @@ class Executor(executor.Executor):
                 return Push(decided_again=again)
         if served and not fault and _same_model(served, model, digests):
             return Push(unchanged=served.path, decided_again=again)
-        pushed = _copy_whole(model, digests, base)
+        clear(base, STAGING, days=1)
+        pushed = publish(model, digests, base)
         moved = quarantine_folder(served.path, fault) if served and fault else None  # only after its successor is there
         return Push(pushed_to=pushed, damaged=moved, decided_again=again)
 
@@ -103,7 +113,7 @@ class Executor(executor.Executor):
             io_utils.copy_dir(served.path, os.path.join(baseline.uri, FORMAT_SERVING))
             write_digests(baseline.uri)
             evaluator.Executor(self._context).Do(
-                {**{key: inputs[key] for key in (specs.EXAMPLES_KEY, specs.MODEL_KEY)}, "baseline_model": [baseline]},
+                {**{key: inputs[key] for key in AGAIN_INPUTS}, "baseline_model": [baseline]},
                 {specs.EVALUATION_KEY: [evaluation], specs.BLESSING_KEY: [blessing]},
                 exec_properties,
                 pushed_meanwhile=served.version,
@@ -117,8 +127,14 @@ def deciding_evaluation(evaluation: str, pushed_model: types.Artifact) -> str:
     return os.path.join(pushed_model.uri, again) if again else evaluation
 
 
+def final_verdict(evaluation: str, pushed_model: types.Artifact) -> Verdict:
+    """Reads the verdict of the evaluation that decided. A model that was withdrawn before is refused."""
+    verdict, reason = read_verdict(deciding_evaluation(evaluation, pushed_model)), Push.read(pushed_model).withdrawn
+    return verdict._replace(blessed=False, reasons=[*verdict.reasons, reason]) if reason else verdict
+
+
 class AtomicPusherSpec(component_spec.ComponentSpec):
-    """The model, its evaluation and blessing, and what a second evaluation needs."""
+    """The model, its evaluation and blessings, and what a second evaluation needs."""
 
     PARAMETERS: ClassVar[dict] = {
         specs.EVAL_CONFIG_KEY: specs.EvaluatorSpec.PARAMETERS[specs.EVAL_CONFIG_KEY],
@@ -128,6 +144,7 @@ class AtomicPusherSpec(component_spec.ComponentSpec):
     INPUTS: ClassVar[dict] = {
         specs.EXAMPLES_KEY: specs.EvaluatorSpec.INPUTS[specs.EXAMPLES_KEY],
         specs.MODEL_KEY: component_spec.ChannelParameter(type=Model),
+        specs.INFRA_BLESSING_KEY: component_spec.ChannelParameter(type=InfraBlessing),
         specs.MODEL_BLESSING_KEY: component_spec.ChannelParameter(type=ModelBlessing),
         specs.EVALUATION_KEY: specs.EvaluatorSpec.OUTPUTS[specs.EVALUATION_KEY],
     }
@@ -140,6 +157,7 @@ class AtomicPusher(base_beam_component.BaseBeamComponent):
     Args:
       examples: Examples with the split test, for a second evaluation.
       model: the new model.
+      infra_blessing: what a fresh process found of it; without this blessing nothing is pushed.
       model_blessing: the gate's decision.
       evaluation: the evaluation behind it, with its evidence.
       push_directory: folder that models are served from.
@@ -154,28 +172,18 @@ class AtomicPusher(base_beam_component.BaseBeamComponent):
         super().__init__(AtomicPusherSpec(**arguments, **outputs, example_splits=json_utils.dumps(["test"])))
 
 
-def _copy_whole(model: str, digests: Digests, base: str) -> str:
-    """Copies the SavedModel at the path `model` to a new version, and returns the version's folder.
+def _withdrawn(base: str, model: str, digests: Digests) -> str | None:
+    """Says which withdrawn version computes the same as the SavedModel at `model`, if one does."""
+    ours = fingerprint(model)
+    for found in withdrawals(base):
+        if found.model == identity(digests) or _equal(found.fingerprint, ours):
+            return f"this model is {found}"
+    return None
 
-    Raises:
-      ReportedError: the copy differs from the blessed model.
-    """
-    clear(base, STAGING, days=1)
-    version = max([int(time.time()), *(earlier + 1 for earlier in versions(base))])
-    path = os.path.join(base, str(version))
-    with tempfile.TemporaryDirectory(prefix=STAGING, dir=base) as folder:
-        staging = os.path.join(folder, "model")
-        try:
-            io_utils.copy_dir(model, staging)
-            check_digests(staging, digests)
-        except DamageError as error:
-            what = f"the copy of the blessed model is damaged: {error}"
-            raise ReportedError(what, value=staging, remedy="Start again; nothing was pushed") from error
-        sync(staging)
-        record_digests(path, digests)
-        os.rename(staging, path)
-    sync_folder(base)
-    return path
+
+def _result(verdict: Verdict) -> Result:
+    mean = verdict.candidate
+    return Result(verdict.blessed, mean.get("elbo"), mean.get("elbo_standard_error"), "; ".join(verdict.reasons))
 
 
 def _same_model(served: Served, model: str, digests: Digests) -> bool:
@@ -184,9 +192,13 @@ def _same_model(served: Served, model: str, digests: Digests) -> bool:
     Equal models may have different files, because an export contains random and running numbers. TensorFlow's canonical
     hashes leave those out.
     """
-    return served.model == identity(digests) or _fingerprint(served.path) == _fingerprint(model)
+    return served.model == identity(digests) or _equal(fingerprint(served.path), fingerprint(model))
 
 
-def _fingerprint(model: str) -> tuple[int, int, int]:
-    fingerprint = tf.saved_model.experimental.read_fingerprint(model)
-    return fingerprint.graph_def_program_hash, fingerprint.signature_def_hash, fingerprint.checkpoint_hash
+def _equal(fingerprint: str, other: str) -> bool:
+    return bool(fingerprint and other) and _hashes(fingerprint) == _hashes(other)
+
+
+def _hashes(fingerprint: str) -> tuple[int, int, int]:
+    found = FingerprintDef.FromString(base64.b64decode(fingerprint))
+    return found.graph_def_program_hash, found.signature_def_hash, found.checkpoint_hash

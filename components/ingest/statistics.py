@@ -1,13 +1,34 @@
-"""Options of TFDV's statistics, which bound their memory."""
+"""Options of TFDV's statistics, and the statistics of an artifact."""
 
 import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import statistics_pb2
+from tfx.types import Artifact, artifact_utils
+from tfx.utils import io_utils
+
+QUANTILES = 100  # buckets of a histogram of equal shares, in which `components.drift.bins` interpolates
+FILE = "FeatureStats.pb"  # TFX's, in the folder of a split
 
 
 def options() -> tfdv.StatsOptions:
-    """Returns the options of all statistics.
+    """Returns the options of all statistics, which bound their memory.
 
     Each batch of Examples is counted when it is read; TFDV would keep a thousand images for each of its accumulators.
-    Values are counted in sketches, where TFDV would group all ids: the most frequent values are exact up to about a
-    thousand values of a feature, the number of unique ones up to 16,384.
+    Values are counted in sketches, where TFDV would group all ids: the most frequent values are exact up to a thousand
+    values of a feature, the number of unique ones up to 16,384.
     """
-    return tfdv.StatsOptions(desired_batch_size=1, use_sketch_based_topk_uniques=True)
+    return tfdv.StatsOptions(
+        num_quantiles_histogram_buckets=QUANTILES, desired_batch_size=1, use_sketch_based_topk_uniques=True
+    )
+
+
+def read_statistics(artifact: Artifact) -> dict[str, statistics_pb2.DatasetFeatureStatistics]:
+    """Returns the statistics of each split."""
+    names = artifact_utils.decode_split_names(artifact.split_names)
+    folders = {name: artifact_utils.get_split_uri([artifact], name) for name in names}
+    return {name: parsed(io_utils.read_bytes_file(f"{folder}/{FILE}")) for name, folder in folders.items()}
+
+
+def parsed(content: bytes) -> statistics_pb2.DatasetFeatureStatistics:
+    """Returns the statistics of one set of Examples from their serialized form."""
+    (found,) = statistics_pb2.DatasetFeatureStatisticsList.FromString(content).datasets
+    return found

@@ -19,16 +19,24 @@ class Code(NamedTuple):
 
 
 NUMERIC = ("tensorflow", "numpy")
+INGESTION = Code(("components.ingest.example_gen",), (*NUMERIC, "tensorflow-datasets", "apache-beam", "tfx"))
+STATISTICS = Code((), (*NUMERIC, "tensorflow-data-validation", "tfx"))
+DRIFT = Code(("components.drift.component",), (*NUMERIC, "tensorflow-data-validation", "apache-beam", "scipy", "tfx"))
 CODE = {
-    "ImageExampleGen": Code(
-        ("components.ingest.example_gen",), (*NUMERIC, "tensorflow-datasets", "apache-beam", "tfx")
-    ),
-    "StatisticsGen": Code((), (*NUMERIC, "tensorflow-data-validation", "tfx")),
+    "ImageExampleGen": INGESTION,
+    "StatisticsGen": STATISTICS,
+    "ServingExampleGen": INGESTION,
+    "ServingStatisticsGen": STATISTICS,
+    "SpanDrift": DRIFT,
+    "ServingSkew": DRIFT,
     "Schema": Code(("components.ingest.schema",)),
     "StrictExampleValidator": Code(("components.ingest.validator",), ("tensorflow-data-validation", "tfx")),
     "Transform": Code(("components.ingest.transform",), (*NUMERIC, "tensorflow-transform", "tfx")),
     "Tuner": Code(("components.train.tuner_fn",), (*NUMERIC, "keras", "keras-tuner", "tensorflow-transform", "tfx")),
-    "Trainer": Code(("components.train.run_fn",), (*NUMERIC, "keras", "tensorflow-transform", "tfx")),
+    "Trainer": Code(
+        ("components.train.run_fn",), (*NUMERIC, "keras", "tensorflow-serving-api", "tensorflow-transform", "tfx")
+    ),
+    "ServingCheck": Code(("components.gate.serving_check",), (*NUMERIC, "tensorflow-serving-api", "tfx")),
     "Evaluator": Code(
         ("components.gate.evaluator", "components.gate.metric"),
         (*NUMERIC, "tensorflow-model-analysis", "apache-beam", "tfx"),
@@ -39,6 +47,14 @@ CODE = {
 def code_of(node: str) -> str:
     """Returns the fingerprint of the code behind the result of the TFX node `node`; empty if there is none."""
     return fingerprint(*CODE[node]) if node in CODE else ""
+
+
+def code_parts(node: str) -> dict[str, str]:
+    """Returns what `code_of` covers: the versions of libraries and a short hash of each module, by name."""
+    code = CODE.get(node, Code())
+    found = {library: importlib.metadata.version(library) for library in code.libraries}
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for name, path in sources(code.modules).items()}
+    return {**found, **hashes}
 
 
 def fingerprint(modules: Iterable[str], libraries: Iterable[str]) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 from kubeflow.client.api import Api
 from kubeflow.doctor import claim, pod, quota, retries, rights, versions
-from kubeflow.doctor.finding import Finding, State
 from kubeflow.doctor.kube import Kube, is_missing_right
 from kubeflow.spec.cluster import Cluster
 from kubeflow.workers.kube_errors import ApiError
+from pipeline.doctor.finding import Finding, State
 from trainer.errors import ReportedError
 from trainer.failure import Kind
 

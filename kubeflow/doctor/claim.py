@@ -1,9 +1,9 @@
 """The claim of the volume that every pod mounts."""
 
-from kubeflow.doctor.finding import Finding, State
 from kubeflow.doctor.kube import Kube
 from kubeflow.doctor.rights import APPLY
 from kubeflow.spec.cluster import Cluster
+from pipeline.doctor.finding import Finding, State
 
 MANY = "ReadWriteMany"
 

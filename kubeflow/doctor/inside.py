@@ -10,10 +10,10 @@ import shutil
 import sys
 import tempfile
 
-from kubeflow.doctor.finding import Finding, State
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.contract import TERMINATION_LOG
 from kubeflow.spec.revision import revision
+from pipeline.doctor.finding import Finding, State
 from trainer.errors import ReportedError
 from trainer.workers.launch import ERROR_FILE
 

@@ -4,7 +4,6 @@ import json
 import secrets
 from collections.abc import Iterator
 
-from kubeflow.doctor.finding import Finding, State
 from kubeflow.doctor.kube import Kube
 from kubeflow.doctor.manifest import check_job
 from kubeflow.doctor.rights import accounts_of
@@ -13,6 +12,7 @@ from kubeflow.workers.clock import Durations
 from kubeflow.workers.job import Job
 from kubeflow.workers.manifests import INSTANCE
 from kubeflow.workers.pod import Pod
+from pipeline.doctor.finding import Finding, State
 
 PROGRAM = ["python", "-P", "-m", "kubeflow.doctor.inside"]
 POLL_SECONDS = 2.0
@@ -36,7 +36,7 @@ def inside(kube: Kube, cluster: Cluster) -> Iterator[Finding]:
     try:
         job = kube.create_job(check_job(cluster, name, account, command))
         assert job, "the name is random"
-        yield from _findings(_ended(kube, job), cluster)
+        yield from _findings(ended(kube, job), cluster)
     finally:  # a signal may have come before the answer to the creation
         if left := kube.get_job(name):
             kube.delete_job(left, "Background")
@@ -59,7 +59,7 @@ def _findings(end: Pod | Finding, cluster: Cluster) -> Iterator[Finding]:
         yield Finding("image", State.WRONG, f"{image} was pulled, but the pod {end.end}: {last}", remedy)
 
 
-def _ended(kube: Kube, job: Job) -> Pod | Finding:
+def ended(kube: Kube, job: Job) -> Pod | Finding:
     """Waits for the pod's end; returns a finding if it cannot start, or does not end."""
     waits, began = Durations(kube.clock), kube.clock.monotonic()
     while True:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kubeflow.doctor.finding import Finding, State
 from kubeflow.doctor.kube import Kube
 from kubeflow.doctor.manifest import pod_of
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.pod import PodSettings
+from pipeline.doctor.finding import Finding, State
 
 
 def quota(kube: Kube, cluster: Cluster) -> Iterator[Finding]:

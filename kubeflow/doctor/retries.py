@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from kubeflow.doctor.finding import Finding, State
 from kubeflow.doctor.kube import Kube
 from kubeflow.spec.cluster import Cluster
+from pipeline.doctor.finding import Finding, State
 
 CONFIG = "workflow-controller-configmap"
 KUBEFLOW = "kubeflow"  # the namespace of Kubeflow Pipelines, unless it is installed in that of the runs

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import yaml
 
-from kubeflow.doctor.finding import Finding, State
 from kubeflow.doctor.kube import Kube
 from kubeflow.spec.cluster import Cluster
+from pipeline.doctor.finding import Finding, State
 
 MANIFESTS = pathlib.Path(__file__).parents[1] / "deploy" / "manifests"
 OF_KUBEFLOW = ("default-editor", "pipeline-runner")  # accounts of its pods, with profiles and without

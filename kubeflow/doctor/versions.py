@@ -6,8 +6,8 @@ import urllib3
 
 from kubeflow.client.api import SECONDS, Api
 from kubeflow.client.submit import find_pipeline
-from kubeflow.doctor.finding import Finding, State
 from kubeflow.doctor.kube import Kube
+from pipeline.doctor.finding import Finding, State
 
 OLDEST_KUBERNETES = (1, 25)  # reads a Job's deadline again after it was changed
 OLDEST_KUBEFLOW, NEWEST_KUBEFLOW = (2, 14), (2, 17)  # tried

@@ -1,7 +1,8 @@
 """The command line, `vaeiaf`: each module here, unless its name starts with an underscore, is one command.
 
-A command's module has HELP, a line; `add_options(parser)`; and `run(options)`, which returns the exit code. Its
-docstring is the description, EPILOG what stands below the options. Nothing imports TensorFlow or TFX before it runs.
+A command's module has HELP, a line; EXAMPLE, a command line; `add_options(parser)`; and `run(options)`, which returns
+the exit code. Its docstring is the description, EPILOG what stands below the options. Nothing imports TensorFlow or TFX
+before it runs.
 """
 
 import argparse
@@ -11,7 +12,11 @@ import pkgutil
 import sys
 from typing import Any
 
-from trainer.errors import ReportedError, UserError
+from pipeline.cli._errand import run_errand_of
+from pipeline.cli._parser import Parser
+from pipeline.cli._server import no_kubeflow
+from trainer.errors import ReportedError
+from trainer.interrupt import interruptible
 from trainer.terminal import lasting_streams
 
 
@@ -22,20 +27,21 @@ def main(arguments: list[str] | None = None) -> int:
     """
     # After an operation that failed, on a broken image, TensorFlow warns of its own shutdown once the console is back.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
-    with lasting_streams():
-        options = parser().parse_args(arguments)
+    with lasting_streams(), interruptible():
         try:
+            given = sys.argv[1:] if arguments is None else arguments
+            options = parser().parse_args(given)
+            if getattr(options, "errand", None):
+                return run_errand_of(options, given)
             return options.run(options)
         except ReportedError as error:
             print(f"vaeiaf: {error}", file=sys.stderr)
             return error.exit_code
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The parser of all commands."""
-    root = argparse.ArgumentParser(
-        prog="vaeiaf", description="Retrains a VAE/IAF and pushes it if its test-set ELBO allows."
-    )
+    root = Parser(prog="vaeiaf", description="Retrains a VAE/IAF and pushes it if its test-set ELBO allows.")
     commands = root.add_subparsers(required=True, metavar="command")
     for module in pkgutil.iter_modules(__path__):
         if not module.name.startswith("_"):
@@ -58,6 +64,7 @@ def _add(commands: Any, name: str) -> None:
         help=command.HELP,
         description=" ".join((command.__doc__ or "").split()),
         epilog=getattr(command, "EPILOG", None),
+        example=f"vaeiaf {command.EXAMPLE}",
         allow_abbrev=False,
     )
     command.add_options(added)
@@ -65,8 +72,4 @@ def _add(commands: Any, name: str) -> None:
 
 
 def _say_hidden(_: argparse.Namespace) -> int:
-    import kubeflow
-
-    found = f"Python finds another one, {next(iter(kubeflow.__path__))}"
-    remedy = "Uninstall that (pip uninstall kubeflow), or install vaeiaf in another environment"
-    raise UserError(f"this command needs vaeiaf's package kubeflow, and {found}", remedy=remedy)
+    raise no_kubeflow()

@@ -22,23 +22,6 @@ def add_cluster(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_server(parser: argparse.ArgumentParser) -> None:
-    """Adds the address and the login of Kubeflow Pipelines."""
-    server = parser.add_argument_group("Kubeflow Pipelines")
-    server.add_argument(
-        "--host",
-        metavar="URL",
-        help="address of the API (default: KF_PIPELINES_ENDPOINT, the cluster of this pod, or kubectl's context)",
-    )
-    server.add_argument("--token-file", metavar="FILE", help="with a login token (default: KF_PIPELINES_SA_TOKEN_PATH)")
-    server.add_argument("--cookie-file", metavar="FILE", help="with a login cookie, such as authservice_session=...")
-    server.add_argument(
-        "--ui",
-        metavar="URL",
-        help="address of the UI, for printed links (default: KF_PIPELINES_UI_ENDPOINT, or ui of the cluster file)",
-    )
-
-
 def connect(options: argparse.Namespace, cluster: Cluster) -> Any:
     """Connects to the server that the options name.
 

@@ -9,6 +9,7 @@ from pipeline.words import PUSHED
 from trainer.errors import UserError
 
 HELP = "write the pipeline for Kubeflow into a file"
+EXAMPLE = "compile --cluster cluster.yaml --output vaeiaf.yaml"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

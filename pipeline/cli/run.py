@@ -3,6 +3,7 @@ earlier runs.
 """
 
 import argparse
+import contextlib
 import datetime
 import os
 import shlex
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from pipeline.outcome import Outcome
 
 HELP = "run the pipeline on this machine"
+EXAMPLE = "run --dataset photo_patches --preset smoke"
 EPILOG = (
-    "Exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused by the gate, "
+    "Exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused by the gate, or stopped by drift, "
     "129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM."
 )
 add_options = add_settings
@@ -49,6 +51,8 @@ def run(options: argparse.Namespace) -> int:
 def _run(config: PipelineConfig, run_id: str, webhook: "Webhook | None", log_file: str, story: Story) -> int:
     try:
         from pipeline import local
+        from pipeline.retention import retain
+        from pipeline.state.executions import open_store
 
         outcome = local.run(config, run_id, story)
     except Exception as error:
@@ -56,6 +60,8 @@ def _run(config: PipelineConfig, run_id: str, webhook: "Webhook | None", log_fil
         failure = failure_of(error, config.root)
         leave(failure, f"{log_file.removesuffix('.log')}.{FILE}")
         story.say(f"\nvaeiaf: {failure}\nLog: {log_file}")
+        if failure.kind == Kind.STOPPED:
+            _say_kept(config, run_id, story)
         _notify(webhook, config, run_id, failure, story.say, log_file)
         return failure.exit_code
     story.say(f"\n{describe(outcome)}")
@@ -63,7 +69,15 @@ def _run(config: PipelineConfig, run_id: str, webhook: "Webhook | None", log_fil
         volume = shlex.quote(f"{os.path.dirname(outcome.push.pushed_to)}:/models/vaeiaf")
         story.say(f"Serve:  docker run -p 8501:8501 -e MODEL_NAME=vaeiaf -v {volume} tensorflow/serving")
     _notify(webhook, config, run_id, outcome, story.say)
+    retain(config, lambda: open_store(config.root), True, story.say)
     return PUSHED if outcome.verdict.blessed or outcome.nothing_new else REFUSED
+
+
+def _say_kept(config: PipelineConfig, run_id: str, story: Story) -> None:
+    from pipeline.kept import kept
+
+    with contextlib.suppress(ReportedError):  # a database that is away has been reported
+        story.say(kept(config, run_id))
 
 
 def _webhook(config: PipelineConfig) -> "Webhook | None":
@@ -89,12 +103,14 @@ def _notify(
 ) -> None:
     if webhook is None:
         return
-    from pipeline.notify.events import Ending, of_failure, of_outcome
+    from pipeline.notify.events import Ending, of_drift, of_failure, of_outcome
     from pipeline.notify.webhook import SECONDS, STOPPED_SECONDS, notify
 
     ending = Ending(config.name, run_id, datetime.datetime.now(datetime.UTC))
     if isinstance(ended, Failure):
         seconds = STOPPED_SECONDS if ended.kind == Kind.STOPPED else SECONDS
         notify(webhook, of_failure(ending, ended, log=log), say, seconds)
-    elif event := of_outcome(ending, ended, config):
-        notify(webhook, event, say)
+        return
+    for event in (*of_drift(ending, ended), of_outcome(ending, ended, config)):
+        if event:
+            notify(webhook, event, say)

@@ -2,19 +2,22 @@
 
 import argparse
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from kubeflow.client.cron import check_cron, check_time_zone
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.file import load_cluster
 from kubeflow.spec.parameters import parameters
-from pipeline.cli._kubeflow import EXPERIMENT, add_cluster, add_run, add_server, connect, run_parameters
+from pipeline.cli._kubeflow import EXPERIMENT, add_cluster, add_run, connect, run_parameters
+from pipeline.cli._output import add_json, print_json, print_parts, table
+from pipeline.cli._server import add_server
 from pipeline.words import PUSHED
 from trainer.errors import UserError
 from trainer.interrupt import interruptible
 
 HELP = "run the pipeline on Kubeflow on a schedule"
+EXAMPLE = "schedule --cluster cluster.yaml --name nightly --cron '0 0 3 * * *'"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--delete", metavar="NAME", help="delete a schedule")
     parser.add_argument("--name", metavar="NAME", help="schedule that --cron creates or replaces")
     parser.add_argument("--time-zone", metavar="ZONE", help="of --cron; only the cluster's is accepted")
+    add_json(parser)
     add_server(parser)
     add_run(parser)
 
@@ -35,6 +39,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Creates, replaces, lists or changes schedules."""
     cluster = load_cluster(options.cluster)
+    if options.json and not options.list:
+        raise UserError("--json has no meaning without --list", remedy="Give --list too, or leave it out")
     if options.cron is not None:
         return _replace(options, cluster)
     if options.name or options.params or options.time_zone or options.experiment != EXPERIMENT:
@@ -43,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     with interruptible():
         api = connect(options, cluster)
         if options.list:
-            _print_table(api, cluster)
+            _print_list(api, cluster, options.json)
         else:
             _change(options, api)
     return PUSHED
@@ -92,24 +98,42 @@ def _change(options: argparse.Namespace, api: Any) -> None:
         print(f"{name}: deleted")
 
 
-def _print_table(api: Any, cluster: Cluster) -> None:
+class Schedule(NamedTuple):
+    """A schedule, as it is listed."""
+
+    name: str
+    cron: str
+    time_zone: str
+    state: str  # enabled, paused or replaced
+    version: str  # of the pipeline
+    parameters: dict[str, Any]  # that differ from their defaults
+
+
+def _print_list(api: Any, cluster: Cluster, as_json: bool) -> None:
+    found = list(_listed(api, cluster))
+    if as_json:
+        print_json(found)
+    elif not found:
+        print(f"No schedule in namespace {api.namespace}")
+    else:
+        heads = ("name", f"cron ({cluster.time_zone})", "state", "version", "parameters")
+        given = (" ".join(f"{name}={_text(value)}" for name, value in one.parameters.items()) for one in found)
+        rows = zip(found, given, strict=True)
+        print_parts(table(heads, [(one.name, one.cron, one.state, one.version, text) for one, text in rows]))
+
+
+def _listed(api: Any, cluster: Cluster) -> Iterator[Schedule]:
     from kubeflow.client import schedule, submit
 
     runs = schedule.listed(api)
-    if not runs:
-        print(f"No schedule in namespace {api.namespace}")
-        return
-    versions = submit.versions(api, runs[0].pipeline_version_reference.pipeline_id)
+    versions = submit.versions(api, runs[0].pipeline_version_reference.pipeline_id) if runs else {}
     newest = {run.display_name: run for run in runs}
-    rows = [("name", f"cron ({cluster.time_zone})", "state", "version", "parameters")]
     for run in runs:
         state = "enabled" if run.mode == "ENABLE" else "paused" if run is newest[run.display_name] else "replaced"
         version = run.pipeline_version_reference.pipeline_version_id
-        given = " ".join(f"{name}={_text(value)}" for name, value in _changed(schedule.parameters_of(run)).items())
-        rows.append((run.display_name, schedule.cron_of(run), state, versions.get(version, version), given))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        given = _changed(schedule.parameters_of(run))
+        cron = schedule.cron_of(run)
+        yield Schedule(run.display_name, cron, cluster.time_zone, state, versions.get(version, version), given)
 
 
 def _text(value: Any) -> str:

@@ -9,6 +9,7 @@ from kubeflow.spec.cluster import Cluster
 from pipeline.words import PUSHED
 
 HELP = "print the JSON Schema of cluster.yaml"
+EXAMPLE = "schema cluster"
 SCHEMAS = {"cluster": Cluster}
 
 

@@ -3,11 +3,13 @@
 import argparse
 
 from kubeflow.spec.file import load_cluster
-from pipeline.cli._kubeflow import add_cluster, add_run, add_server, connect, run_parameters
+from pipeline.cli._kubeflow import add_cluster, add_run, connect, run_parameters
+from pipeline.cli._server import add_server
 from pipeline.words import PUSHED
 from trainer.interrupt import interruptible
 
 HELP = "run the pipeline on Kubeflow"
+EXAMPLE = "submit --cluster cluster.yaml --param epochs=10 --wait"
 EPILOG = (
     "Exit codes with --wait: 0 pushed or unchanged, 1 failed, terminated or not reached, 2 bad input, found before the "
     "run or by it, 3 refused by the gate, 130 and 143 stopped by SIGINT and SIGTERM."

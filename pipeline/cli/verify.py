@@ -6,11 +6,18 @@ import argparse
 import time
 
 from pipeline.cli._options import add_root, root_of
+from pipeline.cli._output import add_json, print_json
 from pipeline.words import FAILED, PUSHED
 
 HELP = "check every stored file of a state directory"
+EXAMPLE = "verify --root vaeiaf"
 EPILOG = "Exit codes: 0 no damage, 1 damage, 2 no state directory."
-add_options = add_root
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the state directory and the form of the output."""
+    add_root(parser)
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -19,6 +26,9 @@ def run(options: argparse.Namespace) -> int:
 
     started = time.monotonic()
     found = verify(root_of(options))
+    if options.json:
+        print_json(found)
+        return FAILED if found.damage else PUSHED
     for what in found.damage:
         print(f"DAMAGED: {what}")
     if not found.has_metadata:

@@ -17,10 +17,11 @@ from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Artifact
 
 from components.ingest.unchanged import FILES
-from components.train.code import code_of
+from components.train.code import code_of, code_parts
 from components.train.site import SITE
 from pipeline.state.artifacts import quarantine, verify_inputs
 from pipeline.state.lineage import artifacts_of
+from pipeline.state.why import PARTS, SOURCES
 from trainer.storage.digests import identity, read_digests
 from trainer.storage.quarantine import damage
 
@@ -44,21 +45,38 @@ def get_cache_context(
       ReportedError: an input is damaged.
     """
     verify_inputs(input_artifacts or {})
-    return context_lib.register_context_if_not_exists(
+    found = parts(pipeline_info.id, pipeline_node.node_info.id, input_artifacts or {}, parameters or {})
+    context = context_lib.register_context_if_not_exists(
         metadata_handle=metadata_handle,
         context_type_name=context_lib.CONTEXT_TYPE_EXECUTION_CACHE,
-        context_name=key(pipeline_info.id, pipeline_node.node_info.id, input_artifacts or {}, parameters or {}),
+        context_name=_hash(found),
     )
+    if PARTS not in context.custom_properties:
+        record = {**found, SOURCES: code_parts(found["node"])}
+        context.custom_properties[PARTS].string_value = json.dumps(record, sort_keys=True)
+        metadata_handle.store.put_contexts([context])
+    return context
 
 
 def key(pipeline: str, node: str, inputs: Mapping[str, Iterable[Artifact]], parameters: Mapping[str, Any]) -> str:
-    """Returns the cache key of `node`, which changes exactly when its code, its settings or an input's content does.
+    """Returns the cache key of `node`, a hash of its parts.
+
+    Raises:
+      DamageError: the digests of an input cannot be read.
+    """
+    return _hash(parts(pipeline, node, inputs, parameters))
+
+
+def parts(
+    pipeline: str, node: str, inputs: Mapping[str, Iterable[Artifact]], parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the parts of the key of `node`, which change exactly when its code, a setting or an input's content does.
 
     Raises:
       DamageError: the digests of an input cannot be read.
     """
     unkeyed = _unkeyed(parameters)
-    parts = {
+    return {
         "pipeline": pipeline,
         "node": node,
         "code": code_of(node),
@@ -67,6 +85,9 @@ def key(pipeline: str, node: str, inputs: Mapping[str, Iterable[Artifact]], para
         },
         "parameters": {name: _without_site(value) for name, value in parameters.items() if name not in PLACES},
     }
+
+
+def _hash(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

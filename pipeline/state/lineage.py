@@ -1,4 +1,4 @@
-"""Executions and artifacts of a run, read from ML Metadata."""
+"""Artifacts of an execution, read from ML Metadata as TFX's."""
 
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -9,18 +9,6 @@ from trainer.errors import ReportedError
 
 class IncompleteRunError(ReportedError):
     """A component of the run did not finish, though nothing was raised."""
-
-
-def executions_of(store: MetadataStore, run_id: str) -> dict[str, mlmd.Execution]:
-    """Returns the executions of a run by node id; of several attempts at a node, the last."""
-    run = store.get_context_by_type_and_name("pipeline_run", run_id)
-    tried = sorted(store.get_executions_by_context(run.id), key=lambda execution: execution.id) if run else []
-    return {_node_id(store, execution): execution for execution in tried}
-
-
-def _node_id(store: MetadataStore, execution: mlmd.Execution) -> str:
-    (node,) = (context for context in store.get_contexts_by_execution(execution.id) if context.type == "node")
-    return node.name.split(".")[-1]  # TFX prefixes the pipeline's name
 
 
 def output_of(store: MetadataStore, execution: mlmd.Execution, key: str) -> Artifact:

@@ -1,4 +1,4 @@
-"""Tells whether an SQLite file can be used now."""
+"""Tells whether an SQLite file is locked or damaged."""
 
 import contextlib
 import pathlib
@@ -24,3 +24,15 @@ def is_locked(path: str) -> bool:
             return True
         raise
     return False
+
+
+def fault(path: str) -> str | None:
+    """Describes the damage to the database at `path`; None if there is none, or if it is locked."""
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:  # locked: the store waits for it
+        return None
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None if answer == "ok" else answer

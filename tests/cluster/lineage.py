@@ -5,7 +5,7 @@ import json, os, sys
 from kubeflow.node.database import lineage
 from kubeflow.spec.cluster import Cluster
 from ml_metadata.proto.metadata_store_pb2 import Event
-from pipeline.state.lineage import executions_of
+from pipeline.state.executions import executions_of
 from trainer.workers.launch import ERROR_FILE
 
 cluster, run = Cluster(**json.loads(sys.argv[1])), sys.argv[2]

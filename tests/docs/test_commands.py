@@ -17,7 +17,7 @@ from kubeflow.spec.file import load_cluster
 from pipeline.cli import parser
 from pipeline.cli._kubeflow import run_parameters
 from pipeline.cli._options import config_of
-from trainer.storage.digests import write_digests
+from state_root import StateRoot
 
 BLOCKS = [block for path in FILES for block in blocks(path)]
 SHELL = [block for block in BLOCKS if block.language == "sh"]
@@ -122,10 +122,9 @@ def sandbox(tmp_path):
         module = "-m pipeline " if name == "vaeiaf" else ""
         (tools / name).write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} {module}"$@"\n')
         (tools / name).chmod(0o755)
-    pushed = tmp_path / "vaeiaf" / "pushed" / "vaeiaf-photo-patches" / "1"
-    pushed.mkdir(parents=True)
-    (pushed / "saved_model.pb").write_bytes(b"model")
-    write_digests(str(pushed))
+    state = StateRoot(tmp_path / "vaeiaf", "vaeiaf-photo-patches")
+    for model in ("first", "second"):
+        state.run(model)
     return tmp_path
 
 

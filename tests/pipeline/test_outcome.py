@@ -25,7 +25,7 @@ def database(tmp_path):
 @pytest.fixture
 def record(database, monkeypatch):
     """Records a run of a pipeline; `states` says how nodes ended that did not complete."""
-    monkeypatch.setattr("pipeline.outcome.read_verdict", lambda uri: f"verdict of {uri}")
+    monkeypatch.setattr("pipeline.outcome.final_verdict", lambda uri, pushed: f"verdict of {uri}")
 
     def write(pipeline, run, states=None):
         with database as handle:

@@ -63,6 +63,8 @@ def test_a_run_that_is_killed_and_stopped_resumes_and_two_workers_push_one_model
     assert "  stopped after step 63; the next start resumes there\n" in console
     sentence = "vaeiaf: interrupted by SIGTERM. The next run resumes after the last finished component or checkpoint\n"
     assert sentence in console
+    data = "ImageExampleGen, Schema, StatisticsGen, StrictExampleValidator, Transform"
+    assert f"Kept: {data}, the checkpoint of step 63. The same command resumes from there\n" in console
     assert models(series.root) == []
     assert states(series.root) == [state]
 

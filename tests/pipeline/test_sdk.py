@@ -39,6 +39,7 @@ def vaeiaf(tmp_path):
         ("compile", "--cluster", "cluster.yaml"),
         ("submit", "--cluster=cluster.yaml", "--wait", "--param", "epochs=3"),
         ("schedule", "--help"),
+        ("doctor", "--cluster=cluster.yaml"),
     ],
 )
 def test_a_command_that_needs_our_package_says_so(arguments, vaeiaf, tmp_path):
@@ -52,6 +53,7 @@ def test_a_command_that_needs_our_package_says_so(arguments, vaeiaf, tmp_path):
 
 def test_the_other_commands_work(vaeiaf):
     assert vaeiaf("run", "--help").stdout.startswith("usage: vaeiaf run")
+    assert "versions: Python 3.11" in vaeiaf("doctor").stdout
     done = vaeiaf("--help")
     assert done.returncode == 0
     assert all(name in done.stdout for name in ("run", "verify", *ON_KUBEFLOW))

@@ -1,6 +1,7 @@
 """What a model is compared with, over the runs of a state directory."""
 
 import contextlib
+import json
 import re
 import shutil
 
@@ -8,7 +9,7 @@ import pytest
 
 import components.gate.pusher
 from components.gate.serving import versions
-from pipeline import words
+from pipeline import cli, words
 from series import Series, gradients, report, took
 from toy_data import write_toy
 from trainer.storage.digests import digest_file
@@ -26,7 +27,7 @@ def elbo(console):
     return re.search(r"Test-set ELBO (-[\d.]+)", console).group(1)
 
 
-def test_of_a_b_and_a_again_the_next_model_is_compared_with_a(series):
+def test_of_a_b_and_a_again_the_next_model_is_compared_with_a(series, capfd):
     _, a = series.first(*A)
     _, b = series.run(*B)
     assert baseline(b) == elbo(a)
@@ -35,6 +36,10 @@ def test_of_a_b_and_a_again_the_next_model_is_compared_with_a(series):
     _, c = series.run("--seed=3")
     assert baseline(c) == elbo(a)
     assert len(series.versions()) == 4
+    capfd.readouterr()
+    assert cli.main(["why", "Trainer", f"--root={series.root}", "--json"]) == words.PUSHED
+    (trainer,) = json.loads(capfd.readouterr().out)["nodes"]
+    assert trainer["differences"] == [{"kind": "setting", "name": "seed", "old": 1, "new": 3}]
 
 
 def test_a_state_directory_may_be_moved(series, tmp_path, toy, capfd):
@@ -46,8 +51,7 @@ def test_a_state_directory_may_be_moved(series, tmp_path, toy, capfd):
     for node in ("ImageExampleGen", "StatisticsGen", "StrictExampleValidator", "Transform", "Trainer"):
         assert took(again, node) == "cached", node
     assert f"UNCHANGED: this model is already the newest version, {moved}" in again
-    _, b = Series(moved, toy, capfd).run(*B)
-    assert baseline(b) == elbo(first)
+    assert baseline(again) == elbo(first)
     assert not series.root.exists()
 
 
@@ -71,10 +75,37 @@ def test_a_served_model_that_cannot_be_read_stops_the_run_until_the_user_does_wi
     assert "Note: not compared with an earlier model (--no-baseline)." in console
     assert "Last blessed model" not in console
     assert "not compared with an earlier model (--no-baseline)" in report(console)
-    code, console = series.run("--seed=3")
+    code, console = series.run(*B)
     assert code == words.PUSHED
     assert "Note:" not in console
     assert "Last blessed model" in console
+
+
+def test_after_a_rollback_the_next_model_is_compared_with_the_restored_one_and_a_withdrawn_one_stays_away(
+    series, capfd
+):
+    _, a = series.first(*A)
+    series.run(*B)
+    root = f"--root={series.root}"
+    assert cli.main(["rollback", root, "--reason=worse samples"]) == words.PUSHED
+    _, second, _ = series.versions()
+    code, again = series.run(*B)
+    assert (code, baseline(again)) == (words.PUSHED, elbo(a))
+    assert cli.main(["withdraw", str(second), root, "--reason=worse samples"]) == words.PUSHED
+    code, again = series.run(*B, "--keep-runs=1", "--keep-versions=1")
+    assert (code, took(again, "Trainer")) == (words.REFUSED, "cached")
+    assert re.search(r"^Retention: 2 versions, 2 withdrawn versions, 2 runs, \d+ artifacts, ", again, re.MULTILINE)
+    assert f"REFUSED: this model is version {second}, withdrawn by " in again
+    assert "worse samples" in report(again)
+    capfd.readouterr()
+    assert cli.main(["models", root, "--json"]) == words.PUSHED
+    models = json.loads(capfd.readouterr().out)
+    assert f"{models[0]['elbo']:.2f}" == elbo(a)
+    assert [model["state"] for model in models] == ["served", "withdrawn", "withdrawn"]
+    assert models[0]["restores"]
+    assert cli.main(["verify", root]) == words.PUSHED
+    _, c = series.run("--seed=3")
+    assert baseline(c) == elbo(a)
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from tfx.types import artifact_utils
 from components.gate.serving import versions
 from components.ingest.properties import span_name
 from pipeline import words
-from pipeline.state.lineage import artifacts_of, executions_of
+from pipeline.state.executions import executions_of
+from pipeline.state.lineage import artifacts_of
 from pipeline.state.spans import span_run, window_of
 from series import Series, gradients, report, took
 

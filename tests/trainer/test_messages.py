@@ -26,7 +26,7 @@ from trainer.model.likelihoods import Bernoulli, bits_per_dim
 from trainer.model.vae import build
 from trainer.settings import Execution, TrainConfig
 from trainer.shape import Shape
-from trainer.storage import digests, lock, quarantine
+from trainer.storage import aside, digests, lock, quarantine
 from trainer.storage.atomic import discard
 from trainer.storage.digests import digest_file, verify_digests, write_digests
 from trainer.storage.folders import checked_folder
@@ -191,7 +191,7 @@ def no_units(at):
 def no_room_for_images(at):
     at.patch(tempfile, "gettempdir", lambda: str(at.path))
     at.patch(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
-    trainer.images._sorted(iter(()), np.zeros(2_000_000), SHAPE, on_disk=True)
+    trainer.images._room(2_000_000, SHAPE, 2048)
 
 
 @says(
@@ -294,7 +294,7 @@ def busy(at):
     "and start again"
 )
 def not_moved(at):
-    at.patch(quarantine, "write_durably", raises(NO_SPACE))
+    at.patch(aside, "write_durably", raises(NO_SPACE))
     quarantine.quarantine_folder(str(at.path), "torn")
 
 

@@ -34,7 +34,7 @@ def alone(folder: str, work: str, option: str) -> Iterator[None]:
       OSError: the file cannot be created.
     """
     with open(os.path.join(folder, "lock"), "a") as lock:
-        if not _lock(lock, folder, work):
+        if not (_lock(lock, folder, work) or _lock_again(lock, folder, work)):
             remedy = f"Wait until it ends, or choose another {option}"
             raise BusyError(f"{folder} is in use by another {work}", value=folder, remedy=remedy)
         yield
@@ -62,6 +62,24 @@ def locked(path: str, work: str) -> Iterator[None]:
                 log.info("waiting for another %s, which holds %s", work, path)
             time.sleep(POLL_SECONDS)
         yield
+
+
+def is_held(path: str) -> bool:
+    """Tells whether another process has the lock of the file `path`."""
+    try:
+        with open(path) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is no such file, or the disk has no locks
+        return False
+    return False
+
+
+def _lock_again(file: TextIO, place: str, work: str) -> bool:
+    """Locks after a moment: `is_held` may have had the lock, which takes no time."""
+    time.sleep(POLL_SECONDS)
+    return _lock(file, place, work)
 
 
 def _lock(file: TextIO, place: str, work: str) -> bool:

@@ -1,12 +1,8 @@
 """Verification of stored folders, and the quarantine of damaged ones."""
 
-import json
-import os
-import time
-
 from trainer.errors import ReportedError, UnreadableError
-from trainer.storage.digests import DamageError, digest_file, verify_digests
-from trainer.storage.durable import sync_folder, write_durably
+from trainer.storage.aside import move_aside
+from trainer.storage.digests import DamageError, verify_digests
 
 DAMAGED = ".damaged-"  # in the name of a quarantined folder, before the time
 
@@ -32,20 +28,10 @@ def quarantine_folder(folder: str, fault: str) -> str:
     Raises:
       ReportedError: it cannot be renamed.
     """
-    now = time.strftime("%Y%m%dT%H%M%S")
-    moved = f"{folder.rstrip('/')}{DAMAGED}{now}"
     try:
-        while os.path.lexists(moved):
-            moved += "x"
-        write_durably(f"{moved}.json", json.dumps({"time": now, "reason": fault, "was": folder}, indent=1).encode())
-        if os.path.exists(digest_file(folder)):
-            os.rename(digest_file(folder), digest_file(moved))
-        if os.path.exists(folder):
-            os.rename(folder, moved)
-        sync_folder(os.path.dirname(moved))
+        return move_aside(folder, DAMAGED, {"reason": fault})
     except OSError as error:
         remedy = "Make its parent folder writable, and start again"
         raise ReportedError(
             f"{folder} is damaged ({fault}) and cannot be renamed", value=folder, remedy=remedy, cause=error
         ) from error
-    return moved

@@ -5,6 +5,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import standard_artifacts
 
 from components.gate.last_blessed import LastBlessedModelStrategy
+from components.gate.withdrawal import withdraw
 from trainer.storage.digests import below, read_digests, record_digests, write_digests
 
 
@@ -96,6 +97,16 @@ def test_where_nothing_is_served_it_is_the_model_blessed_last(series):
     for model in (a, b, a):
         series.bless(model)
     series.bless(c, blessed=False)
+    model, blessing = series.baseline()
+    assert (model, len(blessing)) == ([a.uri], 1)
+
+
+def test_where_nothing_is_served_it_is_no_withdrawn_model(series):
+    a, b = series.train("a"), series.train("b")
+    for model in (a, b):
+        series.bless(model)
+    path = series.push(b)
+    withdraw(str(path.parent), int(path.name), "ada", "odd samples")
     model, blessing = series.baseline()
     assert (model, len(blessing)) == ([a.uri], 1)
 

@@ -12,12 +12,17 @@ import tensorflow as tf
 from tfx.components.evaluator import constants
 from tfx.types import standard_artifacts
 from tfx.types import standard_component_specs as specs
-from tfx.utils import io_utils
 
+from components.gate import publish
 from components.gate.evaluator import Evidence
 from components.gate.pusher import Executor, Push
+from components.gate.result import Result
 from components.gate.serving import newest, versions
+from components.gate.verdict import Verdict
+from components.gate.withdrawal import withdraw
+from served import SERVING, infra_blessing
 from trainer.errors import ReportedError
+from trainer.storage import aside
 from trainer.storage.digests import verify_digests, write_digests
 from trainer.storage.leftovers import DAY
 
@@ -40,6 +45,8 @@ class Pushes:
     def __init__(self, folder):
         self.folder, self.serving = folder, folder / "serving"
         self.made = []
+        self.verdict = Verdict(True, {"elbo": -1.5, "elbo_standard_error": 0.25}, None, {}, [], [])
+        self.result = None  # of the gate, as the last artifact records it
         self.baseline = None  # identity of the model that the next evaluation compares with
 
     def make(self, number):
@@ -52,12 +59,12 @@ class Pushes:
         write_digests(model.uri)
         return model
 
-    def __call__(self, number, blessed=True, no_baseline=False):
+    def __call__(self, number, blessed=True, no_baseline=False, serving=SERVING):
         """Makes and pushes a model; returns what the pusher did."""
         model = self.make(number)
-        return self.push(model, blessed, no_baseline)
+        return self.push(model, blessed, no_baseline, serving)
 
-    def push(self, model, blessed=True, no_baseline=False):
+    def push(self, model, blessed=True, no_baseline=False, serving=SERVING):
         folder = pathlib.Path(model.uri).parent
         blessing, evaluation = standard_artifacts.ModelBlessing(), standard_artifacts.ModelEvaluation()
         blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(blessed))
@@ -68,19 +75,26 @@ class Pushes:
         pushed = standard_artifacts.PushedModel()
         pushed.uri = str(folder / "pushed")
         Executor().Do(
-            {specs.MODEL_KEY: [model], specs.MODEL_BLESSING_KEY: [blessing], specs.EVALUATION_KEY: [evaluation]},
+            {
+                specs.MODEL_KEY: [model],
+                specs.INFRA_BLESSING_KEY: [infra_blessing(folder / "serving", serving)],
+                specs.MODEL_BLESSING_KEY: [blessing],
+                specs.EVALUATION_KEY: [evaluation],
+            },
             {specs.PUSHED_MODEL_KEY: [pushed]},
             {"push_directory": str(self.serving)},
         )
-        done = Push.read(pushed)
+        done, self.result = Push.read(pushed), Result.read(pushed.mlmd_artifact.custom_properties)
         if done.pushed_to:
             self.baseline = newest(str(self.serving)).model  # of the next run
         return done
 
 
 @pytest.fixture
-def push(tmp_path):
-    return Pushes(tmp_path)
+def push(tmp_path, monkeypatch):
+    pushes = Pushes(tmp_path)
+    monkeypatch.setattr("components.gate.pusher.read_verdict", lambda _: pushes.verdict)
+    return pushes
 
 
 def contents(folder):
@@ -101,6 +115,39 @@ def test_a_blessed_model_is_pushed_whole_and_says_where(push):
 
 def test_a_model_without_blessing_is_not_pushed(push):
     assert push(1.0, blessed=False) == Push(None, None, None, None)
+    assert not push.serving.exists()
+
+
+def test_the_artifact_has_the_numbers_that_decided(push):
+    push(1.0)
+    assert push.result == Result(True, -1.5, 0.25, "")
+    push.verdict = Verdict(False, {"elbo": float("nan")}, None, {}, ["too low", "and odd"], [])
+    push(2.0, blessed=False)
+    assert push.result == Result(False, None, None, "too low; and odd")
+
+
+def die_before_the_move(*_):
+    raise InterruptedError
+
+
+def test_a_withdrawn_model_is_refused_also_when_it_is_exported_again_or_its_withdrawal_was_cut_short(push):
+    first, second = (int(os.path.basename(push(number).pushed_to)) for number in (1.0, 2.0))
+    withdraw(str(push.serving), first, "ada", "odd samples")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aside, "_move", die_before_the_move)
+        with pytest.raises(InterruptedError):
+            withdraw(str(push.serving), second, "ada", "odd samples")
+    assert versions_in(push) == [second]
+    for again in (lambda: push.push(push.made[0]), lambda: push(1.0), lambda: push.push(push.made[1])):
+        assert again().pushed_to is None
+        assert not push.result.blessed
+        assert push.result.reasons.endswith("withdrawn by ada: odd samples")
+    assert versions_in(push) == []
+    assert int(os.path.basename(push(3.0).pushed_to)) > second
+
+
+def test_a_model_that_cannot_be_served_is_not_pushed(push):
+    assert push(1.0, serving=SERVING._replace(reasons=["it fails"])) == Push(None, None, None, None)
     assert not push.serving.exists()
 
 
@@ -152,7 +199,7 @@ def test_a_damaged_version_stays_until_its_successor_is_there(push, monkeypatch)
     def fill_the_disk(source, target, **_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(io_utils, "copy_dir", fill_the_disk)
+    monkeypatch.setattr(publish.shutil, "copytree", fill_the_disk)
     with pytest.raises(OSError, match="No space left"):
         push.push(push.made[0])
     assert versions_in(push) == [int(os.path.basename(first.pushed_to))]
@@ -199,7 +246,7 @@ def test_versions_grow_even_within_a_second(push):
 
 def test_versions_grow_though_the_clock_was_set_back(push, monkeypatch):
     first = push(1.0)
-    monkeypatch.setattr("components.gate.pusher.time", types.SimpleNamespace(time=lambda: 1000.0))
+    monkeypatch.setattr("components.gate.publish.time", types.SimpleNamespace(time=lambda: 1000.0))
     assert int(os.path.basename(push(2.0).pushed_to)) == int(os.path.basename(first.pushed_to)) + 1
 
 
@@ -215,7 +262,7 @@ def test_a_copy_that_fails_half_way_leaves_nothing(push, monkeypatch):
         pathlib.Path(target, "saved_model.pb").write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(io_utils, "copy_dir", fill_the_disk)
+    monkeypatch.setattr(publish.shutil, "copytree", fill_the_disk)
     with pytest.raises(OSError, match="No space left"):
         push(1.0)
     assert [path.name for path in push.serving.iterdir()] == [".lock"]

@@ -1,4 +1,5 @@
 import itertools
+import json
 
 import pytest
 from kfp_emulator import Fault
@@ -196,6 +197,9 @@ def test_the_list_has_a_row_for_each_schedule_with_what_is_not_the_default(kfp, 
         ["nightly", "0", "0", "3", "*", "*", "*", "replaced", old, "epochs=3", "dataset=photo_patches"],
         ["nightly", "0", "0", "3", "*", "*", "SUN", "enabled", new],
     ]
+    listed = json.loads(vaeiaf("schedule", "--list", "--json")[1])
+    assert [" ".join(row[:1]) for row in rows[1:]] == [item["name"] for item in listed]
+    assert listed[3]["parameters"]["dataset"] == "photo_patches"
 
 
 def test_pause_and_resume_leave_one_enabled_at_most(kfp, vaeiaf):

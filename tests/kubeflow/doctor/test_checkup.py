@@ -9,10 +9,10 @@ from doctor.conftest import ON_ERROR, WELL, claim, leaves
 from kfp_emulator import Fault
 
 from kubeflow.doctor import rights
-from kubeflow.doctor.finding import State
 from kubeflow.doctor.pod import HOPELESS_SECONDS, PLACE_SECONDS, TOTAL_SECONDS
 from kubeflow.doctor.retries import CONFIG, policy_of
 from kubeflow.spec.cluster import Database, PodSettings, Retries
+from pipeline.doctor.finding import State
 from trainer.errors import InterruptError
 from trainer.interrupt import interruptible
 

@@ -1,5 +1,7 @@
 """`vaeiaf doctor`: a line for each finding, and the exit code."""
 
+import json
+
 import pytest
 from kube_world import api_client
 
@@ -11,7 +13,7 @@ from trainer.errors import UserError
 def doctor(hospital, vaeiaf, monkeypatch):
     monkeypatch.setattr(kube_api, "connect", lambda: api_client(hospital.kube.url))
     monkeypatch.setattr("kubeflow.doctor.kube.Clock", lambda: hospital.kube.state.clock)
-    return lambda: vaeiaf("doctor", "--ui", hospital.api.ui)
+    return lambda *options: vaeiaf("doctor", "--ui", hospital.api.ui, *options)
 
 
 def test_a_line_for_each_finding_and_exit_code_0_if_none_is_wrong(doctor):
@@ -20,6 +22,9 @@ def test_a_line_for_each_finding_and_exit_code_0_if_none_is_wrong(doctor):
     *lines, last = out.splitlines()
     assert [line.split(":")[0].split() for line in lines[:2]] == [["ok", "kubernetes"], ["ok", "kubeflow"]]
     assert last == f"{len(lines)} findings: 0 wrong, 0 not checked."
+    findings = json.loads(doctor("--json")[1])
+    assert [finding["check"] for finding in findings] == [line.split()[1].rstrip(":") for line in lines]
+    assert {finding["state"] for finding in findings} == {"ok"}
 
 
 def test_what_cannot_be_checked_is_no_fault(doctor, hospital):

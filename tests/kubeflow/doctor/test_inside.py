@@ -5,8 +5,8 @@ import json
 import pytest
 
 from kubeflow.doctor import inside
-from kubeflow.doctor.finding import State
 from kubeflow.spec.cluster import Cluster
+from pipeline.doctor.finding import State
 from trainer.workers.launch import ERROR_FILE
 
 

@@ -44,6 +44,7 @@ PAIRS = [
     ),
     ({"data": "/mnt/other", "test_share": 0.2}, ["--data=/mnt/other", "--test-share=0.2"]),
     ({"max_unreadable": 0.01}, ["--max-unreadable=0.01"]),
+    ({"keep_versions": 5, "keep_runs": 20}, ["--keep-versions=5", "--keep-runs=20"]),
     (
         {"data": "photos/{SPAN}", "spans": 3, "span_marker": "_SUCCESS"},
         ["--data=/data/photos/{SPAN}", "--spans=3", "--span-marker=_SUCCESS"],
@@ -53,6 +54,10 @@ PAIRS = [
         ["--data=/data/{YYYY}/{MM}/{DD}", "--span-age-minutes=2.5"],
     ),
     ({"data": "photos/{SPAN}", "warm_start": "false"}, ["--data=/data/photos/{SPAN}", "--no-warm-start"]),
+    (
+        {"serving_data": "served", "drift_threshold": 0.1, "on_drift": "stop"},
+        ["--serving-data=/data/served", "--drift-threshold=0.1", "--on-drift=stop"],
+    ),
 ]
 
 
@@ -90,6 +95,7 @@ def test_no_default_is_empty_or_stands_for_another_value():
         "data",
         "span_marker",
         "splits",
+        "serving_data",
         "warm_start",
         "min_elbo",
         "min_label_elbo",
@@ -116,7 +122,12 @@ def test_a_unit_stands_behind_what_it_measures():
 
 def test_choices_are_all_values_that_a_drop_down_offers():
     choices = {name: found.choices for name, found in parameters().items() if found.choices}
-    assert choices == {"preset": tuple(PRESETS), "strategy": STRATEGIES, "warm_start": ("none", "true", "false")}
+    assert choices == {
+        "preset": tuple(PRESETS),
+        "strategy": STRATEGIES,
+        "on_drift": ("warn", "stop"),
+        "warm_start": ("none", "true", "false"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -214,7 +225,8 @@ def test_earlier_pipeline_versions_give_parameters_of_the_same_names():
     assert parameters().keys() - BEFORE.keys() == {
         *("data", "splits", "test_share", "max_unreadable"),
         *("spans", "span_marker", "span_age_minutes"),
-        "images_in_memory",
+        *("serving_data", "drift_threshold", "on_drift"),
+        *("images_in_memory", "keep_versions", "keep_runs"),
     }
     assert BEFORE.keys() < parameters().keys()
 

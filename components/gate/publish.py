@@ -1,0 +1,74 @@
+"""Publishes a SavedModel as a new version and removes versions, whole or not at all. Imports no TensorFlow or TFX."""
+
+import os
+import shutil
+import tempfile
+import time
+
+from components.gate.serving import versions
+from components.gate.withdrawal import withdrawals
+from trainer.errors import ReportedError
+from trainer.storage.aside import NOTE, finish_moves, move_aside, moved_aside
+from trainer.storage.digests import DamageError, Digests, check_digests, digest_file, record_digests
+from trainer.storage.durable import sync, sync_folder
+
+STAGING = ".incomplete-"  # start of the name of a version that is not complete; a model server ignores it
+PRUNED = ".pruned-"  # in the name of a version that is being removed, before the time
+
+
+def publish(model: str, digests: Digests, base: str) -> str:
+    """Copies the SavedModel at the path `model` to a new version in `base`, and returns the version's folder.
+
+    Call it with the lock of the push directory.
+
+    Raises:
+      ReportedError: the copy differs from `digests`.
+      OSError: it cannot be written; nothing is left of it.
+    """
+    path = os.path.join(base, str(_next(base)))
+    with tempfile.TemporaryDirectory(prefix=STAGING, dir=base) as folder:
+        staging = os.path.join(folder, "model")
+        try:
+            shutil.copytree(model, staging)
+            check_digests(staging, digests)
+        except DamageError as error:
+            what = f"the copy of the blessed model is damaged: {error}"
+            raise ReportedError(what, value=staging, remedy="Start again; nothing was pushed") from error
+        sync(staging)
+        record_digests(path, digests)
+        os.rename(staging, path)
+    sync_folder(base)
+    return path
+
+
+def unpublish(base: str, version: int) -> None:
+    """Removes the version from `base`. If the process is killed, `clear_removed` completes it.
+
+    Call it with the lock of the push directory.
+
+    Raises:
+      OSError: it cannot be renamed or removed.
+    """
+    move_aside(os.path.join(base, str(version)), PRUNED, {})
+    clear_removed(base)
+
+
+def clear_removed(base: str) -> None:
+    """Removes what is left in `base` of removed versions.
+
+    Raises:
+      OSError: it cannot be removed.
+    """
+    finish_moves(base, PRUNED)
+    for found in moved_aside(base, PRUNED):
+        if os.path.exists(found.moved):
+            shutil.rmtree(found.moved)
+        for path in (digest_file(found.moved), found.moved + NOTE):  # the note last, without which nobody looks here
+            if os.path.exists(path):
+                os.remove(path)
+
+
+def _next(base: str) -> int:
+    """Returns the number of the next version, which is higher than all before, withdrawn ones too."""
+    earlier = [*versions(base), *(found.version for found in withdrawals(base))]
+    return max([int(time.time()), *(version + 1 for version in earlier)])

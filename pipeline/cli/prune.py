@@ -1,0 +1,69 @@
+"""Removes artifacts of old runs, old versions, and what killed runs left. What is served, what the gate compares with,
+and what a remaining run read or wrote stays.
+"""
+
+import argparse
+import contextlib
+import datetime
+from typing import TYPE_CHECKING
+
+from pipeline.cli._options import root_of
+from pipeline.cli._output import print_json, waits_told
+from pipeline.cli._state import add_state
+from pipeline.words import PUSHED
+from trainer.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.state.prune import Pruned
+
+HELP = "remove old runs and versions"
+EXAMPLE = "prune --root vaeiaf --keep 5 --older-than 30 --dry-run"
+EPILOG = "Exit codes: 0 done, 1 in use by a run, or something cannot be removed, 2 bad input."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what to keep, and the state directory."""
+    parser.add_argument("--keep", metavar="N", type=int, help="number of the newest runs, and of versions, that stay")
+    parser.add_argument("--older-than", metavar="DAYS", type=float, help="remove nothing that is younger")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and change nothing")
+    add_state(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Removes, and says what."""
+    from pipeline.state.executions import is_shared, one_pipeline, open_store, pipelines_of
+    from pipeline.state.prune import Rules, prune
+    from trainer.storage.lock import alone
+
+    _check(options)
+    days = None if options.older_than is None else datetime.timedelta(days=options.older_than)
+    rules, root = Rules(options.keep, options.keep, days), root_of(options)
+    store = open_store(root)
+    pipelines = [one_pipeline(store, options.pipeline)] if options.pipeline else pipelines_of(store)
+    with waits_told(), contextlib.nullcontext() if is_shared(root) else alone(root, "run", "--root"):
+        found = [prune(store, root, one, rules, not is_shared(root), options.dry_run) for one in pipelines]
+    if options.json:
+        print_json(found)
+    else:
+        for pruned in found:
+            _print(pruned, options.dry_run)
+    return PUSHED
+
+
+def _print(pruned: "Pruned", dry_run: bool) -> None:
+    from pipeline.retention import removed
+
+    text = removed(pruned) or "nothing removed"
+    print(f"{pruned.pipeline}: {text.replace('removed', 'would be removed') if dry_run else text}.")
+    if dry_run:
+        for name in (*pruned.versions, *pruned.withdrawn, *pruned.runs, *pruned.leftovers):
+            print(f"  {name}")
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.keep is None and options.older_than is None:
+        raise UserError("nothing says what to remove", remedy="Give --keep, --older-than, or both")
+    if options.keep is not None and options.keep < 1:
+        raise UserError("--keep", value=options.keep, valid="at least 1")
+    if options.older_than is not None and not options.older_than >= 0:
+        raise UserError("--older-than", value=options.older_than, valid="a number of days, at least 0")

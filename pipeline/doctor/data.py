@@ -1,0 +1,33 @@
+"""Whether the data of a run are there."""
+
+import os
+
+from pipeline.doctor.finding import Finding, State
+from pipeline.settings import PipelineConfig
+
+CHECK = "data"
+EMBEDDED = "photo_patches"
+
+
+def data(config: PipelineConfig) -> Finding:
+    """Looks for the user's own data, or for the prepared data set. Reads no image."""
+    if config.data is not None:
+        if not os.path.exists(config.data):
+            return Finding(CHECK, State.WRONG, f"there is nothing at {config.data}", "Correct --data")
+        if not os.access(config.data, os.R_OK):
+            return Finding(CHECK, State.WRONG, f"this user cannot read {config.data}", "Give this user access")
+        return Finding(CHECK, State.OK, f"{config.data} is there")
+    name = config.dataset.partition(":")[0].partition("/")[0]
+    for folder in config.data_dirs:
+        if _is_prepared(os.path.join(folder, name)):
+            return Finding(CHECK, State.OK, f"{name} is prepared in {folder}")
+    if name == EMBEDDED:
+        return Finding(CHECK, State.OK, f"{name} is embedded; the first run prepares it")
+    remedy = f"Give --data-dir, or --manual-dir on a machine without a network, or use --dataset {EMBEDDED}"
+    sentence = f"{name} is not prepared in {' or '.join(config.data_dirs)}; the first run downloads it"
+    return Finding(CHECK, State.UNKNOWN, sentence, remedy)
+
+
+def _is_prepared(folder: str) -> bool:
+    """Tells whether TFDS has completed a version of the data set in `folder`, with or without a configuration."""
+    return any("dataset_info.json" in names for _, _, names in os.walk(folder))

@@ -1,0 +1,37 @@
+from pipeline import words
+
+
+def test_each_version_has_its_numbers_its_files_and_its_run(state, facts):
+    first = state.run("a", elbo=-12.0)
+    state.run("a", elbo=-9.0)  # unchanged: no version
+    second = state.run("b", elbo=-11.0)
+    found = facts("models")
+    assert [version["version"] for version in found] == state.versions()[::-1]
+    assert [version["state"] for version in found] == ["served", "kept"]
+    assert [version["run"] for version in found] == [second, first]
+    assert [version["elbo"] for version in found] == [-11.0, -12.0]
+    assert [version["damage"] for version in found] == [None, None]
+    assert found[0]["size"] == len("b of images")
+    assert found[0]["digest"] != found[1]["digest"]
+
+
+def test_a_damaged_version_is_exit_code_1(three, vaeiaf):
+    assert vaeiaf("models")[0] == words.PUSHED
+    version = three.versions()[0]
+    (three.pushed / str(version) / "file").write_text("else")
+    code, out, _ = vaeiaf("models")
+    assert code == words.FAILED
+    assert "DAMAGED" in out
+    assert f"{three.pushed}/{version}/file has 4 bytes instead of 11" in out
+
+
+def test_a_pipeline_that_has_pushed_nothing_says_so(state, vaeiaf):
+    state.run("a", refused="too low")
+    assert vaeiaf("models")[1] == "vaeiaf-toy has no version.\n"
+
+
+def test_versions_are_known_also_after_a_move_of_the_state_directory(three, facts):
+    before = facts("models")
+    three.root = three.root.rename(three.root.with_name("elsewhere"))
+    assert facts("models") == before
+    assert all(version["run"] for version in before)

@@ -1,0 +1,44 @@
+"""What a run removes when it has ended, by its settings."""
+
+import shutil
+
+import pytest
+
+from pipeline.retention import retain
+from pipeline.settings import PipelineConfig
+from pipeline.state.executions import open_store
+from state_root import PIPELINE, StateRoot
+
+
+@pytest.fixture
+def retained(tmp_path):
+    """Retention by these settings, in a state directory with three runs and versions."""
+    state = StateRoot(tmp_path / "root")
+    for model in "abc":
+        state.run(model)
+
+    def run(**settings):
+        lines, root = [], str(state.root)
+        retain(PipelineConfig(dataset="toy", root=root, **settings), lambda: open_store(root), True, lines.append)
+        artifacts = list(state.root.glob(f"artifacts/{PIPELINE}/Trainer/model/*/Format-Serving"))
+        return lines, len(state.versions()), len(artifacts)
+
+    return run
+
+
+def test_all_is_kept_by_default_and_the_newest_as_wanted(retained):
+    assert retained() == ([], 3, 3)
+    assert retained(keep_versions=2) == (["Retention: 1 version, 0.0 MB removed"], 2, 3)
+    assert retained(keep_runs=1) == (["Retention: 1 run, 5 artifacts, 0.0 MB removed"], 2, 2), "a version keeps its run"
+    assert retained(keep_versions=1, keep_runs=1)[1:] == (1, 1)
+    assert retained(keep_versions=1, keep_runs=1) == ([], 1, 1)
+
+
+def test_a_failure_is_a_line(retained, monkeypatch):
+    def refuse(path, *_, **__):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    (line,), *_ = retained(keep_versions=1)
+    assert line.startswith("Old runs and versions stay: ")
+    assert "cannot be removed: Permission denied" in line
