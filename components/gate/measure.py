@@ -52,7 +52,7 @@ def measure(model: Exported, splits: Sequence[str], baseline: Exported | None = 
             rows = labels == label
             part = {name: value[rows] for name, value in outputs.items()}
             found = sums(part, None if elbo is None else elbo[rows])
-            of_label[label.decode()] = of_label.get(label.decode(), 0.0) + found
+            of_label[label.decode()] = added(of_label.get(label.decode(), np.zeros(COUNT)), found)
     return Measured(
         whole=metrics(whole),
         baseline=metrics(theirs) if baseline else None,

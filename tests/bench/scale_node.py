@@ -9,6 +9,7 @@ from tfx.utils import proto_utils
 
 from components.gate.evaluator import Executor
 from components.gate.rules import eval_config
+from components.gate.serving_record import FILE, Serving
 from pipeline.beam.arguments import BEAM_ARGS
 from pipeline.local import launch_node, plan, site_of
 from pipeline.settings import PipelineConfig
@@ -42,14 +43,17 @@ def evaluate(folder: pathlib.Path) -> None:
     grey = ImageSet(np.full([1, *SHAPE], 128, np.uint8), np.zeros([1], np.int64))
     servable = Servable(build(config, SHAPE), pixel_model(grey), config.eval_samples, preprocessing(SHAPE), SHAPE)
     save(servable, Units.of(config, SHAPE), f"{model.uri}/Format-Serving")
-    kinds = standard_artifacts.Examples, standard_artifacts.ModelEvaluation, standard_artifacts.ModelBlessing
-    examples, evaluation, blessing = (kind() for kind in kinds)
+    kinds = "Examples", "InfraBlessing", "ModelEvaluation", "ModelBlessing"
+    examples, checked, evaluation, blessing = (getattr(standard_artifacts, kind)() for kind in kinds)
+    checked.uri = str(folder / "serving")
+    pathlib.Path(checked.uri).mkdir()
+    pathlib.Path(checked.uri, FILE).write_text(Serving([], True, 0.0, 0.0, {}).to_json())
     (path,) = folder.glob("state/artifacts/*/ImageExampleGen/examples/*/")
     examples.split_names = '["test"]'
     examples.uri, evaluation.uri, blessing.uri = str(path), str(folder / "evaluation"), str(folder / "blessing")
     context = Executor.Context(beam_pipeline_args=[*BEAM_ARGS], tmp_dir=str(folder / "tmp"))
     Executor(context).Do(
-        {"examples": [examples], "model": [model]},
+        {"examples": [examples], "model": [model], "infra_blessing": [checked]},
         {"evaluation": [evaluation], "blessing": [blessing]},
         {"eval_config": proto_utils.proto_to_json(eval_config(None, 1.0, None)), "example_splits": '["test"]'},
     )

@@ -9,7 +9,16 @@ from components.ingest.own_files import walk
 @pytest.fixture
 def tree(tmp_path):
     """Files with awkward names, a hidden folder, and links: one to a folder, one to nothing, one to itself."""
-    names = [*(f"{i}.png" for i in range(12)), "b/é.png", "b/two\nlines", "b/deep er/x", "a/y", ".h/no", "a/.no", "left"]
+    names = [
+        *(f"{i}.png" for i in range(12)),
+        "b/é.png",
+        "b/two\nlines",
+        "b/deep er/x",
+        "a/y",
+        ".h/no",
+        "a/.no",
+        "left",
+    ]
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
