@@ -3,13 +3,17 @@
 import pathlib
 import sys
 
+import apache_beam as beam
 import numpy as np
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
+from components.drift.compare import Comparator
+from components.drift.measure import Side, measure
 from components.gate.evaluator import Executor
 from components.gate.rules import eval_config
 from components.gate.serving_record import FILE, Serving
+from components.ingest.shapes import record_shape
 from pipeline.beam.arguments import BEAM_ARGS
 from pipeline.local import launch_node, plan, site_of
 from pipeline.settings import PipelineConfig
@@ -59,12 +63,25 @@ def evaluate(folder: pathlib.Path) -> None:
     )
 
 
+def compare(folder: pathlib.Path) -> None:
+    """Compares the data with themselves, the ELBO of the model in `evaluate` included."""
+    examples, statistics = standard_artifacts.Examples(), standard_artifacts.ExampleStatistics()
+    for artifact, found in ((examples, "ImageExampleGen/examples"), (statistics, "StatisticsGen/statistics")):
+        (path,) = folder.glob(f"state/artifacts/*/{found}/*/")
+        artifact.uri, artifact.split_names = str(path), '["train", "test"]'
+    record_shape(examples, SHAPE)
+    side, model = Side("the data", [examples], [statistics]), str(folder / "model/Format-Serving")
+    measure(side, side, Comparator.DRIFT, 0.1, model, str(folder), lambda: beam.Pipeline(argv=[*BEAM_ARGS]))
+
+
 def main(node: str, folder: pathlib.Path, *images: str) -> None:
     """Runs the node, or writes the data."""
     if node == "data":
         write_images(folder / "data", int(*images))
     elif node == "Evaluator":
         evaluate(folder)
+    elif node == "Drift":
+        compare(folder)
     else:
         launch(node, folder)
 
