@@ -16,6 +16,7 @@ from tfx.types.standard_artifacts import InfraBlessing, ModelBlessing, ModelEval
 from tfx.utils import json_utils, proto_utils
 
 from components.artifacts import Artifacts
+from components.gate.batches import extractors
 from components.gate.rules import without_baseline
 from components.gate.serving import saved_model_digests
 from components.gate.serving_record import Serving, read_serving
@@ -61,7 +62,8 @@ class Executor(executor.Executor):
         """Evaluates a model that answers, and writes the evidence into the evaluation."""
         serving = read_serving(artifact_utils.get_single_uri(input_dict[specs.INFRA_BLESSING_KEY]))
         if serving.answers:
-            super().Do(input_dict, output_dict, exec_properties)
+            batches = {"custom_extractors": f"{extractors.__module__}.{extractors.__name__}"}
+            super().Do(input_dict, output_dict, {**exec_properties, **batches})
         if serving.reasons:
             _refuse(artifact_utils.get_single_instance(output_dict[specs.BLESSING_KEY]))
         rules = proto_utils.json_to_proto(exec_properties[specs.EVAL_CONFIG_KEY], tfma.EvalConfig())

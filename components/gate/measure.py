@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from components.gate.sums import COUNT, Metrics, metrics, sums
+from components.gate.sums import COUNT, Metrics, added, metrics, sums
 from components.ingest.labels import label_order
 from trainer.errors import UserError, reason
 from trainer.exported import Exported
@@ -46,13 +46,13 @@ def measure(model: Exported, splits: Sequence[str], baseline: Exported | None = 
             sentence = f"the images do not fit the model {model.path}: {reason(error)}"
             raise UserError(sentence, value=[*splits], valid=f"images of {model.shape}") from error
         elbo = other["elbo"] if other else None
-        whole += sums(outputs, elbo)
-        theirs += sums(other) if other else 0.0
+        whole = added(whole, sums(outputs, elbo))
+        theirs = added(theirs, sums(other)) if other else theirs
         for label in np.unique(labels[labels != NO_LABEL]):
             rows = labels == label
             part = {name: value[rows] for name, value in outputs.items()}
             found = sums(part, None if elbo is None else elbo[rows])
-            of_label[label.decode()] = of_label.get(label.decode(), 0.0) + found
+            of_label[label.decode()] = added(of_label.get(label.decode(), np.zeros(COUNT)), found)
     return Measured(
         whole=metrics(whole),
         baseline=metrics(theirs) if baseline else None,

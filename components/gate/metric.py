@@ -1,12 +1,13 @@
 """The gate's TFMA metric: mean test-set ELBO, its parts and bounds, and its gain over the baseline."""
 
+import functools
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
-from components.gate.sums import COUNT, DISTANCES, GAINS, OUTPUTS, metrics, sums
+from components.gate.sums import COUNT, DISTANCES, GAINS, OUTPUTS, added, metrics, sums
 
 CANDIDATE, BASELINE = "candidate", "baseline"
 
@@ -64,10 +65,10 @@ class _Combiner(beam.CombineFn):
 
     def add_input(self, accumulator: np.ndarray, element: metric_types.StandardMetricInputs) -> np.ndarray:
         baseline = element.get_predictions(BASELINE)["elbo"] if self._model_name else None
-        return accumulator + sums(element.get_predictions(self._model_name), baseline)
+        return added(accumulator, sums(element.get_predictions(self._model_name), baseline))
 
     def merge_accumulators(self, accumulators: Any) -> np.ndarray:
-        return np.sum(list(accumulators), axis=0)
+        return functools.reduce(added, accumulators)
 
     def extract_output(self, accumulator: np.ndarray) -> dict[metric_types.MetricKey, float]:
         values = metrics(accumulator)

@@ -13,6 +13,7 @@ Z = 1.96  # standard errors on either side of the mean that hold 95 % of a norma
 Metrics = dict[str, float]  # metric name -> value, nats per image
 
 COUNT = 5 + len(OUTPUTS)  # of sums
+FINGERPRINTS = 2.0**52  # the sum of two numbers below it is exact in float64
 
 
 def sums(outputs: Mapping[str, np.ndarray], baseline_elbo: np.ndarray | None = None) -> np.ndarray:
@@ -26,6 +27,13 @@ def sums(outputs: Mapping[str, np.ndarray], baseline_elbo: np.ndarray | None = N
     gain = np.zeros_like(elbo) if baseline_elbo is None else elbo - np.ravel(baseline_elbo)
     fingerprint = np.ravel(outputs["fingerprint"])
     return np.array([np.ones_like(elbo), fingerprint, elbo, *parts, elbo**2, gain, gain**2]).sum(axis=1)
+
+
+def added(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Adds two of `sums`; the fingerprints modulo `FINGERPRINTS`, so that the order of the images never matters."""
+    total = one + other
+    total[1] %= FINGERPRINTS
+    return total
 
 
 def metrics(totals: np.ndarray) -> Metrics:

@@ -98,8 +98,7 @@ class ImageFolder:
             raise UnreadableError("the image", str(path), error) from error
 
     def _names(self, folder: str) -> Iterator[str]:
-        for names in walk(self.location, folder, self.marker):
-            yield from names
+        return walk(self.location, folder, self.marker)
 
 
 def subdirectories(folder: str) -> list[str]:

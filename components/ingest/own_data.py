@@ -37,11 +37,11 @@ def open_data(path: str, splits: str | None, marker: str | None = None) -> Sourc
         folder, name = os.path.split(path)
         return _of_files(_kind(name), path, folder, {TRAIN: [name]})
     folders = _folders(path, splits)
-    named = (name for folder in folders.values() for names in walk(path, folder, marker) for name in names)
+    named = (name for folder in folders.values() for name in walk(path, folder, marker))
     kind = next((found for name in named if (found := _kind(name))), "")
     if kind == ImageFolder.KIND:
         return ImageFolder.of(path, folders, marker)
-    files = {part: [name for names in walk(path, folder, marker) for name in names] for part, folder in folders.items()}
+    files = {part: [*walk(path, folder, marker)] for part, folder in folders.items()}
     return _of_files(kind, path, path, files)
 
 

@@ -10,8 +10,15 @@ FILE = "FeatureStats.pb"  # TFX's, in the folder of a split
 
 
 def options() -> tfdv.StatsOptions:
-    """Returns the options of all statistics."""
-    return tfdv.StatsOptions(num_quantiles_histogram_buckets=QUANTILES)
+    """Returns the options of all statistics, which bound their memory.
+
+    Each batch of Examples is counted when it is read; TFDV would keep a thousand images for each of its accumulators.
+    Values are counted in sketches, where TFDV would group all ids: the most frequent values are exact up to a thousand
+    values of a feature, the number of unique ones up to 16,384.
+    """
+    return tfdv.StatsOptions(
+        num_quantiles_histogram_buckets=QUANTILES, desired_batch_size=1, use_sketch_based_topk_uniques=True
+    )
 
 
 def read_statistics(artifact: Artifact) -> dict[str, statistics_pb2.DatasetFeatureStatistics]:

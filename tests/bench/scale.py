@@ -7,7 +7,7 @@ from tests.bench.process import Finished, run_module
 from tests.bench.rows import Row
 
 SIZES = (60_000, 600_000)
-NODES = ("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator", "Transform", "Evaluator")
+NODES = ("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator", "Transform", "Evaluator", "Drift")
 
 
 def rows(sizes: Sequence[int]) -> list[Row]:

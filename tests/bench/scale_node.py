@@ -3,12 +3,17 @@
 import pathlib
 import sys
 
+import apache_beam as beam
 import numpy as np
 from tfx.types import standard_artifacts
 from tfx.utils import proto_utils
 
+from components.drift.compare import Comparator
+from components.drift.measure import Side, measure
 from components.gate.evaluator import Executor
 from components.gate.rules import eval_config
+from components.gate.serving_record import FILE, Serving
+from components.ingest.shapes import record_shape
 from pipeline.beam.arguments import BEAM_ARGS
 from pipeline.local import launch_node, plan, site_of
 from pipeline.settings import PipelineConfig
@@ -42,17 +47,31 @@ def evaluate(folder: pathlib.Path) -> None:
     grey = ImageSet(np.full([1, *SHAPE], 128, np.uint8), np.zeros([1], np.int64))
     servable = Servable(build(config, SHAPE), pixel_model(grey), config.eval_samples, preprocessing(SHAPE), SHAPE)
     save(servable, Units.of(config, SHAPE), f"{model.uri}/Format-Serving")
-    kinds = standard_artifacts.Examples, standard_artifacts.ModelEvaluation, standard_artifacts.ModelBlessing
-    examples, evaluation, blessing = (kind() for kind in kinds)
+    kinds = "Examples", "InfraBlessing", "ModelEvaluation", "ModelBlessing"
+    examples, checked, evaluation, blessing = (getattr(standard_artifacts, kind)() for kind in kinds)
+    checked.uri = str(folder / "serving")
+    pathlib.Path(checked.uri).mkdir()
+    pathlib.Path(checked.uri, FILE).write_text(Serving([], True, 0.0, 0.0, {}).to_json())
     (path,) = folder.glob("state/artifacts/*/ImageExampleGen/examples/*/")
     examples.split_names = '["test"]'
     examples.uri, evaluation.uri, blessing.uri = str(path), str(folder / "evaluation"), str(folder / "blessing")
     context = Executor.Context(beam_pipeline_args=[*BEAM_ARGS], tmp_dir=str(folder / "tmp"))
     Executor(context).Do(
-        {"examples": [examples], "model": [model]},
+        {"examples": [examples], "model": [model], "infra_blessing": [checked]},
         {"evaluation": [evaluation], "blessing": [blessing]},
         {"eval_config": proto_utils.proto_to_json(eval_config(None, 1.0, None)), "example_splits": '["test"]'},
     )
+
+
+def compare(folder: pathlib.Path) -> None:
+    """Compares the data with themselves, the ELBO of the model in `evaluate` included."""
+    examples, statistics = standard_artifacts.Examples(), standard_artifacts.ExampleStatistics()
+    for artifact, found in ((examples, "ImageExampleGen/examples"), (statistics, "StatisticsGen/statistics")):
+        (path,) = folder.glob(f"state/artifacts/*/{found}/*/")
+        artifact.uri, artifact.split_names = str(path), '["train", "test"]'
+    record_shape(examples, SHAPE)
+    side, model = Side("the data", [examples], [statistics]), str(folder / "model/Format-Serving")
+    measure(side, side, Comparator.DRIFT, 0.1, model, str(folder), lambda: beam.Pipeline(argv=[*BEAM_ARGS]))
 
 
 def main(node: str, folder: pathlib.Path, *images: str) -> None:
@@ -61,6 +80,8 @@ def main(node: str, folder: pathlib.Path, *images: str) -> None:
         write_images(folder / "data", int(*images))
     elif node == "Evaluator":
         evaluate(folder)
+    elif node == "Drift":
+        compare(folder)
     else:
         launch(node, folder)
 

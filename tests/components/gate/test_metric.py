@@ -87,6 +87,14 @@ def test_the_data_fingerprint_is_exact_and_knows_no_order(values):
     assert compute(values)["data_fingerprint"] == compute(values, parts=7)["data_fingerprint"] == expected
 
 
+def test_the_data_fingerprint_of_more_images_than_floats_can_count_knows_no_order():
+    (computation,) = MeanELBO().computations(model_names=[""])
+    zero = np.zeros_like(computation.combiner.create_accumulator())
+    parts = [zero + number * np.eye(len(zero))[1] for number in (2.0**52 - 1, 2.0**52 - 2, 2.0**51 + 5, 3.0)]
+    for order in (parts, parts[::-1]):
+        assert computation.combiner.merge_accumulators(order)[1] == 2**51 + 5
+
+
 def test_merging_accumulators_changes_nothing(values, baseline):
     whole, merged = compute(values, baseline), compute(values, baseline, parts=5)
     assert merged == pytest.approx(whole, rel=1e-9)

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from crossing import bytes_between_stages
+from own_data import asked
 from toy_data import serialized
 
+FEW = 100
 IMAGES = 3_000
 BYTES = 1_000  # that an image may add; its PNG has 3,200 bytes, and Beam once kept four copies
 PROGRAM = """
@@ -38,6 +41,13 @@ print(json.dumps(peaks))
 """
 
 
+def test_no_image_crosses_a_stage(tmp_path, run_nodes):
+    with bytes_between_stages() as sizes:
+        run_nodes([asked(data=str(write_noise(tmp_path / "data", FEW)))])
+    assert 0 < sum(sizes) < 100 * FEW
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="Linux, which states the peak")
 def test_four_times_the_images_need_no_more_memory(tmp_path):
     folders = [str(write_noise(tmp_path / str(count), count)) for count in (IMAGES, 4 * IMAGES)]
