@@ -23,24 +23,32 @@ class Story(logging.Handler):
         self._component = ""
         self._start = 0.0
         self._mid_line = False
+        self._silent = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a log message, indented."""
-        self.say(f"  {record.getMessage()}")
+        if not self._silent:
+            self.say(f"  {record.getMessage()}")
 
     def starts(self, component: str) -> None:
         """Starts the component's line, unless lines get the time, which is that of their end."""
         self._component, self._start = component, time.monotonic()
-        if not self._stamped:
+        if not self._stamped and not self._silent:
             self._write(f"{component:<24}")
             self._mid_line = True
 
     def ends(self, cached: bool) -> None:
         """Ends the component's line, or writes a new one if messages came in between."""
+        if self._silent:
+            return
         name = "" if self._mid_line else f"{self._component:<24}"
         self._mid_line = False
         took = "cached" if cached else f"{time.monotonic() - self._start:.1f} s"
         self.say(f"{name}{took:>8}")
+
+    def silence(self) -> None:
+        """Stops the lines of components and what the project's code logs; `say` still writes."""
+        self._silent = True
 
     def say(self, text: str) -> None:
         """Writes `text` on a line of its own."""
@@ -60,8 +68,8 @@ def stamp(text: str) -> str:
 
 
 @contextlib.contextmanager
-def console(log_file: str, stamped: bool = False) -> Iterator[Story]:
-    """Sends everything that is printed or logged to `log_file`, and only the story to standard output.
+def console(log_file: str, stamped: bool = False, descriptor: int = 1) -> Iterator[Story]:
+    """Sends everything that is printed or logged to `log_file`, and only the story to `descriptor`, standard output.
 
     `stamped`: the story's lines get the time, for a log that nobody watches.
 
@@ -69,10 +77,10 @@ def console(log_file: str, stamped: bool = False) -> Iterator[Story]:
     either output, to a full disk or a closed terminal, is not an error of the run.
     """
     with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(lossy_text(_copy(1), "w"))
+        stream = stack.enter_context(lossy_text(_copy(descriptor), "w"))
         log = stack.enter_context(lossy_text(log_file, "a"))
-        for descriptor in (1, 2):
-            stack.enter_context(redirected(descriptor, log))
+        for standard in (1, 2):
+            stack.enter_context(redirected(standard, log))
         stack.enter_context(contextlib.redirect_stdout(log))
         stack.enter_context(contextlib.redirect_stderr(log))
         story = Story(stream, stamped)

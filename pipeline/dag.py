@@ -9,7 +9,6 @@ import pathlib
 from typing import NamedTuple
 
 import tensorflow as tf  # noqa: F401  before tfx, whose imports would print its start-up lines
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.tuner.component import Tuner
 from tfx.dsl.compiler import compiler
@@ -20,16 +19,18 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2, transform_pb2
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Channel
-from tfx.types.standard_artifacts import Examples, Model, ModelBlessing
+from tfx.types.channel import union
+from tfx.types.standard_artifacts import Examples, ExampleStatistics
 
 from components import ingest
+from components.drift.component import DriftFindings
 from components.gate.evaluator import Evaluator
-from components.gate.last_blessed import LastBlessedModelStrategy
 from components.gate.pusher import AtomicPusher
 from components.gate.rules import eval_config
+from components.gate.serving_check import ServingCheck
 from components.gate.units_check import UnitsCheck
 from components.ingest.datasets import base_name
-from components.ingest.example_gen import Asked, ImageExampleGen
+from components.ingest.example_gen import ImageExampleGen
 from components.ingest.schema import CuratedSchema
 from components.ingest.span_window import SpanWindow
 from components.ingest.spans import Span
@@ -38,6 +39,7 @@ from components.ingest.validator import StrictExampleValidator
 from components.pages.report import Report
 from components.train.site import SITE, Site
 from pipeline.beam.arguments import BEAM_ARGS, beam_args, job_prefix
+from pipeline.drift import asked_of, described, last_blessed, serving_skew, span_drift
 from pipeline.settings import PipelineConfig
 from pipeline.state.cache import UNKEYED
 from pipeline.state.spans import SpanExamplesStrategy
@@ -47,7 +49,7 @@ SCHEMAS = pathlib.Path(ingest.__file__).parent / "schemas"
 
 
 def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  # noqa: B008  it is frozen
-    """Images to a pushed VAE/IAF: ingest, validate, transform, train, evaluate, push, report.
+    """Images to a pushed VAE/IAF: ingest, validate, transform, train, check, evaluate, push, report.
 
     If the data have spans, it ingests none: it decides on them, and takes the Examples of `create_span_pipeline`.
     """
@@ -65,20 +67,17 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     transform.add_upstream_node(ingestion.nodes[-1])
 
     recipe = config.train.to_dict()
-    last_blessed = Resolver(
-        LastBlessedModelStrategy,
-        config={"push_directory": config.push_directory, "no_baseline": config.no_baseline},
-        model=Channel(type=Model),
-        model_blessing=Channel(type=ModelBlessing),
-    ).with_id("LastBlessedModel")
+    served = last_blessed(config)
     units_check = UnitsCheck(
         recipe=json.dumps(recipe),
         examples=examples,
-        baseline=last_blessed.outputs["model"],
-        blessing=last_blessed.outputs["model_blessing"],
+        baseline=served.outputs["model"],
+        blessing=served.outputs["model_blessing"],
         push_directory=config.push_directory,
         no_baseline=config.no_baseline,
     )
+
+    skew = serving_skew(config, examples, ingestion.statistics, served)
 
     data = {
         "examples": examples,
@@ -92,7 +91,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     trainer = Trainer(
         run_fn="components.train.run_fn.run_fn",
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
-        base_model=last_blessed.outputs["model"] if config.starts_warm else None,
+        base_model=served.outputs["model"] if config.starts_warm else None,
         # A push changes the base model. Were it part of the key, the same spans would be trained on again every night.
         custom_config={
             "train": recipe,
@@ -103,38 +102,45 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     )
     model = trainer.outputs["model"]
     for node in (*tuners, trainer):
-        node.add_upstream_node(units_check)
+        for check in (units_check, *skew[-1:]):
+            node.add_upstream_node(check)
+    serving_check = ServingCheck(model=model)
     gate = eval_config(config.min_elbo, config.max_regression, config.min_label_elbo, config.no_baseline)
     evaluator = Evaluator(
         examples=examples,
         model=model,
-        baseline_model=last_blessed.outputs["model"],
+        infra_blessing=serving_check.outputs["blessing"],
+        baseline_model=served.outputs["model"],
         eval_config=gate,
-        example_splits=["test"],
     )
     pusher = AtomicPusher(
         examples=examples,
         model=model,
+        infra_blessing=serving_check.outputs["blessing"],
         model_blessing=evaluator.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
         push_directory=config.push_directory,
         eval_config=gate,
     )
+    drifts = [node.outputs["drift"] for node in (*ingestion.nodes, *skew) if "drift" in node.outputs]
     report = Report(
         examples=examples,
         model=model,
         model_run=trainer.outputs["model_run"],
         evaluation=evaluator.outputs["evaluation"],
         pushed_model=pusher.outputs["pushed_model"],
+        **({"drift": union(drifts)} if drifts else {}),
     )
 
     components = [
         *ingestion.nodes,
         transform,
-        last_blessed,
+        served,
         units_check,
+        *skew,
         *tuners,
         trainer,
+        serving_check,
         evaluator,
         pusher,
         report,
@@ -142,9 +148,11 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
     return _pipeline(config, site, components)
 
 
-def create_span_pipeline(config: PipelineConfig, site: Site, span: Span) -> Pipeline:
-    """Images of one span to validated Examples."""
-    return _pipeline(config, site, ingest_images(config, span).nodes)
+def create_span_pipeline(config: PipelineConfig, site: Site, span: Span, newest: bool) -> Pipeline:
+    """Images of one span to validated Examples; the `newest` one is compared with the one before it."""
+    ingestion = ingest_images(config, span)
+    drift = span_drift(config, ingestion.examples, ingestion.statistics, span) if newest else []
+    return _pipeline(config, site, [*ingestion.nodes, *drift])
 
 
 class Ingestion(NamedTuple):
@@ -152,21 +160,23 @@ class Ingestion(NamedTuple):
 
     nodes: list[BaseNode]  # in their order; nothing may be trained before the last one
     examples: Channel
+    statistics: Channel
     schema: Channel
 
 
 def ingest_images(config: PipelineConfig, span: Span | None = None) -> Ingestion:
     """Ingests and validates images, of `span` if the data have spans."""
-    example_gen = ImageExampleGen(Asked(**{name: getattr(config, name) for name in Asked._fields}), span)
-    statistics_gen = StatisticsGen(example_gen.outputs["examples"])
+    example_gen = ImageExampleGen(asked_of(config), span)
+    statistics_gen = described(example_gen.outputs["examples"])
     schema = schema_of(None if config.data else config.dataset)
     validator = StrictExampleValidator(statistics_gen.outputs["statistics"], schema.outputs["schema"])
     nodes = [example_gen, statistics_gen, schema, validator]
-    return Ingestion(nodes, example_gen.outputs["examples"], schema.outputs["schema"])
+    channels = (example_gen.outputs["examples"], statistics_gen.outputs["statistics"], schema.outputs["schema"])
+    return Ingestion(nodes, *channels)
 
 
 def decide_on_spans(config: PipelineConfig) -> Ingestion:
-    """Decides on the spans of the run, and takes the Examples that were ingested of each in the meantime."""
+    """Decides on the spans of the run, and takes what was ingested of each in the meantime."""
     window = SpanWindow(
         data=config.data,
         spans=config.spans,
@@ -174,10 +184,15 @@ def decide_on_spans(config: PipelineConfig) -> Ingestion:
         span_age_minutes=config.span_age_minutes,
     )
     schema = schema_of(None)
-    examples = Resolver(SpanExamplesStrategy, window=window.outputs["window"], examples=Channel(type=Examples)).with_id(
-        "SpanExamples"
-    )
-    return Ingestion([window, schema, examples], examples.outputs["examples"], schema.outputs["schema"])
+    found = Resolver(
+        SpanExamplesStrategy,
+        window=window.outputs["window"],
+        examples=Channel(type=Examples),
+        statistics=Channel(type=ExampleStatistics),
+        drift=Channel(type=DriftFindings),
+    ).with_id("SpanExamples")
+    channels = (found.outputs["examples"], found.outputs["statistics"], schema.outputs["schema"])
+    return Ingestion([window, schema, found], *channels)
 
 
 def _pipeline(config: PipelineConfig, site: Site, components: list[BaseNode]) -> Pipeline:
@@ -192,11 +207,12 @@ def compile_pipeline(pipeline: Pipeline) -> pipeline_pb2.Pipeline:
     """Compiles `pipeline` to TFX's intermediate representation.
 
     The pusher and the report are never cached: the push directory may change while their inputs do not. Nor is the
-    window of spans, whose directories change. The check of the units is as cheap as a cache lookup.
+    window of spans, whose directories change. The check of the units and the gate for drift are as cheap as a cache
+    lookup.
     """
     ir = compiler.Compiler().compile(pipeline)
     for node in ir.nodes:
-        if node.pipeline_node.node_info.id in ("SpanWindow", "AtomicPusher", "UnitsCheck", "Report"):
+        if node.pipeline_node.node_info.id in ("SpanWindow", "AtomicPusher", "UnitsCheck", "DriftGate", "Report"):
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     return ir
 

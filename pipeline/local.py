@@ -47,7 +47,7 @@ def run(config: PipelineConfig, run_id: str, story: Story) -> Outcome:
 
 
 def ingest_spans(config: PipelineConfig, run_id: str, site: Site, lineage: Metadata, story: Story) -> None:
-    """Ingests and validates each span of the run, except what an earlier attempt at the run finished.
+    """Ingests and validates each span of the run, and compares the newest one, except what an earlier attempt finished.
 
     Raises:
       Exception: whatever a component raised.
@@ -58,7 +58,7 @@ def ingest_spans(config: PipelineConfig, run_id: str, site: Site, lineage: Metad
     for span in window:
         story.say(f"span {span.name}")
         run = span_run(run_id, span)
-        pipeline = _compile(create_span_pipeline(config, site, span), run)
+        pipeline = _compile(create_span_pipeline(config, site, span, newest=span == window[-1]), run)
         for node in pipeline.nodes:
             name = node.pipeline_node.node_info.id
             if is_finished(run, name, lineage):

@@ -1,17 +1,28 @@
 """The outcome of a run, read from ML Metadata."""
 
 import os
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration.portable.mlmd import execution_lib
 
+from components.drift.findings import PAGE, Findings, read_findings
+from components.drift.names import NODES
 from components.gate.pusher import Push, final_verdict
 from components.gate.verdict import Verdict
 from pipeline.state.executions import executions_of
 from pipeline.state.lineage import IncompleteRunError, output_of
 from pipeline.state.metadata import Metadata
-from pipeline.state.spans import window_of
+from pipeline.state.spans import span_run, window_of
+
+
+class Comparison(NamedTuple):
+    """A comparison of the data with others."""
+
+    findings: Findings
+    page: str  # path of the page with both histograms
 
 
 class Outcome(NamedTuple):
@@ -23,6 +34,7 @@ class Outcome(NamedTuple):
     trained: bool  # False: the model came from the cache
     newest_span: str | None = None  # name of the newest span; None: the data have no spans
     nothing_new: bool = False  # whether an earlier run made this model of these spans, and decided on it
+    comparisons: tuple[Comparison, ...] = ()
 
 
 def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
@@ -48,14 +60,25 @@ def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
             executions[name].last_known_state == mlmd.Execution.COMPLETE for name in ("Trainer", "Evaluator")
         )
         evaluation = output_of(store, executions["Evaluator"], "evaluation").uri
+        verdict = final_verdict(evaluation, pushed)
+        of_newest = executions_of(store, span_run(run_id, spans[-1])) if spans else {}
+        comparisons = tuple(_comparisons(store, {**of_newest, **executions}))
         return Outcome(
-            verdict=final_verdict(evaluation, pushed),
+            verdict=verdict.noted(found.findings.sentence for found in comparisons) if comparisons else verdict,
             push=push,
             report=os.path.join(output_of(store, executions["Report"], "report").uri, "index.html"),
             trained=trained,
             newest_span=spans[-1].name if spans else None,
             nothing_new=bool(spans) and not trained and is_old(push, judged),
+            comparisons=comparisons,
         )
+
+
+def _comparisons(store: MetadataStore, executions: Mapping[str, mlmd.Execution]) -> Iterator[Comparison]:
+    for node in NODES:
+        if node in executions:
+            folder = output_of(store, executions[node], "drift").uri
+            yield Comparison(read_findings(folder), os.path.join(folder, PAGE))
 
 
 def is_old(push: Push, judged: bool) -> bool:

@@ -3,10 +3,11 @@
 import functools
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
+from components.drift.names import NODES
 from components.ingest.spans import check_pattern, folder_of, is_pattern
 from components.ingest.splits import PATTERN
 from trainer.presets import PRESETS, recipe
@@ -16,13 +17,23 @@ from trainer.shape import THEIRS
 from trainer.storage.folders import checked_folder
 
 TUNER_STRATEGIES = ("auto", "default", "mirrored")  # of one process, on devices that it can use itself
-BEAM_NODES = ("ImageExampleGen", "StatisticsGen", "Evaluator", "AtomicPusher")  # the last one may evaluate again
+BEAM_NODES = (
+    "ImageExampleGen",
+    "StatisticsGen",
+    "ServingExampleGen",
+    "ServingStatisticsGen",
+    *NODES,
+    "Evaluator",
+    "AtomicPusher",  # it may evaluate again
+)
 NOTIFY_SECRET = "VAEIAF_NOTIFY_SECRET"  # environment variable: signs notifications
+DATASET = r"^\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?$"
 WEBHOOK = r"^https?://[^\s/?#@]+([/?#]\S*)?$"
 VALID_WEBHOOK = "an address such as https://hooks.example.com/vaeiaf, without a user or password"
 TFDS = Needs("TFDS as the source, which data replaces", lambda config: config.data is None)
 SPANS = Needs("a pattern such as photos/{SPAN} as data", lambda config: config.has_spans)
 BASELINE = Needs("a baseline", lambda config: not config.no_baseline)
+COMPARED = Needs("serving_data, or spans as data", lambda config: config.serving_data is not None or config.has_spans)
 
 VALID_SPLITS = (
     "none with spans: a hash of each image chooses the test images, so that no earlier model was trained on them in "
@@ -52,7 +63,7 @@ class PipelineConfig(Execution):
         "data set: photo_patches (embedded), cifar10, or another TFDS name",
         default="cifar10",
         needs=TFDS,
-        pattern=r"^\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?$",
+        pattern=DATASET,
         valid="a name as TFDS writes it, such as cifar10 or cifar10:3.0.2",
     )
     data: str | None = _data(
@@ -101,6 +112,23 @@ class PipelineConfig(Execution):
         valid=f"height x width x channels, such as 64x64x3, 28x28x1 or 48x64x4, or {THEIRS}",
     )
     allow_shared_images: bool = _data("accept test images that are also training images, pixel by pixel", default=False)
+    serving_data: str | None = _data(
+        "path of images that a served model was given, which the data are compared with; none: no comparison",
+        default=None,
+    )
+    drift_threshold: float = _data(
+        "divergence of data from others that is no drift, beside what chance alone gives",
+        "bits",
+        default=0.02,
+        needs=COMPARED,
+        ge=0,
+        le=1,
+    )
+    on_drift: Literal["warn", "stop"] = _data(
+        "what drift beyond the threshold does: a warning, or the end of the run before its training",
+        default="warn",
+        needs=COMPARED,
+    )
     train: TrainConfig = Field(default_factory=TrainConfig)
     tune: int = _training("trials of the Tuner, each over a quarter of the epochs; 0: no Tuner", default=0, ge=0)
     warm_start: bool | None = _training(
@@ -152,7 +180,7 @@ class PipelineConfig(Execution):
             raise SettingError("workers", f"1 {alone}", self.workers)
         if self.tune and self.strategy not in TUNER_STRATEGIES:
             raise SettingError("strategy", f"one of {', '.join(TUNER_STRATEGIES)} {alone}", self.strategy)
-        for name in ("root", "data", "data_dir", "manual_dir"):
+        for name in ("root", "data", "serving_data", "data_dir", "manual_dir"):
             if (folder := getattr(self, name)) is not None:
                 object.__setattr__(self, name, checked_folder(name, folder))
         if self.has_spans:

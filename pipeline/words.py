@@ -3,7 +3,10 @@
 import os
 from typing import TYPE_CHECKING
 
+from components.gate.serving_record import words
+
 if TYPE_CHECKING:
+    from components.drift.findings import Findings
     from components.gate.verdict import Verdict
     from pipeline.outcome import Outcome
     from pipeline.settings import PipelineConfig
@@ -22,7 +25,10 @@ def describe(outcome: "Outcome") -> str:
         lines.append(_numbers(outcome.verdict))
     else:
         lines += [f"REFUSED: {reason}." for reason in outcome.verdict.reasons]
+    if outcome.verdict.serving and outcome.verdict.serving.answers:
+        lines.append(words(outcome.verdict.serving))
     lines += [f"Note: {note}." for note in outcome.verdict.notes]
+    lines += [f"Both histograms: {found.page}" for found in outcome.comparisons if found.findings.drifted]
     if outcome.push.unchanged:
         lines.append(f"UNCHANGED: this model is already the newest version, {outcome.push.unchanged}")
     if outcome.push.pushed_to:
@@ -30,6 +36,20 @@ def describe(outcome: "Outcome") -> str:
     if outcome.push.damaged:
         lines.append(f"The version served before is damaged and was moved to {outcome.push.damaged}")
     lines.append(f"Report: {outcome.report}")
+    return "\n".join(lines)
+
+
+def describe_drift(findings: "Findings") -> str:
+    """Returns a table of figures and thresholds, and what drifted."""
+    lines = [f"\n{'':<12}{'divergence':>12}{'threshold':>12}{'of it chance':>14}   images of A and B"]
+    for figure in findings.figures:
+        images = f"{sum(figure.cells.current):,.0f} and {sum(figure.cells.reference):,.0f}"
+        numbers = f"{figure.divergence:>12.4f}{figure.threshold:>12.4f}{figure.chance:>14.4f}"
+        lines.append(f"{figure.name:<12}{numbers}   {images}{'   DRIFT' if figure.drifted else ''}")
+    lines += [f"Note: {note}." for note in findings.notes]
+    lines.append(
+        f"DRIFT: {findings.sentence}." if findings.drifted else "No drift: every figure is within its threshold."
+    )
     return "\n".join(lines)
 
 

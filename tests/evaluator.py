@@ -8,8 +8,10 @@ from tfx.utils import proto_utils
 
 from components.gate.evaluator import Executor
 from components.gate.rules import eval_config
+from components.gate.serving_record import Serving
 from components.gate.verdict import Verdict, read_verdict
 from pipeline.beam.arguments import BEAM_ARGS
+from served import SERVING, infra_blessing
 from trainer.storage.digests import write_digests
 
 
@@ -33,9 +35,11 @@ def evaluate(
     min_elbo: float | None = None,
     max_regression: float = 1.0,
     min_label_elbo: float | None = None,
+    serving: Serving = SERVING,
 ) -> tuple[standard_artifacts.ModelEvaluation, Verdict]:
     """Runs the Evaluator in `folder`."""
-    inputs = {"examples": [examples], "model": [candidate]}
+    checked = infra_blessing(folder / "serving", serving)
+    inputs = {"examples": [examples], "model": [candidate], "infra_blessing": [checked]}
     if baseline is not None:
         inputs["baseline_model"] = [baseline]
         write_digests(baseline.uri)

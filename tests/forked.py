@@ -46,7 +46,7 @@ class Forks:
 
 
 class ForkedProcess:
-    """Stands in for `subprocess.Popen` of `python -c program arguments` in a process that has only imported."""
+    """Stands in for `subprocess.Popen` of a program of Python in a process that has only imported."""
 
     def __init__(self, command, env, stdin, stdout, stderr, start_new_session) -> None:
         self.returncode, self.stdout = None, None
@@ -58,7 +58,7 @@ class ForkedProcess:
                 signal.signal(number, signal.SIG_DFL)
             os.environ.clear()
             os.environ.update(env)
-            become(command[2], command[3:], write, stderr.fileno())
+            become(command[1:], write, stderr.fileno())
         if read is not None:
             os.close(write)
             self.stdout = os.fdopen(read, "rb", buffering=0)
@@ -86,11 +86,11 @@ class ForkedProcess:
             os.kill(self.pid, number)
 
 
-def become(program: str, arguments: list[str], stdout: int, stderr: int) -> NoReturn:
-    """Runs the program in this process, as `python -c` would, and ends it."""
+def become(command: list[str], stdout: int, stderr: int) -> NoReturn:
+    """Runs `python COMMAND` in this process, with these outputs, and ends it."""
     for descriptor, file in ((0, os.open(os.devnull, os.O_RDONLY)), (1, stdout), (2, stderr)):
         os.dup2(file, descriptor)
-    finish(["-c", program, *arguments])
+    finish(command)
 
 
 def finish(command: list[str]) -> NoReturn:
@@ -127,7 +127,7 @@ def serve() -> None:
         if not pid:
             os.environ.update(environment)
             file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            become(program, arguments, file, file)
+            become(["-c", program, *arguments], file, file)
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 

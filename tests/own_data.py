@@ -31,7 +31,7 @@ def write_examples(folder: pathlib.Path, **splits: list[tuple[bytes, bytes]]) ->
     for split, images in splits.items():
         writer = SplitWriter(str(folder), split, "000-000000")
         for image, name in images:
-            (example,) = serialized(Images(np.array([image], object), np.zeros([1, 1, 1, 1]), None, [name]))
+            (example,) = serialized(Images(np.array([image], object), np.zeros([1, 1, 1, 1]), [None], [name]))
             writer.write(example, key(image, name))
         writer.close()
     examples = standard_artifacts.Examples()

@@ -63,9 +63,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def _train(config: TrainConfig, execution: Execution, train_files: str, test_files: str, output: str) -> None:
     from trainer.export import Servable, save
-    from trainer.images import load_images, pixel_model, preprocessing, shape_of
+    from trainer.images import first_examples, load_images, pixel_model, preprocessing, shape_of
     from trainer.storage.atomic import discard, recover, storing
     from trainer.units import Units
+    from trainer.warmup import IMAGES
     from trainer.workers.job import Job, run_job
     from trainer.workers.launch import launch_local
 
@@ -87,7 +88,7 @@ def _train(config: TrainConfig, execution: Execution, train_files: str, test_fil
         discard(os.path.join(output, FILE))  # of an earlier start
         model = run_job(job, train, test, launch_local)
         servable = Servable(model, pixel_model(train), config.eval_samples, transform, shape)
-        save(servable, Units.of(config, shape), saved)
+        save(servable, Units.of(config, shape), saved, first_examples([test_files], IMAGES))
         discard(job.state)
 
 

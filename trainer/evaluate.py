@@ -9,6 +9,7 @@ import tensorflow as tf
 from trainer.images import ImageSet, to_unit_interval
 from trainer.model.objective import ELBO, draw, elbo, importance_weighted_bound
 from trainer.model.vae import VAE
+from trainer.shape import Shape
 from trainer.strategy import shard
 
 DRAWS_AT_ONCE = 2000  # images times samples: bounds the memory of an evaluation
@@ -30,6 +31,11 @@ class Quality(NamedTuple):
     importance_samples: int  # K
     importance_weighted_bound: float  # nats per image, of K draws
     active_latents: int  # latents whose posterior mean has a variance over the images above ACTIVE_VARIANCE
+
+
+def images_at_once(shape: Shape, samples: int) -> int:
+    """Returns how many images of `shape` fit into memory together, with `samples` draws of z for each."""
+    return max(1, min(DRAWS_AT_ONCE, VALUES_AT_ONCE // shape.size) // samples)
 
 
 def image_noise(seeds: tf.Tensor, samples: int, latent_size: int) -> tf.Tensor:
@@ -119,8 +125,7 @@ class MapImages:
     def batches(self, images: ImageSet) -> Iterator[list[np.ndarray]]:
         """Yields one [B, ...] per array of the function, for some images after the other."""
         replicas = self._strategy.num_replicas_in_sync
-        at_once = max(1, min(DRAWS_AT_ONCE, VALUES_AT_ONCE // images.shape.size) // self._samples)
-        size = -(-min(at_once, len(images)) // replicas) * replicas
+        size = -(-min(images_at_once(images.shape, self._samples), len(images)) // replicas) * replicas
         for start in range(0, len(images), size):
             yield [part[: len(images) - start] for part in self._batch(images, start, size)]
 

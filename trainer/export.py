@@ -1,6 +1,6 @@
 """The SavedModel: the model and its preprocessing graph, for evaluation and serving."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -11,8 +11,14 @@ from trainer.model.vae import VAE
 from trainer.shape import Shape
 from trainer.storage.atomic import whole
 from trainer.units import Units, write_units
+from trainer.warmup import Trained, write_warmup
 
 Signature = Callable[..., dict[str, tf.Tensor]]
+
+NAMES = (
+    *("evaluate", "reconstruct", "reconstruct_pixels", "encode", "encode_pixels"),
+    *("sample", "sample_at_temperature"),
+)
 
 ENCODED = tf.TensorSpec([None], tf.string, name="images")
 SERIALIZED = tf.TensorSpec([None], tf.string, name="examples")
@@ -36,6 +42,7 @@ class Servable(tf.Module):
         self.transform = transform
         self._independent = model.likelihood.independent(pixels)
         self._samples = samples
+        self._shape = shape
         self._size, self._images = shape.size, tf.TensorSpec([None, *shape], tf.uint8, name="images")
         self.reconstruct_pixels = tf.function(self._reconstruct_pixels, input_signature=[self._images])
         self.encode_pixels = tf.function(self._encode_pixels, input_signature=[self._images])
@@ -72,8 +79,19 @@ class Servable(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([], tf.int32, name="n"), tf.TensorSpec([], tf.int32, name="seed")])
     def sample(self, n: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Decodes n draws from the prior, [n, H, W, C] uint8; the same seed gives the same images."""
+        return self.sample_at_temperature(n, seed, tf.constant(1.0))
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([], tf.int32, name="n"),
+            tf.TensorSpec([], tf.int32, name="seed"),
+            tf.TensorSpec([], tf.float32, name="temperature"),
+        ]
+    )
+    def sample_at_temperature(self, n: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Decodes n draws from the prior with its standard deviation times `temperature`; at 1 as `sample`."""
         eps = tf.random.stateless_normal(tf.stack([n, self.model.latent_size]), tf.stack([seed, 0]))
-        return {"images": self._as_images(self.model.sample(eps))}
+        return {"images": self._as_images(self.model.sample(temperature * eps))}
 
     def _reconstruct_pixels(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Reconstructs images [B, H, W, C] uint8."""
@@ -95,12 +113,17 @@ class Servable(tf.Module):
 
     def signatures(self) -> dict[str, Signature]:
         """Returns the signatures by name; `serving_default` is `reconstruct`."""
-        names = ("evaluate", "reconstruct", "reconstruct_pixels", "encode", "encode_pixels", "sample")
-        return {**{name: getattr(self, name) for name in names}, "serving_default": self.reconstruct}
+        return {**{name: getattr(self, name) for name in NAMES}, "serving_default": self.reconstruct}
+
+    def trained(self) -> Trained:
+        """Returns the model in memory, whose answers the exported one must give."""
+        return Trained(self.model, self._independent, self._samples, self._shape)
 
 
-def save(servable: Servable, units: Units, path: str) -> None:
+def save(servable: Servable, units: Units, path: str, examples: Sequence[bytes] = ()) -> None:
     """Writes `servable` atomically to the folder `path`, as a SavedModel that states the units of its ELBO.
+
+    Serialized test Examples become its warm-up requests. Without any it has none, and is not pushed.
 
     Raises:
       StorageError: it cannot be written.
@@ -108,6 +131,8 @@ def save(servable: Servable, units: Units, path: str) -> None:
     with whole("the model", path) as unfinished:
         tf.saved_model.save(servable, unfinished, signatures=servable.signatures())
         write_units(units, unfinished)
+        if examples:
+            write_warmup(servable.trained(), examples, unfinished)
 
 
 def _encoded(images: tf.Tensor) -> tf.Tensor:

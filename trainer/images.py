@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+import heapq
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -162,6 +163,22 @@ def shape_of(files: Sequence[str]) -> Shape:
     return shape
 
 
+def first_examples(files: Sequence[str], count: int) -> list[bytes]:
+    """Reads the serialized Examples of the first `count` images by id from gzipped TFRecord files.
+
+    Raises:
+      UserError: there is no file or no Example, or a file cannot be read.
+    """
+    first: list[tuple[bytes, bytes]] = []
+    with _reading(files, "images", 512) as records:
+        for serialized in records:
+            ids = tf.io.parse_example(serialized, {"id": EXAMPLE_FEATURES["id"]})["id"]
+            first = heapq.nsmallest(count, [*first, *zip(ids.numpy(), serialized.numpy(), strict=True)])
+    if not first:
+        raise _empty(files)
+    return [example for _, example in first]
+
+
 def load_images(
     files: Sequence[str], transform: Transform, shape: Shape, in_memory: int = Execution.images_in_memory
 ) -> ImageSet:
@@ -176,29 +193,37 @@ def load_images(
       StorageError: the temporary file cannot be written.
     """
 
-    def read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        raw = tf.io.parse_example(serialized, EXAMPLE_FEATURES)
-        features = transform(raw)
-        return to_bytes(features["image"]), raw["id"], noise_seed(features["id"])
-
     def read_id(serialized: tf.Tensor) -> tf.Tensor:
         return tf.io.parse_example(serialized, {"id": EXAMPLE_FEATURES["id"]})["id"]
+
+    def read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features = transform(tf.io.parse_example(serialized, EXAMPLE_FEATURES))
+        return to_bytes(features["image"]), noise_seed(features["id"])
 
     at_once = max(1, min(512, READ_VALUES // shape.size))
     with _reading(files, f"images of {shape}", at_once) as records:
         for serialized in records.take(1):
             _check_transform(tf.io.parse_example(serialized, EXAMPLE_FEATURES), transform, shape)
-        batches = records.map(read, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator()
-        kept, count = [], 0
-        for batch in batches:
-            kept.append(batch)
-            count += len(batch[0])
-            if count * shape.size > in_memory * 2**20:
-                ids = np.concatenate(list(records.map(read_id).as_numpy_iterator()))
-                return _sorted(itertools.chain(_emptied(kept), batches), ids, shape, on_disk=True)
-    if not kept:
-        raise _empty(files)
-    return _sorted(_emptied(kept), np.concatenate([ids for _, ids, _ in kept]), shape, on_disk=False)
+        ids = list(records.map(read_id).as_numpy_iterator())
+        if not ids:
+            raise _empty(files)
+        places = np.argsort(np.argsort(np.concatenate(ids), kind="stable"))
+        pixels, noise_seeds = _room(len(places), shape, in_memory), np.empty(len(places), np.int64)
+        done = 0
+        for part, seeds in records.map(read, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator():
+            at = places[done : done + len(part)]
+            pixels[at], noise_seeds[at] = part.reshape(-1, *shape), seeds
+            done += len(part)
+    return ImageSet(pixels, noise_seeds)
+
+
+def _room(count: int, shape: Shape, in_memory: int) -> np.ndarray | TemporaryArray:
+    """Returns room for images, in memory or in a temporary file."""
+    if count * shape.size <= in_memory * 2**20:
+        return np.empty([count, *shape], np.uint8)
+    what = f"the temporary file of {count:,} decoded images"
+    remedy = "Free some space, set TMPDIR to a folder on a larger local disk, or allow more images_in_memory"
+    return TemporaryArray((count, *shape), what, remedy)
 
 
 @contextlib.contextmanager
@@ -259,30 +284,6 @@ def _check_transform(raw: dict[str, tf.Tensor], transform: Transform, shape: Sha
         valid=f"{fed[image, value]:.9g}",
         remedy=remedy,
     )
-
-
-Batch = tuple[np.ndarray, np.ndarray, np.ndarray]  # pixels [B, D], ids [B], noise seeds [B]
-
-
-def _emptied(kept: list[Batch]) -> Iterator[Batch]:
-    """Yields the batches and empties the list, so that memory holds most images only once."""
-    while kept:
-        yield kept.pop(0)
-
-
-def _sorted(batches: Iterator[Batch], ids: np.ndarray, shape: Shape, on_disk: bool) -> ImageSet:
-    """Returns the images in the order of their ids."""
-    what = f"the temporary file of {len(ids):,} decoded images"
-    remedy = "Free some space, set TMPDIR to a folder on a larger local disk, or allow more images_in_memory"
-    sizes = (len(ids), *shape)
-    pixels = TemporaryArray(sizes, what, remedy) if on_disk else np.empty(sizes, np.uint8)
-    noise_seeds = np.empty(len(ids), np.int64)
-    places, done = np.argsort(np.argsort(ids, kind="stable")), 0
-    for part, _, seeds in batches:
-        at = places[done : done + len(part)]
-        pixels[at], noise_seeds[at] = part.reshape(-1, *shape), seeds
-        done += len(part)
-    return ImageSet(pixels, noise_seeds)
 
 
 def hold_out(images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

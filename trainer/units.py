@@ -5,7 +5,7 @@ import pathlib
 from typing import NamedTuple
 
 from trainer.errors import UserError
-from trainer.model.likelihoods import LIKELIHOODS
+from trainer.model.likelihoods import LIKELIHOODS, bits_per_dim
 from trainer.settings import TrainConfig
 from trainer.shape import UNSTATED, Shape
 
@@ -26,6 +26,11 @@ class Units(NamedTuple):
         """Returns the units of a model trained with `config` on images of `shape`."""
         measure = LIKELIHOODS[config.likelihood].UNITS
         return Units(config.likelihood, measure, "pixels / 255, in [0, 1]", config.eval_samples, str(shape))
+
+    def bits_per_dim(self, elbo: float) -> float | None:
+        """Returns an ELBO in bits per dimension; None if the likelihood is no probability of pixels."""
+        likelihood = LIKELIHOODS[self.likelihood]
+        return bits_per_dim(likelihood, elbo, Shape.parse(self.shape).size) if likelihood.IS_PROBABILITY else None
 
     def __str__(self) -> str:
         return f"{self.likelihood} ({self.measure}), images of {self.shape}, {self.scaling}, K = {self.samples}"

@@ -6,14 +6,9 @@ import apache_beam as beam
 import numpy as np
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
+from components.gate.sums import COUNT, DISTANCES, GAINS, OUTPUTS, metrics, sums
+
 CANDIDATE, BASELINE = "candidate", "baseline"
-
-# The outputs of the model's signature `evaluate`, [B] each, nats.
-OUTPUTS = ("elbo", "reconstruction", "kl", "independent_pixels", "ceiling")
-DISTANCES = ("elbo_standard_error", "above_independent_pixels", "below_ceiling", "images", "data_fingerprint")
-GAINS = ("elbo_gain", "elbo_gain_lower", "elbo_gain_upper")
-
-Z = 1.96  # standard errors on either side of the mean that hold 95 % of a normal distribution
 
 
 class MeanELBO(metric_types.Metric):
@@ -58,38 +53,22 @@ def _computations(model_name: str = "", output_name: str = "", **_: Any) -> metr
 
 
 class _Combiner(beam.CombineFn):
-    """Sums over images: 1, fingerprint, OUTPUTS, squared ELBO, gain, squared gain."""
+    """The sums of `components.gate.sums` over images."""
 
     def __init__(self, keys: dict[str, metric_types.MetricKey], model_name: str) -> None:
         self._keys = keys
         self._model_name = model_name
 
     def create_accumulator(self) -> np.ndarray:
-        return np.zeros(5 + len(OUTPUTS))
+        return np.zeros(COUNT)
 
     def add_input(self, accumulator: np.ndarray, element: metric_types.StandardMetricInputs) -> np.ndarray:
-        predictions = element.get_predictions(self._model_name)
-        elbo, *parts = (float(np.squeeze(predictions[output])) for output in OUTPUTS)
-        fingerprint = float(np.squeeze(predictions["fingerprint"]))
-        gain = elbo - float(np.squeeze(element.get_predictions(BASELINE)["elbo"])) if self._model_name else 0.0
-        return accumulator + np.array([1.0, fingerprint, elbo, *parts, elbo**2, gain, gain**2])
+        baseline = element.get_predictions(BASELINE)["elbo"] if self._model_name else None
+        return accumulator + sums(element.get_predictions(self._model_name), baseline)
 
     def merge_accumulators(self, accumulators: Any) -> np.ndarray:
         return np.sum(list(accumulators), axis=0)
 
     def extract_output(self, accumulator: np.ndarray) -> dict[metric_types.MetricKey, float]:
-        images, fingerprint, *sums, squares, gains, squared_gains = accumulator
-        with np.errstate(all="ignore"):  # no images or non-finite values: NaN, which is refused
-            values = dict(zip(OUTPUTS, np.array(sums) / images, strict=True))
-            values["elbo_standard_error"] = _standard_error(values["elbo"], squares, images)
-            gain, half = gains / images, Z * _standard_error(gains / images, squared_gains, images)
-        values["above_independent_pixels"] = values["elbo"] - values["independent_pixels"]
-        values["below_ceiling"] = values["ceiling"] - values["elbo"]
-        values |= {"images": images, "data_fingerprint": fingerprint}
-        values |= {"elbo_gain": gain, "elbo_gain_lower": gain - half, "elbo_gain_upper": gain + half}
-        return {key: float(values[name]) for name, key in self._keys.items()}
-
-
-def _standard_error(mean: float, sum_of_squares: float, count: float) -> float:
-    """Returns the standard error of a mean over `count` images, from the unbiased variance; NaN for one image."""
-    return np.sqrt(np.maximum(sum_of_squares / count - mean**2, 0.0) / (count - 1.0))
+        values = metrics(accumulator)
+        return {key: values[name] for name, key in self._keys.items()}

@@ -11,7 +11,7 @@ from tfx.components.pusher import executor
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import artifact_utils, component_spec
 from tfx.types import standard_component_specs as specs
-from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation, PushedModel
+from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, ModelEvaluation, PushedModel
 from tfx.utils import io_utils, json_utils
 
 from components.artifacts import Artifacts
@@ -33,6 +33,7 @@ from trainer.units import read_units
 
 PUSH_DIRECTORY = "push_directory"
 AGAIN = "evaluation"  # folder in the artifact, of the second evaluation
+AGAIN_INPUTS = (specs.EXAMPLES_KEY, specs.MODEL_KEY, specs.INFRA_BLESSING_KEY)  # of the second evaluation
 
 
 class Push(NamedTuple):
@@ -112,7 +113,7 @@ class Executor(executor.Executor):
             io_utils.copy_dir(served.path, os.path.join(baseline.uri, FORMAT_SERVING))
             write_digests(baseline.uri)
             evaluator.Executor(self._context).Do(
-                {**{key: inputs[key] for key in (specs.EXAMPLES_KEY, specs.MODEL_KEY)}, "baseline_model": [baseline]},
+                {**{key: inputs[key] for key in AGAIN_INPUTS}, "baseline_model": [baseline]},
                 {specs.EVALUATION_KEY: [evaluation], specs.BLESSING_KEY: [blessing]},
                 exec_properties,
                 pushed_meanwhile=served.version,
@@ -133,7 +134,7 @@ def final_verdict(evaluation: str, pushed_model: types.Artifact) -> Verdict:
 
 
 class AtomicPusherSpec(component_spec.ComponentSpec):
-    """The model, its evaluation and blessing, and what a second evaluation needs."""
+    """The model, its evaluation and blessings, and what a second evaluation needs."""
 
     PARAMETERS: ClassVar[dict] = {
         specs.EVAL_CONFIG_KEY: specs.EvaluatorSpec.PARAMETERS[specs.EVAL_CONFIG_KEY],
@@ -143,6 +144,7 @@ class AtomicPusherSpec(component_spec.ComponentSpec):
     INPUTS: ClassVar[dict] = {
         specs.EXAMPLES_KEY: specs.EvaluatorSpec.INPUTS[specs.EXAMPLES_KEY],
         specs.MODEL_KEY: component_spec.ChannelParameter(type=Model),
+        specs.INFRA_BLESSING_KEY: component_spec.ChannelParameter(type=InfraBlessing),
         specs.MODEL_BLESSING_KEY: component_spec.ChannelParameter(type=ModelBlessing),
         specs.EVALUATION_KEY: specs.EvaluatorSpec.OUTPUTS[specs.EVALUATION_KEY],
     }
@@ -155,6 +157,7 @@ class AtomicPusher(base_beam_component.BaseBeamComponent):
     Args:
       examples: Examples with the split test, for a second evaluation.
       model: the new model.
+      infra_blessing: what a fresh process found of it; without this blessing nothing is pushed.
       model_blessing: the gate's decision.
       evaluation: the evaluation behind it, with its evidence.
       push_directory: folder that models are served from.

@@ -55,14 +55,19 @@ def check_units(ours: Units, baseline: str) -> None:
     Raises:
       UserError: the units differ, or the baseline does not say its own.
     """
-    theirs = read_units(baseline)
+    remedy = "Use the settings that it was trained with, or start a new series with another --root"
+    check_equal(ours, read_units(baseline), "the new model", "the last blessed model", remedy)
+
+
+def check_equal(ours: Units, theirs: Units, our_name: str, their_name: str, remedy: str) -> None:
+    """Compares the units of two models.
+
+    Raises:
+      UserError: they differ.
+    """
     if theirs != ours:
-        raise UserError(
-            "the last blessed model's ELBO has other units than the new model's, so they cannot be compared",
-            valid=str(ours),
-            value=str(theirs),
-            remedy="Use the settings that it was trained with, or start a new series with another --root",
-        )
+        sentence = f"{their_name}'s ELBO has other units than {our_name}'s, so they cannot be compared"
+        raise UserError(sentence, valid=str(ours), value=str(theirs), remedy=remedy)
 
 
 def _check_first(push_directory: str, blessing: list[types.Artifact]) -> None:

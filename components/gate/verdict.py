@@ -1,16 +1,16 @@
 """The gate's verdict in words."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import tensorflow_model_analysis as tfma
 
 from components.gate.evaluator import Evidence, read_evidence
 from components.gate.metric import BASELINE, CANDIDATE
+from components.gate.serving_record import Serving
+from components.gate.sums import Metrics
 from components.ingest.labels import label_order
-
-Metrics = dict[str, float]  # metric name -> value, nats per image
 
 
 class Verdict(NamedTuple):
@@ -21,12 +21,25 @@ class Verdict(NamedTuple):
     baseline: Metrics | None  # of the last blessed model, if there is one
     labels: dict[str, Metrics]  # of the candidate, over the images of each label
     reasons: list[str]  # of the refusal, with their numbers
-    notes: list[str]  # on the comparison: overrides, and a version that was pushed meanwhile
+    notes: list[str]  # on the comparison: overrides, and a version that was pushed meanwhile; on the data: drift
+    serving: Serving | None = None  # what a fresh process found of the candidate; None in an earlier version
+
+    @property
+    def answers(self) -> bool:
+        """Whether the candidate can be called, and so has numbers and pictures."""
+        return self.serving is None or self.serving.answers
+
+    def noted(self, sentences: Iterable[str]) -> "Verdict":
+        """Returns the verdict with further notes, of which empty ones are none."""
+        return self._replace(notes=[*self.notes, *filter(None, sentences)])
 
 
 def read_verdict(evaluation: str) -> Verdict:
     """Reads the verdict of the evaluation artifact at the path `evaluation`."""
     evidence = read_evidence(evaluation)
+    serving = evidence.serving
+    if serving and not serving.answers:  # so nothing was evaluated
+        return Verdict(False, {}, None, {}, serving.reasons, list(_notes(evidence)), serving)
     found: dict[str, dict[str | None, Metrics]] = {CANDIDATE: {}, BASELINE: {}}
     for slice_metrics in tfma.load_metrics(evaluation):
         for item in slice_metrics.metric_keys_and_values:
@@ -44,7 +57,8 @@ def read_verdict(evaluation: str) -> Verdict:
     ]
     if not result.validation_ok and not reasons:
         reasons = ["TFMA has no numbers to compare with the bounds"]
-    return Verdict(result.validation_ok, candidate, baseline, labels, sorted(set(reasons)), list(_notes(evidence)))
+    reasons = [*sorted(set(reasons)), *(serving.reasons if serving else [])]
+    return Verdict(not reasons, candidate, baseline, labels, reasons, list(_notes(evidence)), serving)
 
 
 def _notes(evidence: Evidence) -> Iterator[str]:

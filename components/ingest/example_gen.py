@@ -147,8 +147,8 @@ class ImageExecutor(base_beam_executor.BaseBeamExecutor):
 class ImageExampleGen(component.FileBasedExampleGen):
     """Ingestion of images of one shape, in the splits train and test.
 
-    Examples have the features `image` (encoded as stored, or as PNG if it was resized), `id` and, if the data have
-    labels, `label`, a text.
+    Examples have the features `image` (encoded as stored, or as PNG if it was resized), `id`, the numbers of
+    `components.ingest.numbers` and, if the data have labels, `label`, a text.
 
     Args:
       asked: what the run asks for.

@@ -3,11 +3,13 @@
 import heapq
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from components.ingest.decoding import Images, decoded
 from components.ingest.findings import Faults, key, write_faults
 from components.ingest.fitting import fitted
+from components.ingest.numbers import NUMBERS, image_numbers
 from components.ingest.prepared import Shard
 from components.ingest.records import Batch, Fault, chunks
 from components.ingest.source import Source
@@ -69,15 +71,18 @@ class PieceWriter(NamedTuple):
 
 
 def serialized(images: Images) -> list[bytes]:
-    """Returns an Example of each image: `image`, as stored or fitted, `id`, and, if it has one, `label`."""
-    return [_example(*fields) for fields in zip(images.encoded, images.ids, images.labels, strict=True)]
+    """Returns an Example of each image: `image` (as stored or fitted), `id`, the `NUMBERS` and its `label`, if any."""
+    numbers = np.stack(list(image_numbers(images.pixels, images.encoded).values()), axis=1).tolist()
+    return [_example(*fields) for fields in zip(images.encoded, images.ids, images.labels, numbers, strict=True)]
 
 
-def _example(image: bytes, name: bytes, label: bytes | None) -> bytes:
+def _example(image: bytes, name: bytes, label: bytes | None, numbers: list[float]) -> bytes:
     features = {
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
         "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[name])),
     }
+    for number, value in zip(NUMBERS, numbers, strict=True):
+        features[number] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
     if label is not None:
         features["label"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[label]))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)

@@ -1,5 +1,6 @@
 """Pictures on the pages: reconstructions and samples of a model, and the curve of a training."""
 
+import heapq
 import io
 import math
 import os
@@ -9,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from trainer.exported import Exported
 from trainer.images import EXAMPLE_FEATURES, decode
-from trainer.shape import Shape
 
 IMAGES = 10
 SAMPLES = 40
@@ -27,18 +28,25 @@ class Pictures(NamedTuple):
 
 def pictures(model: str, splits: Sequence[str]) -> Pictures:
     """Draws the pictures of the SavedModel at `model`, with test images from the Examples in the folders `splits`."""
-    servable = tf.saved_model.load(model)
-    originals = _test_images(splits)
-    reconstructions = servable.signatures["reconstruct"](images=originals)["images"]
-    pixels = decode(originals, Shape(*reconstructions.shape[1:]))
-    samples = servable.signatures["sample"](n=tf.constant(SAMPLES), seed=tf.constant(0))["images"]
-    pairs = shown(np.concatenate([pixels, reconstructions]))
-    size, found = (f"{height}x{width}" for height, width in (pairs.shape[1:3], pixels.shape[1:3]))
+    exported, originals = Exported(model), first_images(splits)
+    height, width = shown(np.zeros([1, *exported.shape], np.uint8)).shape[1:3]
+    is_smaller = (height, width) != exported.shape[:2]
     return Pictures(
-        pairs=image_grid(pairs, columns=IMAGES),
-        samples=image_grid(shown(samples.numpy()), columns=IMAGES),
-        scale="" if size == found else f"{size} of {found}",
+        pairs=reconstructions(originals, [exported]),
+        samples=samples(exported),
+        scale=f"{height}x{width} of {exported.shape.height}x{exported.shape.width}" if is_smaller else "",
     )
+
+
+def reconstructions(encoded: tf.Tensor, models: Sequence[Exported]) -> bytes:
+    """Returns a PNG of images [N], a row, above a row of their reconstructions by each of `models`."""
+    rows = [decode(encoded, models[0].shape).numpy(), *(model.reconstruct(encoded) for model in models)]
+    return image_grid(shown(np.concatenate(rows)), columns=len(encoded))
+
+
+def samples(model: Exported) -> bytes:
+    """Returns a PNG of draws from the prior, the same for equal models."""
+    return image_grid(shown(model.sample(SAMPLES, seed=0)), columns=IMAGES)
 
 
 def shown(images: np.ndarray) -> np.ndarray:
@@ -52,10 +60,17 @@ def shown(images: np.ndarray) -> np.ndarray:
 
 
 def image_grid(images: np.ndarray, columns: int) -> bytes:
-    """Returns a PNG of images [N, H, W, C] uint8 in rows of `columns`, which divides N."""
-    count, height, width, channels = images.shape
-    grid = images.reshape(count // columns, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
-    return tf.io.encode_png(grid.reshape(count // columns * height, columns * width, channels)).numpy()
+    """Returns a PNG of images [N, H, W, C] uint8 in rows of `columns`; the rest of the last row is white."""
+    _, height, width, channels = images.shape
+    rows = -(-len(images) // columns)
+    blank = np.full([rows * columns - len(images), height, width, channels], 255, np.uint8)
+    grid = np.concatenate([images, blank]).reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
+    return png(grid.reshape(rows * height, columns * width, channels))
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """Returns a PNG of pixels [H, W, C] uint8."""
+    return tf.io.encode_png(pixels).numpy()
 
 
 def elbo_curve(history: dict) -> bytes:
@@ -78,11 +93,10 @@ def elbo_curve(history: dict) -> bytes:
     return buffer.getvalue()
 
 
-def _test_images(splits: Sequence[str]) -> tf.Tensor:
-    """Returns encoded test images, [IMAGES]: the first by id, the same in every run."""
+def first_images(splits: Sequence[str]) -> tf.Tensor:
+    """Returns encoded images of the Examples in the folders `splits`, [IMAGES]: the first by id."""
     files = [file for split in splits for file in tf.io.gfile.glob(os.path.join(split, "*"))]
     dataset = tf.data.TFRecordDataset(files, compression_type="GZIP")
     dataset = dataset.batch(512).map(lambda serialized: tf.io.parse_example(serialized, EXAMPLE_FEATURES)).unbatch()
-    by_id = {example["id"]: example["image"] for example in dataset.as_numpy_iterator()}
-    first = sorted(by_id)[:IMAGES]
-    return tf.constant([by_id[name] for name in (first * IMAGES)[:IMAGES]])
+    found = heapq.nsmallest(IMAGES, dataset.as_numpy_iterator(), key=lambda example: example["id"])
+    return tf.constant([example["image"] for example in (found * IMAGES)[:IMAGES]])

@@ -8,15 +8,16 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from components.gate.verdict import Metrics, interval
+from components.drift import page
+from components.gate.serving_record import words
+from components.gate.sums import Metrics
+from components.gate.verdict import interval
 from components.pages.pictures import elbo_curve
-from trainer.model.likelihoods import LIKELIHOODS, bits_per_dim
-from trainer.shape import Shape
 from trainer.units import Units
 
 MISSING = "n/a"
 TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+    loader=jinja2.FileSystemLoader([pathlib.Path(__file__).parent, *page.FOLDERS]),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -44,17 +45,17 @@ def _gain(candidate: Metrics) -> str:
 
 def _bits(elbo: Any, units: Units) -> str:
     """Returns the ELBO in bits/dim; empty for a likelihood that is no probability of pixels, and without a number."""
-    likelihood = LIKELIHOODS[units.likelihood]
-    if isinstance(elbo, jinja2.Undefined) or not np.isfinite(elbo) or not likelihood.IS_PROBABILITY:
+    if isinstance(elbo, jinja2.Undefined) or not np.isfinite(elbo) or (bits := units.bits_per_dim(elbo)) is None:
         return ""
-    return f"{bits_per_dim(likelihood, elbo, Shape.parse(units.shape).size):.3f} bits/dim"
+    return f"{bits:.3f} bits/dim"
 
 
-TEMPLATES.filters |= {
+TEMPLATES.filters |= page.FILTERS | {
     "png": _png,
     "nats": _number(".2f"),
     "count": _number(",.0f"),
     "bits": _bits,
     "gain": _gain,
+    "serving": words,
     "elbo_curve": elbo_curve,
 }

@@ -9,6 +9,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
+from components.drift.component import DriftFindings
+from components.drift.findings import read_findings
 from components.gate.pusher import Push, final_verdict
 from components.ingest.properties import span_name, span_number
 from components.pages.pictures import pictures
@@ -31,17 +33,21 @@ def Report(
     evaluation: InputArtifact[standard_artifacts.ModelEvaluation],
     pushed_model: InputArtifact[standard_artifacts.PushedModel],
     report: OutputArtifact[ReportPage],
+    drift: InputArtifact[list[DriftFindings]] = None,  # a list may be empty, and None makes it optional
 ):
-    """Writes the page: verdict, ELBO per epoch, test images with reconstructions, samples from the prior."""
+    """Writes the page: verdict, comparisons of the data, ELBO per epoch, test images, reconstructions and samples."""
+    compared = [read_findings(found.uri) for found in drift or []]
+    verdict = final_verdict(evaluation.uri, pushed_model)
     servable, push = path_utils.serving_model_path(model.uri), Push.read(pushed_model)
     page = render(
         "report.html.j2",
-        verdict=final_verdict(evaluation.uri, pushed_model),
+        verdict=verdict.noted(found.sentence for found in compared),
+        compared=compared,
         history=read_history(model_run.uri),
         units=read_units(servable),
         spans=[name for name in map(span_name, sorted(examples, key=span_number)) if name],
         pushed_to=push.pushed_to or push.unchanged,
-        pictures=pictures(servable, artifact_utils.get_split_uris(examples, "test")),
+        pictures=pictures(servable, artifact_utils.get_split_uris(examples, "test")) if verdict.answers else None,
     )
     os.makedirs(report.uri, exist_ok=True)
     pathlib.Path(report.uri, "index.html").write_text(page)

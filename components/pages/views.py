@@ -9,9 +9,12 @@ from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts import Artifacts
-from components.gate.metric import GAINS, OUTPUTS
+from components.drift import page
+from components.drift.findings import read_findings
+from components.drift.names import NODES
 from components.gate.pusher import Push, final_verdict
-from components.gate.verdict import Metrics, read_verdict
+from components.gate.sums import GAINS, OUTPUTS, Metrics
+from components.gate.verdict import read_verdict
 from components.pages.pictures import pictures
 from components.pages.rendering import render
 from trainer.training.record import read_history
@@ -37,6 +40,8 @@ def view(
       evaluation: path of the same run's evaluation, which is no input of the pusher.
       attempts: what came of earlier attempts at the node's task.
     """
+    if node in NODES:
+        return _comparison(outputs)
     if node == "Trainer":
         return _trainer(inputs, outputs, attempts)
     if node == "Evaluator":
@@ -44,6 +49,15 @@ def view(
     if node == "AtomicPusher":
         return _pusher(artifact_utils.get_single_instance(outputs["pushed_model"]), evaluation, attempts)
     return View(None, {})
+
+
+def _comparison(outputs: Artifacts) -> View:
+    """Shows figures, thresholds and both histograms; numbers: each divergence and its threshold."""
+    findings = read_findings(_path(outputs, "drift"))
+    metrics = {"drifted": float(len(findings.drifted))}
+    for figure in findings.figures:
+        metrics |= {f"{figure.name}_bits": figure.divergence, f"{figure.name}_threshold_bits": figure.threshold}
+    return View(page.render(findings), _finite(metrics))
 
 
 def _trainer(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> View:
@@ -83,7 +97,7 @@ def _evaluator(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -
         attempts=attempts,
         verdict=verdict,
         units=read_units(servable),
-        pictures=pictures(servable, _test_splits(inputs)),
+        pictures=pictures(servable, _test_splits(inputs)) if verdict.answers else None,
     )
     metrics = {"blessed": float(verdict.blessed), "test_images": verdict.candidate.get("images", math.nan)}
     for key in (*OUTPUTS, "elbo_standard_error", *GAINS):

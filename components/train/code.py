@@ -19,16 +19,24 @@ class Code(NamedTuple):
 
 
 NUMERIC = ("tensorflow", "numpy")
+INGESTION = Code(("components.ingest.example_gen",), (*NUMERIC, "tensorflow-datasets", "apache-beam", "tfx"))
+STATISTICS = Code((), (*NUMERIC, "tensorflow-data-validation", "tfx"))
+DRIFT = Code(("components.drift.component",), (*NUMERIC, "tensorflow-data-validation", "apache-beam", "scipy", "tfx"))
 CODE = {
-    "ImageExampleGen": Code(
-        ("components.ingest.example_gen",), (*NUMERIC, "tensorflow-datasets", "apache-beam", "tfx")
-    ),
-    "StatisticsGen": Code((), (*NUMERIC, "tensorflow-data-validation", "tfx")),
+    "ImageExampleGen": INGESTION,
+    "StatisticsGen": STATISTICS,
+    "ServingExampleGen": INGESTION,
+    "ServingStatisticsGen": STATISTICS,
+    "SpanDrift": DRIFT,
+    "ServingSkew": DRIFT,
     "Schema": Code(("components.ingest.schema",)),
     "StrictExampleValidator": Code(("components.ingest.validator",), ("tensorflow-data-validation", "tfx")),
     "Transform": Code(("components.ingest.transform",), (*NUMERIC, "tensorflow-transform", "tfx")),
     "Tuner": Code(("components.train.tuner_fn",), (*NUMERIC, "keras", "keras-tuner", "tensorflow-transform", "tfx")),
-    "Trainer": Code(("components.train.run_fn",), (*NUMERIC, "keras", "tensorflow-transform", "tfx")),
+    "Trainer": Code(
+        ("components.train.run_fn",), (*NUMERIC, "keras", "tensorflow-serving-api", "tensorflow-transform", "tfx")
+    ),
+    "ServingCheck": Code(("components.gate.serving_check",), (*NUMERIC, "tensorflow-serving-api", "tfx")),
     "Evaluator": Code(
         ("components.gate.evaluator", "components.gate.metric"),
         (*NUMERIC, "tensorflow-model-analysis", "apache-beam", "tfx"),

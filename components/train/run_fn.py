@@ -10,12 +10,13 @@ from components.train import training_state
 from components.train.code import code_of
 from components.train.site import SITE, Site
 from trainer.export import Servable, save
-from trainer.images import load_images, pixel_model, shape_of
+from trainer.images import first_examples, load_images, pixel_model, shape_of
 from trainer.settings import TrainConfig
 from trainer.storage.atomic import reading, storing
 from trainer.storage.leftovers import clear
 from trainer.training.warm_start import fits
 from trainer.units import Units
+from trainer.warmup import IMAGES
 from trainer.workers.job import Job, run_job
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
     with storing("the state of the training", job.state):
         training_state.finish(job.state)
     servable = Servable(model, pixel_model(train), config.eval_samples, transform, shape)
-    save(servable, Units.of(config, shape), fn_args.serving_model_dir)
+    examples = first_examples(fn_args.eval_files, IMAGES)
+    save(servable, Units.of(config, shape), fn_args.serving_model_dir, examples)
     with storing("the name of the training", fn_args.model_run_dir):
         training_state.leave_name(fn_args.model_run_dir, name)
 

@@ -23,9 +23,9 @@ class Failed(NamedTuple):
 
 def ending(cluster: Cluster, config: PipelineConfig, run_id: str, logs: pathlib.Path) -> "Outcome | Failed":
     """Returns how the run `run_id` ended, whose tasks have their logs in the folder `logs`."""
-    for task in TASKS:
+    for task, stage in TASKS.items():
         failure = left(str(logs / f"{task}.{FILE}"))
-        if failure and failure.kind != Kind.REFUSED:  # a refusal is a verdict, which has the numbers
+        if failure and (failure.kind != Kind.REFUSED or VERDICT not in stage.nodes):  # a verdict has the numbers
             return Failed(failure, task)
     # Their imports take seconds, which a failure that was left does not need.
     from kubeflow.node.database import lineage

@@ -22,7 +22,7 @@ from kubeflow.node.task import read_options
 from kubeflow.spec.cluster import Cluster, Notify
 from kubeflow.spec.parameters import run_config
 from pipeline.console import Story, console
-from pipeline.notify.events import Ending, of_failure, of_outcome
+from pipeline.notify.events import Ending, of_drift, of_failure, of_outcome
 from pipeline.notify.webhook import Webhook, notify
 from pipeline.settings import NOTIFY_SECRET
 from pipeline.words import PUSHED
@@ -45,28 +45,34 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _tell(cluster: Cluster, run_id: str, values: Mapping[str, Any], story: Story) -> int:
-    event, failure = _ended(cluster, run_id, values)
-    if event and cluster.notify:
-        try:
-            notify(_webhook(cluster.notify), event, story.say)
-        except UserError as error:
-            story.say(f"{event.get_type()} was not delivered: {error}")
+    events, failure = _ended(cluster, run_id, values)
+    for event in events:
+        if cluster.notify:
+            _deliver(cluster.notify, event, story)
     return fail(failure) if failure else PUSHED
 
 
-def _ended(cluster: Cluster, run_id: str, values: Mapping[str, Any]) -> tuple[BaseCloudEvent | None, Failure | None]:
-    """Returns the event of the run's end, if it makes one, and the failure, if it failed."""
+def _deliver(settings: Notify, event: BaseCloudEvent, story: Story) -> None:
+    try:
+        notify(_webhook(settings), event, story.say)
+    except UserError as error:
+        story.say(f"{event.get_type()} was not delivered: {error}")
+
+
+def _ended(cluster: Cluster, run_id: str, values: Mapping[str, Any]) -> tuple[list[BaseCloudEvent], Failure | None]:
+    """Returns the events of the run's end, and the failure, if it failed."""
     logs = pathlib.Path(cluster.volume.path, "logs", run_id)
     time = _last_written(logs)
     try:
         config = run_config(values, cluster)
     except ReportedError as error:  # no task could run
-        return of_failure(Ending(PIPELINE, run_id, time), error.failure), error.failure
+        return [of_failure(Ending(PIPELINE, run_id, time), error.failure)], error.failure
     name, ended = Ending(config.name, run_id, time), ending(cluster, config, run_id, logs)
     if not isinstance(ended, Failed):
-        return of_outcome(name, ended, config), None
+        events = (*of_drift(name, ended), of_outcome(name, ended, config))
+        return [event for event in events if event], None
     log = logs / f"{ended.task}.log"
-    return of_failure(name, ended.failure, task=ended.task, log=str(log) if log.exists() else None), ended.failure
+    return [of_failure(name, ended.failure, task=ended.task, log=str(log) if log.exists() else None)], ended.failure
 
 
 def _webhook(settings: Notify) -> Webhook:

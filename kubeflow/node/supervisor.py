@@ -13,6 +13,7 @@ from kubeflow.node.attempts import Attempt, is_first_pod, read_attempts, record_
 from kubeflow.node.task import Task
 from kubeflow.spec.cluster import Retries
 from kubeflow.spec.contract import TERMINATION_LOG
+from kubeflow.spec.tasks import VERDICT
 from kubeflow.workers.clock import Clock
 from trainer.failure import Failure, Kind, leave, left
 
@@ -41,7 +42,7 @@ def supervise(task: Task, work: Callable[[], Failure | None], say: Callable[[str
             return 0
         attempts[-1] = attempts[-1]._replace(failure=failure)
         record_failure(task.attempts_file, failure)
-        if failure.kind != Kind.REFUSED:  # the verdict has said so
+        if failure.kind != Kind.REFUSED or VERDICT not in task.nodes:  # the verdict has said so
             say(f"vaeiaf: {failure}")
         pause = pause_before_next(attempts, task.cluster.retries, clock.time())
         if pause is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components.drift.names import SPAN_DRIFT
 from components.pages.views import View, view
 from kubeflow.node.attempts import read_attempts
 from kubeflow.node.database import lineage
@@ -24,6 +25,7 @@ from pipeline.settings import PipelineConfig
 from pipeline.state.executions import executions_of
 from pipeline.state.lineage import artifacts_of, output_of
 from pipeline.state.metadata import Metadata
+from pipeline.state.spans import span_run, window_of
 from pipeline.words import bounds, describe
 from trainer.errors import InterruptError, UserError
 from trainer.failure import Failure, Kind
@@ -58,7 +60,8 @@ def work(task: Task, story: Story) -> Failure | None:
             story.ends(cached=launch_node(pipeline, nodes[name], found, task.config.training))
         if name == WINDOW_NODE:
             ingest_spans(task.config, task.run_id, site, found, story)
-    shown = [name for name in task.nodes if name in nodes and name in PAGES.keys() | METRICS.keys()]
+    made = {*nodes, *([SPAN_DRIFT] if task.config.has_spans else [])}
+    shown = [name for name in task.nodes if name in made and name in PAGES.keys() | METRICS.keys()]
     write_outputs(task.executor_input, {name: _view(name, task, found, story) for name in shown})
     return _verdict(task, found, story) if VERDICT in task.nodes else None
 
@@ -99,7 +102,8 @@ def _view(name: str, task: Task, found: Metadata, story: Story) -> View:
     """Makes the node's page and numbers. If that fails, shows nothing: the work is done, and other nodes need it."""
     try:
         with found as handle:
-            executions = executions_of(handle.store, task.run_id)
+            newest = window_of(handle.store, task.run_id)[-1:] if name == SPAN_DRIFT else []
+            executions = executions_of(handle.store, span_run(task.run_id, *newest) if newest else task.run_id)
             inputs = artifacts_of(handle.store, executions[name], mlmd.Event.INPUT)
             outputs = artifacts_of(handle.store, executions[name], mlmd.Event.OUTPUT)
             evaluation = None

@@ -1,11 +1,23 @@
 """Names that a compiled task and the pod that runs it agree on."""
 
+from components.drift.names import SERVING_SKEW, SPAN_DRIFT
 from trainer.workers.launch import ERROR_FILE, LAUNCHER
 
 RUN_ID = "run_id"  # an input of every task: Kubeflow's id of the run
 
-PAGES = {"Trainer": "training_page", "Evaluator": "evaluation_page", "AtomicPusher": "push_page"}  # outputs, by node
-METRICS = {"Trainer": "training_metrics", "Evaluator": "evaluation_metrics"}  # outputs, by node
+PAGES = {  # outputs, by node
+    SPAN_DRIFT: "drift_page",
+    SERVING_SKEW: "skew_page",
+    "Trainer": "training_page",
+    "Evaluator": "evaluation_page",
+    "AtomicPusher": "push_page",
+}
+METRICS = {  # outputs, by node
+    SPAN_DRIFT: "drift_metrics",
+    SERVING_SKEW: "skew_metrics",
+    "Trainer": "training_metrics",
+    "Evaluator": "evaluation_metrics",
+}
 
 PASSWORD = "MLMD_PASSWORD"  # environment variable, from the database's Secret
 ARGO_NODE = "ARGO_NODE"  # environment variable: the pod's node in Argo, whose name ends in its number: (0), (1), ...

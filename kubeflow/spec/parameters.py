@@ -4,7 +4,7 @@ import functools
 import json
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from kubeflow.spec.cluster import Cluster
 from pipeline.settings import PRESET, PRESET_HELP, PipelineConfig, build_config
@@ -44,8 +44,10 @@ def parameters() -> dict[str, Parameter]:
         elif field.default is None:
             found[name] = Parameter(str, NONE, f"{_help(declared)}; a number, or {NONE}")
         else:
-            choices = STRATEGIES if name == "strategy" else ()
-            found[name] = Parameter(plain_type(field), field.default, _help(declared), choices)
+            kind, choices = plain_type(field), STRATEGIES if name == "strategy" else ()
+            if get_origin(kind) is Literal:
+                kind, choices = str, get_args(kind)
+            found[name] = Parameter(kind, field.default, _help(declared), choices)
     return found
 
 
@@ -89,8 +91,8 @@ def run_config(values: Mapping[str, Any], cluster: Cluster) -> PipelineConfig:
         given["warm_start"] = _choice("warm_start", given["warm_start"])
     for name in given.keys() & {"min_elbo", "min_label_elbo"}:
         given[name] = _number(name, given[name], NONE, float) if given[name].strip() else None  # empty in version 0.1
-    if "data" in given:
-        given["data"] = os.path.join(cluster.volume.path, given["data"])
+    for name in given.keys() & {"data", "serving_data"}:
+        given[name] = os.path.join(cluster.volume.path, given[name])
     engine = {"beam_args": cluster.beam.arguments, "beam_nodes": tuple(cluster.beam.nodes)}
     return build_config(preset, recipe, {**given, **engine, "root": cluster.volume.path})
 

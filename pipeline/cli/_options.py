@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal, get_args, get_origin
 
-from pipeline.settings import PRESET, PRESET_HELP, PipelineConfig, build_config
+from pipeline.settings import PRESET, PRESET_HELP, SPANS, PipelineConfig, build_config
 from trainer.presets import PRESETS
 from trainer.schema import Place, fields, plain_type, settings
 from trainer.settings import TrainConfig
@@ -39,8 +39,8 @@ def config_of(options: argparse.Namespace) -> PipelineConfig:
     Raises:
       SettingError: a value is invalid, or has no meaning beside the others.
     """
-    recipe = dict(options.others) | _given(options, settings(TrainConfig, Place.COMMAND_LINE))
-    run = _given(options, settings(PipelineConfig, Place.COMMAND_LINE))
+    recipe = dict(options.others) | given_of(options, settings(TrainConfig, Place.COMMAND_LINE))
+    run = given_of(options, settings(PipelineConfig, Place.COMMAND_LINE))
     return build_config(options.preset, recipe, run)
 
 
@@ -58,21 +58,29 @@ def data_of(options: argparse.Namespace) -> PipelineConfig:
     Raises:
       SettingError: a value is invalid, or has no meaning beside the others.
     """
-    return build_config(PRESET, {}, _given(options, [*_data(), "root"]))
+    return build_config(PRESET, {}, given_of(options, [*_data(), "root"]))
 
 
 def _data() -> list[str]:
-    return [name for name, found in settings(PipelineConfig, Place.COMMAND_LINE).items() if found.group == "data"]
+    """Returns the names of the settings of data without spans."""
+    found = settings(PipelineConfig, Place.COMMAND_LINE)
+    return [name for name, setting in found.items() if setting.group == "data" and setting.needs != SPANS]
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:
     """Adds the option that names the state directory."""
-    _add(parser, PipelineConfig, "root")
+    add_some(parser, ["root"])
 
 
 def root_of(options: argparse.Namespace) -> str:
     """Returns the state directory that the options name, as an absolute path."""
-    return PipelineConfig(**_given(options, ["root"])).root
+    return PipelineConfig(**given_of(options, ["root"])).root
+
+
+def add_some(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
+    """Adds the options of these settings of a run."""
+    for name in names:
+        _add(parser, PipelineConfig, name)
 
 
 def assignment(text: str) -> tuple[str, Any]:
@@ -86,7 +94,8 @@ def assignment(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _given(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+def given_of(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Returns the values of the settings among `names` that the options give."""
     found = {name: getattr(options, name) for name in names if hasattr(options, name)}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 HELP = "run the pipeline on this machine"
 EXAMPLE = "run --dataset photo_patches --preset smoke"
 EPILOG = (
-    "Exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused by the gate, "
+    "Exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused by the gate, or stopped by drift, "
     "129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM."
 )
 add_options = add_settings
@@ -103,12 +103,14 @@ def _notify(
 ) -> None:
     if webhook is None:
         return
-    from pipeline.notify.events import Ending, of_failure, of_outcome
+    from pipeline.notify.events import Ending, of_drift, of_failure, of_outcome
     from pipeline.notify.webhook import SECONDS, STOPPED_SECONDS, notify
 
     ending = Ending(config.name, run_id, datetime.datetime.now(datetime.UTC))
     if isinstance(ended, Failure):
         seconds = STOPPED_SECONDS if ended.kind == Kind.STOPPED else SECONDS
         notify(webhook, of_failure(ending, ended, log=log), say, seconds)
-    elif event := of_outcome(ending, ended, config):
-        notify(webhook, event, say)
+        return
+    for event in (*of_drift(ending, ended), of_outcome(ending, ended, config)):
+        if event:
+            notify(webhook, event, say)

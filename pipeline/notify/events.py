@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cloudevents.core.v1.event import CloudEvent
 
 from pipeline.settings import PipelineConfig
-from trainer.failure import Failure
+from trainer.failure import Failure, Kind
 
 if TYPE_CHECKING:  # it imports TFX, which takes seconds
     from pipeline.outcome import Outcome
@@ -23,6 +23,7 @@ class EventType(enum.StrEnum):
     PUSHED = "io.vaeiaf.model.pushed"
     REFUSED = "io.vaeiaf.model.refused"
     FAILED = "io.vaeiaf.run.failed"
+    DRIFTED = "io.vaeiaf.data.drifted"
 
 
 class Ending(NamedTuple):
@@ -52,8 +53,23 @@ def of_outcome(ending: Ending, outcome: "Outcome", config: PipelineConfig) -> Cl
     return _event(EventType.PUSHED if verdict.blessed else EventType.REFUSED, ending, data)
 
 
+def of_drift(ending: Ending, outcome: "Outcome") -> list[CloudEvent]:
+    """Returns the event of each comparison that found drift, of a run that was warned and went on."""
+    return [
+        _event(EventType.DRIFTED, ending, {**found.findings.drift(found.page), "stopped": False})
+        for found in outcome.comparisons
+        if found.findings.drifted
+    ]
+
+
 def of_failure(ending: Ending, failure: Failure, *, task: str | None = None, log: str | None = None) -> CloudEvent:
-    """Returns the event of a failed run. On Kubeflow, `task` is the one that failed; `log` is the path of the log."""
+    """Returns the event of a run without a verdict: of a failure, or of drift that ended it.
+
+    On Kubeflow, `task` is the one that failed; `log` is the path of the log.
+    """
+    if failure.kind == Kind.REFUSED:  # before the gate for models nothing else refuses
+        found = failure.value if isinstance(failure.value, Mapping) else {"sentence": failure.sentence}
+        return _event(EventType.DRIFTED, ending, {**found, "stopped": True})
     data = {**json.loads(failure.to_json()), "exit_code": failure.exit_code, "task": task, "log": log}
     return _event(EventType.FAILED, ending, data)
 

@@ -16,6 +16,7 @@ CAPTIONS = {
     "UnitsCheck": "Check that it can be compared",
     "Tuner": "Tune the recipe",
     "Trainer": "Train the VAE with IAF",
+    "ServingCheck": "Load it as a server does",
     "Evaluator": "Evaluate the test-set ELBO",
     "AtomicPusher": "Push the model if blessed",
     "Report": "Write the report",

@@ -7,7 +7,21 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
 
-from tests.bench import checkpoints, disk, growth, inputs, scale, scaling, shapes, spans, startup, steps, tasks
+from tests.bench import (
+    checkpoints,
+    disk,
+    drift,
+    growth,
+    inputs,
+    numbers,
+    scale,
+    scaling,
+    shapes,
+    spans,
+    startup,
+    steps,
+    tasks,
+)
 from tests.bench.rows import table, write
 
 FILE = pathlib.Path("bench.json")
@@ -21,6 +35,8 @@ SECTIONS = {
     "disk": lambda _: disk.rows(),
     "checkpoints": lambda _: checkpoints.rows(),
     "startup": lambda _: startup.rows(),
+    "drift": lambda _: list(drift.rows()),
+    "numbers": lambda _: numbers.rows(),
     "tasks": lambda _: tasks.rows(),
     "spans": lambda _: spans.rows(),
     "shapes": lambda _: shapes.rows(),

@@ -16,6 +16,8 @@ import pytest
 
 from tests.bench import checkpoints, disk, growth, inputs, limits, process, rounds, scale, scaling, shapes, spans, steps
 from tests.bench.data import random_images, records
+from tests.bench.rows import Row
+from trainer.__main__ import main
 from trainer.images import ImageSet
 from trainer.presets import PRESETS
 from trainer.shape import Shape
@@ -24,6 +26,14 @@ SIZE, IMAGES = 4, 128  # a call of the loop takes 16 steps
 SMALL = dataclasses.replace(
     PRESETS["smoke"], hidden_size=8, latent_size=2, iaf_steps=0, batch_size=SIZE, eval_samples=1, epochs=1
 )
+SCALING = f"""
+import json, pathlib, subprocess, sys
+from forked import ForkedProcess
+from tests.bench import scaling
+subprocess.Popen = ForkedProcess
+scaling.CASES = (("smoke", {SIZE}),)
+pathlib.Path(sys.argv[1]).write_text(json.dumps(scaling.rows()))
+"""
 COLUMNS = {"name", "batch_size", "images_per_second", "ratio_to_seed", "fraction_of_gemm_limit"}
 
 
@@ -211,8 +221,14 @@ def test_windows_move_by_a_span_and_an_image_keeps_its_side(patch):
 
 
 def test_a_training_of_more_images_is_held_against_one_of_fewer(bench, patch):
-    """The smaller training runs in a new process, with a smaller recipe than the benchmark's; the larger is made up."""
-    patch.setattr(growth, "run_module", lambda *command: process.run_module(*command, "--preset", "smoke"))
+    """The smaller training runs in this process, with a smaller recipe than the benchmark's; the larger is made up."""
+
+    def train(program, *arguments):
+        assert program == "trainer"
+        assert main([*arguments, "--preset", "smoke"]) == 0
+        return process.Finished(2.0, 2.0, 500.0, [])
+
+    patch.setattr(growth, "run_module", train)
     fewer, more = IMAGES, 2 * IMAGES
     patch.setattr(growth, "SIZES", (fewer, more))
     run = growth.trained.__wrapped__(fewer)
@@ -282,13 +298,13 @@ def test_two_workers_are_held_against_one_in_each_round(monkeypatch):
 @pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="two cores, to choose from"
 )
-def test_two_workers_train_together_and_are_held_against_one(bench, patch):
-    patch.setattr(scaling, "CASES", (("smoke", SIZE),))
-    rows, _ = bench("scaling")
-    one, two = rows["smoke, one worker on one core", SIZE], rows["smoke, two workers on a core each", 2 * SIZE]
-    assert one.keys() == {"images_per_second"}
-    assert two.keys() == {"images_per_second", "of_twice_one"}
-    assert one["images_per_second"] > 0.0
-    assert two["images_per_second"] > 0.0
-    assert two["of_twice_one"] > 0.0
-    assert len(rows) == 2
+def test_two_workers_train_together_and_are_held_against_one(run_forked, tmp_path):
+    code, said = run_forked(SCALING, str(tmp_path / "rows"))
+    assert code == 0, said
+    one, two = (Row(*row) for row in json.loads((tmp_path / "rows").read_text()))
+    assert (one.name, one.batch_size) == ("smoke, one worker on one core", SIZE)
+    assert (two.name, two.batch_size) == ("smoke, two workers on a core each", 2 * SIZE)
+    assert one.images_per_second > 0.0
+    assert two.images_per_second > 0.0
+    assert (one.more.keys(), two.more.keys()) == (set(), {"of_twice_one"})
+    assert two.more["of_twice_one"] > 0.0

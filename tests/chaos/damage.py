@@ -17,6 +17,7 @@ KINDS = {
     "transform graph": r"artifacts/[^/]+/Transform/.*",
     "model": r"artifacts/[^/]+/Trainer/model/.*",
     "model run": r"artifacts/[^/]+/Trainer/model_run/.*",
+    "check": r"artifacts/[^/]+/ServingCheck/.*",
     "blessing": r"artifacts/[^/]+/Evaluator/blessing/.*",
     "evaluation": r"artifacts/[^/]+/Evaluator/evaluation/.*",
     "push record": r"artifacts/[^/]+/AtomicPusher/.*",

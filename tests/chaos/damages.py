@@ -15,7 +15,7 @@ FINISHED, RUNNING = "damage, finished", "damage, running"
 # A run of the settings that made the file is known to end well, because it can make the file again, or needs no such.
 MENDED = {
     *("Examples", "statistics", "anomalies", "transform graph", "model run", "push record", "report", "pushed version"),
-    *("checkpoint", "workers' job", "training", "log", "lock"),
+    *("check", "checkpoint", "workers' job", "training", "log", "lock"),
 }
 # The nodes that may take their result from the cache, by the kind of their artifact.
 CACHED = {
@@ -23,6 +23,7 @@ CACHED = {
     "statistics": "StatisticsGen",
     "transform graph": "Transform",
     "model": "Trainer",
+    "check": "ServingCheck",
 }
 UNAIMED = ("push record", "other")  # a run usually leaves no file of these kinds
 SETTINGS_OF = {"checkpoint": "third", "workers' job": "workers", "training": "workers"}

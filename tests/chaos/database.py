@@ -34,7 +34,7 @@ PHASES = {  # methods of TFX that begin with the phase; Resolvers and Importers 
 }
 NODES = (
     *("ImageExampleGen", "LastBlessedModel", "Schema", "StatisticsGen", "UnitsCheck", "StrictExampleValidator"),
-    *("Transform", "Trainer", "Evaluator", "AtomicPusher", "Report", "Verdict"),
+    *("Transform", "Trainer", "ServingCheck", "Evaluator", "AtomicPusher", "Report", "Verdict"),
 )
 PASSWORD = "chaos"
 WAIT_SECONDS = 90  # for which nodes wait for the database

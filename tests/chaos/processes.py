@@ -52,6 +52,7 @@ NODES = (
     "Transform",
     "Tuner",
     "Trainer",
+    "ServingCheck",
     "Evaluator",
     "AtomicPusher",
     "Report",

@@ -16,12 +16,14 @@ from pipeline.dag import compile_pipeline
 from pipeline.local import launch_node
 from pipeline.state.database import sqlite_connection
 from pipeline.state.metadata import Metadata
+from toy_data import png, serialized
 from trainer.export import Servable, save
 from trainer.images import ImageSet, pixel_model, preprocessing
 from trainer.model.vae import build
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.units import Units
+from trainer.warmup import IMAGES
 
 SHAPE = Shape(32, 32, 3)
 
@@ -57,12 +59,13 @@ def tiny() -> TrainConfig:
 
 @pytest.fixture(scope="session")
 def exported(tiny, tmp_path_factory) -> pathlib.Path:
-    """The SavedModel of an untrained model."""
+    """The SavedModel of an untrained model, with its warm-up requests."""
     path = tmp_path_factory.mktemp("exported") / "Format-Serving"
     grey = ImageSet(np.full([1, *SHAPE], 128, np.uint8), np.zeros([1], np.int64))
     save(
         Servable(build(tiny, SHAPE), pixel_model(grey), 2, preprocessing(SHAPE), SHAPE),
         Units.of(tiny, SHAPE),
         str(path),
+        [serialized(f"id_{i}", png(i), 0) for i in range(IMAGES)],
     )
     return path

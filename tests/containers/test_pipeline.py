@@ -23,7 +23,7 @@ from pipeline.words import PUSHED
 SMALL = {"dataset": "photo_patches", "preset": "smoke", "epochs": "2"}
 NODES = {
     *("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator", "Transform"),
-    *("LastBlessedModel", "UnitsCheck", "Trainer", "Evaluator", "AtomicPusher", "Report"),
+    *("LastBlessedModel", "UnitsCheck", "Trainer", "ServingCheck", "Evaluator", "AtomicPusher", "Report"),
 }
 
 
@@ -142,11 +142,10 @@ def test_the_first_run_pushes_a_model_and_shows_it(first, volume, store):
     found = executions(store, first)
     assert set(found) == NODES
     assert {execution.last_known_state for execution in found.values()} == {mlmd.Execution.COMPLETE}
-    handed_on = store.get_artifacts_by_id(
-        artifacts(store, found["Evaluator"], mlmd.Event.OUTPUT)
-        & artifacts(store, found["AtomicPusher"], mlmd.Event.INPUT)
-    )
-    assert [a.custom_properties["blessed"].int_value for a in handed_on if "blessed" in a.custom_properties] == [1]
+    given = [artifacts(store, found[node], mlmd.Event.OUTPUT) for node in ("ServingCheck", "Evaluator")]
+    taken = artifacts(store, found["AtomicPusher"], mlmd.Event.INPUT)
+    handed_on = store.get_artifacts_by_id(set.union(*given) & taken)
+    assert [a.custom_properties["blessed"].int_value for a in handed_on if "blessed" in a.custom_properties] == [1, 1]
 
 
 def test_the_lineage_leads_from_the_pushed_model_to_the_images(first, store):
@@ -156,6 +155,8 @@ def test_the_lineage_leads_from_the_pushed_model_to_the_images(first, store):
     for before, after in (
         ("ImageExampleGen", "Transform"),
         ("Transform", "Trainer"),
+        ("Trainer", "ServingCheck"),
+        ("ServingCheck", "Evaluator"),
         ("Trainer", "Evaluator"),
         ("Trainer", "AtomicPusher"),
         ("AtomicPusher", "Report"),

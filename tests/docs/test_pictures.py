@@ -34,11 +34,11 @@ def test_a_picture_is_what_the_code_gives(name, drawn):
 def test_the_picture_of_a_run_has_every_node(drawn, found):
     texts = [element.text for element in ElementTree.fromstring(drawn["flow-wide.svg"]).iter()]
     assert [node.name for node in found.nodes if node.name not in texts] == []
-    assert len(found.nodes) == 12
+    assert len(found.nodes) == 13
 
 
 def test_the_longest_way_is_the_models(found):
-    assert chain(found)[-4:] == ["Trainer", "Evaluator", "AtomicPusher", "Report"]
+    assert chain(found)[-5:] == ["Trainer", "ServingCheck", "Evaluator", "AtomicPusher", "Report"]
 
 
 def test_what_a_longer_way_brings_is_left_out():

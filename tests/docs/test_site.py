@@ -74,6 +74,7 @@ def test_it_has_every_signature(site):
         "encode",
         "encode_pixels",
         "sample",
+        "sample_at_temperature",
         "serving_default",
     ):
         assert f"<code>{name}</code>" in text

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 import components.train.code
 import pipeline.state.cache
+import trainer.export
 import trainer.training.loop
 import trainer.workers.job
 from components.gate.serving import versions as pushed_versions
@@ -64,7 +65,10 @@ def elbo(console):
 def test_a_first_run_tells_its_story_and_pushes(run, root):
     code, console = run(*EPOCHS)
     assert code == words.PUSHED
-    for text in ("training on 5,700 images", "epoch 2/2  test ELBO", "PUSHED to ", "docker run", "Report: "):
+    for text in (
+        *("training on 5,700 images", "epoch 2/2  test ELBO", "PUSHED to ", "docker run", "Report: "),
+        "Serving: loaded in ",
+    ):
         assert text in console
     assert len(versions(root)) == 1
     assert len(console.splitlines()) < 40
@@ -95,7 +99,10 @@ def test_the_same_run_again_trains_nothing_and_pushes_nothing(run, root):
     assert code == words.PUSHED
     assert "Nothing was trained" in console
     assert f"UNCHANGED: this model is already the newest version, {root}" in console
-    for name in ("ImageExampleGen", "StatisticsGen", "StrictExampleValidator", "Transform", "Trainer"):
+    for name in (
+        *("ImageExampleGen", "StatisticsGen", "StrictExampleValidator", "Transform", "Trainer"),
+        "ServingCheck",
+    ):
         assert took(console, name) == "cached"
     assert versions(root) == before
 
@@ -226,6 +233,7 @@ def test_a_root_may_have_any_name_that_is_not_refused(toy, tmp_path, capfd):
 
 
 def test_a_run_may_be_called_from_any_thread(series):
+    series.ingest()
     done = []
     thread = threading.Thread(target=lambda: done.append(series.run()))
     thread.start()
@@ -244,6 +252,7 @@ class Interrupted(trainer.training.loop.TrainStep):
 
 
 def test_an_interrupted_run_leaves_no_half_model_and_the_next_one_resumes(series, monkeypatch):
+    series.ingest()
     with monkeypatch.context() as patch:
         patch.setattr(trainer.training.loop, "TrainStep", Interrupted)
         code, console = series.run("--epochs=100000")
@@ -271,6 +280,49 @@ def test_a_broken_model_is_refused(series, monkeypatch):
     code, console = series.run()
     assert code == words.REFUSED
     assert "REFUSED: the test-set ELBO is nan, not a finite number" in console
+    assert not series.pushed.exists()
+
+
+def test_a_model_that_cannot_be_loaded_is_refused_and_has_pages_without_pictures(series, monkeypatch):
+    """It becomes no baseline, and no later run trains it again."""
+
+    def damage(trained, examples, path):
+        pathlib.Path(path, "saved_model.pb").write_bytes(b"damaged")
+
+    series.ingest()
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.export, "write_warmup", damage)
+        code, console = series.run()
+    assert code == words.REFUSED, console
+    assert "REFUSED: a fresh process cannot load the model: " in console
+    assert not series.pushed.exists()
+    assert "a fresh process cannot load the model: " in report(console)
+    assert "<img class" not in report(console)
+    code, console = series.run()
+    assert code == words.REFUSED, console
+    assert took(console, "Trainer") == took(console, "ServingCheck") == "cached"
+    code, console = series.run("--seed=7")
+    assert code == words.PUSHED, console
+    assert "Last blessed model" not in console
+
+
+def test_a_model_that_answers_wrongly_is_refused_with_its_numbers(series, monkeypatch):
+    """Its weights changed between the training and the export."""
+    trained = trainer.export.Servable.trained
+
+    def change(servable):
+        (bias, *_) = [variable for variable in servable.model.trainable_variables if variable.shape.rank == 1]
+        bias.assign_add(tf.fill(bias.shape, 0.5))
+        return trained(servable)
+
+    series.ingest()
+    monkeypatch.setattr(trainer.export.Servable, "trained", change)
+    code, console = series.run()
+    assert code == words.REFUSED, console
+    assert "REFUSED: the signature evaluate of 1 images differs from the trainer in elbo by up to " in console
+    assert re.search(r"^Serving: loaded in .* nats of the trainer's$", console, re.MULTILINE)
+    assert "Serving: loaded in" in report(console)
+    assert "<img class" in report(console)
     assert not series.pushed.exists()
 
 

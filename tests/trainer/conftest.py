@@ -7,19 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from forked import Forks
 from trainer.images import ImageSet
 from trainer.model.vae import build
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
-
-
-@pytest.fixture(scope="session")
-def run_forked():
-    """Runs a Python program in a process that is forked; returns its exit code and its output."""
-    forks = Forks()
-    yield forks.run
-    forks.close()
 
 
 @pytest.fixture(scope="session")

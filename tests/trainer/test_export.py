@@ -17,7 +17,9 @@ from trainer.images import decode, noise_seed, pixel_model, preprocessing, to_by
 from trainer.model.vae import build
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
+from trainer.signatures import SIGNATURES
 from trainer.units import Units, read_units
+from trainer.warmup import BATCHES, IMAGES, read_warmup
 
 COUNT, LATENTS, SHAPE = 9, 8, Shape(32, 32, 3)
 PARTS = ("elbo", "reconstruction", "kl")
@@ -59,11 +61,11 @@ def model(config, scramble):
 
 
 @pytest.fixture(scope="module")
-def path(config, model, images, tmp_path_factory):
+def path(config, model, images, examples, tmp_path_factory):
     """The folder of the saved model."""
     path = str(tmp_path_factory.mktemp("model"))
     servable = Servable(model, pixel_model(images), config.eval_samples, preprocessing(SHAPE), SHAPE)
-    save(servable, Units.of(config, SHAPE), path)
+    save(servable, Units.of(config, SHAPE), path, list(examples.numpy()))
     return path
 
 
@@ -92,6 +94,10 @@ def test_every_signature_takes_any_batch_and_says_its_shapes(signatures):
         "encode": ({"images": encoded}, {"latents": latents}),
         "encode_pixels": ({"images": image}, {"latents": latents}),
         "sample": ({"n": scalar, "seed": scalar}, {"images": image}),
+        "sample_at_temperature": (
+            {"n": scalar, "seed": scalar, "temperature": ((), tf.float32)},
+            {"images": image},
+        ),
     }
     described = {
         name: tuple(
@@ -101,6 +107,37 @@ def test_every_signature_takes_any_batch_and_says_its_shapes(signatures):
         for name, signature in signatures.items()
     }
     assert described == expected
+    sizes = {"B": None, **dict(zip("HWC", SHAPE, strict=True)), "L": LATENTS}
+    assert expected == {
+        name: tuple(
+            {key: (tuple(sizes[letter] for letter in it.sizes), tf.as_dtype(it.dtype)) for key, it in side.items()}
+            for side in signature
+        )
+        for name, signature in SIGNATURES.items()
+    }, "as documented"
+
+
+def test_a_saved_model_carries_requests_of_every_signature_and_answers_them_as_the_trainer_did(path, signatures):
+    found = read_warmup(path)
+    assert {(one.signature, len(next(iter(one.outputs.values())))) for one in found} == {
+        (name, images) for name in SIGNATURES for images in BATCHES
+    }
+    for one in found:
+        answers = signatures[one.signature](**{name: tf.constant(array) for name, array in one.inputs.items()})
+        assert set(answers) == set(one.outputs)
+        for name, answer in answers.items():
+            expected = one.outputs[name]
+            assert (answer.numpy().dtype, answer.shape) == (expected.dtype, expected.shape)
+            np.testing.assert_allclose(
+                answer.numpy().astype(float), expected, rtol=1e-5, atol=1.0 if name == "images" else 1e-3
+            )
+
+
+def test_the_requests_are_of_the_first_test_images(path, encoded, ids, example):
+    (request,) = [one for one in read_warmup(path) if one.signature == "evaluate" and len(one.outputs["elbo"]) > 1]
+    assert list(request.inputs["examples"]) == [
+        example(image, name) for image, name in zip(encoded.numpy()[:IMAGES], ids, strict=False)
+    ]
 
 
 def test_a_saved_model_says_what_its_elbo_is_measured_in(path, config):
@@ -212,6 +249,18 @@ def test_a_seed_gives_the_same_images_and_another_others(n, signatures):
     assert not np.array_equal(sample(1), images)
 
 
+def test_a_temperature_scales_the_latents_of_the_same_seed(model, signatures):
+    def sample(temperature):
+        given = {"n": tf.constant(3), "seed": tf.constant(1), "temperature": tf.constant(temperature)}
+        return signatures["sample_at_temperature"](**given)["images"].numpy()
+
+    np.testing.assert_array_equal(sample(1.0), signatures["sample"](n=tf.constant(3), seed=tf.constant(1))["images"])
+    assert len(np.unique(sample(0.0), axis=0)) == 1, "the mean image of latents 0"
+    eps = tf.random.stateless_normal([3, LATENTS], [1, 0])
+    expected = tf.reshape(to_bytes(model.sample(0.5 * eps)), [3, *SHAPE])
+    assert np.abs(sample(0.5).astype(int) - expected.numpy()).max() <= 1, "a rounding apart at most"
+
+
 def test_an_example_without_an_image_is_refused(signatures, example):
     with pytest.raises(tf.errors.InvalidArgumentError):
         signatures["evaluate"](examples=tf.constant([example(b"not an image", "a")]))
@@ -222,6 +271,15 @@ def servable(make_vae, images):
     """A small module to export."""
     model = make_vae(shape=SHAPE, iaf_steps=0, hidden_size=2)
     return Servable(model, pixel_model(images), samples=1, transform=preprocessing(SHAPE), shape=SHAPE)
+
+
+def test_fewer_images_are_used_again_and_a_model_without_any_has_no_requests(servable, png, example, tmp_path):
+    image = example(png(np.zeros(SHAPE, np.uint8)), "only")
+    for name, examples in (("one", [image]), ("none", [])):
+        save(servable, Units.of(TrainConfig(), SHAPE), str(tmp_path / name), examples)
+    found = [list(one.inputs["examples"]) for one in read_warmup(str(tmp_path / "one")) if one.signature == "evaluate"]
+    assert found == [[image], [image] * IMAGES]
+    assert read_warmup(str(tmp_path / "none")) == []
 
 
 def test_no_images_are_a_batch_too(servable):

@@ -11,6 +11,7 @@ from trainer.errors import UserError
 from trainer.images import (
     ImageSet,
     decode,
+    first_examples,
     hold_out,
     load_images,
     mirror,
@@ -91,6 +92,14 @@ def test_an_image_keeps_its_noise_seed_wherever_it_is_read(tmp_path, images, png
     assert content(load_images([str(tmp_path / "a")], preprocessing(SHAPE), SHAPE)) == content(
         ImageSet(images.pixels, noise_seed(ids).numpy())
     )
+
+
+def test_the_first_examples_are_those_of_the_first_ids_in_any_files(tmp_path, images, png, example, write_records):
+    records = [example(png(image), f"test_{i:02d}") for i, image in enumerate(images.pixels)]
+    for i in range(2):
+        write_records(tmp_path / f"part-{i}", records[::-1][i::2])
+    assert first_examples([str(tmp_path / "part-*")], 3) == records[:3]
+    assert first_examples([str(tmp_path / "part-*")], 99) == records
 
 
 @pytest.mark.parametrize("ids", [[], SAME_SEED_IDS], ids=["any ids", "two ids of one seed"])
@@ -246,6 +255,8 @@ def test_files_of_something_else_are_the_users_error_and_are_named(kind, write_k
     readers = [lambda: load_images([path], preprocessing(SHAPE), SHAPE)]
     if kind != "small image":
         readers.append(lambda: shape_of([path]))
+    if kind not in ("small image", "no image"):
+        readers.append(lambda: first_examples([path], 2))
     for read in readers:
         with pytest.raises(UserError) as error:
             read()

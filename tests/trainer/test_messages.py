@@ -191,7 +191,7 @@ def no_units(at):
 def no_room_for_images(at):
     at.patch(tempfile, "gettempdir", lambda: str(at.path))
     at.patch(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
-    trainer.images._sorted(iter(()), np.zeros(2_000_000), SHAPE, on_disk=True)
+    trainer.images._room(2_000_000, SHAPE, 2048)
 
 
 @says(

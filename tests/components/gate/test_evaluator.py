@@ -7,7 +7,10 @@ import pytest
 import tensorflow as tf
 from tfx.types import standard_artifacts
 
+from components.gate.serving_record import Serving
+from components.gate.verdict import Verdict
 from evaluator import evaluate, write_examples
+from served import SERVING
 from toy_data import png, serialized
 from trainer.evaluate import Evaluator
 from trainer.export import Servable, save
@@ -43,3 +46,23 @@ def test_the_evaluators_number_is_the_trainers(decoder, examples, tmp_path):
         assert found[name] == pytest.approx(value, abs=1e-3)
     assert found["images"] == COUNT
     assert json.loads((tmp_path / "model/Format-Serving/assets.extra/units.json").read_text()) == units._asdict()
+
+
+def test_a_model_that_does_not_answer_is_not_evaluated(examples, tmp_path):
+    model = standard_artifacts.Model()
+    model.uri = str(tmp_path / "none")
+    serving = Serving.useless(["it cannot be loaded"], None)
+    _, verdict = evaluate(tmp_path, examples, model, serving=serving)
+    assert verdict == Verdict(False, {}, None, {}, ["it cannot be loaded"], [], serving)
+    assert not verdict.answers
+    assert [path.name for path in (tmp_path / "blessing").iterdir()] == ["NOT_BLESSED"]
+
+
+def test_a_model_that_answers_wrongly_is_evaluated_and_not_blessed(exported, examples, tmp_path):
+    model = standard_artifacts.Model()
+    model.uri = str(exported.parent)
+    serving = SERVING._replace(reasons=["it differs"])
+    _, verdict = evaluate(tmp_path, examples, model, min_elbo=-1e6, serving=serving)
+    assert (verdict.blessed, verdict.reasons, verdict.serving) == (False, ["it differs"], serving)
+    assert verdict.candidate["images"] == COUNT
+    assert [path.name for path in (tmp_path / "blessing").iterdir()] == ["NOT_BLESSED"]

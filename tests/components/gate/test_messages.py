@@ -10,6 +10,7 @@ from tfx.types import standard_artifacts
 from components.gate import pusher
 from components.gate.evaluator import Evidence
 from components.gate.units_check import UnitsCheck
+from served import infra_blessing
 from trainer.errors import ReportedError
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
@@ -60,6 +61,7 @@ def push(folder, damage=False):
     (folder / "evaluation/evidence.json").write_text(json.dumps(Evidence("baseline", False, 0)._asdict()))
     pushed = artifacts.pop("pushed_model")
     inputs = {name: [artifact] for name, artifact in artifacts.items()}
+    inputs["infra_blessing"] = [infra_blessing(folder / "serving")]
     pusher.Executor().Do(inputs, {"pushed_model": [pushed]}, {"push_directory": str(folder / "pushed")})
 
 

@@ -3,7 +3,8 @@ import pytest
 import scipy.stats
 from tensorflow_model_analysis.metrics import metric_types
 
-from components.gate.metric import BASELINE, CANDIDATE, DISTANCES, GAINS, OUTPUTS, MeanELBO
+from components.gate.metric import BASELINE, CANDIDATE, MeanELBO
+from components.gate.sums import DISTANCES, GAINS, OUTPUTS
 
 COUNT = 57
 

@@ -20,6 +20,7 @@ from components.gate.result import Result
 from components.gate.serving import newest, versions
 from components.gate.verdict import Verdict
 from components.gate.withdrawal import withdraw
+from served import SERVING, infra_blessing
 from trainer.errors import ReportedError
 from trainer.storage import aside
 from trainer.storage.digests import verify_digests, write_digests
@@ -58,12 +59,12 @@ class Pushes:
         write_digests(model.uri)
         return model
 
-    def __call__(self, number, blessed=True, no_baseline=False):
+    def __call__(self, number, blessed=True, no_baseline=False, serving=SERVING):
         """Makes and pushes a model; returns what the pusher did."""
         model = self.make(number)
-        return self.push(model, blessed, no_baseline)
+        return self.push(model, blessed, no_baseline, serving)
 
-    def push(self, model, blessed=True, no_baseline=False):
+    def push(self, model, blessed=True, no_baseline=False, serving=SERVING):
         folder = pathlib.Path(model.uri).parent
         blessing, evaluation = standard_artifacts.ModelBlessing(), standard_artifacts.ModelEvaluation()
         blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(blessed))
@@ -74,7 +75,12 @@ class Pushes:
         pushed = standard_artifacts.PushedModel()
         pushed.uri = str(folder / "pushed")
         Executor().Do(
-            {specs.MODEL_KEY: [model], specs.MODEL_BLESSING_KEY: [blessing], specs.EVALUATION_KEY: [evaluation]},
+            {
+                specs.MODEL_KEY: [model],
+                specs.INFRA_BLESSING_KEY: [infra_blessing(folder / "serving", serving)],
+                specs.MODEL_BLESSING_KEY: [blessing],
+                specs.EVALUATION_KEY: [evaluation],
+            },
             {specs.PUSHED_MODEL_KEY: [pushed]},
             {"push_directory": str(self.serving)},
         )
@@ -138,6 +144,11 @@ def test_a_withdrawn_model_is_refused_also_when_it_is_exported_again_or_its_with
         assert push.result.reasons.endswith("withdrawn by ada: odd samples")
     assert versions_in(push) == []
     assert int(os.path.basename(push(3.0).pushed_to)) > second
+
+
+def test_a_model_that_cannot_be_served_is_not_pushed(push):
+    assert push(1.0, serving=SERVING._replace(reasons=["it fails"])) == Push(None, None, None, None)
+    assert not push.serving.exists()
 
 
 def test_an_unchanged_model_is_not_pushed_again_and_says_which_version_it_is(push):

@@ -4,6 +4,7 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 import components.ingest.photo_patches  # noqa: F401  registers the data set
+from components.ingest.numbers import NUMBERS
 from pipeline.dag import SCHEMAS
 from trainer.images import EXAMPLE_FEATURES
 
@@ -13,8 +14,8 @@ def load(name):
 
 
 @pytest.mark.parametrize("name", ["cifar10", "photo_patches", "default"])
-def test_a_schema_has_the_features_that_the_model_parses_and_the_label(name):
-    assert {feature.name for feature in load(name).feature} == {*EXAMPLE_FEATURES, "label"}
+def test_a_schema_has_the_features_that_the_model_parses_the_label_and_the_numbers(name):
+    assert {feature.name for feature in load(name).feature} == {*EXAMPLE_FEATURES, "label", *NUMBERS}
 
 
 @pytest.mark.parametrize("name", ["cifar10", "photo_patches"])

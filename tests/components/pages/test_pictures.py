@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import components.pages.pictures
 from components.pages.pictures import IMAGES, SAMPLES, elbo_curve, image_grid, pictures, shown
 from toy_data import serialized
+from trainer.shape import Shape
 
 
 @pytest.fixture
@@ -25,6 +27,15 @@ def test_a_grid_has_each_image_in_its_place():
     for i, image in enumerate(images):
         row, column = divmod(i, 3)
         np.testing.assert_array_equal(grid[32 * row : 32 * row + 32, 32 * column : 32 * column + 32], image)
+
+
+def test_the_rest_of_the_last_row_of_a_grid_is_white():
+    images = np.zeros([4, 8, 6, 1], np.uint8)
+    grid = tf.io.decode_png(image_grid(images, columns=3)).numpy()
+    assert grid.shape == (16, 18, 1)
+    assert np.all(grid[8:, 6:] == 255)
+    assert not np.any(grid[:8])
+    assert not np.any(grid[8:, :6])
 
 
 def test_small_images_are_shown_as_they_are_and_large_ones_by_the_mean_of_each_area():
@@ -48,12 +59,11 @@ def test_the_pictures_of_images_of_any_size_fit_in_a_page_of_two_megabytes(shape
     with tf.io.TFRecordWriter(str(tmp_path / "examples.gz"), "GZIP") as writer:
         for image in images:
             writer.write(image)
-    signatures = {
-        "reconstruct": lambda images: {"images": tf.constant(noise[: len(images)])},
-        "sample": lambda n, seed: {"images": tf.constant(noise[:n])},
-    }
-    monkeypatch.setattr(tf.saved_model, "load", lambda _: types.SimpleNamespace(signatures=signatures))
-    found = pictures("model", str(tmp_path))
+    model = types.SimpleNamespace(
+        shape=Shape(*shape), reconstruct=lambda images: noise[: len(images)], sample=lambda count, seed: noise[:count]
+    )
+    monkeypatch.setattr(components.pages.pictures, "Exported", lambda _: model)
+    found = pictures("model", [str(tmp_path)])
     assert found.scale == scale
     size = sum(len(base64.b64encode(picture)) for picture in (found.pairs, found.samples))
     assert size < 1_700_000, "and the curve and the text take the rest"

@@ -3,6 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from comparisons import DRIFTED, EQUAL
 from components.gate.verdict import Verdict
 from components.pages.pictures import Pictures
 from components.pages.rendering import TEMPLATES, render
@@ -34,12 +35,13 @@ def history():
     return {"config": config, "best_epoch": 3, "epochs": epochs, "quality": None}
 
 
-def page(verdict, history, pushed_to="", decoder="BernoulliMLP"):
+def page(verdict, history, pushed_to="", decoder="BernoulliMLP", compared=()):
     units = Units.of(TrainConfig(decoder=decoder), Shape(32, 32, 3))
     pictures = Pictures(pairs=b"pairs", samples=b"samples")
     html = render(
         "report.html.j2",
         verdict=verdict,
+        compared=compared,
         history=history,
         units=units,
         pushed_to=pushed_to,
@@ -80,8 +82,14 @@ def test_a_refused_run_says_why(history):
     assert "Blessed" not in html
 
 
+def test_comparisons_of_the_data_are_shown_with_their_histograms(history):
+    html = page(Verdict(True, NUMBERS, None, {}, [], []), history, compared=[DRIFTED, EQUAL])
+    assert html.count("<h2>The new data and the old data</h2>") == 2
+    assert html.count("<svg") == 3
+
+
 def test_the_page_needs_nothing_from_elsewhere(history):
-    html = page(Verdict(True, NUMBERS, None, {}, [], []), history)
+    html = page(Verdict(True, NUMBERS, None, {}, [], []), history, compared=[DRIFTED])
     assert len(re.findall(r'src="data:image/png;base64,', html)) == 3
     assert not re.search(r'(src|href)="(?!data:)', html)
     assert "<script" not in html

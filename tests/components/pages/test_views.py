@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tfx.types import standard_artifacts
 
+from components.gate.serving_record import Serving
 from components.pages.views import View, view
 from evaluator import evaluate, write_examples
 from kubeflow.spec.contract import METRICS, PAGES
@@ -18,9 +19,10 @@ from trainer.evaluate import MeanELBO
 from trainer.export import Servable, save
 from trainer.images import ImageSet, pixel_model, preprocessing
 from trainer.model.vae import build
+from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.training.record import Epoch, TrainResult, write_history
-from trainer.units import Units
+from trainer.units import Units, write_units
 
 pytestmark = pytest.mark.slow  # the real Evaluator, three times
 
@@ -91,6 +93,15 @@ def refused(run):
 @pytest.fixture(scope="module")
 def worthless(broken):
     return broken.judge("worthless")
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory):
+    """A run whose model cannot be loaded, and its evaluation."""
+    folder = tmp_path_factory.mktemp("silent")
+    broken = Run(folder, folder / "none", TrainConfig())
+    write_units(Units.of(TrainConfig(), Shape(32, 32, 3)), str(folder / "none/Format-Serving"))
+    return broken, broken.judge("silent", serving=Serving.useless(["it cannot be loaded"], None))
 
 
 def pusher(evaluation, **properties):
@@ -213,6 +224,20 @@ def test_a_page_tells_what_came_of_earlier_attempts(blessed, pages):
     assert "Earlier attempts" in html
     assert "<li>&lt;away&gt;</li>\n<li>the pod was lost</li>" in html
     assert not [name for name, page in pages.items() if "Earlier attempts" in page]
+
+
+def test_the_numbers_of_the_fresh_process_are_on_the_pages(pages):
+    for name in ("evaluator", "pushed"):
+        assert "Serving: loaded in 1.3 s; 0.9 ms for a reconstruction" in " ".join(pages[name].split())
+
+
+def test_a_model_that_cannot_be_loaded_has_pages_with_the_reason_and_without_pictures(silent):
+    run, evaluation = silent
+    shown = run.evaluator(evaluation)
+    assert "it cannot be loaded" in shown.html
+    assert "<img" not in shown.html
+    assert shown.metrics == {"blessed": 0.0}
+    assert "it cannot be loaded" in pusher(evaluation)
 
 
 def test_texts_cannot_become_markup(run, tmp_path, blessed):

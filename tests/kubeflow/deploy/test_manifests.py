@@ -27,6 +27,17 @@ BY_NAME = {(part["kind"], part["metadata"]["name"]): part for part in OBJECTS}
 TEMPLATES = {
     part["metadata"]["name"]: part["spec"]["template"] for part in OBJECTS if "template" in part.get("spec", {})
 }
+KSERVE = yaml.safe_load((MANIFESTS / "kserve/inference_service.yaml").read_text())
+PREDICTOR = KSERVE["spec"]["predictor"]
+# The fields of serving.kserve.io/v1beta1 in KServe 0.21 that tell where a model is and how it is served.
+KSERVE_FIELDS = {
+    "modelFormat": dict,
+    "runtime": str,
+    "runtimeVersion": str,
+    "protocolVersion": str,
+    "storageUri": str,
+    "resources": dict,
+}
 
 
 def identity(part):
@@ -129,6 +140,27 @@ def test_serving_watches_the_folder_of_pushed_models_and_cannot_write():
     pod = TEMPLATES["vaeiaf-serving"]["spec"]
     assert f"--model_base_path={CLUSTER.volume.path}/pushed/vaeiaf-cifar10" in pod["containers"][0]["args"]
     assert pod["containers"][0]["volumeMounts"][0]["readOnly"]
+
+
+def test_the_inference_service_has_the_fields_of_kserves_schema():
+    assert (KSERVE["apiVersion"], KSERVE["kind"]) == ("serving.kserve.io/v1beta1", "InferenceService")
+    assert set(KSERVE["spec"]) == {"predictor"}
+    assert set(PREDICTOR) == {"model", "automountServiceAccountToken"}
+    assert {name: type(value) for name, value in PREDICTOR["model"].items()} == KSERVE_FIELDS
+    assert PREDICTOR["model"]["modelFormat"] == {"name": "tensorflow"}
+    assert PREDICTOR["model"]["protocolVersion"] == "v1"
+    assert kustomization("kserve")["resources"] == ["inference_service.yaml"]
+
+
+def test_kserve_serves_as_the_deployment_does():
+    (container,) = BY_NAME["Deployment", "vaeiaf-serving"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"tensorflow/serving:{PREDICTOR['model']['runtimeVersion']}"
+    options = dict(argument.removeprefix("--").split("=") for argument in container["args"])
+    assert KSERVE["metadata"]["name"] == options["model_name"]
+    claim, folder = re.fullmatch(r"pvc://([^/]+)/(.+)", PREDICTOR["model"]["storageUri"]).groups()
+    assert claim == CLUSTER.volume.claim
+    assert f"{CLUSTER.volume.path}/{folder}" == options["model_base_path"]
+    assert PREDICTOR["model"]["resources"] == container["resources"]
 
 
 @pytest.mark.parametrize("part", [part for part in OBJECTS if part["kind"] == "Service"], ids=identity)

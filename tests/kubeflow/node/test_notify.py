@@ -16,7 +16,7 @@ from kubeflow.spec.contract import ARGO_NODE
 from kubeflow.spec.parameters import parameters
 from pipeline.outcome import Outcome
 from pipeline.settings import NOTIFY_SECRET
-from pipeline.words import BAD_INPUT, FAILED, PUSHED
+from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
 from trainer.failure import Failure, Kind, leave, left
 
 DEFAULTS = {name: found.default for name, found in parameters().items()}
@@ -118,6 +118,15 @@ def test_the_failure_that_a_task_left_is_told_and_fails_this_pod(exit_handler, l
     assert (code, event["type"]) == (BAD_INPUT, "io.vaeiaf.run.failed")
     assert (event["data"]["task"], event["data"]["log"]) == ("train", str(logs / "train.log"))
     assert event["data"]["message"] == str(failure)
+    assert left(str(termination_log)) == failure
+
+
+def test_drift_that_stopped_a_run_before_its_training_is_told(exit_handler, logs, termination_log):
+    failure = Failure(Kind.REFUSED, "the new data differ", value={"figures": {}, "histograms": "/drift/index.html"})
+    leave(failure, str(logs / "train.error.json"))
+    code, (event,), _ = exit_handler()
+    assert (code, event["type"]) == (REFUSED, "io.vaeiaf.data.drifted")
+    assert event["data"] == {"figures": {}, "histograms": "/drift/index.html", "stopped": True}
     assert left(str(termination_log)) == failure
 
 

@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-import types
 
 import pytest
 from webhook_receiver import Receiver
 
 from components.gate.pusher import Push
 from components.gate.serving import versions
+from components.gate.verdict import Verdict
 from kubeflow.node import attempt, notify, supervisor
 from kubeflow.run_node import main
 from kubeflow.spec.contract import METRICS, OUTCOME, PAGES
@@ -156,7 +156,7 @@ def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(
 
     # Kubeflow tries again what it did not see end
     code, console = node("gate", "run-1")
-    assert (code, console.count("was finished by an earlier attempt")) == (PUSHED, 3)
+    assert (code, console.count("was finished by an earlier attempt")) == (PUSHED, 4)
     # A pipeline of version 0.1 has a task for each node
     code, console = node("AtomicPusher", "run-1")
     assert (code, console.count("was finished by an earlier attempt")) == (PUSHED, 1)
@@ -295,7 +295,7 @@ def test_a_person_reads_the_pods_message_first(node, termination_log, monkeypatc
 
 
 def test_a_refusal_is_the_message_of_the_verdicts_pod(node, termination_log, monkeypatch):
-    verdict = types.SimpleNamespace(blessed=False, notes=[], reasons=["the ELBO is low", "label 3 is worse"])
+    verdict = Verdict(False, {}, None, {}, ["the ELBO is low", "label 3 is worse"], [])
     outcome = Outcome(verdict, Push(None, None, None, None), "report", trained=True)
     monkeypatch.setattr("kubeflow.node.work.read_outcome", lambda store, run_id: outcome)
     assert node("Verdict", "r")[0] == REFUSED  # a task of version 0.1
@@ -304,7 +304,7 @@ def test_a_refusal_is_the_message_of_the_verdicts_pod(node, termination_log, mon
 
 def test_the_last_line_of_a_success_is_its_outcome_for_a_client(node, monkeypatch):
     mean = {"elbo": -1852.214, "elbo_standard_error": 2.05, "images": 10000.0, "independent_pixels": -2117.8}
-    verdict = types.SimpleNamespace(blessed=True, notes=[], reasons=[], candidate=mean, baseline=None)
+    verdict = Verdict(True, mean, None, {}, [], [])
     outcome = Outcome(verdict, Push(pushed_to="/mnt/vaeiaf/pushed/7"), "report", trained=True)
     monkeypatch.setattr("kubeflow.node.work.read_outcome", lambda store, run_id: outcome)
     code, console = node("Verdict", "r", min_elbo="-1900")

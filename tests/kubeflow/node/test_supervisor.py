@@ -8,6 +8,7 @@ from kubeflow.node.attempts import read_attempts
 from kubeflow.node.supervisor import supervise
 from kubeflow.spec.cluster import Retries
 from kubeflow.spec.contract import ARGO_NODE
+from kubeflow.spec.tasks import VERDICT
 from kubeflow.workers.clock import Clock
 from trainer.failure import Failure, Kind, leave, left
 
@@ -34,7 +35,7 @@ class Pods:
     def task(self):
         cluster = types.SimpleNamespace(retries=self.retries)
         files = {name: str(self._folder / name) for name in ("error_file", "attempts_file")}
-        return types.SimpleNamespace(cluster=cluster, **files)
+        return types.SimpleNamespace(cluster=cluster, nodes=(VERDICT,), **files)
 
     def run(self, number, *failures, seconds=100.0):
         """Runs pod `number` of Argo, whose work ends with these failures, each after `seconds`."""

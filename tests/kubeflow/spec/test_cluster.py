@@ -154,6 +154,7 @@ INVALID = [
     ({"workers": {"deadline_seconds": 0}}, "workers.deadline_seconds", 0),
     ({"workers": {"ttl_seconds": -1}}, "workers.ttl_seconds", -1),
     ({"workers": {"restarts": True}}, "workers.restarts", True),
+    ({"workers": {"daily_restarts": -1}}, "workers.daily_restarts", -1),
     ({"workers": {"pod": {"cpu": ""}}}, "workers.pod.cpu", ""),
     ({"workers": {"queue": "My.Queue"}}, "workers.queue", "My.Queue"),
     ({"workers": {"queue_seconds": 0}}, "workers.queue_seconds", 0),
@@ -476,7 +477,8 @@ def test_an_invalid_argument_or_node_of_beam_is_named_with_its_line(tmp_path, sc
 
 
 def test_beam_s_engine_is_by_default_for_every_node_with_beam_s_work(tmp_path):
-    graph = compile_pipeline(create_pipeline(PipelineConfig(root=str(tmp_path))))
+    config = PipelineConfig(root=str(tmp_path), serving_data=str(tmp_path))  # with every node that there may be
+    graph = compile_pipeline(create_pipeline(config))
     specs = runner_utils.extract_local_deployment_config(graph).executor_specs
     nodes = {node for node, spec in specs.items() if spec.WhichOneof("spec") == "beam_executable_spec"}
     assert {*Beam().nodes} == nodes - {"Transform"}, "Transform has no analyzers, and runs in place"

@@ -11,6 +11,7 @@ from ir_walk import problems
 from kfp import components
 from webhook_receiver import SECRET
 
+from components.drift.names import SPAN_DRIFT
 from kubeflow.node import notify
 from kubeflow.node.task import read_task
 from kubeflow.spec.cluster import Cluster
@@ -18,7 +19,7 @@ from kubeflow.spec.compile import compile_to
 from kubeflow.spec.contract import ARGO_NODE
 from kubeflow.spec.file import load_cluster
 from kubeflow.spec.parameters import parameters, run_config
-from kubeflow.spec.tasks import OF_SPANS, TASKS, VERDICT, left_out
+from kubeflow.spec.tasks import OF_SPANS, SERVING, TASKS, VERDICT, left_out
 from pipeline.dag import create_pipeline
 from pipeline.settings import NOTIFY_SECRET
 from trainer.presets import PRESETS
@@ -186,7 +187,14 @@ def test_the_form_has_every_parameter_with_its_type_and_default(documents):
     assert len(documents[0]["pipelineInfo"]["description"]) <= 1024, "Kubeflow's specification allows no more"
 
 
-@pytest.mark.parametrize("parameters", [{"tune": 1}, {"data": "photos/{SPAN}"}])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"tune": 1, "serving_data": "served"},
+        {"data": "photos/{SPAN}"},
+        {"data": "photos/{SPAN}", "serving_data": "served"},
+    ],
+)
 def test_the_tasks_run_every_node_in_its_order_and_the_verdict_at_the_end(parameters, cluster):
     config = run_config(parameters, cluster)
     nodes = create_pipeline(config).components
@@ -221,7 +229,7 @@ def test_the_outputs_are_named_for_what_they_are(documents):
     }
     assert outputs == {
         "comp-ingest": [],
-        "comp-train": ["training_metrics", "training_page"],
+        "comp-train": ["skew_metrics", "skew_page", "training_metrics", "training_page"],
         "comp-gate": ["evaluation_metrics", "evaluation_page", "push_page"],
     }
 
@@ -352,6 +360,7 @@ def test_parameters_with_few_values_are_drop_downs_where_kubeflow_knows_them(doc
     assert choices == {
         "preset": list(PRESETS),
         "strategy": list(STRATEGIES),
+        "on_drift": ["warn", "stop"],
         "warm_start": ["none", "true", "false"],
     }
     assert all(form[name]["defaultValue"] in literals for name, literals in choices.items())
@@ -374,7 +383,8 @@ def test_this_image_runs_the_pipeline_of_every_release(golden, cluster):
     }  # as a run started in the UI has them, whole numbers as floats
     tasks = [told(found["container"], defaults) for found in ir["deploymentSpec"]["executors"].values()]
     every = {name for stage in TASKS.values() for name in stage.nodes}
-    assert every - {name for task in tasks for name in task.nodes} <= {*OF_SPANS}, "the first releases had no spans"
+    missing = every - {name for task in tasks for name in task.nodes}
+    assert missing <= {*OF_SPANS, *SERVING, SPAN_DRIFT}, "the first releases compared no data and had no spans"
     assert {task.config for task in tasks} == {run_config({}, cluster)}
 
 

@@ -54,6 +54,10 @@ PAIRS = [
         ["--data=/data/{YYYY}/{MM}/{DD}", "--span-age-minutes=2.5"],
     ),
     ({"data": "photos/{SPAN}", "warm_start": "false"}, ["--data=/data/photos/{SPAN}", "--no-warm-start"]),
+    (
+        {"serving_data": "served", "drift_threshold": 0.1, "on_drift": "stop"},
+        ["--serving-data=/data/served", "--drift-threshold=0.1", "--on-drift=stop"],
+    ),
 ]
 
 
@@ -91,6 +95,7 @@ def test_no_default_is_empty_or_stands_for_another_value():
         "data",
         "span_marker",
         "splits",
+        "serving_data",
         "warm_start",
         "min_elbo",
         "min_label_elbo",
@@ -117,7 +122,12 @@ def test_a_unit_stands_behind_what_it_measures():
 
 def test_choices_are_all_values_that_a_drop_down_offers():
     choices = {name: found.choices for name, found in parameters().items() if found.choices}
-    assert choices == {"preset": tuple(PRESETS), "strategy": STRATEGIES, "warm_start": ("none", "true", "false")}
+    assert choices == {
+        "preset": tuple(PRESETS),
+        "strategy": STRATEGIES,
+        "on_drift": ("warn", "stop"),
+        "warm_start": ("none", "true", "false"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -215,6 +225,7 @@ def test_earlier_pipeline_versions_give_parameters_of_the_same_names():
     assert parameters().keys() - BEFORE.keys() == {
         *("data", "splits", "test_share", "max_unreadable"),
         *("spans", "span_marker", "span_age_minutes"),
+        *("serving_data", "drift_threshold", "on_drift"),
         *("images_in_memory", "keep_versions", "keep_runs"),
     }
     assert BEFORE.keys() < parameters().keys()

@@ -5,10 +5,11 @@ import math
 import pytest
 from cloudevents.core.bindings.http import from_structured_event, to_structured_event
 
+from comparisons import DRIFTED, EQUAL
 from components.gate.pusher import Push
 from components.gate.verdict import Verdict
-from pipeline.notify.events import Ending, of_failure, of_outcome
-from pipeline.outcome import Outcome
+from pipeline.notify.events import Ending, of_drift, of_failure, of_outcome
+from pipeline.outcome import Comparison, Outcome
 from pipeline.settings import PipelineConfig
 from trainer.failure import MAX_BYTES, Failure, Kind
 
@@ -66,6 +67,26 @@ def test_a_failure_has_its_fields():
     assert Failure.from_json(json.dumps({name: data[name] for name in json.loads(FAILURE.to_json())})) == FAILURE
     assert (data["message"], data["exit_code"]) == (str(FAILURE), 1)
     assert (data["task"], data["log"]) == ("train", "/logs/train.log")
+
+
+def test_drift_has_its_figures_whether_the_run_went_on_or_stopped():
+    data = {
+        "comparator": "skew",
+        "sentence": "the new data differ from the old data in brightness (0.500 beyond 0.030 bits)",
+        "figures": {"brightness": {"divergence": 0.5, "threshold": 0.03}},
+        "histograms": "/drift/index.html",
+    }
+    ended = outcome()._replace(comparisons=(Comparison(DRIFTED, "/drift/index.html"), Comparison(EQUAL, "/equal")))
+    (event,) = of_drift(ENDING, ended)
+    assert (event.get_type(), event.get_data()) == ("io.vaeiaf.data.drifted", {**data, "stopped": False})
+    stopped = of_failure(ENDING, Failure(Kind.REFUSED, "the new data differ", value=data))
+    assert (stopped.get_type(), stopped.get_data()) == ("io.vaeiaf.data.drifted", {**data, "stopped": True})
+    assert event.get_id() == stopped.get_id()
+
+
+def test_drift_whose_figures_were_cut_has_its_sentence():
+    event = of_failure(ENDING, Failure(Kind.REFUSED, "the new data differ", value='{"comparator": "sk'))
+    assert event.get_data() == {"sentence": "the new data differ", "stopped": True}
 
 
 def test_a_failure_with_a_huge_value_is_cut():

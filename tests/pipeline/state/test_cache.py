@@ -26,8 +26,9 @@ from trainer.settings import TrainConfig
 from trainer.storage.digests import digest_file, write_digests
 
 DATA = ("ImageExampleGen", "StatisticsGen", "Schema", "StrictExampleValidator", "Transform")
-CACHED = (*DATA, "Tuner", "Trainer", "Evaluator")
-BASE = PipelineConfig(dataset="toy", train=TrainConfig(epochs=1), root="/state", tune=2)
+SERVING = ("ServingExampleGen", "ServingStatisticsGen", "ServingSkew")
+CACHED = (*DATA, *SERVING, "Tuner", "Trainer", "ServingCheck", "Evaluator")
+BASE = PipelineConfig(dataset="toy", train=TrainConfig(epochs=1), root="/state", tune=2, serving_data="/served")
 
 
 SOURCES = functools.cache(code.sources)  # parsing all modules takes a second
@@ -65,7 +66,7 @@ def keys(artifact, toy):
     """The key of every cached node of a run, whose inputs have equal content but for the one that is `changed`."""
 
     def of(config=BASE, changed=None, missing=None, folder="one"):
-        config = dataclasses.replace(config, data_dir=str(toy))
+        config = dataclasses.replace(config, data_dir=str(toy), serving_data=f"{toy}/toy/1.0.0")
         found, lineage = {}, Metadata(sqlite_connection(str(toy / "metadata.sqlite")), str(toy))
         for node in nodes_of(config, pipeline.dag.SCHEMAS):
             name = node.node_info.id
@@ -80,7 +81,7 @@ def keys(artifact, toy):
             parameters = data_types_utils.build_parsed_value_dict(
                 inputs_utils.resolve_parameters_with_schema(node_parameters=node.parameters)
             )
-            if name == "ImageExampleGen":
+            if name in ("ImageExampleGen", "ServingExampleGen"):
                 with lineage as handle:
                     parameters = ImageDriver(handle).resolve_exec_properties(parameters)
             found[name] = cache.key("toy", name, inputs, parameters)
@@ -107,12 +108,19 @@ def test_equal_content_has_equal_keys_wherever_the_state_directory_is(keys):
 @pytest.mark.parametrize(
     ("key", "nodes"),
     [
-        ("examples", {"StatisticsGen", "Transform", "Tuner", "Trainer", "Evaluator"}),
-        ("statistics", {"StrictExampleValidator"}),
+        (
+            "examples",
+            {"StatisticsGen", "Transform", "Tuner", "Trainer", "Evaluator", "ServingStatisticsGen", "ServingSkew"},
+        ),
+        ("statistics", {"StrictExampleValidator", "ServingSkew"}),
+        ("reference_examples", {"ServingSkew"}),
+        ("reference_statistics", {"ServingSkew"}),
+        ("baseline", {"ServingSkew"}),
         ("schema", {"StrictExampleValidator", "Transform"}),
         ("transform_graph", {"Tuner", "Trainer"}),
         ("hyperparameters", {"Trainer"}),
-        ("model", {"Evaluator"}),
+        ("model", {"ServingCheck", "Evaluator"}),
+        ("infra_blessing", {"Evaluator"}),
         ("baseline_model", {"Evaluator"}),
     ],
 )
@@ -127,7 +135,7 @@ def test_the_base_model_of_a_warm_start_is_an_input_of_the_trainer(keys):
     assert differ(cold, keys(warm, missing="base_model")) == set(), "without one, a warm start is a cold one"
 
 
-TRAINER = {"Tuner", "Trainer"}
+TRAINER, EXAMPLES = {"Tuner", "Trainer"}, {"ImageExampleGen", "ServingExampleGen"}
 
 
 @pytest.mark.parametrize(
@@ -141,10 +149,12 @@ TRAINER = {"Tuner", "Trainer"}
         ({"min_label_elbo": -1.0}, {"Evaluator"}),
         ({"no_baseline": True}, {"Evaluator"}),
         ({"allow_shared_images": True}, {"ImageExampleGen"}),
-        ({"max_unreadable": 0.5}, {"ImageExampleGen"}),
+        ({"max_unreadable": 0.5}, EXAMPLES),
         ({"splits": "train=test,test=train"}, {"ImageExampleGen"}),
         ({"test_share": 0.5}, set()),  # the data have a part for test
-        ({"image_shape": "64x64x3"}, {"ImageExampleGen"}),
+        ({"image_shape": "64x64x3"}, EXAMPLES),
+        ({"drift_threshold": 0.5}, {"ServingSkew"}),
+        ({"on_drift": "stop"}, set()),
         # where and how a run works, of which the result is the same
         ({"strategy": "mirrored"}, set()),
         ({"tune": 0, "workers": 2}, set()),
@@ -166,7 +176,7 @@ def test_a_setting_changes_the_keys_of_the_nodes_whose_result_depends_on_it(keys
 def test_the_files_of_the_data_set_change_the_key_of_the_examples(keys, monkeypatch):
     before = keys()
     monkeypatch.setattr("components.ingest.source.content_fingerprint", lambda *_: "other")
-    assert differ(before, keys()) == {"ImageExampleGen"}
+    assert differ(before, keys()) == EXAMPLES
 
 
 def test_own_data_are_told_apart_by_content_alone(keys, tmp_path):
@@ -217,6 +227,7 @@ def test_every_setting_is_covered():
     known |= {"no_baseline", "image_shape", "allow_shared_images", "tune", "warm_start", "strategy", "workers"}
     known |= {"keep_versions", "keep_runs"}
     known |= {"data", "splits", "test_share", "max_unreadable", "spans", "span_marker", "span_age_minutes"}
+    known |= {"serving_data", "drift_threshold", "on_drift"}
     known |= {"notify_url", "checkpoint_minutes", "checkpoint_percent", "images_in_memory", "beam_args", "beam_nodes"}
     assert {field.name for field in dataclasses.fields(PipelineConfig)} == known
 
@@ -235,13 +246,17 @@ def test_a_librarys_version_changes_the_keys_of_the_nodes_that_use_it(keys, libr
 @pytest.mark.parametrize(
     ("module", "nodes"),
     [
-        ("components.ingest.example_gen", {"ImageExampleGen"}),
-        ("components.ingest.datasets", {"ImageExampleGen"}),
+        ("components.ingest.example_gen", EXAMPLES),
+        ("components.ingest.datasets", EXAMPLES),
+        ("components.ingest.numbers", {*EXAMPLES, "ServingSkew"}),
+        ("components.drift.bins", {"ServingSkew"}),
         ("components.ingest.validator", {"StrictExampleValidator"}),
         ("components.ingest.schema", {"Schema", "StrictExampleValidator"}),
-        ("trainer.images", {"ImageExampleGen", "Transform", "Tuner", "Trainer"}),
-        ("trainer.model.flows", {"Tuner", "Trainer"}),
+        ("trainer.images", {*EXAMPLES, "ServingSkew", "Transform", "Tuner", "Trainer", "ServingCheck"}),
+        ("trainer.model.flows", {"Tuner", "Trainer", "ServingCheck"}),
         ("components.train.tuner_fn", {"Tuner"}),
+        ("components.gate.serving_probe", {"ServingCheck"}),
+        ("components.gate.serving_rules", {"ServingCheck"}),
         ("components.gate.metric", {"Evaluator"}),
     ],
 )

@@ -65,6 +65,7 @@ def test_damage_amid_a_run_is_named_and_the_next_run_recovers(series, monkeypatc
             raise ValueError("what TensorFlow makes of files that are gone")
         return train(*arguments)
 
+    series.ingest()
     with monkeypatch.context() as patch:
         patch.setattr(trainer.workers.job, "train_and_evaluate", lose_examples)
         code, console = series.run()
