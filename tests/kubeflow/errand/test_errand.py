@@ -28,6 +28,7 @@ def state(tmp_path):
 @pytest.fixture
 def kube(monkeypatch):
     """A Kubernetes whose pods do what the script says."""
+    monkeypatch.setattr("kube_clock.LIMIT", 300)  # seconds: a pod's command takes real time
     clock = StillClock()
     kube = Emulator(ScriptedKubelet(lambda run: kube.script(run)), namespace="team", clock=clock)
     kube.start()
