@@ -27,5 +27,8 @@ SIGNATURES = {
     "encode": Signature({"images": ENCODED}, {"latents": LATENTS}),
     "encode_pixels": Signature({"images": PIXELS}, {"latents": LATENTS}),
     "sample": Signature({"n": Tensor("int32"), "seed": Tensor("int32")}, {"images": PIXELS}),
+    "sample_at_temperature": Signature(
+        {"n": Tensor("int32"), "seed": Tensor("int32"), "temperature": Tensor("float32")}, {"images": PIXELS}
+    ),
     "serving_default": Signature({"images": ENCODED}, {"images": PIXELS}),
 }

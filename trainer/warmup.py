@@ -21,7 +21,7 @@ from trainer.shape import Shape
 FILE = "assets.extra/tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
 IMAGES = 4  # test images that a model carries
 BATCHES = (1, IMAGES)  # images in a request
-SEED = 0  # of the signature `sample`
+SEED, TEMPERATURE = 0, 0.5  # of the signatures that sample
 
 Arrays = dict[str, Any]  # numpy arrays and scalars, by the name of the input or output
 
@@ -96,7 +96,10 @@ def _exchanges(trained: Trained, examples: np.ndarray) -> Iterator[Exchange]:
         yield Exchange(f"encode{form}", inputs, {"latents": latents.numpy()})
     yield Exchange("serving_default", forms[""], reconstructed)
     eps = tf.random.stateless_normal([IMAGES, model.latent_size], [SEED, 0])
-    yield Exchange("sample", {"n": np.int32(IMAGES), "seed": np.int32(SEED)}, {"images": as_images(model.sample(eps))})
+    draws = {"n": np.int32(IMAGES), "seed": np.int32(SEED)}
+    yield Exchange("sample", draws, {"images": as_images(model.sample(eps))})
+    cooler = {"images": as_images(model.sample(TEMPERATURE * eps))}
+    yield Exchange("sample_at_temperature", {**draws, "temperature": np.float32(TEMPERATURE)}, cooler)
 
 
 def _first(exchange: Exchange, images: int) -> Exchange:

@@ -131,7 +131,7 @@ def _forms(answers: Sequence[Arrays], expected: Sequence[Exchange]) -> Iterator[
 
 
 def _differences(what: str, answer: Arrays, expected: Arrays) -> Iterator[str]:
-    for name, wanted in expected.items():
+    for name, wanted in sorted(expected.items()):  # a message of protobuf has no order
         found = answer[name]
         if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
             given, stated = (f"{array.dtype} {list(array.shape)}" for array in (found, wanted))

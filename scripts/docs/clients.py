@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from trainer.signatures import SIGNATURES, Tensor
 
-SAMPLES, SEED = 4, 0
+SAMPLES, SEED, TEMPERATURE = 4, 0, 0.7
 
 COMMON = """
 IMAGE = pathlib.Path("image.png").read_bytes()  # PNG or JPEG, of the shape that the model was trained on
@@ -105,8 +105,8 @@ def _encoded(name: str) -> str:
     return {"images": "IMAGE", "examples": "EXAMPLE"}[name]
 
 
-def _number(name: str) -> int:
-    return {"n": SAMPLES, "seed": SEED}[name]
+def _number(name: str) -> float:
+    return {"n": SAMPLES, "seed": SEED, "temperature": TEMPERATURE}[name]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import tensorflow as tf
 from documents import REPOSITORY, blocks
 from model_server import ModelServer, Ports
 
-from components.gate.pusher import STAGING, _copy_whole
+from components.gate.publish import STAGING, publish
 from components.gate.serving import LOCK
 from scripts.docs.clients import grpc, rest
 from toy_data import png, serialized
@@ -50,7 +50,7 @@ def base(model, tmp_path_factory):
     (base / f"{STAGING}x/model").mkdir(parents=True)
     (base / "1.damaged-x").mkdir()
     for _ in range(2):
-        _copy_whole(model, compute_digests(model), str(base))
+        publish(model, compute_digests(model), str(base))
     return base
 
 
@@ -86,7 +86,7 @@ def expected_of(model):
     example = serialized("a name, which seeds the noise of its ELBO", image, 0)
     pixels = {"images": tf.io.decode_image(image)[None]}
     given = {"images": tf.constant([image]), "examples": tf.constant([example])}
-    given |= {"n": tf.constant(4), "seed": tf.constant(0)}
+    given |= {"n": tf.constant(4), "seed": tf.constant(0), "temperature": tf.constant(0.7)}
     signatures = tf.saved_model.load(model).signatures
     answers = {}
     for name, signature in SIGNATURES.items():
@@ -125,7 +125,7 @@ def test_the_server_warms_up_the_newest_version_and_follows_the_next(model, base
     server = ModelServer(base)
     assert server.version == max(int(path.name) for path in base.iterdir() if path.name.isdigit())
     assert server.loaded.warmed_up == len(SIGNATURES) * len(BATCHES)
-    pushed = _copy_whole(model, compute_digests(model), str(base))
+    pushed = publish(model, compute_digests(model), str(base))
     server.poll()
     assert str(base / str(server.version)) == pushed
 

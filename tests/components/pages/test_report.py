@@ -35,9 +35,9 @@ def history():
     return {"config": config, "best_epoch": 3, "epochs": epochs, "quality": None}
 
 
-def page(verdict, history, pushed_to="", decoder="BernoulliMLP", compared=()):
+def page(verdict, history, pushed_to="", decoder="BernoulliMLP", compared=(), scale=""):
     units = Units.of(TrainConfig(decoder=decoder), Shape(32, 32, 3))
-    pictures = Pictures(pairs=b"pairs", samples=b"samples")
+    pictures = Pictures(pairs=b"pairs", samples=b"samples", scale=scale)
     html = render(
         "report.html.j2",
         verdict=verdict,
@@ -114,8 +114,7 @@ def test_missing_numbers_are_marked_as_missing():
 
 
 def test_the_caption_says_that_images_are_scaled_down(history):
-    units, verdict = Units.of(TrainConfig(), Shape(512, 512, 3)), Verdict(True, NUMBERS, None, {}, [], [])
-    drawn = Pictures(b"pairs", b"samples", "64x64 of 512x512")
-    html = render("report.html.j2", verdict=verdict, history=history, units=units, pushed_to="", pictures=drawn)
+    verdict = Verdict(True, NUMBERS, None, {}, [], [])
+    html = page(verdict, history, scale="64x64 of 512x512")
     assert html.count("Scaled down to 64x64 of 512x512 pixels, each the mean of the area that it covers.") == 2
     assert "Scaled down" not in page(verdict, history)

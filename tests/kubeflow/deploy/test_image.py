@@ -13,6 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from components.train.code import sources
+
 ROOT = pathlib.Path(__file__).parents[3]
 OURS = {"kubeflow", "pipeline", "components", "trainer"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -57,7 +59,8 @@ def test_all_that_the_sources_import_is_in_the_image():
 
 
 def test_a_worker_needs_no_more_than_the_tpu_image_has():
-    assert imports("trainer") == {"tensorflow", "keras", "numpy", "pydantic"}
+    assert imports("trainer") - {"tensorflow_serving"} == {"tensorflow", "keras", "numpy", "pydantic"}
+    assert "trainer.warmup" not in sources(["trainer.workers.worker"]), "it alone needs tensorflow_serving"
     assert {"tensorflow-tpu", "keras", "numpy", "pydantic"} <= locked("kubeflow/deploy/tpu.lock").keys()
 
 

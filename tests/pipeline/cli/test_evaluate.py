@@ -115,6 +115,12 @@ def test_what_ingestion_refuses_is_refused(call, tmp_path):
     assert call("evaluate", "served", f"--data={tmp_path}/nothing").code == 2
 
 
+def test_one_span_is_evaluated_by_its_path(call, tmp_path):
+    ran = call("evaluate", "served", f"--data={tmp_path}/{{SPAN}}")
+    assert ran.code == 2
+    assert ran.err.startswith("vaeiaf: data: expected the path of one span, for an evaluation, got ")
+
+
 def test_the_page_and_its_pictures_are_written_together(call, data, tmp_path):
     output = tmp_path / "comparison"
     facts = call("compare", OLD, NEW, f"--data={data}", f"--output={output}", "--json").facts
