@@ -18,7 +18,6 @@ from pipeline.settings import PipelineConfig
 from pipeline.words import FAILED, PUSHED, REFUSED, describe_drift
 from trainer.errors import ReportedError, UserError
 from trainer.interrupt import interruptible
-from trainer.storage.atomic import whole
 
 HELP = "compare two sets of images"
 EXAMPLE = "drift photos/2026-01-02 photos/2026-01-03"
@@ -75,6 +74,7 @@ def _run(options: argparse.Namespace, config: PipelineConfig, story: Story) -> i
         story.silence()
     from components.drift.page import render
     from pipeline.comparison import compare_data
+    from trainer.storage.atomic import whole
 
     found = compare_data((options.a, options.b), config, options.model, story)
     if options.output:
