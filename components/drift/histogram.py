@@ -36,7 +36,11 @@ def draw(cells: Cells) -> Markup:
 
 def _intervals(edges: list[float]) -> Iterator[str]:
     for low, high in itertools.pairwise(edges):
-        yield f"{low:.3g} to {high:.3g}"
+        yield f"{_number(low)} to {_number(high)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _short(name: str) -> str:

@@ -50,7 +50,7 @@ def measure(
     """
     sides = {"current": current, "reference": reference}
     if not (reference.examples and reference.statistics):
-        note = f"there is nothing yet to compare {current.words} with"
+        note = f"there is nothing of the same shape yet to compare {current.words} with"
         return Findings(comparator, current.words, reference.words, allowed, [], [note])
     shape = _shape(sides.values())
     found = {
@@ -80,13 +80,18 @@ def _test_images(side: Side) -> int:
     return sum(split.num_examples for split in splits if split)
 
 
+def shapes_of(*sides: Side) -> dict[Shape, str]:
+    """Returns the shapes of images, each with words for a side that has it."""
+    return {recorded_shape(examples): side.words for side in sides for examples in side.examples}
+
+
 def _shape(sides: Iterable[Side]) -> Shape:
     """Returns the shape of all images.
 
     Raises:
       UserError: there are several.
     """
-    shapes = {recorded_shape(examples): side.words for side in sides for examples in side.examples}
+    shapes = shapes_of(*sides)
     if len(shapes) > 1:
         first, other, *_ = shapes.items()
         raise UserError(

@@ -50,7 +50,7 @@ def test_a_shifted_span_is_stopped_every_night_until_a_run_continues_with_it(tmp
     arrive(1, 1.0)
     code, console = nights.run(*stopping)
     assert code == words.PUSHED, console
-    assert "there is nothing yet to compare the images of the span 1.npz with" in console
+    assert "there is nothing of the same shape yet to compare the images of the span 1.npz with" in console
 
     for day in (2, 3):
         arrive(day, 0.25)

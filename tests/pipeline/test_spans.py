@@ -85,7 +85,7 @@ def nights(kept, capfd):
 def ingested(states):
     """The days whose images were read in this run, not taken from the cache."""
     assert {states[name, day] for name, day in of_spans(states)} <= {COMPLETE, CACHED}
-    return {day for name, day in of_spans(states) if states[name, day] == COMPLETE and name != "Schema"}
+    return {day for name, day in of_spans(states) if states[name, day] == COMPLETE and name in OF_SPAN}
 
 
 def of_spans(states):
