@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 from tfx.types import standard_artifacts
 
+from comparisons import BRIGHTNESS, DRIFTED
+from components.drift.component import DriftFindings
+from components.drift.findings import write_findings
+from components.drift.names import NODES, SPAN_DRIFT
 from components.gate.serving_record import Serving
 from components.pages.views import View, view
 from evaluator import evaluate, write_examples
@@ -251,8 +255,13 @@ def test_texts_cannot_become_markup(run, tmp_path, blessed):
     assert "<dd>&lt;img onerror=x&gt;</dd>" in html
 
 
-def test_the_nodes_that_show_something_are_those_whose_tasks_declare_it(run, blessed):
-    shown = {"Trainer": run.trainer(), "Evaluator": run.evaluator(blessed)}
+def test_the_nodes_that_show_something_are_those_whose_tasks_declare_it(run, blessed, tmp_path):
+    found = DriftFindings()
+    found.uri = str(tmp_path)
+    write_findings(DRIFTED, found.uri)
+    shown = {node: view(node, {}, {"drift": [found]}) for node in NODES}
+    assert shown[SPAN_DRIFT].metrics["brightness_bits"] == BRIGHTNESS.divergence
+    shown |= {"Trainer": run.trainer(), "Evaluator": run.evaluator(blessed)}
     shown["AtomicPusher"] = View(pusher(blessed, unchanged="/m/1"), {})
     assert {node for node, found in shown.items() if found.html} == set(PAGES)
     assert {node for node, found in shown.items() if found.metrics} == set(METRICS)
