@@ -96,7 +96,8 @@ def check_arguments(arguments: list[str]) -> None:
     if isinstance(engine, Flink):
         check_jar(engine.jar, engine.java)
     if engine:
-        made(arguments)
+        with own_temporary_folder():
+            made(arguments)
 
 
 def made(arguments: list[str]) -> beam.Pipeline:
