@@ -16,7 +16,7 @@ from toy_data import serialized
 
 FEW = 100
 IMAGES = 3_000
-BYTES = 1_000  # that an image may add; its PNG has 3,200 bytes, and Beam once kept four copies
+BYTES = 5_000  # that an image may add, with the noise of the measure; Beam once kept 20,000 of each
 PROGRAM = """
 import json, sys
 from components.ingest.example_gen import ImageDriver, ImageExecutor
