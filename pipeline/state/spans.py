@@ -16,12 +16,11 @@ from components.drift.names import GATE, SPAN_DRIFT
 from components.ingest.properties import span_name, span_number
 from components.ingest.span_window import read_window
 from components.ingest.spans import Span
-from pipeline.state.executions import executions_of
+from pipeline.state.executions import RUN, executions_of
 from pipeline.state.lineage import IncompleteRunError, artifacts_of, output_of
 
 WINDOW, EXAMPLES, STATISTICS, DRIFT = "window", "examples", "statistics", "drift"  # channels of the resolvers
 MADE_BY = {EXAMPLES: "ImageExampleGen", STATISTICS: "StatisticsGen", DRIFT: SPAN_DRIFT}  # of a span
-RUN = "pipeline_run"  # type of TFX's context of a run
 
 
 def span_run(run_id: str, span: Span) -> str:
