@@ -4,12 +4,12 @@ import os
 import re
 
 from components.gate.serving import FORMAT_SERVING, newest, versions
+from pipeline.state.served import push_directories
 from trainer.errors import ReportedError, UnreadableError, UserError
 from trainer.schema import nearest
 from trainer.storage.digests import DamageError, below, check_digests, digest_file, read_digests
 from trainer.storage.quarantine import damage
 
-PUSHED = "pushed"  # folder of push directories in a state directory
 NEWEST = "served"
 NAME = re.compile(rf"((?P<series>[^/]+)/)?(?P<version>\d+|{NEWEST})")
 SAVED_MODEL = "saved_model.pb"
@@ -47,9 +47,7 @@ def find_model(name: str, root: str) -> str:
 
 def _push_directories(root: str) -> dict[str, str]:
     """Returns the push directories with versions, by their names."""
-    pushed = os.path.join(root, PUSHED)
-    names = sorted(os.listdir(pushed)) if os.path.isdir(pushed) else []
-    return {name: path for name in names if versions(path := os.path.join(pushed, name))}
+    return {name: base for name, base in push_directories(root).items() if versions(base)}
 
 
 def _names(bases: dict[str, str], in_full: bool) -> list[str]:

@@ -13,7 +13,7 @@ from trainer.shape import Shape
 from trainer.units import Units, read_units
 
 NEEDED = ("evaluate", "reconstruct", "encode", "sample")
-VALID = "a SavedModel that vaeiaf exported"
+VALID, REMEDY = "a SavedModel that vaeiaf exported", "Name another model"
 
 
 class Exported:
@@ -35,12 +35,12 @@ class Exported:
         try:
             self._loaded = tf.saved_model.load(path)  # owns the variables of its signatures
         except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-            raise UserError(f"the model {path} cannot be loaded", value=path, valid=VALID, cause=error) from error
+            sentence = f"the model {path} cannot be loaded"
+            raise UserError(sentence, value=path, valid=VALID, remedy=REMEDY, cause=error) from error
         self.signatures: dict[str, Callable[..., dict[str, tf.Tensor]]] = self._loaded.signatures
         if missing := [name for name in NEEDED if name not in self.signatures]:
-            raise UserError(
-                f"the model {path} has no signature {missing[0]}", value=sorted(self.signatures), valid=VALID
-            )
+            sentence = f"the model {path} has no signature {missing[0]}"
+            raise UserError(sentence, value=sorted(self.signatures), valid=VALID, remedy=REMEDY)
 
     @property
     def images_at_once(self) -> int:
@@ -83,8 +83,8 @@ def _units(path: str) -> Units:
         Shape.parse(units.shape)
     except (UserError, ValueError) as error:
         what = f"the model {path} does not state the units of its ELBO and the shape of its images"
-        raise UserError(what, value=path, valid=VALID, remedy="Name another model") from error
+        raise UserError(what, value=path, valid=VALID, remedy=REMEDY) from error
     if units.likelihood not in LIKELIHOODS:
         what = f"the likelihood of the model {path}"
-        raise UserError(what, value=units.likelihood, valid=f"one of {', '.join(LIKELIHOODS)}")
+        raise UserError(what, value=units.likelihood, valid=f"one of {', '.join(LIKELIHOODS)}", remedy=REMEDY)
     return units

@@ -15,6 +15,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 CELLS = 10  # of a number
 FEWEST = 5  # images of the smaller sample that a cell holds on average, so that the law of chance holds
+AT_ONCE = 2**20  # pairs of a border and a range in memory together: many spans have many of both
 OTHERS, NOT_FINITE = "others", "not finite"
 
 
@@ -85,6 +86,11 @@ def _edges(current: Sample, reference: Sample) -> np.ndarray:
 
 def _below(of: Sample, borders: np.ndarray) -> np.ndarray:
     """Returns the number of values that are at most each of `borders`; within a range they are evenly spread."""
+    parts = -(-len(borders) * len(of.low) // AT_ONCE)
+    return np.concatenate([_below_some(of, some) for some in np.array_split(borders, max(1, parts))])
+
+
+def _below_some(of: Sample, borders: np.ndarray) -> np.ndarray:
     width = of.high - of.low
     into = borders[:, None] - of.low
     share = np.where(width > 0, np.clip(into / np.where(width > 0, width, 1.0), 0.0, 1.0), into >= 0)

@@ -13,7 +13,7 @@ from trainer.failure import Kind
 
 log = logging.getLogger(__name__)
 
-WARN, STOP = "warn", "stop"
+WARN = "warn"
 
 
 @component

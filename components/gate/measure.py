@@ -42,9 +42,10 @@ def measure(model: Exported, splits: Sequence[str], baseline: Exported | None = 
         try:
             outputs = model.evaluate(serialized)
             other = baseline and baseline.evaluate(serialized)
-        except tf.errors.OpError as error:
+        except tf.errors.InvalidArgumentError as error:
             sentence = f"the images do not fit the model {model.path}: {reason(error)}"
-            raise UserError(sentence, value=[*splits], valid=f"images of {model.shape}") from error
+            remedy = f"Fit them with --image-shape {model.shape}, or name a model of their shape"
+            raise UserError(sentence, value=[*splits], valid=f"images of {model.shape}", remedy=remedy) from error
         elbo = other["elbo"] if other else None
         whole = added(whole, sums(outputs, elbo))
         theirs = added(theirs, sums(other)) if other else theirs
@@ -68,4 +69,5 @@ def _batches(splits: Sequence[str], size: int) -> Iterator[tuple[tf.Tensor, np.n
         for serialized in dataset.batch(size).prefetch(1):
             yield serialized, tf.io.parse_example(serialized, LABEL)["label"].numpy()
     except tf.errors.DataLossError as error:
-        raise UserError("the images cannot be read", value=[*splits], cause=error) from error
+        remedy = "Start again, so that they are ingested anew"
+        raise UserError("the images cannot be read", value=[*splits], remedy=remedy, cause=error) from error

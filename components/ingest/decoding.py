@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from components.ingest.duplicates import readable
+from components.ingest.names import readable
 from components.ingest.prepared import Shard
 from components.ingest.records import Batch, Fault
 from trainer.errors import UserError, reason

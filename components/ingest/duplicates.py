@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfx.types import Artifact
 
 from components.ingest.findings import KeyFile, key_files, read_keys, split_folder
+from components.ingest.names import readable
 from components.ingest.splits import SPLITS, TEST, TRAIN
 from trainer.errors import UserError
 from trainer.images import EXAMPLE_FEATURES
@@ -69,12 +70,6 @@ def check(examples: Artifact, allow_shared_images: bool) -> None:
             "parameter allow_shared_images)",
         )
     log.warning("%s, such as %s; accepted by allow_shared_images", sentence, " and ".join(shown))
-
-
-def readable(name: bytes) -> str:
-    """Returns an id as one line of printable text."""
-    text = name.decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _repeated_ids(files: list[KeyFile]) -> tuple[int, list[tuple[int, int]]]:

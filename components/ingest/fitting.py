@@ -13,7 +13,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.
 def fitted(batch: Batch, shape: Shape) -> Batch:
     """Returns the batch with every image of another shape fitted and encoded as PNG.
 
-    An image that cannot be decoded stays as it is, and `decode_batch` names it.
+    An image that cannot be decoded stays as it is, and `decoded` names it.
     """
     return batch._replace(images=np.array([_fitted(image, shape) for image in batch.images], dtype=object))
 

@@ -2,7 +2,7 @@
 
 import re
 
-from components.ingest.duplicates import readable
+from components.ingest.names import readable
 
 NUMBER = re.compile(r"-?[0-9]{1,20}")
 

@@ -4,8 +4,8 @@ import logging
 
 from tfx.types import Artifact
 
-from components.ingest.duplicates import readable
 from components.ingest.findings import key_files, read_faults
+from components.ingest.names import readable
 from components.ingest.properties import UNREADABLE, record_images
 from components.ingest.records import Fault
 from components.ingest.splits import SPLITS

@@ -1,6 +1,5 @@
 """Pictures on the pages: reconstructions and samples of a model, and the curve of a training."""
 
-import heapq
 import io
 import math
 import os
@@ -11,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.exported import Exported
-from trainer.images import EXAMPLE_FEATURES, decode
+from trainer.images import EXAMPLE_FEATURES, decode, first_examples
 
 IMAGES = 10
 SAMPLES = 40
@@ -94,9 +93,10 @@ def elbo_curve(history: dict) -> bytes:
 
 
 def first_images(splits: Sequence[str]) -> tf.Tensor:
-    """Returns encoded images of the Examples in the folders `splits`, [IMAGES]: the first by id."""
-    files = [file for split in splits for file in tf.io.gfile.glob(os.path.join(split, "*"))]
-    dataset = tf.data.TFRecordDataset(files, compression_type="GZIP")
-    dataset = dataset.batch(512).map(lambda serialized: tf.io.parse_example(serialized, EXAMPLE_FEATURES)).unbatch()
-    found = heapq.nsmallest(IMAGES, dataset.as_numpy_iterator(), key=lambda example: example["id"])
-    return tf.constant([example["image"] for example in (found * IMAGES)[:IMAGES]])
+    """Returns encoded images of the Examples in the folders `splits`, [IMAGES]: the first by id.
+
+    Raises:
+      UserError: there is no image, or a file cannot be read.
+    """
+    found = first_examples([os.path.join(split, "*") for split in splits], IMAGES)
+    return tf.io.parse_example((found * IMAGES)[:IMAGES], EXAMPLE_FEATURES)["image"]

@@ -1,7 +1,6 @@
-"""Renders the templates of this folder as self-contained HTML pages."""
+"""Renders the templates of this folder and of the comparison of data as self-contained HTML pages."""
 
 import base64
-import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ from trainer.units import Units
 
 MISSING = "n/a"
 TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader([pathlib.Path(__file__).parent, *page.FOLDERS]),
+    loader=jinja2.FileSystemLoader(page.FOLDERS),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,

@@ -66,6 +66,13 @@ def push_directory(root: str, pipeline: str) -> str:
     return os.path.join(root, PUSHED, pipeline)
 
 
+def push_directories(root: str) -> dict[str, str]:
+    """Returns the push directories in `root`, by the names of their pipelines."""
+    pushed = os.path.join(root, PUSHED)
+    names = sorted(os.listdir(pushed)) if os.path.isdir(pushed) else []
+    return {name: push_directory(root, name) for name in names}
+
+
 def pushed_versions(store: MetadataStore, root: str, pipeline: str) -> list[Version]:
     """Returns the versions of `pipeline`, the newest first, and verifies the files of each."""
     base, known = push_directory(root, pipeline), records(store, pipeline)

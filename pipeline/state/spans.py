@@ -16,12 +16,11 @@ from components.drift.names import GATE, SPAN_DRIFT
 from components.ingest.properties import span_name, span_number
 from components.ingest.span_window import read_window
 from components.ingest.spans import Span
-from pipeline.state.executions import executions_of
+from pipeline.state.executions import RUN, executions_of
 from pipeline.state.lineage import IncompleteRunError, artifacts_of, output_of
 
 WINDOW, EXAMPLES, STATISTICS, DRIFT = "window", "examples", "statistics", "drift"  # channels of the resolvers
 MADE_BY = {EXAMPLES: "ImageExampleGen", STATISTICS: "StatisticsGen", DRIFT: SPAN_DRIFT}  # of a span
-RUN = "pipeline_run"  # type of TFX's context of a run
 
 
 def span_run(run_id: str, span: Span) -> str:
@@ -78,9 +77,11 @@ class PreviousSpanStrategy(ResolverStrategy):
         self._number = number
 
     def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
-        """Returns them, or empty lists for the first span."""
-        accepted = [artifact for artifact in input_dict[EXAMPLES] if not _is_refused(store, artifact)]
-        examples = previous_span(accepted, self._number)
+        """Returns them, or empty lists for the first span; of several ingestions of a span, the last."""
+        earlier = [found for found in input_dict[EXAMPLES] if span_name(found) and span_number(found) < self._number]
+        makers = _makers(store, earlier)
+        earlier.sort(key=lambda found: (span_number(found), max(makers[found.id])), reverse=True)
+        examples = next((found for found in earlier if not _is_refused(store, makers[found.id])), None)
         if examples is None:
             return {EXAMPLES: [], STATISTICS: []}
         made = _statistics_of(store, examples)
@@ -88,10 +89,13 @@ class PreviousSpanStrategy(ResolverStrategy):
         return {EXAMPLES: [examples], STATISTICS: statistics[-1:]}
 
 
-def previous_span(examples: Sequence[Artifact], number: int) -> Artifact | None:
-    """Returns the Examples of the newest span before `number`; of several ingestions of it, the last."""
-    earlier = [artifact for artifact in examples if span_name(artifact) and span_number(artifact) < number]
-    return max(earlier, key=lambda artifact: (span_number(artifact), artifact.id), default=None)
+def _makers(store: MetadataStore, examples: Sequence[Artifact]) -> dict[int, list[int]]:
+    """Returns the executions that made or reused each of `examples`, by their ids."""
+    found: dict[int, list[int]] = {artifact.id: [] for artifact in examples}
+    for event in store.get_events_by_artifact_ids(list(found)) if found else []:
+        if event.type == mlmd.Event.OUTPUT:
+            found[event.artifact_id].append(event.execution_id)
+    return found
 
 
 def _statistics_of(store: MetadataStore, examples: Artifact) -> set[int]:
@@ -104,9 +108,13 @@ def _statistics_of(store: MetadataStore, examples: Artifact) -> set[int]:
     }
 
 
-def _is_refused(store: MetadataStore, examples: Artifact) -> bool:
-    """Tells whether drift stopped each run that came to the gate with this span."""
-    runs = (context.name for context in store.get_contexts_by_artifact(examples.id) if context.type == RUN)
+def _is_refused(store: MetadataStore, makers: Sequence[int]) -> bool:
+    """Tells whether drift stopped each run that ingested a span by `makers` and came to the gate.
+
+    A run that compares its own span with this one, or trains on it, says nothing about it.
+    """
+    contexts = (context for execution in makers for context in store.get_contexts_by_execution(execution))
+    runs = [context.name for context in contexts if context.type == RUN]
     gates = [gate for run in runs if (gate := executions_of(store, run).get(GATE))]
     return bool(gates) and not any(execution_lib.is_execution_successful(gate) for gate in gates)
 

@@ -10,7 +10,9 @@ from components.gate.publish import PRUNED
 from components.gate.serving import versions
 from components.gate.withdrawal import MARK as WITHDRAWN
 from pipeline.state.database import Database, sqlite_connection
+from pipeline.state.executions import METADATA
 from pipeline.state.runs import PUSHED_TO
+from pipeline.state.served import push_directories
 from pipeline.state.sqlite import fault as sqlite_fault
 from pipeline.state.store import Store
 from trainer.errors import UserError
@@ -18,7 +20,6 @@ from trainer.storage.aside import moved_aside
 from trainer.storage.digests import SUFFIX, digest_file, read_digests
 from trainer.storage.quarantine import DAMAGED, damage
 
-METADATA = "metadata.sqlite"
 ASIDE = (DAMAGED, WITHDRAWN, PRUNED)  # in the names of folders that nothing reads any more
 
 
@@ -73,7 +74,7 @@ def _is_gone(folder: str) -> bool:
 
 def _is_unpublished(folder: str, root: str, recorded: _Recorded | None) -> bool:
     """Tells whether the folder is a version that a killed push did not publish; its digests come first."""
-    in_push_directory = os.path.dirname(folder) in _push_directories(root)
+    in_push_directory = os.path.dirname(folder) in push_directories(root).values()
     return (
         in_push_directory
         and recorded is not None
@@ -84,7 +85,7 @@ def _is_unpublished(folder: str, root: str, recorded: _Recorded | None) -> bool:
 
 def _with_digests(root: str) -> Iterator[str]:
     """Yields the folders that a digest file belongs to, even if the folder itself is missing."""
-    leaving = {folder for base in _push_directories(root) for folder in _leaving(base)}
+    leaving = {folder for base in push_directories(root).values() for folder in _leaving(base)}
     for path, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not _is_aside(name)]
         for name in names:
@@ -95,13 +96,8 @@ def _with_digests(root: str) -> Iterator[str]:
 
 
 def _pushed(root: str) -> Iterator[str]:
-    for base in _push_directories(root):
+    for base in push_directories(root).values():
         yield from {os.path.join(base, str(version)) for version in versions(base)} - _leaving(base)
-
-
-def _push_directories(root: str) -> list[str]:
-    pushed = os.path.join(root, "pushed")
-    return [os.path.join(pushed, name) for name in os.listdir(pushed)] if os.path.isdir(pushed) else []
 
 
 def _is_aside(name: str) -> bool:

@@ -3,6 +3,7 @@ import pyarrow as pa
 import pytest
 from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
 
+from components.drift import bins
 from components.drift.bins import CELLS, FEWEST, NOT_FINITE, OTHERS, sample, shared_cells
 from components.ingest import statistics
 
@@ -79,3 +80,13 @@ def test_rare_labels_are_one_cell_and_a_new_common_one_has_its_own():
     assert cells.names == ["cat", "dog", "new", OTHERS]
     assert cells.current == [500.0, 480.0, 120.0, 0.0]
     assert cells.reference == [500.0, 500.0, 0.0, 3.0]
+
+
+def test_counts_do_not_depend_on_how_many_are_computed_at_once(monkeypatch):
+    ours, theirs = of(*RNG.standard_normal([5, 40])), of(RNG.standard_normal(300))
+    at_once = shared_cells(ours, theirs)
+    monkeypatch.setattr(bins, "AT_ONCE", 7)
+    one_by_one = shared_cells(ours, theirs)
+    assert one_by_one.edges == at_once.edges
+    for some, all_ in zip(one_by_one[2:], at_once[2:], strict=True):
+        np.testing.assert_allclose(some, all_, rtol=1e-12)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.ingest import duplicates
-from components.ingest.duplicates import check, readable, shared_images
+from components.ingest.duplicates import check, shared_images
 from own_data import write_examples
 from trainer.errors import UserError
 
@@ -63,7 +63,3 @@ def test_test_images_that_are_also_training_images_are_counted_with_their_twins(
         "3 of 4 test images are also training images, pixel by pixel, such as again (in train: b) and once (in train: "
         "c); accepted by allow_shared_images"
     )
-
-
-def test_an_id_is_shown_as_printable_text():
-    assert readable(b"a\xff\n\xc3\xa9") == "a\\xff\\n\u00e9"

@@ -144,6 +144,8 @@ def test_the_span_before_is_the_last_ingestion_of_the_newest_smaller_number(stor
     assert before(11) == [found[0].id, made[0].id]
     assert before(10) == [found[2].id, made[2].id]
     assert before(3) == []
+    record("3", "ImageExampleGen", EXAMPLES, found[1])
+    assert before(10)[0] == found[1].id, "a run reused the first ingestion last"
 
 
 def test_a_span_that_drift_stopped_is_not_the_one_before_until_a_run_continues_with_it(store, record):
@@ -159,3 +161,11 @@ def test_a_span_that_drift_stopped_is_not_the_one_before_until_a_run_continues_w
     record("r2", GATE, "unused", standard_artifacts.String())
     record("r2", "ImageExampleGen", EXAMPLES, stopped)
     assert before() == [stopped.id]
+
+
+def test_a_span_is_not_refused_with_one_that_was_compared_with_it(store, record):
+    earlier, drifted = (record(f"r.span-{i}", "ImageExampleGen", EXAMPLES, examples(SPANS[i])) for i in range(2))
+    record("r.span-1", "SpanDrift", DRIFT, DriftFindings(), [earlier, drifted])
+    record("r.span-1", GATE, "unused", standard_artifacts.String(), state=mlmd.Execution.FAILED)
+    answer = PreviousSpanStrategy(11).resolve_artifacts(store, {EXAMPLES: [earlier, drifted], STATISTICS: []})
+    assert [artifact.id for artifact in answer[EXAMPLES]] == [earlier.id]
