@@ -13,10 +13,11 @@ from tfx.types import Artifact, artifact_utils
 from tfx.types import standard_component_specs as specs
 from tfx.types.standard_artifacts import Examples
 
-from components.ingest.example_gen import Asked, ImageDriver, ImageExampleGen, ImageExecutor
+from components.ingest.example_gen import ImageDriver, ImageExampleGen, ImageExecutor
 from components.ingest.shapes import recorded_shape
 from pipeline.beam.arguments import BEAM_ARGS
 from pipeline.beam.operator import own_temporary_folder
+from pipeline.drift import asked_of
 from pipeline.settings import PipelineConfig
 from pipeline.state.cache import key
 from pipeline.state.database import sqlite_connection
@@ -63,7 +64,7 @@ def folders_of(examples: Artifact, split: str) -> list[str]:
 
 def _properties(config: PipelineConfig) -> dict[str, Any]:
     """Returns the execution properties of ImageExampleGen, which also decide on its cache key."""
-    node = ImageExampleGen(Asked(**{name: getattr(config, name) for name in Asked._fields}))
+    node = ImageExampleGen(asked_of(config))
     given = {name: value for name, value in node.exec_properties.items() if value is not None}  # TFX drops the others
     return ImageDriver(None).resolve_exec_properties(given)
 
