@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 
 from pipeline.cli._options import root_of
-from pipeline.console import Story, console
+from pipeline.console import console
 from pipeline.failures import failure_of
 from trainer.errors import ReportedError, UserError
 from trainer.failure import Kind
@@ -41,8 +41,8 @@ def path_of(options: argparse.Namespace, name: str = "model") -> str:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[Story]:
-    """Shows only the story, which it yields, and what this project logs, on standard error.
+def quiet() -> Iterator[None]:
+    """Shows only what this project logs, on standard error.
 
     Raises:
       InterruptError: a signal arrived.
@@ -51,7 +51,8 @@ def quiet() -> Iterator[Story]:
     with _in_a_sentence(), contextlib.ExitStack() as stack:
         log = stack.enter_context(tempfile.NamedTemporaryFile(prefix="vaeiaf-", suffix=".log"))
         stack.enter_context(interruptible())
-        yield stack.enter_context(console(log.name, descriptor=2))
+        stack.enter_context(console(log.name, descriptor=2))
+        yield
 
 
 @contextlib.contextmanager

@@ -1,11 +1,10 @@
 """Compares two sets of images: their brightness, contrast, saturation, sharpness, entropy, file sizes and labels, and
 the ELBO of a model on their test images. Each is a path of images, as run takes it with --data, or the name of a TFDS
-data set. Changes nothing in the state directory.
+data set. Changes no result of a run.
 """
 
 import argparse
 import pathlib
-import tempfile
 
 from pipeline.cli._models import MODEL, checked_file, path_of, quiet
 from pipeline.cli._options import add_root, add_some, given_of
@@ -37,13 +36,13 @@ def run(options: argparse.Namespace) -> int:
     """Compares the sets and prints a table."""
     output = options.output and checked_file(options.output, [".html"])
     model = options.model and path_of(options)
-    with quiet() as story, tempfile.TemporaryDirectory(prefix="vaeiaf-drift-", ignore_cleanup_errors=True) as folder:
+    config = PipelineConfig(allow_shared_images=True, **given_of(options, (*SETTINGS, "root")))
+    with quiet():
         from components.drift.page import render
         from pipeline.comparison import compare_data
         from trainer.storage.atomic import whole
 
-        config = PipelineConfig(root=folder, allow_shared_images=True, **given_of(options, SETTINGS))
-        found = compare_data((options.a, options.b), config, model, story)
+        found = compare_data((options.a, options.b), config, model)
         if output:
             with whole("the page", output) as unfinished:
                 pathlib.Path(unfinished).write_text(render(found))
