@@ -79,8 +79,8 @@ class PreviousSpanStrategy(ResolverStrategy):
 
     def resolve_artifacts(self, store: MetadataStore, input_dict: Artifacts) -> Artifacts:
         """Returns them, or empty lists for the first span."""
-        accepted = [artifact for artifact in input_dict[EXAMPLES] if not _is_refused(store, artifact)]
-        examples = previous_span(accepted, self._number)
+        earlier = earlier_spans(input_dict[EXAMPLES], self._number)
+        examples = next((artifact for artifact in earlier if not _is_refused(store, artifact)), None)
         if examples is None:
             return {EXAMPLES: [], STATISTICS: []}
         made = _statistics_of(store, examples)
@@ -88,10 +88,10 @@ class PreviousSpanStrategy(ResolverStrategy):
         return {EXAMPLES: [examples], STATISTICS: statistics[-1:]}
 
 
-def previous_span(examples: Sequence[Artifact], number: int) -> Artifact | None:
-    """Returns the Examples of the newest span before `number`; of several ingestions of it, the last."""
+def earlier_spans(examples: Sequence[Artifact], number: int) -> list[Artifact]:
+    """Returns the Examples of the spans before `number`, the newest first, and its last ingestion before others."""
     earlier = [artifact for artifact in examples if span_name(artifact) and span_number(artifact) < number]
-    return max(earlier, key=lambda artifact: (span_number(artifact), artifact.id), default=None)
+    return sorted(earlier, key=lambda artifact: (span_number(artifact), artifact.id), reverse=True)
 
 
 def _statistics_of(store: MetadataStore, examples: Artifact) -> set[int]:

@@ -10,6 +10,7 @@ from components.gate.publish import PRUNED
 from components.gate.serving import versions
 from components.gate.withdrawal import MARK as WITHDRAWN
 from pipeline.state.database import Database, sqlite_connection
+from pipeline.state.executions import METADATA
 from pipeline.state.runs import PUSHED_TO
 from pipeline.state.sqlite import fault as sqlite_fault
 from pipeline.state.store import Store
@@ -18,7 +19,6 @@ from trainer.storage.aside import moved_aside
 from trainer.storage.digests import SUFFIX, digest_file, read_digests
 from trainer.storage.quarantine import DAMAGED, damage
 
-METADATA = "metadata.sqlite"
 ASIDE = (DAMAGED, WITHDRAWN, PRUNED)  # in the names of folders that nothing reads any more
 
 
