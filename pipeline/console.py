@@ -23,32 +23,24 @@ class Story(logging.Handler):
         self._component = ""
         self._start = 0.0
         self._mid_line = False
-        self._silent = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a log message, indented."""
-        if not self._silent:
-            self.say(f"  {record.getMessage()}")
+        self.say(f"  {record.getMessage()}")
 
     def starts(self, component: str) -> None:
         """Starts the component's line, unless lines get the time, which is that of their end."""
         self._component, self._start = component, time.monotonic()
-        if not self._stamped and not self._silent:
+        if not self._stamped:
             self._write(f"{component:<24}")
             self._mid_line = True
 
     def ends(self, cached: bool) -> None:
         """Ends the component's line, or writes a new one if messages came in between."""
-        if self._silent:
-            return
         name = "" if self._mid_line else f"{self._component:<24}"
         self._mid_line = False
         took = "cached" if cached else f"{time.monotonic() - self._start:.1f} s"
         self.say(f"{name}{took:>8}")
-
-    def silence(self) -> None:
-        """Stops the lines of components and what the project's code logs; `say` still writes."""
-        self._silent = True
 
     def say(self, text: str) -> None:
         """Writes `text` on a line of its own."""

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tfx.components.statistics_gen.executor import Executor as StatisticsExecutor
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.types import Artifact, artifact_utils
 from tfx.types import standard_component_specs as specs
-from tfx.types.standard_artifacts import Examples
+from tfx.types.standard_artifacts import Examples, ExampleStatistics
 
+from components.ingest import statistics
 from components.ingest.example_gen import ImageDriver, ImageExampleGen, ImageExecutor
 from components.ingest.shapes import recorded_shape
 from pipeline.beam.arguments import BEAM_ARGS
@@ -32,8 +35,8 @@ log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def examples_of(config: PipelineConfig, shape: Shape) -> Iterator[Artifact]:
-    """Yields the Examples of the data that `config` names, with images of `shape`.
+def examples_of(config: PipelineConfig, shape: Shape | None = None) -> Iterator[Artifact]:
+    """Yields the Examples of the data that `config` names, with images of `shape` if one is given.
 
     They are those that a run with these settings would reuse from the state directory. If there are none,
     ImageExampleGen makes them in a temporary folder, which is then removed.
@@ -43,8 +46,8 @@ def examples_of(config: PipelineConfig, shape: Shape) -> Iterator[Artifact]:
       SettingError: a setting does not fit the data, or they are a pattern of spans.
     """
     if config.has_spans:
-        raise SettingError("data", "the path of one span, for an evaluation", config.data)
-    if config.image_shape not in (THEIRS, str(shape)):
+        raise SettingError("data", "the path of one span", config.data)
+    if shape and config.image_shape not in (THEIRS, str(shape)):
         raise _other_shape(config.image_shape, shape)
     properties = _properties(config)
     with own_temporary_folder():
@@ -52,9 +55,19 @@ def examples_of(config: PipelineConfig, shape: Shape) -> Iterator[Artifact]:
         if examples is None:
             log.info("ingesting %s into a temporary folder", config.data or config.dataset)
             examples = _ingested(properties)
-        if (found := recorded_shape(examples)) != shape:
+        if shape and (found := recorded_shape(examples)) != shape:
             raise _other_shape(str(found), shape)
         yield examples
+
+
+def statistics_of(examples: Artifact) -> Artifact:
+    """Makes statistics of `examples` in a new temporary folder."""
+    made = ExampleStatistics()
+    made.uri = tempfile.mkdtemp(prefix="statistics-")
+    executor = StatisticsExecutor(_context())
+    asked = {specs.STATS_OPTIONS_JSON_KEY: statistics.options().to_json()}
+    executor.Do({specs.EXAMPLES_KEY: [examples]}, {specs.STATISTICS_KEY: [made]}, asked)
+    return made
 
 
 def folders_of(examples: Artifact, split: str) -> list[str]:
@@ -88,9 +101,12 @@ def _recorded(config: PipelineConfig, properties: dict[str, Any]) -> Artifact | 
 def _ingested(properties: dict[str, Any]) -> Artifact:
     examples = Examples()
     examples.uri = tempfile.mkdtemp(prefix="examples-")
-    executor = ImageExecutor(ImageExecutor.Context(beam_pipeline_args=[*BEAM_ARGS], tmp_dir=tempfile.mkdtemp()))
-    executor.Do({}, {specs.EXAMPLES_KEY: [examples]}, properties)
+    ImageExecutor(_context()).Do({}, {specs.EXAMPLES_KEY: [examples]}, properties)
     return examples
+
+
+def _context() -> BaseBeamExecutor.Context:
+    return BaseBeamExecutor.Context(beam_pipeline_args=[*BEAM_ARGS], tmp_dir=tempfile.mkdtemp())
 
 
 def _other_shape(found: str, shape: Shape) -> UserError:

@@ -5,7 +5,7 @@ import re
 
 from components.train.code import CODE
 from pipeline.settings import PipelineConfig
-from pipeline.state.executions import SUCCESSFUL, executions_of, open_store
+from pipeline.state.executions import SUCCESSFUL, open_store, runs_of
 
 CHECKPOINT = re.compile(r"step-(\d+)")
 TRAINING = ("Tuner", "Trainer")  # nodes whose checkpoints are kept until they finish
@@ -17,9 +17,10 @@ def kept(config: PipelineConfig, run_id: str) -> str:
     Raises:
       ReportedError: the database cannot be read.
     """
-    nodes = executions_of(open_store(config.root), run_id)
+    runs = runs_of(open_store(config.root), config.name)
+    nodes = next((run.nodes for run in runs if run.run == run_id), {})
     done = [name for name, execution in nodes.items() if execution.last_known_state in SUCCESSFUL]
-    parts = [name for name in done if name in CODE]  # the others run every time
+    parts = [name for name in done if name.partition(".")[0] in CODE]  # the others run every time
     step = _newest_step(config.training) if any(name in nodes and name not in done for name in TRAINING) else None
     if step is not None:
         parts.append(f"the checkpoint of step {step}")

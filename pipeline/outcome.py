@@ -9,7 +9,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration.portable.mlmd import execution_lib
 
 from components.drift.findings import PAGE, Findings, read_findings
-from components.drift.names import NODES
+from components.drift.names import NODES, SPAN_DRIFT
 from components.gate.pusher import Push, final_verdict
 from components.gate.verdict import Verdict
 from pipeline.state.executions import executions_of
@@ -23,6 +23,7 @@ class Comparison(NamedTuple):
 
     findings: Findings
     page: str  # path of the page with both histograms
+    is_old: bool = False  # whether an earlier run told it, because nothing is new
 
 
 class Outcome(NamedTuple):
@@ -62,23 +63,28 @@ def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
         evaluation = output_of(store, executions["Evaluator"], "evaluation").uri
         verdict = final_verdict(evaluation, pushed)
         of_newest = executions_of(store, span_run(run_id, spans[-1])) if spans else {}
-        comparisons = tuple(_comparisons(store, {**of_newest, **executions}))
+        nothing_new = bool(spans) and not trained and is_old(push, judged)
+        comparisons = tuple(_comparisons(store, {**of_newest, **executions}, nothing_new))
         return Outcome(
             verdict=verdict.noted(found.findings.sentence for found in comparisons) if comparisons else verdict,
             push=push,
             report=os.path.join(output_of(store, executions["Report"], "report").uri, "index.html"),
             trained=trained,
             newest_span=spans[-1].name if spans else None,
-            nothing_new=bool(spans) and not trained and is_old(push, judged),
+            nothing_new=nothing_new,
             comparisons=comparisons,
         )
 
 
-def _comparisons(store: MetadataStore, executions: Mapping[str, mlmd.Execution]) -> Iterator[Comparison]:
+def _comparisons(
+    store: MetadataStore, executions: Mapping[str, mlmd.Execution], nothing_new: bool
+) -> Iterator[Comparison]:
     for node in NODES:
         if node in executions:
             folder = output_of(store, executions[node], "drift").uri
-            yield Comparison(read_findings(folder), os.path.join(folder, PAGE))
+            # A push is a new baseline, so an old span is compared anew. Serving data may be new where no span is.
+            same = node == SPAN_DRIFT or executions[node].last_known_state == mlmd.Execution.CACHED
+            yield Comparison(read_findings(folder), os.path.join(folder, PAGE), nothing_new and same)
 
 
 def is_old(push: Push, judged: bool) -> bool:

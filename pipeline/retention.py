@@ -7,7 +7,7 @@ from ml_metadata.metadata_store import MetadataStore
 
 from pipeline.settings import PipelineConfig
 from pipeline.state.prune import Pruned, Rules, prune
-from trainer.errors import InterruptError, ReportedError
+from trainer.errors import ReportedError
 
 
 def retain(
@@ -26,9 +26,7 @@ def retain(
         return
     try:
         pruned = prune(open_store(), config.root, config.name, rules, is_alone)
-    except InterruptError:
-        raise
-    except ReportedError as error:
+    except ReportedError as error:  # also a signal: the verdict is told, and a failure after it would contradict it
         say(f"Old runs and versions stay: {error}")
         return
     if text := removed(pruned):

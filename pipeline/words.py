@@ -41,7 +41,7 @@ def describe(outcome: "Outcome") -> str:
 
 def describe_drift(findings: "Findings") -> str:
     """Returns a table of figures and thresholds, and what drifted."""
-    lines = [f"\n{'':<12}{'divergence':>12}{'threshold':>12}{'of it chance':>14}   images of A and B"]
+    lines = [f"{'':<12}{'divergence':>12}{'threshold':>12}{'of it chance':>14}   images of A and B"]
     for figure in findings.figures:
         images = f"{sum(figure.cells.current):,.0f} and {sum(figure.cells.reference):,.0f}"
         numbers = f"{figure.divergence:>12.4f}{figure.threshold:>12.4f}{figure.chance:>14.4f}"

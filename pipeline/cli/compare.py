@@ -27,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_model(parser, "b", "the second model: ")
     add_data(parser)
     parser.add_argument("--split", choices=("test", "train"), default="test", help="of the data (default: %(default)s)")
-    parser.add_argument("--output", metavar="DIR", help="new folder for a page with pictures, and the PNG files")
+    parser.add_argument("--output", metavar="FOLDER", help="new folder for a page with pictures, and the PNG files")
     add_json(parser)
 
 

@@ -23,10 +23,11 @@ def run(options: argparse.Namespace) -> int:
     from pipeline.cli import parser
 
     root = parser()
-    kinds = {"FOLDER": shtab.DIRECTORY, "FILE": shtab.FILE}
+    kinds = {"FOLDER": shtab.DIRECTORY, "FILE": shtab.FILE, "IMAGE": shtab.FILE}
     for action in _actions(root):
-        if action.metavar in kinds:
-            action.complete = kinds[action.metavar]  # type: ignore[attr-defined]
+        kind = str(action.metavar).partition(".")[0]  # FILE.png is a file too
+        if kind in kinds:
+            action.complete = kinds[kind]  # type: ignore[attr-defined]
     print(shtab.complete(root, options.shell))
     return PUSHED
 

@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_root(parser)
     parser.add_argument(
         "--output",
-        metavar="DIR",
+        metavar="FOLDER",
         required=True,
         help=f"new folder: a PNG of each reconstruction, and {GRID}, images above their reconstructions",
     )

@@ -2,6 +2,7 @@
 
 import os
 
+from components.ingest.spans import folder_of
 from pipeline.doctor.finding import Finding, State
 from pipeline.settings import PipelineConfig
 
@@ -10,13 +11,14 @@ EMBEDDED = "photo_patches"
 
 
 def data(config: PipelineConfig) -> Finding:
-    """Looks for the user's own data, or for the prepared data set. Reads no image."""
+    """Looks for the user's own data, the folder of their spans, or the prepared data set. Reads no image."""
     if config.data is not None:
-        if not os.path.exists(config.data):
-            return Finding(CHECK, State.WRONG, f"there is nothing at {config.data}", "Correct --data")
-        if not os.access(config.data, os.R_OK):
-            return Finding(CHECK, State.WRONG, f"this user cannot read {config.data}", "Give this user access")
-        return Finding(CHECK, State.OK, f"{config.data} is there")
+        path = folder_of(config.data) if config.has_spans else config.data
+        if not os.path.exists(path):
+            return Finding(CHECK, State.WRONG, f"there is nothing at {path}", "Correct --data")
+        if not os.access(path, os.R_OK):
+            return Finding(CHECK, State.WRONG, f"this user cannot read {path}", "Give this user access")
+        return Finding(CHECK, State.OK, f"{path} is there")
     name = config.dataset.partition(":")[0].partition("/")[0]
     for folder in config.data_dirs:
         if _is_prepared(os.path.join(folder, name)):

@@ -54,11 +54,11 @@ def of_outcome(ending: Ending, outcome: "Outcome", config: PipelineConfig) -> Cl
 
 
 def of_drift(ending: Ending, outcome: "Outcome") -> list[CloudEvent]:
-    """Returns the event of each comparison that found drift, of a run that was warned and went on."""
+    """Returns the event of each comparison that found drift, of a run that was warned and continued."""
     return [
         _event(EventType.DRIFTED, ending, {**found.findings.drift(found.page), "stopped": False})
         for found in outcome.comparisons
-        if found.findings.drifted
+        if found.findings.drifted and not found.is_old
     ]
 
 

@@ -1,7 +1,8 @@
 """Removes what no run needs any more: artifacts of old runs, old versions, and what killed runs and damage left.
 
-What stays: the newest runs and versions; the served version; a run that pushed a version that stays; on a volume that
-others write to, a run that has not ended; everything that these runs read or wrote; the model last blessed; and the
+What stays: the newest runs and versions; the last run that reached its end, whose newest span the next one is compared
+with; the served version; a run that pushed a version that stays; on a volume that others write to, a run that has not
+ended; everything that these runs read or wrote; the model last blessed; and the
 model of each version that stays, because the gate compares with it after a rollback.
 
 The order makes every moment one that `verify` accepts: a version leaves the push directory before its model does, and
@@ -22,7 +23,7 @@ from components.gate.serving import FORMAT_SERVING, LOCK
 from components.gate.withdrawal import MARK, servable, withdrawals
 from pipeline.state.executions import PIPELINE, RunExecutions, runs_of
 from pipeline.state.leftovers import damaged, orphans, remove, size, unpublished
-from pipeline.state.runs import changed, may_be_running
+from pipeline.state.runs import changed, is_complete, may_be_running
 from pipeline.state.served import origin, push_directory, records
 from trainer.errors import ReportedError
 from trainer.storage.aside import finish_moves
@@ -74,18 +75,18 @@ def prune(
       ReportedError: something cannot be removed; the next call tries again.
     """
     base = push_directory(root, pipeline)
-    os.makedirs(base, exist_ok=True)
-    with locked(os.path.join(base, LOCK), "push"):
-        if not dry_run:
-            finish_moves(base, MARK)
-            clear_removed(base)
-        plan = _Plan(store, root, pipeline, rules, is_alone)
-        if not dry_run:
-            try:
+    try:
+        os.makedirs(base, exist_ok=True)
+        with locked(os.path.join(base, LOCK), "push"):
+            if not dry_run:
+                finish_moves(base, MARK)
+                clear_removed(base)
+            plan = _Plan(store, root, pipeline, rules, is_alone)
+            if not dry_run:
                 plan.carry_out()
-            except OSError as error:
-                raise _failed(error, root) from error
-        return plan.summary()
+            return plan.summary()
+    except OSError as error:
+        raise _failed(error, root) from error
 
 
 class _Plan:
@@ -155,11 +156,13 @@ class _Plan:
         pushed = {
             known[origin(version, known)].run for version in self._kept_versions if origin(version, known) in known
         }
+        found = list(runs_of(self._store, self._pipeline))
+        last = {found[0].run, *[run.run for run in found if is_complete(run)][:1]} if found else set()
         self._old_runs = []
-        for index, run in enumerate(runs_of(self._store, self._pipeline)):
+        for index, run in enumerate(found):
             is_new = rules.runs is not None and index < rules.runs
             may_go = (rules.runs is not None or rules.older_than is not None) and self._is_old(changed(run))
-            if index and may_go and not is_new and run.run not in pushed and not self._is_live(run):
+            if run.run not in last | pushed and may_go and not is_new and not self._is_live(run):
                 self._old_runs.append(run)
             else:
                 kept.append(run)

@@ -36,16 +36,21 @@ class Run(NamedTuple):
 def runs(store: MetadataStore, root: str, pipeline: str | None = None) -> Iterator[Run]:
     """Yields the runs of `pipeline`, or of all pipelines, in the state directory `root`, the newest first."""
     is_running = is_held(os.path.join(root, LOCK))  # by the newest run, because a run waits for no other
-    for found in runs_of(store, pipeline):
-        yield _run(store, found, is_running or (is_shared(root) and may_be_running(found)))
+    for found in runs_of(store):  # of all pipelines, because the newest may be another's
+        if pipeline in (None, found.pipeline):
+            yield _run(store, found, is_running or (is_shared(root) and may_be_running(found)))
         is_running = False
 
 
 def may_be_running(found: RunExecutions) -> bool:
     """Tells whether the run has not ended and changed lately. On a volume that others write to, no lock tells more."""
+    return not is_complete(found) and datetime.datetime.now().astimezone() - changed(found) < ALIVE
+
+
+def is_complete(found: RunExecutions) -> bool:
+    """Tells whether the run reached its end."""
     last = found.nodes.get(LAST)
-    is_complete = last is not None and last.last_known_state in SUCCESSFUL
-    return not is_complete and datetime.datetime.now().astimezone() - changed(found) < ALIVE
+    return last is not None and last.last_known_state in SUCCESSFUL
 
 
 def changed(found: RunExecutions) -> datetime.datetime:

@@ -1,6 +1,8 @@
 """What a run removes when it has ended, by its settings."""
 
+import os
 import shutil
+import signal
 
 import pytest
 
@@ -8,6 +10,7 @@ from pipeline.retention import retain
 from pipeline.settings import PipelineConfig
 from pipeline.state.executions import open_store
 from state_root import PIPELINE, StateRoot
+from trainer.errors import InterruptError
 
 
 @pytest.fixture
@@ -34,11 +37,13 @@ def test_all_is_kept_by_default_and_the_newest_as_wanted(retained):
     assert retained(keep_versions=1, keep_runs=1) == ([], 1, 1)
 
 
-def test_a_failure_is_a_line(retained, monkeypatch):
-    def refuse(path, *_, **__):
-        raise PermissionError(13, "Permission denied", path)
+@pytest.mark.parametrize("operation", [(shutil, "rmtree"), (os, "makedirs")])
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied", "old"), InterruptError(signal.SIGTERM)])
+def test_a_failure_or_a_signal_is_a_line(retained, monkeypatch, operation, error):
+    def fail(*_, **__):
+        raise error
 
-    monkeypatch.setattr(shutil, "rmtree", refuse)
+    monkeypatch.setattr(*operation, fail)
     (line,), *_ = retained(keep_versions=1)
     assert line.startswith("Old runs and versions stay: ")
-    assert "cannot be removed: Permission denied" in line
+    assert ("interrupted by SIGTERM" if isinstance(error, InterruptError) else "Permission denied") in line

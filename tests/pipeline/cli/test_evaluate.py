@@ -118,7 +118,7 @@ def test_what_ingestion_refuses_is_refused(call, tmp_path):
 def test_one_span_is_evaluated_by_its_path(call, tmp_path):
     ran = call("evaluate", "served", f"--data={tmp_path}/{{SPAN}}")
     assert ran.code == 2
-    assert ran.err.startswith("vaeiaf: data: expected the path of one span, for an evaluation, got ")
+    assert ran.err.startswith("vaeiaf: data: expected the path of one span, got ")
 
 
 def test_the_page_and_its_pictures_are_written_together(call, data, tmp_path):

@@ -52,6 +52,16 @@ def test_data_that_a_remaining_run_read_from_the_cache_stay(three, vaeiaf):
     assert examples.read_text() == "images"
 
 
+def test_the_last_run_that_reached_its_end_stays_behind_runs_that_failed(three, vaeiaf):
+    three.run("d", refused="too low", data="the span that the next one is compared with")
+    for _ in range(2):
+        three.run("e", fails="ImageExampleGen", data="a span whose images cannot be read")
+    vaeiaf("prune", "--keep=1")
+    examples = three.root.glob(f"artifacts/{PIPELINE}/ImageExampleGen/examples/*/file")
+    assert "the span that the next one is compared with" in {path.read_text() for path in examples}
+    assert models(three) == {"c", "d"}
+
+
 def test_what_is_served_and_the_run_that_made_it_stay_however_old(three, vaeiaf):
     a, _, _ = three.versions()
     vaeiaf("rollback", a, *WHY)

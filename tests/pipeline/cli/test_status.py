@@ -37,6 +37,14 @@ def test_a_run_that_holds_the_lock_is_running_and_the_one_before_is_not(state, f
     assert facts("status")["runs"][0]["state"] == "stopped"
 
 
+def test_a_run_of_another_pipeline_that_holds_the_lock_is_not_taken_for_one_that_stopped(state, facts):
+    state.run("a", stops="Trainer")
+    StateRoot(state.root, "vaeiaf-other").run("b", stops="Evaluator")
+    with alone(str(state.root), "run", "--root"):
+        (run,) = facts("status", "--pipeline=vaeiaf-toy")["runs"]
+    assert run["state"] == "stopped"
+
+
 def test_the_text_says_what_is_served_and_what_happened(state, vaeiaf):
     state.run("a", elbo=-12.0)
     state.run("c", refused="too low")

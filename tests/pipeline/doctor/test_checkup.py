@@ -136,7 +136,12 @@ def test_data_are_looked_for_where_a_run_looks(doctor, tmp_path):
 
 def test_own_data_are_looked_for_at_their_path(tmp_path, root, capsys, doctor):
     (tmp_path / "images").mkdir()
-    for path, state in ((tmp_path / "images", "ok"), (tmp_path / "none", "WRONG")):
+    for path, state in (
+        (tmp_path / "images", "ok"),
+        (tmp_path / "none", "WRONG"),
+        (tmp_path / "images/{SPAN}", "ok"),
+        (tmp_path / "none/{SPAN}", "WRONG"),
+    ):
         cli.main(["doctor", f"--root={root}", f"--data={path}", "--json"])
         found = {finding["check"]: finding for finding in json.loads(capsys.readouterr().out)}
         assert found["data"]["state"] == state

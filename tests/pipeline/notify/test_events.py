@@ -76,7 +76,8 @@ def test_drift_has_its_figures_whether_the_run_went_on_or_stopped():
         "figures": {"brightness": {"divergence": 0.5, "threshold": 0.03}},
         "histograms": "/drift/index.html",
     }
-    ended = outcome()._replace(comparisons=(Comparison(DRIFTED, "/drift/index.html"), Comparison(EQUAL, "/equal")))
+    told = Comparison(DRIFTED, "/drift/index.html", is_old=True)
+    ended = outcome()._replace(comparisons=(told._replace(is_old=False), told, Comparison(EQUAL, "/equal")))
     (event,) = of_drift(ENDING, ended)
     assert (event.get_type(), event.get_data()) == ("io.vaeiaf.data.drifted", {**data, "stopped": False})
     stopped = of_failure(ENDING, Failure(Kind.REFUSED, "the new data differ", value=data))
