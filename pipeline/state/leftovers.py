@@ -8,20 +8,11 @@ from trainer.storage.digests import SUFFIX, digest_file
 from trainer.storage.quarantine import DAMAGED
 
 
-def orphans(artifacts: str, owned: set[str], live: set[str]) -> Iterator[str]:
-    """Yields the output folders of executions that are no artifact.
-
-    Args:
-      artifacts: folder of a pipeline's artifacts, with NODE/KEY/EXECUTION in it.
-      owned: the folders that are artifacts.
-      live: ids of the executions that may be running.
-    """
+def output_folders(artifacts: str) -> Iterator[str]:
+    """Yields the output folders of executions, NODE/KEY/EXECUTION in the folder of a pipeline's artifacts."""
     for node in _folders(artifacts):
         for key in _folders(node):
-            for path in _folders(key):
-                execution = os.path.basename(path)
-                if execution.isdigit() and execution not in live and path not in owned:
-                    yield path
+            yield from (path for path in _folders(key) if os.path.basename(path).isdigit())
 
 
 def unpublished(base: str, recorded: set[int]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from components.gate.publish import clear_removed, unpublish
 from components.gate.serving import FORMAT_SERVING, LOCK
 from components.gate.withdrawal import MARK, servable, withdrawals
 from pipeline.state.executions import PIPELINE, RunExecutions, runs_of
-from pipeline.state.leftovers import damaged, orphans, remove, size, unpublished
+from pipeline.state.leftovers import damaged, output_folders, remove, size, unpublished
 from pipeline.state.runs import changed, is_complete, may_be_running
 from pipeline.state.served import origin, push_directory, records
 from trainer.errors import ReportedError
@@ -170,14 +170,12 @@ class _Plan:
 
     def _plan_artifacts(self, kept: list[RunExecutions]) -> None:
         executions = [execution.id for run in kept for execution in run.nodes.values()]
-        self._kept_executions = {str(execution) for execution in executions}
         used = (
             {event.artifact_id for event in self._store.get_events_by_execution_ids(executions)}
             if executions
             else set()
         )
-        context = self._store.get_context_by_type_and_name(PIPELINE, self._pipeline)
-        self._all = self._store.get_artifacts_by_context(context.id) if context else []
+        self._all = self._of_pipeline()
         blessed = self._last_blessed()
         served = {identity(recorded_or_present(os.path.join(self._base, str(one)))) for one in self._kept_versions}
         self._artifacts = [
@@ -188,6 +186,10 @@ class _Plan:
             and artifact.id not in used | blessed
             and not (artifact.type == MODEL and _saved_model(artifact.uri) in served)
         ]
+
+    def _of_pipeline(self) -> list[mlmd.Artifact]:
+        context = self._store.get_context_by_type_and_name(PIPELINE, self._pipeline)
+        return self._store.get_artifacts_by_context(context.id) if context else []
 
     def _emptied_runs(self) -> list[str]:
         """Returns the old runs that lose an artifact."""
@@ -209,15 +211,18 @@ class _Plan:
         return {last.id, last.custom_properties["current_model_id"].int_value}
 
     def _plan_leftovers(self) -> None:
+        # In this order, because other runs go on: an execution is recorded before it has a folder, and its artifact
+        # before its run ends.
+        folders = list(output_folders(os.path.join(self._root, "artifacts", self._pipeline)))
         live = {
             str(execution.id)
             for run in runs_of(self._store, self._pipeline)
             if self._is_live(run)
             for execution in run.nodes.values()
         }
-        owned = {one.uri for one in self._all if one.state == mlmd.Artifact.LIVE}
+        owned = {one.uri for one in self._of_pipeline() if one.state == mlmd.Artifact.LIVE}
         found = {
-            *orphans(os.path.join(self._root, "artifacts", self._pipeline), owned, live),
+            *(path for path in folders if os.path.basename(path) not in live and path not in owned),
             *unpublished(self._base, set(records(self._store, self._pipeline))),
             *(damaged(self._root, self._pipeline) if self._rules.older_than is not None else ()),
         }

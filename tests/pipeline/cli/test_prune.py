@@ -9,7 +9,8 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline import words
-from pipeline.state.executions import open_store
+from pipeline.state import prune as prune_module
+from pipeline.state.executions import open_store, runs_of
 from pipeline.state.prune import Rules, prune
 from pipeline.state.verify import verify
 from state_root import PIPELINE
@@ -143,6 +144,21 @@ def test_on_a_volume_that_others_write_to_a_run_that_has_not_ended_is_left_alone
     store, rules = open_store(str(three.root)), Rules(runs=1)
     assert str(litter[-1]) not in prune(store, str(three.root), PIPELINE, rules, is_alone=False, dry_run=True).leftovers
     assert str(litter[-1]) in prune(store, str(three.root), PIPELINE, rules, is_alone=True, dry_run=True).leftovers
+
+
+def test_a_run_that_starts_during_the_prune_of_a_shared_volume_keeps_what_it_writes(three, monkeypatch):
+    folder, asked = three.root / f"artifacts/{PIPELINE}/Trainer/model/999", []
+
+    def runs_and_a_new_one(*arguments):
+        asked.append(list(runs_of(*arguments)))
+        if len(asked) == 2:
+            folder.mkdir()
+        return iter(asked[-1])
+
+    monkeypatch.setattr(prune_module, "runs_of", runs_and_a_new_one)
+    prune(open_store(str(three.root)), str(three.root), PIPELINE, Rules(runs=1), is_alone=False)
+    assert len(asked) == 2
+    assert folder.exists()
 
 
 def test_a_running_run_is_not_disturbed(three, vaeiaf):
