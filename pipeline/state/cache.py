@@ -16,7 +16,7 @@ from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Artifact
 
-from components.ingest.properties import UNREADABLE
+from components.ingest.properties import UNREADABLE, unreadable_images
 from components.ingest.unchanged import FILES
 from components.train.code import code_of, code_parts
 from components.train.site import SITE
@@ -29,7 +29,6 @@ from trainer.storage.quarantine import damage
 log = logging.getLogger(__name__)
 
 UNKEYED = "unkeyed_inputs"  # key in a custom_config: the inputs that are no part of the node's cache key
-REPEATED = {"Evaluator": (UNREADABLE,)}  # custom properties of inputs that a node's result repeats
 PLACES = {"input_base", "source", FILES}  # execution properties that say where, or when written, and not what
 
 
@@ -77,17 +76,16 @@ def parts(
     Raises:
       DamageError: the digests of an input cannot be read.
     """
-    unkeyed, repeated = _unkeyed(parameters), REPEATED.get(node, ())
+    unkeyed = _unkeyed(parameters)
+    settings = {name: _without_site(value) for name, value in parameters.items() if name not in PLACES}
     return {
         "pipeline": pipeline,
         "node": node,
         "code": code_of(node),
         "inputs": {
-            name: sorted(_content(artifact, repeated) for artifact in found)
-            for name, found in inputs.items()
-            if found and name not in unkeyed
+            name: sorted(map(_content, found)) for name, found in inputs.items() if found and name not in unkeyed
         },
-        "parameters": {name: _without_site(value) for name, value in parameters.items() if name not in PLACES},
+        "parameters": settings | _repeated(node, inputs),
     }
 
 
@@ -113,10 +111,14 @@ def _without_site(value: Any) -> str:
     return json.dumps(settings)
 
 
-def _content(artifact: Artifact, repeated: Iterable[str]) -> list[str]:
-    properties, others = artifact.mlmd_artifact.properties, artifact.mlmd_artifact.custom_properties
-    counted = {**properties, **{name: others[name] for name in repeated if name in others}}
-    said = {name: counted[name].SerializeToString(deterministic=True).hex() for name in sorted(counted)}
+def _repeated(node: str, inputs: Mapping[str, Iterable[Artifact]]) -> dict[str, str]:
+    """Returns what the evidence of the Evaluator repeats of its inputs, beside their content."""
+    return {UNREADABLE: str(sum(map(unreadable_images, inputs.get("examples", ()))))} if node == "Evaluator" else {}
+
+
+def _content(artifact: Artifact) -> list[str]:
+    properties = artifact.mlmd_artifact.properties
+    said = {name: properties[name].SerializeToString(deterministic=True).hex() for name in sorted(properties)}
     return [artifact.type_name, identity(read_digests(artifact.uri)), json.dumps(said)]
 
 
