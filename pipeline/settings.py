@@ -44,6 +44,7 @@ VALID_SPLITS = (
 PRESET, PRESET_HELP = "default", f"recipe of the training: {', '.join(PRESETS)}"
 
 _data = functools.partial(setting, places=RUN, group="data")
+_drift = functools.partial(setting, places=RUN, group="drift")
 _folder = functools.partial(setting, unit="folder", places=Place.COMMAND_LINE)
 _training = functools.partial(setting, places=RUN, group="training")
 _gate = functools.partial(setting, places=RUN, group="gate")
@@ -112,11 +113,11 @@ class PipelineConfig(Execution):
         valid=f"height x width x channels, such as 64x64x3, 28x28x1 or 48x64x4, or {THEIRS}",
     )
     allow_shared_images: bool = _data("accept test images that are also training images, pixel by pixel", default=False)
-    serving_data: str | None = _data(
+    serving_data: str | None = _drift(
         "path of images that a served model was given, which the data are compared with; none: no comparison",
         default=None,
     )
-    drift_threshold: float = _data(
+    drift_threshold: float = _drift(
         "divergence of data from others that is no drift, beside what chance alone gives",
         "bits",
         default=0.02,
@@ -124,7 +125,7 @@ class PipelineConfig(Execution):
         ge=0,
         le=1,
     )
-    on_drift: Literal["warn", "stop"] = _data(
+    on_drift: Literal["warn", "stop"] = _drift(
         "what drift beyond the threshold does: a warning, or the end of the run before its training",
         default="warn",
         needs=COMPARED,

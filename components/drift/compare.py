@@ -73,6 +73,11 @@ def compare(
     return [Figure(name, *measured[name][:2], chances[name], measured[name][2], cells) for name, cells in found.items()]
 
 
+def has_labels(parts: Iterable[statistics_pb2.DatasetFeatureStatistics]) -> bool:
+    """Tells whether an image of the parts has a label."""
+    return LABEL in _features(parts)
+
+
 def _features(
     parts: Iterable[statistics_pb2.DatasetFeatureStatistics],
 ) -> dict[str, list[statistics_pb2.FeatureNameStatistics]]:

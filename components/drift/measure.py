@@ -6,7 +6,7 @@ from typing import NamedTuple
 import apache_beam as beam
 from tfx.types import Artifact, artifact_utils
 
-from components.drift.compare import Comparator, compare
+from components.drift.compare import Comparator, compare, has_labels
 from components.drift.elbo import elbo_statistics, read_elbo
 from components.drift.findings import Findings
 from components.ingest.shapes import recorded_shape
@@ -57,6 +57,8 @@ def measure(
         name: [of for made in side.statistics for of in read_statistics(made).values()] for name, side in sides.items()
     }
     notes = []
+    if len(labelled := [sides[name].words for name, parts in found.items() if has_labels(parts)]) == 1:
+        notes.append(f"only {labelled[0]} have labels, so labels are not compared")
     if model is None:
         notes.append("without a served model the ELBO is not compared")
     elif without := [side.words for side in sides.values() if not _test_images(side)]:

@@ -12,7 +12,11 @@ SITE = "site"  # its key in a component's custom_config; cache keys leave it out
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """Where and how a training runs. Its result depends on none of this."""
+    """Where and how a training runs.
+
+    Its result depends on none of this. But with `may_start_cold` there is one in place of an error, and a later run
+    without it reuses that.
+    """
 
     execution: Execution = dataclasses.field(default_factory=Execution)
     training: str = ""  # folder of the states of trainings whose model is not recorded yet

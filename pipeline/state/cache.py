@@ -16,6 +16,7 @@ from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Artifact
 
+from components.ingest.properties import UNREADABLE, unreadable_images
 from components.ingest.unchanged import FILES
 from components.train.code import code_of, code_parts
 from components.train.site import SITE
@@ -76,6 +77,7 @@ def parts(
       DamageError: the digests of an input cannot be read.
     """
     unkeyed = _unkeyed(parameters)
+    settings = {name: _without_site(value) for name, value in parameters.items() if name not in PLACES}
     return {
         "pipeline": pipeline,
         "node": node,
@@ -83,7 +85,7 @@ def parts(
         "inputs": {
             name: sorted(map(_content, found)) for name, found in inputs.items() if found and name not in unkeyed
         },
-        "parameters": {name: _without_site(value) for name, value in parameters.items() if name not in PLACES},
+        "parameters": settings | _repeated(node, inputs),
     }
 
 
@@ -107,6 +109,11 @@ def _without_site(value: Any) -> str:
     except (ValueError, TypeError, KeyError):
         return str(value)
     return json.dumps(settings)
+
+
+def _repeated(node: str, inputs: Mapping[str, Iterable[Artifact]]) -> dict[str, str]:
+    """Returns what the evidence of the Evaluator repeats of its inputs, beside their content."""
+    return {UNREADABLE: str(sum(map(unreadable_images, inputs.get("examples", ()))))} if node == "Evaluator" else {}
 
 
 def _content(artifact: Artifact) -> list[str]:

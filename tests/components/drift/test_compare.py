@@ -3,8 +3,9 @@ import pyarrow as pa
 import pytest
 from scipy.spatial.distance import jensenshannon
 from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
+from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.drift.compare import FIGURES, Comparator, compare
+from components.drift.compare import FIGURES, Comparator, compare, has_labels
 from components.ingest import statistics
 
 RNG = np.random.default_rng(0)
@@ -41,6 +42,12 @@ def test_only_known_figures_that_both_sides_have_are_compared():
     assert found == ["brightness", "elbo", "label"]
     assert set(found) <= set(FIGURES)
     assert [figure.name for figure in compare(of(**both), of(), Comparator.DRIFT, 0.02)] == ["brightness", "label"]
+
+
+def test_data_have_labels_if_a_part_of_them_has_some():
+    with_labels, without = of()[0], statistics_pb2.DatasetFeatureStatistics()
+    assert has_labels([without, with_labels])
+    assert not has_labels([without])
 
 
 def test_the_divergence_is_jensen_shannons_of_the_cells_in_bits():

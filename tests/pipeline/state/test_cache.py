@@ -14,6 +14,7 @@ from tfx.types import artifact_utils, standard_artifacts
 import pipeline.dag
 from components.drift.names import SPAN_DRIFT
 from components.ingest.example_gen import ImageDriver
+from components.ingest.properties import UNREADABLE
 from components.train import code
 from own_data import write_files
 from pipeline.dag import compile_pipeline, create_pipeline
@@ -135,6 +136,16 @@ def test_the_base_model_of_a_warm_start_is_an_input_of_the_trainer(keys):
     assert differ(keys(warm), keys(warm, changed="base_model")) == {"Trainer"}
     cold = keys(dataclasses.replace(BASE, tune=0))
     assert differ(cold, keys(warm, missing="base_model")) == set(), "without one, a warm start is a cold one"
+
+
+def test_the_number_of_unreadable_images_which_the_evidence_repeats_changes_the_key_of_the_evaluator_alone(artifact):
+    examples = artifact(standard_artifacts.Examples, "c")
+
+    def keys(unreadable):
+        examples.set_int_custom_property(UNREADABLE, unreadable)
+        return {node: cache.key("toy", node, {"examples": [examples]}, {}) for node in ("Trainer", "Evaluator")}
+
+    assert differ(keys(0), keys(1)) == {"Evaluator"}
 
 
 TRAINER, EXAMPLES = {"Tuner", "Trainer"}, {"ImageExampleGen", "ServingExampleGen"}
