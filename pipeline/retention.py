@@ -11,17 +11,22 @@ from trainer.errors import ReportedError
 
 
 def retain(
-    config: PipelineConfig, open_store: Callable[[], MetadataStore], is_alone: bool, say: Callable[[str], Any]
+    config: PipelineConfig,
+    run_id: str,
+    open_store: Callable[[], MetadataStore],
+    is_alone: bool,
+    say: Callable[[str], Any],
 ) -> None:
     """Removes what is beyond `keep_runs` and `keep_versions`. A failure is a line, because the run is done.
 
     Args:
       config: of the run that has ended.
+      run_id: of that run, which stays.
       open_store: opens the database.
       is_alone: whether no other run can be running in the state directory.
       say: prints a line.
     """
-    rules = Rules(config.keep_versions or None, config.keep_runs or None)
+    rules = Rules(config.keep_versions or None, config.keep_runs or None, run=run_id)
     if rules.removes_nothing:
         return
     try:

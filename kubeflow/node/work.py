@@ -124,7 +124,7 @@ def _verdict(task: Task, found: Metadata, story: Story) -> Failure | None:
     text = f"{describe(outcome)}\n{bounds(task.config)}"
     story.say(text)
     with found as handle:
-        retain(task.config, lambda: handle.store, False, story.say)
+        retain(task.config, task.run_id, lambda: handle.store, False, story.say)
     if not outcome.verdict.blessed and not outcome.nothing_new:
         return Failure(Kind.REFUSED, "; ".join(outcome.verdict.reasons))
     story.say(json.dumps({OUTCOME: text}))  # for `submit --wait`

@@ -69,7 +69,7 @@ def _run(config: PipelineConfig, run_id: str, webhook: "Webhook | None", log_fil
         volume = shlex.quote(f"{os.path.dirname(outcome.push.pushed_to)}:/models/vaeiaf")
         story.say(f"Serve:  docker run -p 8501:8501 -e MODEL_NAME=vaeiaf -v {volume} tensorflow/serving")
     _notify(webhook, config, run_id, outcome, story.say)
-    retain(config, lambda: open_store(config.root), True, story.say)
+    retain(config, run_id, lambda: open_store(config.root), True, story.say)
     return PUSHED if outcome.verdict.blessed or outcome.nothing_new else REFUSED
 
 

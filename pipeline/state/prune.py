@@ -39,6 +39,7 @@ class Rules(NamedTuple):
     versions: int | None = None  # the newest, at least 1
     runs: int | None = None  # the newest, at least 1
     older_than: datetime.timedelta | None = None  # nothing younger is removed
+    run: str | None = None  # which stays: it prunes as it ends, and what comes after it reads its verdict
 
     @property
     def removes_nothing(self) -> bool:
@@ -157,7 +158,7 @@ class _Plan:
             known[origin(version, known)].run for version in self._kept_versions if origin(version, known) in known
         }
         found = list(runs_of(self._store, self._pipeline))
-        last = {found[0].run, *[run.run for run in found if is_complete(run)][:1]} if found else set()
+        last = {found[0].run, rules.run, *[run.run for run in found if is_complete(run)][:1]} if found else set()
         self._old_runs = []
         for index, run in enumerate(found):
             is_new = rules.runs is not None and index < rules.runs

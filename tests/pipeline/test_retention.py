@@ -17,12 +17,11 @@ from trainer.errors import InterruptError
 def retained(tmp_path):
     """Retention by these settings, in a state directory with three runs and versions."""
     state = StateRoot(tmp_path / "root")
-    for model in "abc":
-        state.run(model)
+    runs = [state.run(model) for model in "abc"]
 
-    def run(**settings):
-        lines, root = [], str(state.root)
-        retain(PipelineConfig(dataset="toy", root=root, **settings), lambda: open_store(root), True, lines.append)
+    def run(ended=-1, **settings):
+        lines, config = [], PipelineConfig(dataset="toy", root=str(state.root), **settings)
+        retain(config, runs[ended], lambda: open_store(config.root), True, lines.append)
         artifacts = list(state.root.glob(f"artifacts/{PIPELINE}/Trainer/model/*/Format-Serving"))
         return lines, len(state.versions()), len(artifacts)
 
@@ -35,6 +34,10 @@ def test_all_is_kept_by_default_and_the_newest_as_wanted(retained):
     assert retained(keep_runs=1) == (["Retention: 1 run, 5 artifacts, 0.0 MB removed"], 2, 2), "a version keeps its run"
     assert retained(keep_versions=1, keep_runs=1)[1:] == (1, 1)
     assert retained(keep_versions=1, keep_runs=1) == ([], 1, 1)
+
+
+def test_a_run_that_ends_after_a_newer_one_stays(retained):
+    assert retained(ended=0, keep_versions=1, keep_runs=1)[1:] == (1, 2)
 
 
 @pytest.mark.parametrize("operation", [(shutil, "rmtree"), (os, "makedirs")])
