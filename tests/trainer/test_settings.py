@@ -150,9 +150,9 @@ NEEDLESS = {
 
 @pytest.mark.parametrize(("name", "value", "others"), [(name, *needless) for name, needless in NEEDLESS.items()])
 def test_a_setting_without_meaning_is_refused_where_it_is_given(name, value, others):
-    recipe("default", others)
+    recipe("seed", others)
     with pytest.raises(SettingError) as error:
-        recipe("default", {name: value, **others})
+        recipe("seed", {name: value, **others})
     assert (error.value.setting, error.value.failure.value) == (name, value)
     assert error.value.failure.remedy
 

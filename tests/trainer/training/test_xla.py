@@ -59,10 +59,15 @@ def start():
 def evaluations(monkeypatch):
     """The functions of images that the ELBO and the closer look map over replicas."""
     functions = []
-    monkeypatch.setattr(trainer.evaluate, "MapImages", lambda function, *_: functions.append(function) or stop)
 
-    def stop(_):
-        raise StopIteration
+    class Mapped:
+        def __init__(self, function, *_):
+            functions.append(function)
+
+        def batches(self, _):
+            raise StopIteration
+
+    monkeypatch.setattr(trainer.evaluate, "MapImages", Mapped)
 
     def find(model):
         Evaluator(model, SAMPLES)
