@@ -4,6 +4,8 @@ import contextlib
 import errno
 import fcntl
 import os
+import time
+import types
 
 import pytest
 
@@ -170,7 +172,8 @@ def test_a_change_waits_for_a_push_and_says_so(three, vaeiaf, monkeypatch):
     monkeypatch.setattr(lock, "SILENT_SECONDS", 0.0)
     with open(three.pushed / ".lock", "a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        monkeypatch.setattr(lock.time, "sleep", lambda _: held.close())
+        clock = types.SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: held.close())
+        monkeypatch.setattr(lock, "time", clock)  # not the module's sleep, which threads of other tests call
         code, _, err = vaeiaf("rollback", *WHY)
     assert (code, err) == (words.PUSHED, f"waiting for another push, which holds {three.pushed}/.lock\n")
 
