@@ -17,6 +17,8 @@ from components.ingest.spans import Span
 from pipeline.settings import PipelineConfig
 from pipeline.state.spans import PreviousSpanStrategy
 
+Described = tuple[BaseChannel, BaseChannel]  # Examples and their statistics
+
 SERVING_TEST_SHARE = 0.5  # of serving data: their test images have an ELBO, and nothing is trained on the others
 
 
@@ -63,17 +65,14 @@ def serving_skew(
     )
     example_gen = ImageExampleGen(asked).with_id("ServingExampleGen")
     statistics_gen = described(example_gen.outputs["examples"]).with_id("ServingStatisticsGen")
+    reference = example_gen.outputs["examples"], statistics_gen.outputs["statistics"]
     skew = Drift(
         Comparator.SKEW,
         ("the training data", "the serving data"),
         config.drift_threshold,
-        examples=examples,
-        statistics=of_examples,
-        reference_examples=example_gen.outputs["examples"],
-        reference_statistics=statistics_gen.outputs["statistics"],
-        baseline=served.outputs["model"],
+        **_compared((examples, of_examples), reference, served),
     ).with_id(SERVING_SKEW)
-    return [example_gen, statistics_gen, skew, DriftGate(on_drift=config.on_drift, drift=skew.outputs["drift"])]
+    return [example_gen, statistics_gen, skew, _gate(config, skew)]
 
 
 def span_drift(config: PipelineConfig, examples: BaseChannel, of_examples: BaseChannel, span: Span) -> list[BaseNode]:
@@ -92,14 +91,27 @@ def span_drift(config: PipelineConfig, examples: BaseChannel, of_examples: BaseC
         statistics=Channel(type=ExampleStatistics),
     ).with_id("PreviousSpan")
     served = last_blessed(config)
+    reference = previous.outputs["examples"], previous.outputs["statistics"]
     drift = Drift(
         Comparator.DRIFT,
         ("the images of the span", "those of the span"),
         config.drift_threshold,
-        examples=examples,
-        statistics=of_examples,
-        reference_examples=previous.outputs["examples"],
-        reference_statistics=previous.outputs["statistics"],
-        baseline=served.outputs["model"],
+        **_compared((examples, of_examples), reference, served),
     ).with_id(SPAN_DRIFT)
-    return [previous, served, drift, DriftGate(on_drift=config.on_drift, drift=drift.outputs["drift"])]
+    return [previous, served, drift, _gate(config, drift)]
+
+
+def _compared(data: Described, reference: Described, served: Resolver) -> dict[str, BaseChannel]:
+    """Returns the inputs of a comparison of `data` with `reference`, also by the served model."""
+    return {
+        "examples": data[0],
+        "statistics": data[1],
+        "reference_examples": reference[0],
+        "reference_statistics": reference[1],
+        "baseline": served.outputs["model"],
+    }
+
+
+def _gate(config: PipelineConfig, drift: BaseNode) -> BaseNode:
+    """Returns the node that warns or stops by what `drift` found."""
+    return DriftGate(on_drift=config.on_drift, drift=drift.outputs["drift"])
