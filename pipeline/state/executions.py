@@ -100,6 +100,9 @@ def one_pipeline(store: MetadataStore, name: str | None) -> str:
     known = pipelines_of(store)
     if name is None and len(known) == 1:
         return known[0]
+    if name is None and known:
+        remedy = f"Name one with --pipeline: {', '.join(known)}"
+        raise UserError("the state directory has several pipelines", value=known, remedy=remedy)
     if name is None or name not in known:
         raise UserError("--pipeline", value=name, valid=f"one of {', '.join(known)}", remedy=nearest(name or "", known))
     return name

@@ -74,6 +74,11 @@ def test_two_pipelines_are_told_apart(state, facts, vaeiaf):
     }
     assert [run["pipeline"] for run in facts("status", "--pipeline=vaeiaf-other")["runs"]] == ["vaeiaf-other"]
     assert "vaeiaf-other" in vaeiaf("status")[1].splitlines()[4]
+    assert vaeiaf("rollback", "--reason=x") == (
+        words.BAD_INPUT,
+        "",
+        "vaeiaf: the state directory has several pipelines. Name one with --pipeline: vaeiaf-other, vaeiaf-toy\n",
+    )
 
 
 @pytest.mark.parametrize(
