@@ -69,11 +69,11 @@ def roll_back(store: MetadataStore, root: str, pipeline: str, version: int | Non
         target = found.previous() if version is None else version
         if target is None:
             sentence = f"no intact version of another model came before {found.served}, which is served"
-            raise UserError(sentence, value=found.served, remedy=f"Name one: {found.others() or 'there is none'}")
+            raise UserError(sentence, value=found.served, remedy=found.remedy())
         found.check(target)
         if found.model(target) == found.model(found.served) and not found.damage(found.served):
             sentence = f"version {target} is the model that is served, as version {found.served}"
-            raise UserError(sentence, value=target, remedy=f"Name another: {found.others() or 'there is none'}")
+            raise UserError(sentence, value=target, remedy=found.remedy())
         with found.recorded(ROLLBACK, target, author) as record:
             served = found.restore(target, record)
     return Changed(pipeline, found.served, served, target)
@@ -140,6 +140,11 @@ class _Directory:
         """Names the versions of other models than the served one."""
         served = self.model(self.served)
         return ", ".join(str(one) for one in reversed(self.versions) if self.model(one) != served)
+
+    def remedy(self) -> str:
+        """Says which other version may be served."""
+        others = self.others()
+        return f"Name another: {others}" if others else "Push another model first; there is no version of one"
 
     def check(self, version: int, damaged: bool = False) -> None:
         """Raises an error about a version that is withdrawn, unknown or, unless `damaged` is allowed, damaged."""

@@ -186,6 +186,17 @@ def test_nothing_can_be_changed_where_nothing_was_pushed(state, vaeiaf):
     )
 
 
+def test_the_only_version_has_none_to_go_back_to(state, vaeiaf):
+    state.run("a")
+    (only,) = state.versions()
+    assert vaeiaf("rollback", *WHY)[::2] == (
+        words.BAD_INPUT,
+        f"vaeiaf: no intact version of another model came before {only}, which is served. Push another model first; "
+        "there is no version of one\n",
+    )
+    assert state.versions() == [only]
+
+
 def test_a_full_disk_changes_nothing_and_the_record_says_that_it_did_not_end(three, vaeiaf, facts, monkeypatch):
     before = three.versions()
 
