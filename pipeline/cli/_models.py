@@ -14,6 +14,7 @@ from trainer.errors import ReportedError, UserError
 from trainer.failure import Kind
 from trainer.interrupt import interruptible
 
+WRITTEN = "Exit codes: 0 written, 1 a disk or a damaged model, 2 bad input, 130 and 143 stopped by SIGINT and SIGTERM."
 MODEL = "path of an exported SavedModel, a version in --root such as 1795649102, or served, the newest version"
 
 

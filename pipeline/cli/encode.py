@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from pipeline.cli._models import add_images, add_model, checked_file, path_of, quiet
+from pipeline.cli._models import WRITTEN, add_images, add_model, checked_file, path_of, quiet
 from pipeline.cli._options import add_root
 from pipeline.cli._output import add_json, print_json, print_parts
 from pipeline.words import PUSHED
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HELP = "write the latents of images by a model"
 EXAMPLE = "encode served cat.png dog.jpg --fit --output latents.csv"
-EPILOG = "Exit codes: 0 written, 1 a disk or a damaged model, 2 bad input, 130 and 143 stopped by SIGINT and SIGTERM."
+EPILOG = WRITTEN
 
 Batch = tuple[list[str], list[str], "np.ndarray"]  # ids and digests of length B, latents [B, L]
 

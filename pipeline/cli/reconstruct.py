@@ -5,7 +5,7 @@ import os
 import pathlib
 from typing import TYPE_CHECKING
 
-from pipeline.cli._models import add_images, add_model, checked_folder, path_of, quiet
+from pipeline.cli._models import WRITTEN, add_images, add_model, checked_folder, path_of, quiet
 from pipeline.cli._options import add_root
 from pipeline.cli._output import add_json, print_json, print_parts
 from pipeline.words import PUSHED
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HELP = "reconstruct images by a model"
 EXAMPLE = "reconstruct served cat.png dog.jpg --fit --output reconstructions"
-EPILOG = "Exit codes: 0 written, 1 a disk or a damaged model, 2 bad input, 130 and 143 stopped by SIGINT and SIGTERM."
+EPILOG = WRITTEN
 GRID = "pairs.png"
 SHOWN = 100  # images in the grid
 COLUMNS = 10

@@ -4,7 +4,7 @@ import argparse
 import os
 import pathlib
 
-from pipeline.cli._models import add_model, checked_folder, path_of, quiet
+from pipeline.cli._models import WRITTEN, add_model, checked_folder, path_of, quiet
 from pipeline.cli._options import add_root
 from pipeline.cli._output import add_json, print_json, print_parts
 from pipeline.words import PUSHED
@@ -12,7 +12,7 @@ from trainer.errors import UserError
 
 HELP = "draw images from a model"
 EXAMPLE = "sample served --count 40 --temperature 0.7 --output samples.png"
-EPILOG = "Exit codes: 0 written, 1 a disk or a damaged model, 2 bad input, 130 and 143 stopped by SIGINT and SIGTERM."
+EPILOG = WRITTEN
 MAX_COUNT = 1000  # images in memory together
 COLUMNS = 10
 GRID = "samples.png"  # in a folder
