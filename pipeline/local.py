@@ -12,6 +12,7 @@ from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
 from components.train.site import Site
 from components.train.training_state import forget_training
+from pipeline.account import REPORT, tell_report
 from pipeline.beam.arguments import beam_args
 from pipeline.beam.operator import BeamOperator, check_arguments
 from pipeline.console import Story
@@ -111,6 +112,9 @@ def launch_node(
     the missing baseline for a first run and bless any model.
     """
     name = node.node_info.id
+    if name == REPORT:
+        with lineage as handle:
+            tell_report(pipeline, node, handle.store)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     execution = Launcher(
         pipeline_node=node,

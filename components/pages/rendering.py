@@ -11,6 +11,8 @@ from components.drift import page
 from components.gate.serving_record import words
 from components.gate.sums import Metrics
 from components.gate.verdict import interval
+from components.pages.account import in_words
+from components.pages.lineage import draw
 from components.pages.pictures import elbo_curve
 from trainer.units import Units
 
@@ -49,6 +51,14 @@ def _bits(elbo: Any, units: Units) -> str:
     return f"{bits:.3f} bits/dim"
 
 
+def _duration(seconds: float) -> str:
+    """Returns seconds with one digit below a minute, and h:mm:ss or m:ss from there."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02} h" if minutes >= 60 else f"{minutes}:{rest:02} min"
+
+
 TEMPLATES.filters |= page.FILTERS | {
     "png": _png,
     "nats": _number(".2f"),
@@ -57,4 +67,7 @@ TEMPLATES.filters |= page.FILTERS | {
     "gain": _gain,
     "serving": words,
     "elbo_curve": elbo_curve,
+    "duration": _duration,
+    "lineage": draw,
+    "setting": in_words,
 }
