@@ -18,7 +18,7 @@ from pipeline.state.lineage import artifacts_of, output_of
 from pipeline.state.why import maker_of, run_of
 from trainer.storage.digests import DamageError, identity, read_digests
 
-DIGITS = 12  # of a digest, in a drawing
+DIGITS = 8  # of a digest, in a drawing
 
 
 class Descent(NamedTuple):
@@ -81,7 +81,7 @@ def _model(title: str, artifact: Artifact, known: Mapping[str, int]) -> Step:
 
 def _verdict(pushed: Artifact) -> tuple[str, ...]:
     result = Result.read(pushed.mlmd_artifact.custom_properties)
-    number = (f"ELBO {result.elbo:.2f} nats per image",) if result.elbo is not None else ()
+    number = (f"ELBO {result.elbo:.2f} nats",) if result.elbo is not None else ()
     return ("blessed" if result.blessed else "refused", *number)
 
 

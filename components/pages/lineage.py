@@ -8,9 +8,9 @@ from markupsafe import Markup, escape
 from components.pages.account import Step
 
 WIDTH = 340  # pixels, as of a narrow telephone
-MAIN, SIDE = (0, 190), (218, 122)  # left edge and width of the columns
-LINE, PAD, GAP = 16, 7, 22  # pixels: a line of text, above and below the text, between boxes
-LETTER = 6.1  # pixels, mean width of a letter of 12 pixels
+MAIN, SIDE = (0, 174), (196, 144)  # left edge and width of the columns
+LINE, PAD, GAP = 15, 6, 22  # pixels: a line of text, above and below the text, between boxes
+LETTER = 6.8  # pixels, width of a letter of 11 pixels in a wide font
 
 
 def draw(steps: Sequence[Step]) -> Markup:
@@ -29,7 +29,7 @@ def draw(steps: Sequence[Step]) -> Markup:
     return Markup(
         f'<svg class="lineage" viewBox="0 0 {WIDTH} {y - GAP + 1}" role="img" '
         'aria-labelledby="lineage-title lineage-words" '
-        'style="width:100%;max-width:26rem;height:auto" font-size="12" fill="currentColor" stroke="none">'
+        'style="width:100%;max-width:26rem;height:auto" fill="currentColor">'
         f'<title id="lineage-title">Lineage of the run</title><desc id="lineage-words">{escape(in_words(steps))}</desc>'
         f"{''.join(parts)}</svg>"
     )
@@ -59,9 +59,9 @@ def _box(step: Step, column: tuple[int, int], y: int, height: int, dashed: bool 
     place = f'x="{left + 1}" y="{y}" width="{width - 2}" height="{height}" rx="5"'
     parts = [f'<rect {place} fill="none" stroke="currentColor"{dashes}/>']
     for row, text in enumerate((step.title, *step.details)):
-        weight = ' font-weight="bold"' if row == 0 else ""
-        baseline = y + PAD + LINE * row + 12
-        parts.append(f'<text x="{left + 1 + PAD}" y="{baseline}"{weight}>{escape(_short(text, letters))}</text>')
+        font = f"font:{'bold ' if row == 0 else ''}11px system-ui,sans-serif"
+        place = f'x="{left + 1 + PAD}" y="{y + PAD + LINE * row + 11}"'
+        parts.append(f'<text {place} style="{font}">{escape(_short(text, letters))}</text>')
     return "".join(parts)
 
 

@@ -54,9 +54,12 @@ def _bits(elbo: Any, units: Units) -> str:
 def _duration(seconds: float) -> str:
     """Returns seconds with one digit below a minute, and h:mm:ss or m:ss from there."""
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}\N{NO-BREAK SPACE}s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02} h" if minutes >= 60 else f"{minutes}:{rest:02} min"
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours}:{minutes:02}:{rest:02}\N{NO-BREAK SPACE}h" if hours else f"{minutes}:{rest:02}\N{NO-BREAK SPACE}min"
+    )
 
 
 TEMPLATES.filters |= page.FILTERS | {
