@@ -1,7 +1,8 @@
 """The account of a run for its report, from ML Metadata."""
 
+import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_metadata.metadata_store import MetadataStore
@@ -20,7 +21,9 @@ SETTINGS, ACCOUNT = "settings", "account"  # its parameters
 Attempts = dict[str, list[mlmd.Execution]]  # by node, and of spans NODE.span-NUMBER; the oldest first
 
 
-def tell_report(pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, store: MetadataStore) -> None:
+def tell_report(
+    pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, store: MetadataStore, attempts: Sequence[str]
+) -> None:
     """Fills the parameter of the report's `node` with the account of its run.
 
     It is filled at the launch, because the other nodes have ended only then.
@@ -29,7 +32,8 @@ def tell_report(pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode
     parameters = node.parameters.parameters
     settings = json.loads(parameters[SETTINGS].field_value.string_value)
     account = account_of(store, pipeline.pipeline_info.id, run_id, settings)
-    parameters[ACCOUNT].field_value.string_value = account.to_json()
+    told = dataclasses.replace(account, attempts=tuple(attempts))
+    parameters[ACCOUNT].field_value.string_value = told.to_json()
 
 
 def account_of(store: MetadataStore, pipeline: str, run_id: str, settings: Mapping[str, Any]) -> Account:

@@ -62,11 +62,11 @@ def _examples(artifacts: Iterable[Artifact]) -> Iterator[Examples]:
 
 
 def _images(examples: tuple[Examples, ...]) -> Step:
-    total = [f"{sum(one.images[split] for one in examples):,} {split}" for split in SPLITS]
+    total = (f"{sum(one.images[split] for one in examples):,} {split}" for split in SPLITS)
     spans = [one.span for one in examples if one.span]
-    named = (spans[0],) if len(spans) == 1 else (f"{len(spans)} spans,", f"{spans[0]} to {spans[-1]}") if spans else ()
+    window = [f"{len(spans)} spans", f"from {spans[0]}", f"to {spans[-1]}"] if len(spans) > 1 else spans
     digest = () if len(examples) > 1 else _short(examples[0].digest)
-    return Step("Images", (*named, ", ".join(total), *digest))
+    return Step("Images", (*window, *total, *digest))
 
 
 def _trained(store: MetadataStore, trainer: mlmd.Execution, maker: mlmd.Execution) -> tuple[str, ...]:
@@ -87,7 +87,8 @@ def _verdict(pushed: Artifact) -> tuple[str, ...]:
 
 def _pushed(push: Push) -> Step:
     if push.pushed_to:
-        return Step(f"Version {os.path.basename(push.pushed_to)}", ("pushed by this run",))
+        damaged = (f"{os.path.basename(push.damaged)},", "served before, was damaged") if push.damaged else ()
+        return Step(f"Version {os.path.basename(push.pushed_to)}", ("pushed by this run", *damaged))
     if push.unchanged:
         return Step(f"Version {os.path.basename(push.unchanged)}", ("already this model",))
     return Step("Nothing pushed")

@@ -1,6 +1,7 @@
 """Runs the pipeline, or one node of it, in this process."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from tfx.dsl.compiler import constants
@@ -100,9 +101,15 @@ def _compile(pipeline: Pipeline, run_id: str) -> pipeline_pb2.Pipeline:
 
 
 def launch_node(
-    pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, lineage: Metadata, training: str
+    pipeline: pipeline_pb2.Pipeline,
+    node: pipeline_pb2.PipelineNode,
+    lineage: Metadata,
+    training: str,
+    attempts: Sequence[str] = (),
 ) -> bool:
     """Launches one node, checks that it finished, and returns whether its result came from the cache.
+
+    `attempts`: what became of earlier attempts at parts of the run, for the report.
 
     Raises:
       Exception: whatever the component raised.
@@ -114,7 +121,7 @@ def launch_node(
     name = node.node_info.id
     if name == REPORT:
         with lineage as handle:
-            tell_report(pipeline, node, handle.store)
+            tell_report(pipeline, node, handle.store, attempts)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     execution = Launcher(
         pipeline_node=node,

@@ -9,6 +9,7 @@ from components.drift.findings import Findings
 from components.drift.histogram import draw
 
 FOLDERS = [pathlib.Path(__file__).parent, pathlib.Path(__file__).parents[1] / "pages"]  # the second has the frame
+READS = ("drift.html.j2", "drift_parts.html.j2", "../pages/page.html.j2")  # `components.train.code` counts them
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(FOLDERS),
     autoescape=True,

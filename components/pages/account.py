@@ -64,6 +64,7 @@ class Account:
     made_with: dict[str, str]  # what the code, its libraries and the machine are
     digests: dict[str, str]  # of models, by what they are
     lineage: tuple[Step, ...]
+    attempts: tuple[str, ...] = ()  # what became of earlier attempts at tasks on a cluster
 
     def to_json(self) -> str:
         """Returns the account as text; `from_json` takes it back."""

@@ -20,6 +20,8 @@ from components.pages.rendering import render
 from trainer.training.record import read_history
 from trainer.units import read_units
 
+PAGE = "index.html"
+
 
 class ReportPage(types.Artifact):
     """A folder with `index.html`."""
@@ -52,6 +54,7 @@ def Report(
       drift: comparisons of the data.
       account: an `Account` as JSON, which the launcher fills in.
     """
+    told = Account.from_json(account)
     compared = [read_findings(found.uri) for found in drift or []]
     verdict = final_verdict(evaluation.uri, pushed_model)
     servable, push = path_utils.serving_model_path(model.uri), Push.read(pushed_model)
@@ -65,7 +68,8 @@ def Report(
         pushed_to=push.pushed_to or push.unchanged,
         pictures=pictures(servable, artifact_utils.get_split_uris(examples, "test")) if verdict.answers else None,
         settings=json.loads(settings),
-        account=Account.from_json(account),
+        account=told,
+        attempts=told.attempts,
     )
     os.makedirs(report.uri, exist_ok=True)
-    pathlib.Path(report.uri, "index.html").write_text(page)
+    pathlib.Path(report.uri, PAGE).write_text(page)
