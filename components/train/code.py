@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 OWN = ("components", "trainer")  # packages whose modules count
-READS = "READS"  # constant of a module: the files that it reads, by paths relative to its own folder; they count too
+DATA_FILES = (
+    "READS"  # constant of a module: the files that it reads, by paths relative to its own folder; they count too
+)
 
 
 class Code(NamedTuple):
@@ -102,7 +104,9 @@ def sources(modules: Iterable[str]) -> dict[str, pathlib.Path]:
 def _reads(tree: ast.Module) -> list[str]:
     """Returns the files that a module names in its constant `READS`, a tuple of texts."""
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(one, ast.Name) and one.id == READS for one in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(one, ast.Name) and one.id == DATA_FILES for one in node.targets
+        ):
             return list(ast.literal_eval(node.value))
     return []
 
