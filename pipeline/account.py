@@ -47,7 +47,7 @@ def account_of(store: MetadataStore, pipeline: str, run_id: str, settings: Mappi
     started = time_of(context.create_time_since_epoch)
     lasts = dict(sorted(((name, found[-1]) for name, found in attempts.items()), key=lambda item: item[1].id))
     run = RunExecutions(run_id, pipeline, started, lasts)
-    earlier = _reported_before(store, pipeline, run_id)
+    earlier = _reported_before(store, run)
     came = descent(store, lasts)
     return Account(
         run=run_id,
@@ -88,12 +88,14 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Chan
             yield Change(name, *(in_words(one[name]) if name in one else "absent" for one in (before, now)))
 
 
-def _reported_before(store: MetadataStore, pipeline: str, run_id: str) -> mlmd.Execution | None:
+def _reported_before(store: MetadataStore, run: RunExecutions) -> mlmd.Execution | None:
     """Returns the report of the newest earlier run that recorded its settings, if there is one."""
-    context = store.get_context_by_type_and_name(NODE, f"{pipeline}.{REPORT}")
+    context = store.get_context_by_type_and_name(NODE, f"{run.pipeline}.{REPORT}")
+    last = max(execution.id for execution in run.nodes.values())
     found = store.get_executions_by_context(context.id) if context else []
-    recorded = sorted((one for one in found if SETTINGS in one.custom_properties), key=lambda one: -one.id)
-    return next((one for one in recorded if run_of(store, one) != run_id), None)
+    earlier = [one for one in found if one.id < last and SETTINGS in one.custom_properties]
+    newest_first = sorted(earlier, key=lambda one: one.id, reverse=True)
+    return next((one for one in newest_first if run_of(store, one) != run.run), None)
 
 
 def _settings(execution: mlmd.Execution) -> dict[str, Any]:

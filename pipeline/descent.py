@@ -65,7 +65,7 @@ def _images(examples: tuple[Examples, ...]) -> Step:
     total = (f"{sum(one.images[split] for one in examples):,} {split}" for split in SPLITS)
     spans = [one.span for one in examples if one.span]
     window = [f"{len(spans)} spans", f"from {spans[0]}", f"to {spans[-1]}"] if len(spans) > 1 else spans
-    digest = () if len(examples) > 1 else _short(examples[0].digest)
+    digest = _short(examples[0].digest) if len(examples) == 1 else ()
     return Step("Images", (*window, *total, *digest))
 
 
