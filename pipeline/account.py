@@ -13,11 +13,13 @@ from components.pages.account import Account, Change, Node, in_words
 from pipeline.descent import descent
 from pipeline.origin import made_with
 from pipeline.state.executions import NODE, RUN, RunExecutions, attempts_of, time_of
+from pipeline.state.lineage import IncompleteRunError
 from pipeline.state.spans import span_run, window_of
 from pipeline.state.why import run_of, why
 
 REPORT = "Report"
 SETTINGS, ACCOUNT = "settings", "account"  # its parameters
+NEEDED = ("Trainer", "Evaluator", "AtomicPusher")
 Attempts = dict[str, list[mlmd.Execution]]  # by node, and of spans NODE.span-NUMBER; the oldest first
 
 
@@ -27,6 +29,9 @@ def tell_report(
     """Fills the parameter of the report's `node` with the account of its run.
 
     It is filled at the launch, because the other nodes have ended only then.
+
+    Raises:
+      IncompleteRunError: they have not.
     """
     run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
     parameters = node.parameters.parameters
@@ -37,10 +42,17 @@ def tell_report(
 
 
 def account_of(store: MetadataStore, pipeline: str, run_id: str, settings: Mapping[str, Any]) -> Account:
-    """Returns what the run did before its report, with these `settings`."""
+    """Returns what the run did before its report, with these `settings`.
+
+    Raises:
+      IncompleteRunError: a node whose results the account tells did not run, or left none.
+    """
     spans = {span_run(run_id, span).removeprefix(run_id): span.name for span in window_of(store, run_id)}
     attempts = attempts_of(store, run_id)
     attempts.pop(REPORT, None)
+    for name in NEEDED:
+        if name not in attempts:
+            raise IncompleteRunError(f"{name} did not run")
     for part in spans:
         attempts |= {f"{name}{part}": found for name, found in attempts_of(store, run_id + part).items()}
     context = store.get_context_by_type_and_name(RUN, run_id)

@@ -30,7 +30,11 @@ class Descent(NamedTuple):
 
 
 def descent(store: MetadataStore, nodes: Mapping[str, mlmd.Execution]) -> Descent:
-    """Returns the lineage of the run with these executions, by node. Its pusher has ended."""
+    """Returns the lineage of the run with these executions, by node. Its pusher has ended.
+
+    Raises:
+      IncompleteRunError: a node has no result.
+    """
     trainer, pusher = nodes["Trainer"], nodes["AtomicPusher"]
     maker = maker_of(store, trainer) or trainer  # whose base model counts, if an earlier run trained the model
     model = output_of(store, trainer, "model")

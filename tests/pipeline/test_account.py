@@ -7,6 +7,7 @@ import pytest
 from components.pages.account import Change
 from pipeline.account import SETTINGS, account_of
 from pipeline.state.executions import executions_of
+from pipeline.state.lineage import IncompleteRunError
 from state_root import PIPELINE, StateRoot
 
 NOW = {"dataset": "toy", "data": None, "epochs": 2, "beam_args": ["--a", "--b"], "new": True}
@@ -59,6 +60,11 @@ def test_settings_are_compared_with_the_newest_earlier_run_that_recorded_its_own
         Change("new", "absent", "true"),
     )
     assert account_of(state.store, PIPELINE, earlier, old).changes == (Change("epochs", "9", "1"),)
+
+
+def test_a_run_that_stopped_before_its_push_has_no_account(state):
+    with pytest.raises(IncompleteRunError, match="AtomicPusher did not run"):
+        account_of(state.store, PIPELINE, state.run("a", fails="Evaluator"), NOW)
 
 
 def test_the_first_run_is_compared_with_none(state, record):
