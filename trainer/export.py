@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from trainer.evaluate import image_elbo
 from trainer.images import EXAMPLE_FEATURES, Transform, noise_seed, to_bytes
-from trainer.model.likelihoods import PixelModel
+from trainer.model.likelihoods.pixels import PixelModel
 from trainer.model.vae import VAE
 from trainer.shape import Shape
 from trainer.storage.atomic import whole

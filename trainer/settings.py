@@ -11,9 +11,11 @@ Decoder = Literal[
     "BernoulliMLP",
     "GaussianMLP",
     "DiscretizedLogisticMLP",
+    "DiscretizedLogisticMixtureMLP",
     "BernoulliResNet",
     "GaussianResNet",
     "DiscretizedLogisticResNet",
+    "DiscretizedLogisticMixtureResNet",
 ]
 Encoder = Literal["GaussianMLP", "GaussianResNet"]
 ENCODERS, DECODERS = get_args(Encoder), get_args(Decoder)

@@ -165,12 +165,12 @@ class ResNetEncoder(tf.Module):
 
 
 class ResNetDecoder(tf.Module):
-    """A network from latents to arrays of the image's shape.
+    """A network from latents to arrays of values of the image's pixels.
 
     Args:
       inputs: latents, L.
       shape, channels, blocks, maps: those of the encoder, in reverse order.
-      outputs: number of arrays.
+      outputs: values of a pixel in each array.
     """
 
     def __init__(
@@ -180,12 +180,12 @@ class ResNetDecoder(tf.Module):
         channels: int,
         blocks: int,
         maps: bool,
-        outputs: int,
+        outputs: Sequence[int],
         rng: np.random.Generator,
         dtype: tf.DType = tf.float32,
     ) -> None:
         super().__init__()
-        self._size, self._channels, self._outputs = shape.size, channels, outputs
+        self._pixels, self._channels, self._outputs = shape.height * shape.width, channels, list(outputs)
         self._height, self._width = smallest_map(shape)
         self.first = dense_or_maps(inputs, self._height * self._width * 2 * channels, shape, maps, rng, dtype)
         self.layers: list[Layer] = [
@@ -193,13 +193,13 @@ class ResNetDecoder(tf.Module):
             Upsample(2 * channels, channels, -(-shape.height // 2), -(-shape.width // 2), rng, dtype),
             *(ResidualBlock(channels, rng, dtype) for _ in range(blocks)),
         ]
-        self.last = Upsample(channels, shape.channels * outputs, shape.height, shape.width, rng, dtype)
+        self.last = Upsample(channels, sum(outputs), shape.height, shape.width, rng, dtype)
 
     def __call__(self, z: tf.Tensor) -> list[tf.Tensor]:
-        """Maps z [..., L] to `outputs` arrays [..., D]."""
+        """Maps z [..., L] to an array [..., pixels * size] for each size in `outputs`."""
         features = tf.reshape(self.first(z), [-1, self._height, self._width, 2 * self._channels])
         for layer in self.layers:
             features = layer(features)
         pixels = self.last(tf.nn.elu(features))
-        shape = tf.concat([tf.shape(z)[:-1], [self._size]], axis=0)
-        return [tf.reshape(part, shape) for part in tf.split(pixels, self._outputs, axis=-1)]
+        parts = zip(tf.split(pixels, self._outputs, axis=-1), self._outputs, strict=True)
+        return [tf.reshape(part, tf.concat([tf.shape(z)[:-1], [self._pixels * size]], axis=0)) for part, size in parts]
