@@ -43,9 +43,13 @@ class Conv(tf.Module):
         self.b = tf.Variable(tf.zeros([outputs], dtype), name="b")
         self._stride = stride
 
+    def kernel(self) -> tf.Tensor:
+        """Returns the weights of the convolution, [side, side, inputs, outputs]."""
+        return self.w
+
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """Convolves x [N, H, W, inputs]."""
-        return tf.nn.conv2d(x, self.w, self._stride, "SAME") + self.b
+        return tf.nn.conv2d(x, self.kernel(), self._stride, "SAME") + self.b
 
 
 class Upsample(tf.Module):
