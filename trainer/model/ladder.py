@@ -83,7 +83,8 @@ class Ladder(LatentModel):
             return draws[-1].z
 
         pixels = self._descend(infer, eps)
-        return Joint(*(self._flat(parts, eps) for parts in zip(*draws, strict=True)), pixels)
+        z, log_q, log_prior = (self._flat(parts, eps) for parts in zip(*draws, strict=True))
+        return Joint(z, log_q, log_prior, pixels)
 
     def generate(self, z: tf.Tensor) -> tuple[tf.Tensor, Likelihood]:
         """Returns each latent's share of log p(z), [..., L] in nats, and p(x|z), for z [..., L]."""

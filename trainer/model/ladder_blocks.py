@@ -144,11 +144,15 @@ class StochasticLayer(tf.Module):
         self.steps = list(steps)
 
     def look_below(self, d: tf.Tensor) -> tf.Tensor:
-        """Returns the image's part of the posterior's parameters and context, [N, H, W, 2 Z + F], from d [N, H, W, C]."""
+        """Returns the image's part of the posterior's parameters and context, [N, H, W, 2 Z + F].
+
+        Args:
+          d: [N, H, W, C], features of the path upwards.
+        """
         return self.below(tf.nn.elu(d))
 
     def look_above(self, h: tf.Tensor) -> Prior:
-        """Computes the prior from h [N, H, W, C]."""
+        """Computes the prior from the features h [N, H, W, C] of the path downwards."""
         loc, logvar, q, features = tf.split(self.above(tf.nn.elu(h)), self._sizes, axis=-1)
         return Prior(Gaussian(loc, _clipped(logvar)), q, features)
 
