@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.images import ImageSet, shuffled_batches
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.settings import TrainConfig
 from trainer.strategy import read_ahead
 from trainer.training.loop import steps_per_call

@@ -10,9 +10,10 @@ import tensorflow as tf
 from linear_gaussian import LinearGaussian, correlated_model, exact_linear_flow, gaussian_encoder
 
 from trainer.model import objective
+from trainer.model.build import build
 from trainer.model.flows import MADE, IAFStep, LocationStep
 from trainer.model.likelihoods import Bernoulli, GaussianPixels
-from trainer.model.vae import VAE, build
+from trainer.model.vae import VAE
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainer.model.build import build
 from trainer.model.flows import MADE, IAFStep, LocationStep
 from trainer.model.networks import MLP
 from trainer.model.objective import draw
 from trainer.model.resnet import ResNetDecoder, ResNetEncoder
-from trainer.model.vae import build
 from trainer.settings import DECODERS, TrainConfig
 from trainer.shape import Shape
 from trainer.training.warm_start import load_weights

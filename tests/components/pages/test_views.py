@@ -22,7 +22,7 @@ from toy_data import png, serialized
 from trainer.evaluate import MeanELBO
 from trainer.export import Servable, save
 from trainer.images import ImageSet, pixel_model, preprocessing
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.training.record import Epoch, TrainResult, write_history
