@@ -18,7 +18,7 @@ def revision() -> str:
 
 
 def _of_git() -> str:
-    root = str(pathlib.Path(__file__).absolute().parents[2])
+    root = str(pathlib.Path(__file__).absolute().parents[1])
     command = ["git", "-C", root, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         if os.path.exists(os.path.join(root, ".git")):

@@ -1,6 +1,6 @@
 import pytest
 
-from kubeflow.spec.revision import revision
+from pipeline.revision import revision
 
 
 @pytest.mark.parametrize(
