@@ -100,7 +100,9 @@ def each_prior_is_a_normalised_gaussian_given_the_layers_above_and_samples_follo
         np.testing.assert_allclose(at[0.0], scipy.stats.norm.logpdf(0.0, mean, np.sqrt(variance)), rtol=1e-9)
         z[:, layer] = mean + np.sqrt(variance) * eps[:, layer]
     assert np.std(variance) > 0.1, "the variances must differ, or the law is empty"
-    np.testing.assert_allclose(model.sample(eps), scipy.special.expit(model.generate(tf.constant(z))[1].logits), rtol=1e-8)
+    np.testing.assert_allclose(
+        model.sample(eps), scipy.special.expit(model.generate(tf.constant(z))[1].logits), rtol=1e-8
+    )
 
 
 def the_densities_of_a_draw_are_those_of_generating_there():
