@@ -13,11 +13,13 @@ from components.pages.account import Account, Change, Node, in_words
 from pipeline.descent import descent
 from pipeline.origin import made_with
 from pipeline.state.executions import NODE, RUN, RunExecutions, attempts_of, time_of
+from pipeline.state.lineage import IncompleteRunError
 from pipeline.state.spans import span_run, window_of
 from pipeline.state.why import run_of, why
 
 REPORT = "Report"
 SETTINGS, ACCOUNT = "settings", "account"  # its parameters
+NEEDED = ("Trainer", "Evaluator", "AtomicPusher")
 Attempts = dict[str, list[mlmd.Execution]]  # by node, and of spans NODE.span-NUMBER; the oldest first
 
 
@@ -27,6 +29,9 @@ def tell_report(
     """Fills the parameter of the report's `node` with the account of its run.
 
     It is filled at the launch, because the other nodes have ended only then.
+
+    Raises:
+      IncompleteRunError: they have not.
     """
     run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
     parameters = node.parameters.parameters
@@ -37,17 +42,24 @@ def tell_report(
 
 
 def account_of(store: MetadataStore, pipeline: str, run_id: str, settings: Mapping[str, Any]) -> Account:
-    """Returns what the run did before its report, with these `settings`."""
+    """Returns what the run did before its report, with these `settings`.
+
+    Raises:
+      IncompleteRunError: a node whose results the account tells did not run, or left none.
+    """
     spans = {span_run(run_id, span).removeprefix(run_id): span.name for span in window_of(store, run_id)}
     attempts = attempts_of(store, run_id)
     attempts.pop(REPORT, None)
+    for name in NEEDED:
+        if name not in attempts:
+            raise IncompleteRunError(f"{name} did not run")
     for part in spans:
         attempts |= {f"{name}{part}": found for name, found in attempts_of(store, run_id + part).items()}
     context = store.get_context_by_type_and_name(RUN, run_id)
     started = time_of(context.create_time_since_epoch)
     lasts = dict(sorted(((name, found[-1]) for name, found in attempts.items()), key=lambda item: item[1].id))
     run = RunExecutions(run_id, pipeline, started, lasts)
-    earlier = _reported_before(store, pipeline, run_id)
+    earlier = _reported_before(store, run)
     came = descent(store, lasts)
     return Account(
         run=run_id,
@@ -88,12 +100,14 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Chan
             yield Change(name, *(in_words(one[name]) if name in one else "absent" for one in (before, now)))
 
 
-def _reported_before(store: MetadataStore, pipeline: str, run_id: str) -> mlmd.Execution | None:
+def _reported_before(store: MetadataStore, run: RunExecutions) -> mlmd.Execution | None:
     """Returns the report of the newest earlier run that recorded its settings, if there is one."""
-    context = store.get_context_by_type_and_name(NODE, f"{pipeline}.{REPORT}")
+    context = store.get_context_by_type_and_name(NODE, f"{run.pipeline}.{REPORT}")
+    last = max(execution.id for execution in run.nodes.values())
     found = store.get_executions_by_context(context.id) if context else []
-    recorded = sorted((one for one in found if SETTINGS in one.custom_properties), key=lambda one: -one.id)
-    return next((one for one in recorded if run_of(store, one) != run_id), None)
+    earlier = [one for one in found if one.id < last and SETTINGS in one.custom_properties]
+    newest_first = sorted(earlier, key=lambda one: one.id, reverse=True)
+    return next((one for one in newest_first if run_of(store, one) != run.run), None)
 
 
 def _settings(execution: mlmd.Execution) -> dict[str, Any]:

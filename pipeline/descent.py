@@ -30,7 +30,11 @@ class Descent(NamedTuple):
 
 
 def descent(store: MetadataStore, nodes: Mapping[str, mlmd.Execution]) -> Descent:
-    """Returns the lineage of the run with these executions, by node. Its pusher has ended."""
+    """Returns the lineage of the run with these executions, by node. Its pusher has ended.
+
+    Raises:
+      IncompleteRunError: a node has no result.
+    """
     trainer, pusher = nodes["Trainer"], nodes["AtomicPusher"]
     maker = maker_of(store, trainer) or trainer  # whose base model counts, if an earlier run trained the model
     model = output_of(store, trainer, "model")
@@ -65,7 +69,7 @@ def _images(examples: tuple[Examples, ...]) -> Step:
     total = (f"{sum(one.images[split] for one in examples):,} {split}" for split in SPLITS)
     spans = [one.span for one in examples if one.span]
     window = [f"{len(spans)} spans", f"from {spans[0]}", f"to {spans[-1]}"] if len(spans) > 1 else spans
-    digest = () if len(examples) > 1 else _short(examples[0].digest)
+    digest = _short(examples[0].digest) if len(examples) == 1 else ()
     return Step("Images", (*window, *total, *digest))
 
 

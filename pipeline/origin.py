@@ -6,9 +6,8 @@ import pathlib
 import platform
 import re
 
-from pipeline.revision import revision
+from pipeline.revision import release, revision
 
-VERSION = "VAEIAF_VERSION"  # environment variable of images, in which the project is no distribution
 LIBRARIES = {"TensorFlow": "tensorflow", "TFX": "tfx", "Apache Beam": "apache-beam"}
 CPU_INFO = pathlib.Path("/proc/cpuinfo")
 
@@ -17,7 +16,7 @@ def made_with() -> dict[str, str]:
     """Returns versions and the machine of this process, by name."""
     return {
         "code revision": revision(),
-        "vaeiaf": os.environ.get(VERSION) or importlib.metadata.version("vaeiaf"),
+        "vaeiaf": release(),
         "Python": platform.python_version(),
         **{name: importlib.metadata.version(library) for name, library in LIBRARIES.items()},
         "machine": f"{os.cpu_count()} CPUs, {_cpu()}",
