@@ -136,22 +136,23 @@ def _log_mixture(
       loc, log_scale: [..., C, K, N].
     """
     black, white = x < HALF, x > 1.0 - HALF
+    zero, one = tf.zeros([], x.dtype), tf.ones([], x.dtype)
     inverse_scale = tf.exp(-log_scale)
     a, b = ((x - loc + offset) * inverse_scale for offset in (HALF, -HALF))
     exp_a, exp_b = (tf.exp(-tf.abs(bound)) for bound in (a, b))
     width = -tf.math.expm1(-2.0 * HALF * inverse_scale)
-    denominator = tf.where(white, 1.0, 1.0 + exp_a) * tf.where(black, 1.0, 1.0 + exp_b)
-    factor = tf.where(black | white, tf.ones_like(width), width) / denominator  # between 2^-10 and 1
-    linear = tf.where(white, 0.0, tf.minimum(a, 0.0)) - tf.where(black, 0.0, tf.maximum(b, 0.0))
+    denominator = tf.where(white, one, 1.0 + exp_a) * tf.where(black, one, 1.0 + exp_b)
+    factor = tf.where(black | white, one, width) / denominator  # between 2^-10 and 1
+    linear = tf.where(white, zero, tf.minimum(a, zero)) - tf.where(black, zero, tf.maximum(b, zero))
     joint = logits + tf.math.log(tf.reduce_prod(factor, axis=-3)) + tf.reduce_sum(linear, axis=-3)  # [..., K, N]
     total, weight = (tf.reduce_logsumexp(values, axis=-2, keepdims=True) for values in (joint, logits))
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
         upstream = upstream[..., None, :]
         share = upstream * tf.exp(joint - total)  # p(k|x)
-        below_a = tf.where(white, 0.0, tf.where(a > 0.0, exp_a, 1.0) / (1.0 + exp_a))  # sigmoid(-a)
-        above_b = tf.where(black, 0.0, tf.where(b < 0.0, exp_b, 1.0) / (1.0 + exp_b))  # sigmoid(b)
-        narrower = tf.where(black | white, 0.0, 2.0 * HALF * inverse_scale * (1.0 - width) / width)
+        below_a = tf.where(white, zero, tf.where(a > 0.0, exp_a, one) / (1.0 + exp_a))  # sigmoid(-a)
+        above_b = tf.where(black, zero, tf.where(b < 0.0, exp_b, one) / (1.0 + exp_b))  # sigmoid(b)
+        narrower = tf.where(black | white, zero, 2.0 * HALF * inverse_scale * (1.0 - width) / width)
         return (
             None,
             share - upstream * tf.exp(logits - weight),
