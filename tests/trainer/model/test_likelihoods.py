@@ -39,9 +39,9 @@ def discretized_logistic(x, loc, log_scale):
 
 def logistic_mixture(x, logits, loc, log_scale, slopes):
     """The mixture for pixels of one channel, which have no slopes."""
-    assert slopes.shape[-2] == 0
-    components = np.exp(discretized_logistic(x[..., None], loc[..., 0, :], log_scale[..., 0, :]))
-    return np.log(np.sum(scipy.special.softmax(logits, axis=-1) * components, axis=-1))
+    assert slopes.shape[-3] == 0
+    components = np.exp(discretized_logistic(x[..., None, :], loc[..., 0, :, :], log_scale[..., 0, :, :]))
+    return np.log(np.sum(scipy.special.softmax(logits, axis=-2) * components, axis=-2))
 
 
 ORACLES = {
@@ -94,7 +94,8 @@ def some(name, rng, shape, scale=2.0):
 
 def mixture_of_one(loc, log_scale):
     """The parameters of a mixture of one component for pixels of one channel."""
-    return [np.zeros([*loc.shape, 1]), loc[..., None, None], log_scale[..., None, None], np.zeros([*loc.shape, 0, 1])]
+    loc, log_scale = (parameter[..., None, None, :] for parameter in (loc, log_scale))
+    return [np.zeros_like(loc[..., 0, :, :]), loc, log_scale, loc[..., :0, :, :]]
 
 
 def parameters_of(p):
@@ -156,7 +157,8 @@ def test_the_ceiling_is_reached(name, x):
 @EVERY
 def test_samples_fall_where_log_prob_says(name, rng):
     p, support = some(name, rng, [5], scale=0.5), np.asarray(SUPPORTS.get(name, LEVELS))
-    each = type(p)(*(parameter[:, None] for parameter in parameters_of(p)))
+    alone = (tf.constant(np.moveaxis(parameter, -1, 0)[..., None]) for parameter in parameters_of(p))
+    each = type(p)(*alone)  # every pixel as an image of its own
     width = support[1] - support[0] if name == "Gaussian" else 1.0
     below = np.cumsum(np.exp(each.log_prob(tf.constant(support[:, None, None]))) * width, axis=0)  # [S, 5]
     np.testing.assert_allclose(below[-1], 1.0, atol=1e-6)

@@ -1,5 +1,6 @@
 """The mixture of discretized logistics for pixels of several channels."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -31,8 +32,8 @@ def mixture(rng, shape, channels, scale=1.0, dtype=tf.float64):
 
 
 def parameters_of(p):
-    """The parameters as arrays."""
-    return [parameter.numpy() for parameter in (p.logits, p.loc, p.log_scale, p.slopes)]
+    """The parameters as arrays with the pixels as the second axis, after the images."""
+    return [np.moveaxis(parameter.numpy(), -1, 1) for parameter in (p.logits, p.loc, p.log_scale, p.slopes)]
 
 
 def level(x, loc, log_scale):
@@ -82,7 +83,7 @@ def test_the_levels_of_each_channel_sum_to_one_given_the_ones_before(channels, s
     smaller = 1.0  # probability of the channels before
     for c in range(channels):
         marginal = DiscretizedLogisticMixture(
-            p.logits, p.loc[..., : c + 1, :], p.log_scale[..., : c + 1, :], p.slopes[..., : c * (c + 1) // 2, :]
+            p.logits, p.loc[:, : c + 1], p.log_scale[:, : c + 1], p.slopes[:, : c * (c + 1) // 2]
         )
         x = np.repeat(before[None, :, : c + 1], 256, axis=0)
         x[..., c] = LEVELS[:, None]
@@ -100,7 +101,7 @@ def test_samples_of_a_tiny_image_have_the_frequencies_of_log_prob(rng):
     np.testing.assert_allclose(samples * 255.0, np.round(samples * 255.0), atol=1e-9)
     pairs = np.stack(np.meshgrid(LEVELS, LEVELS, indexing="ij"), axis=-1).reshape(-1, 2)
     for n in range(2):
-        alone = DiscretizedLogisticMixture(*(parameter[:, n : n + 1] for parameter in vars(p).values()))
+        alone = DiscretizedLogisticMixture(*(parameter[..., n : n + 1] for parameter in vars(p).values()))
         exact = np.exp(alone.log_prob(tf.constant(pairs)))
         for cell in itertools.product(cells, cells):
             expected = exact[np.all(cell_of(pairs) == cell, axis=-1)].sum()
@@ -115,9 +116,9 @@ def cell_of(x):
 
 def test_channels_are_drawn_from_one_component(rng):
     """Two components far apart, black and white: no pixel has both."""
-    ends = tf.constant([[[[0.0, 1.0]] * 3] * 50], tf.float64)
-    narrow = tf.fill([1, 50, 3, 2], tf.constant(MIN_LOG_SCALE, tf.float64))
-    p = DiscretizedLogisticMixture(tf.zeros([1, 50, 2], tf.float64), ends, narrow, tf.zeros([1, 50, 3, 2], tf.float64))
+    ends = tf.constant([[[[0.0] * 50, [1.0] * 50]] * 3], tf.float64)
+    zeros, narrow = tf.zeros_like(ends), tf.fill(ends.shape, tf.constant(MIN_LOG_SCALE, tf.float64))
+    p = DiscretizedLogisticMixture(zeros[:, 0], ends, narrow, zeros)
     pixels = np.round(p.sample([1, 2]).numpy().reshape(50, 3))
     assert 0 < pixels[:, 0].sum() < 50
     np.testing.assert_array_equal(pixels, pixels[:, :1] * np.ones(3))
@@ -127,18 +128,18 @@ def test_channels_are_drawn_from_one_component(rng):
 def test_the_mean_is_that_of_channels_one_after_another(channels, rng):
     p = mixture(rng, [3, 2], channels)
     found = p.mean().numpy().reshape(3, 2, channels)
-    slopes = 1.0 + np.sum(np.abs(p.slopes), axis=-2).max()  # each passes on the half levels of the channels before
+    slopes = 1.0 + np.sum(np.abs(p.slopes), axis=1).max()  # each passes on the half levels of the channels before
     for i, n in np.ndindex(3, 2):
         expected = means_one_after_another(*(parameter[i, n] for parameter in parameters_of(p)))
         assert np.all(np.abs(found[i, n] - expected) <= HALF * slopes ** (channels - 1))
 
 
 def test_where_clipping_does_not_matter_the_mean_is_that_of_the_levels(rng):
-    shape = [1, 1, 2, COMPONENTS]
+    shape = [1, 2, COMPONENTS, 1]
     loc, log_scale = rng.uniform(0.35, 0.65, shape), rng.uniform(-4.5, -3.5, shape)
-    slopes = rng.uniform(-1.0, 1.0, [1, 1, 1, COMPONENTS])
+    slopes = rng.uniform(-1.0, 1.0, [1, 1, COMPONENTS, 1])
     p = DiscretizedLogisticMixture(
-        *map(tf.constant, (rng.normal(0.0, 1.0, [1, 1, COMPONENTS]), loc, log_scale, slopes))
+        *map(tf.constant, (rng.normal(0.0, 1.0, [1, COMPONENTS, 1]), loc, log_scale, slopes))
     )
     pairs = np.stack(np.meshgrid(LEVELS, LEVELS, indexing="ij"), axis=-1).reshape(-1, 2)
     expected = np.exp(p.log_prob(tf.constant(pairs))) @ pairs
@@ -174,5 +175,36 @@ def test_outputs_of_zero_are_independent_logistics(rng):
     x = tf.constant(rng.integers(0, 256, [5, 12]) / 255.0)
     p = mixture(rng, [5, 4], 3, scale=0.0)
     one = DiscretizedLogistic.from_network(*(tf.zeros([5, 12], tf.float64) for _ in range(2)))
-    np.testing.assert_allclose(p.log_prob(x), one.log_prob(x), rtol=1e-12)
-    np.testing.assert_allclose(p.mean(), one.mean(), rtol=1e-12)
+    one = dataclasses.replace(one, log_scale=tf.fill(one.loc.shape, tf.constant(-2.0, tf.float64)))
+    np.testing.assert_allclose(p.log_prob(x), one.log_prob(x), rtol=1e-9)
+    np.testing.assert_allclose(p.mean(), one.mean(), rtol=1e-9)
+
+
+@CHANNELS
+def test_the_gradient_is_the_slope_of_log_prob(channels, rng):
+    p = mixture(rng, [1, 3], channels)
+    levels = rng.integers(0, 256, [1, 3, channels])
+    levels[0, 0], levels[0, 1] = 0, 255
+    x, parameters = tf.constant(levels.reshape(1, -1) / 255.0), list(vars(p).values())
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        log_prob = DiscretizedLogisticMixture(*parameters).log_prob(x)
+    for i, (parameter, gradient) in enumerate(zip(parameters, tape.gradient(log_prob, parameters), strict=True)):
+        direction = rng.normal(0.0, 1.0, parameter.shape)
+        ends = [[*parameters[:i], parameter + step * direction, *parameters[i + 1 :]] for step in (1e-5, -1e-5)]
+        above, below = (DiscretizedLogisticMixture(*end).log_prob(x) for end in ends)
+        expected = 0.0 if gradient is None else np.sum(gradient * direction)
+        np.testing.assert_allclose((above - below) / 2e-5, [expected], rtol=1e-6, atol=1e-7)
+
+
+def test_parameters_without_a_batch_have_the_gradient_of_all_images(rng):
+    """As in a model that ignores its input."""
+    p, x = mixture(rng, [4], 3), tf.constant(rng.integers(0, 256, [5, 12]) / 255.0)
+    parameters = list(vars(p).values())
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(parameters)
+        shared = DiscretizedLogisticMixture(*parameters).log_prob(x)
+        each = DiscretizedLogisticMixture(*(tf.repeat(values[None], 5, axis=0) for values in parameters)).log_prob(x)
+    np.testing.assert_allclose(shared, each, rtol=1e-12)
+    for found, expected in zip(tape.gradient(shared, parameters), tape.gradient(each, parameters), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
