@@ -83,7 +83,7 @@ class Ladder(LatentModel):
             return draws[-1].z
 
         pixels = self._descend(infer, eps)
-        z, log_q, log_prior = (self._flat(parts, eps) for parts in zip(*draws, strict=True))
+        z, log_q, log_prior = (_flat(parts, eps) for parts in zip(*draws, strict=True))
         return Joint(z, log_q, log_prior, pixels)
 
     def generate(self, z: tf.Tensor) -> tuple[tf.Tensor, Likelihood]:
@@ -95,7 +95,7 @@ class Ladder(LatentModel):
             return given[number]
 
         pixels = self._descend(take, z)
-        return self._flat(densities, z), pixels
+        return _flat(densities, z), pixels
 
     def sample(self, eps: tf.Tensor) -> tf.Tensor:
         """Returns mean images, [N, D], of z_l = mu_p + sigma_p eps_l from the top downwards; see LatentModel."""
@@ -127,9 +127,8 @@ class Ladder(LatentModel):
                 h = layer.absorb(h, prior, choose(number, prior))
                 number += 1
             h = rung.grow(tf.nn.elu(h))
-        shape = tf.concat([tf.shape(flat)[:-1], [self._shape.size]], axis=0)
         parts = tf.split(h, self.likelihood.NETWORK_OUTPUTS, axis=-1)
-        return self.likelihood.from_network(*(tf.reshape(part, shape) for part in parts))
+        return self.likelihood.from_network(*(_row(part, flat) for part in parts))
 
     @property
     def _layers(self) -> list[StochasticLayer]:
@@ -141,11 +140,15 @@ class Ladder(LatentModel):
         parts = tf.split(flat, [math.prod(sides) for sides in self._maps], axis=-1)
         return [tf.reshape(part, [-1, *sides]) for part, sides in zip(parts, self._maps, strict=True)]
 
-    def _flat(self, maps: Sequence[tf.Tensor], like: tf.Tensor) -> tf.Tensor:
-        """Undoes `_as_maps`, with the leading axes of `like` [..., L]."""
-        return tf.reshape(
-            tf.concat([tf.reshape(part, [-1, math.prod(part.shape[1:])]) for part in maps], axis=-1), tf.shape(like)
-        )
+
+def _flat(maps: Sequence[tf.Tensor], like: tf.Tensor) -> tf.Tensor:
+    """Joins maps [N, H, W, Z] to one flat array, with the leading axes of `like` [..., L]."""
+    return tf.concat([_row(part, like) for part in maps], axis=-1)
+
+
+def _row(maps: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """Flattens maps [N, H, W, F], with the leading axes of `like` [..., L]."""
+    return tf.reshape(maps, tf.concat([tf.shape(like)[:-1], [math.prod(maps.shape[1:])]], axis=0))
 
 
 def _repeated(features: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
