@@ -6,6 +6,7 @@ data set. Changes no result of a run.
 import argparse
 import pathlib
 
+from pipeline.cli._errand import add_errand
 from pipeline.cli._models import MODEL, checked_file, path_of, quiet
 from pipeline.cli._options import add_root, add_some, given_of
 from pipeline.cli._output import add_json, print_json, print_parts
@@ -30,11 +31,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     add_some(parser, SETTINGS)
     add_root(parser)
+    add_errand(parser)
+
+
+def check(options: argparse.Namespace) -> None:
+    """Checks the name of the page."""
+    options.output = options.output and checked_file(options.output, [".html"])
 
 
 def run(options: argparse.Namespace) -> int:
     """Compares the sets and prints a table."""
-    output = options.output and checked_file(options.output, [".html"])
+    output = options.output
     model = options.model and path_of(options)
     config = PipelineConfig(allow_shared_images=True, **given_of(options, (*SETTINGS, "root")))
     with quiet():

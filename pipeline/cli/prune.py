@@ -29,13 +29,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_state(parser)
 
 
+def check(options: argparse.Namespace) -> None:
+    """Checks that something is to be removed."""
+    if options.keep is None and options.older_than is None:
+        raise UserError("nothing says what to remove", remedy="Give --keep, --older-than, or both")
+    if options.keep is not None and options.keep < 1:
+        raise UserError("--keep", value=options.keep, valid="at least 1")
+    if options.older_than is not None and not options.older_than >= 0:
+        raise UserError("--older-than", value=options.older_than, valid="a number of days, at least 0")
+
+
 def run(options: argparse.Namespace) -> int:
     """Removes, and says what."""
     from pipeline.state.executions import is_shared, one_pipeline, open_store, pipelines_of
     from pipeline.state.prune import Rules, prune
     from trainer.storage.lock import alone
 
-    _check(options)
     days = None if options.older_than is None else datetime.timedelta(days=options.older_than)
     rules, root = Rules(options.keep, options.keep, days), root_of(options)
     store = open_store(root)
@@ -58,12 +67,3 @@ def _print(pruned: "Pruned", dry_run: bool) -> None:
     if dry_run:
         for name in (*pruned.versions, *pruned.withdrawn, *pruned.runs, *pruned.leftovers):
             print(f"  {name}")
-
-
-def _check(options: argparse.Namespace) -> None:
-    if options.keep is None and options.older_than is None:
-        raise UserError("nothing says what to remove", remedy="Give --keep, --older-than, or both")
-    if options.keep is not None and options.keep < 1:
-        raise UserError("--keep", value=options.keep, valid="at least 1")
-    if options.older_than is not None and not options.older_than >= 0:
-        raise UserError("--older-than", value=options.older_than, valid="a number of days, at least 0")

@@ -25,14 +25,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--last", type=int, metavar="N", default=10, help="number of runs (default: %(default)s)")
 
 
+def check(options: argparse.Namespace) -> None:
+    """Checks the number of runs."""
+    if options.last < 1:
+        raise UserError("--last", value=options.last, valid="at least 1")
+
+
 def run(options: argparse.Namespace) -> int:
     """Prints the status."""
     from pipeline.state.executions import one_pipeline, open_store, pipelines_of
     from pipeline.state.runs import runs
     from pipeline.state.served import changes, pushed_versions
 
-    if options.last < 1:
-        raise UserError("--last", value=options.last, valid="at least 1")
     root = root_of(options)
     store = open_store(root)
     pipelines = [one_pipeline(store, options.pipeline)] if options.pipeline else pipelines_of(store)

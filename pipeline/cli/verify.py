@@ -5,6 +5,7 @@ complete. Changes nothing.
 import argparse
 import time
 
+from pipeline.cli._errand import add_errand
 from pipeline.cli._options import add_root, root_of
 from pipeline.cli._output import add_json, print_json
 from pipeline.words import FAILED, PUSHED
@@ -17,6 +18,7 @@ EPILOG = "Exit codes: 0 no damage, 1 damage, 2 no state directory."
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the state directory and the form of the output."""
     add_root(parser)
+    add_errand(parser)
     add_json(parser)
 
 
