@@ -7,8 +7,8 @@ from kubeflow.client.api import Api, ApiError
 from kubeflow.client.argo import pods
 from kubeflow.client.failures import failures, outcome
 from kubeflow.spec.tasks import NOTIFY
-from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
 from trainer.errors import InterruptError
+from trainer.exit_codes import BAD_INPUT, DONE, FAILED, REFUSED
 from trainer.failure import Kind
 
 POLL_SECONDS = 5.0
@@ -80,7 +80,7 @@ def _outcome(api: Api, run: Any, tasks: list[Any]) -> int:
     url, found = api.url(run.run_id), pods(api, run.run_id)
     if run.state == "SUCCEEDED":
         print(f"{outcome(api, run.run_id, found) or UNTOLD}\n{url}")
-        return PUSHED
+        return DONE
     failed = [task.display_name for task in tasks if task.state == "FAILED"]
     lost = sorted({shown.removesuffix(DRIVER) for shown in failed} & _names(tasks))
     left = {task.removesuffix(DRIVER): failure for task, failure in failures(found).items()}

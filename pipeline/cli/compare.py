@@ -10,7 +10,7 @@ from pipeline.cli._models import add_model, checked_folder, path_of, quiet
 from pipeline.cli._options import add_data, data_of
 from pipeline.cli._output import add_json, print_json, print_parts, table
 from pipeline.cli.evaluate import NAMES, numbers
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 if TYPE_CHECKING:
     from components.gate.measure import Measured
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         print_json(facts)
     else:
         _print(facts, f"{verdict(measured.whole)}. Measure: {a.units}.")
-    return PUSHED
+    return DONE
 
 
 def _facts(

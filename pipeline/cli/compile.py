@@ -5,8 +5,8 @@ import os
 
 from kubeflow.spec.file import load_cluster
 from pipeline.cli._kubeflow import add_cluster
-from pipeline.words import PUSHED
 from trainer.errors import UserError
+from trainer.exit_codes import DONE
 
 HELP = "write the pipeline for Kubeflow into a file"
 EXAMPLE = "compile --cluster cluster.yaml --output vaeiaf.yaml"
@@ -30,4 +30,4 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("--output", value=options.output, valid="the name of a YAML file in a folder that exists")
     write_package(options.output, cluster)
     print(f"Written: {options.output}")
-    return PUSHED
+    return DONE

@@ -11,7 +11,8 @@ from pipeline.cli._models import MODEL, checked_file, path_of, quiet
 from pipeline.cli._options import add_root, add_some, given_of
 from pipeline.cli._output import add_json, print_json, print_parts
 from pipeline.settings import PipelineConfig
-from pipeline.words import PUSHED, REFUSED, describe_drift
+from pipeline.words import describe_drift
+from trainer.exit_codes import DONE, REFUSED
 
 HELP = "compare two sets of images"
 EXAMPLE = "drift photos/2026-01-02 photos/2026-01-03"
@@ -57,4 +58,4 @@ def run(options: argparse.Namespace) -> int:
         print_json(found)
     else:
         print_parts(describe_drift(found))
-    return REFUSED if found.drifted else PUSHED
+    return REFUSED if found.drifted else DONE

@@ -12,7 +12,7 @@ from pipeline.cli._errand import add_errand
 from pipeline.cli._models import WRITTEN, add_images, add_model, checked_file, path_of, quiet
 from pipeline.cli._options import add_root
 from pipeline.cli._output import add_json, print_json, print_parts
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         print_json({"model": path, "images": len(options.images), "latents": latents, "output": output})
     else:
         print_parts(f"{latents} latents of {len(options.images)} images by {path} in {output}")
-    return PUSHED
+    return DONE
 
 
 def _csv(path: str, batches: Iterator[Batch]) -> int:

@@ -9,7 +9,7 @@ from pipeline.cli._errand import add_errand
 from pipeline.cli._models import add_model, path_of, quiet
 from pipeline.cli._options import add_data, data_of
 from pipeline.cli._output import add_json, print_json, print_parts, table
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 if TYPE_CHECKING:
     from components.gate.measure import Measured
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         print_json(facts)
     else:
         _print(facts, model.units)
-    return PUSHED
+    return DONE
 
 
 def numbers(metrics: "Metrics", units: "Units") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pipeline.cli._models import checked_file
 from pipeline.cli._options import add_root, root_of
 from pipeline.cli._output import add_json, print_json
 from pipeline.cli._state import add_pipeline
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 HELP = "open the report of a run"
 EXAMPLE = "open --root vaeiaf"
@@ -56,10 +56,10 @@ def run(options: argparse.Namespace) -> int:
         found = found._replace(path=options.output)
     if options.json:
         print_json(found)
-        return PUSHED
+        return DONE
     print(found.path, flush=True)
     _show(found.path)
-    return PUSHED
+    return DONE
 
 
 def arrived(options: argparse.Namespace) -> None:

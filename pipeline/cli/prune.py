@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from pipeline.cli._options import root_of
 from pipeline.cli._output import print_json, waits_told
 from pipeline.cli._state import add_state
-from pipeline.words import PUSHED
 from trainer.errors import UserError
+from trainer.exit_codes import DONE
 
 if TYPE_CHECKING:
     from pipeline.state.prune import Pruned
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         for pruned in found:
             _print(pruned, options.dry_run)
-    return PUSHED
+    return DONE
 
 
 def _print(pruned: "Pruned", dry_run: bool) -> None:

@@ -9,7 +9,7 @@ from pipeline.cli._errand import add_errand
 from pipeline.cli._models import WRITTEN, add_images, add_model, checked_folder, path_of, quiet
 from pipeline.cli._options import add_root
 from pipeline.cli._output import add_json, print_json, print_parts
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
         print_json({"model": path, "images": written, "pairs": os.path.join(output, GRID)})
     else:
         print_parts(f"{len(written)} reconstructions by {path} in {output}")
-    return PUSHED
+    return DONE
 
 
 def _pairs(shown: "list[tuple[np.ndarray, np.ndarray]]") -> bytes:

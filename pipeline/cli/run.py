@@ -16,8 +16,9 @@ from pipeline.console import Story, console
 from pipeline.failures import failure_of
 from pipeline.settings import NOTIFY_SECRET, PipelineConfig
 from pipeline.state.root import open_root
-from pipeline.words import PUSHED, REFUSED, describe
+from pipeline.words import describe
 from trainer.errors import ReportedError
+from trainer.exit_codes import DONE, REFUSED
 from trainer.failure import FILE, Failure, Kind, leave
 from trainer.interrupt import interruptible
 
@@ -70,7 +71,7 @@ def _run(config: PipelineConfig, run_id: str, webhook: "Webhook | None", log_fil
         story.say(f"Serve:  docker run -p 8501:8501 -e MODEL_NAME=vaeiaf -v {volume} tensorflow/serving")
     _notify(webhook, config, run_id, outcome, story.say)
     retain(config, run_id, lambda: open_store(config.root), True, story.say)
-    return PUSHED if outcome.verdict.blessed or outcome.nothing_new else REFUSED
+    return DONE if outcome.verdict.blessed or outcome.nothing_new else REFUSED
 
 
 def _say_kept(config: PipelineConfig, run_id: str, story: Story) -> None:

@@ -8,8 +8,8 @@ from pipeline.cli._errand import add_errand
 from pipeline.cli._models import WRITTEN, add_model, checked_folder, path_of, quiet
 from pipeline.cli._options import add_root
 from pipeline.cli._output import add_json, print_json, print_parts
-from pipeline.words import PUSHED
 from trainer.errors import UserError
+from trainer.exit_codes import DONE
 
 HELP = "draw images from a model"
 EXAMPLE = "sample served --count 40 --temperature 0.7 --output samples.png"
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         print_json({"model": path, **given, "output": output})
     else:
         print_parts(f"{options.count} images of {path} in {output}")
-    return PUSHED
+    return DONE
 
 
 def _is_file(output: str) -> bool:

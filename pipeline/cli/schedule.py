@@ -12,8 +12,8 @@ from kubeflow.spec.parameters import parameters
 from pipeline.cli._kubeflow import EXPERIMENT, add_cluster, add_run, connect, run_parameters
 from pipeline.cli._output import add_json, print_json, print_parts, table
 from pipeline.cli._server import add_server
-from pipeline.words import PUSHED
 from trainer.errors import UserError
+from trainer.exit_codes import DONE
 from trainer.interrupt import interruptible
 
 HELP = "run the pipeline on Kubeflow on a schedule"
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
             _print_list(api, cluster, options.json)
         else:
             _change(options, api)
-    return PUSHED
+    return DONE
 
 
 def _replace(options: argparse.Namespace, cluster: Cluster) -> int:
@@ -74,7 +74,7 @@ def _replace(options: argparse.Namespace, cluster: Cluster) -> int:
     print(f"{options.name}: {what}, {cron} in {cluster.time_zone}, version {version.name}")
     if busy:
         print(f"Its predecessor is disabled. The next call deletes it, after the end of: {_urls(api, busy)}")
-    return PUSHED
+    return DONE
 
 
 def _change(options: argparse.Namespace, api: Any) -> None:

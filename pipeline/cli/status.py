@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline.cli._options import root_of
 from pipeline.cli._output import print_json, print_parts, styled, table
 from pipeline.cli._state import add_state, duration, elbo, minute
-from pipeline.words import PUSHED
 from trainer.errors import UserError
+from trainer.exit_codes import DONE
 
 if TYPE_CHECKING:
     from pipeline.state.runs import Run
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         print_json({"runs": found, "served": served, "changes": changed})
     else:
         _print(found, served, changed)
-    return PUSHED
+    return DONE
 
 
 def _served(versions: "list[Version]", pipeline: str) -> "Version | None":

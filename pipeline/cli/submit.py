@@ -5,7 +5,7 @@ import argparse
 from kubeflow.spec.file import load_cluster
 from pipeline.cli._kubeflow import add_cluster, add_run, connect, run_parameters
 from pipeline.cli._server import add_server
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 from trainer.interrupt import interruptible
 
 HELP = "run the pipeline on Kubeflow"
@@ -45,4 +45,4 @@ def run(options: argparse.Namespace) -> int:
         experiment = submit.experiment_id(api, options.experiment)
         started = submit.start(api, version, experiment, parameters, cluster.service_account)
         print(f"Version {version.name}\nRun {api.url(started)}{'' if api.ui else PORT_FORWARD}", flush=True)
-        return follow(api, started) if options.wait else PUSHED
+        return follow(api, started) if options.wait else DONE

@@ -19,10 +19,11 @@ from kubeflow.errand.parcel import lines
 from kubeflow.errand.request import Answer, Request
 from kubeflow.spec.cluster import Cluster
 from kubeflow.workers import kube_api
-from pipeline import cli, words
+from pipeline import cli
 from pipeline.cli import _inside
 from state_root import StateRoot
 from toy_data import png
+from trainer import exit_codes
 from trainer.shape import Shape
 
 SHAPE = Shape(8, 6, 3)
@@ -79,7 +80,7 @@ def works(run):
 def test_the_facts_of_the_volume_come_back(vaeiaf, kube, state):
     kube.script = works
     code, out, err = vaeiaf("models", "--json")
-    assert (code, err) == (words.PUSHED, "")
+    assert (code, err) == (exit_codes.DONE, "")
     assert [model["version"] for model in json.loads(out)] == state.versions()[::-1]
 
 
@@ -87,7 +88,7 @@ def test_a_change_is_made_there_and_has_its_author_from_here(vaeiaf, kube, state
     kube.script = works
     monkeypatch.setattr("pipeline.cli._errand.user", lambda: "ada@desk")
     code, out, _ = vaeiaf("rollback", "--reason=grey samples $(JOB_COMPLETION_INDEX) $$")
-    assert (code, state.content()) == (words.PUSHED, "a")
+    assert (code, state.content()) == (exit_codes.DONE, "a")
     assert "the model of " in out
     cli.main(["status", f"--root={state.root}", "--json"])
     (change,) = json.loads(capsys.readouterr().out)["changes"]
@@ -97,7 +98,7 @@ def test_a_change_is_made_there_and_has_its_author_from_here(vaeiaf, kube, state
 def test_a_mistake_there_is_a_mistake_here(vaeiaf, kube, state):
     kube.script = works
     code, out, err = vaeiaf("rollback", "7", "--reason=grey samples")
-    assert (code, out) == (words.BAD_INPUT, "")
+    assert (code, out) == (exit_codes.BAD_INPUT, "")
     assert err.startswith("vaeiaf: version: expected one of ")
 
 
@@ -121,7 +122,7 @@ def has_no_image(run):
 def test_a_pod_that_cannot_say_anything_is_one_sentence(vaeiaf, kube, script, sentence):
     kube.script = script
     code, out, err = vaeiaf("status")
-    assert (code, out) == (words.FAILED, "")
+    assert (code, out) == (exit_codes.FAILED, "")
     assert err.startswith(sentence)
 
 
@@ -201,7 +202,7 @@ def test_files_that_do_not_come_whole_do_not_come(vaeiaf, kube, tmp_path, monkey
             "trainer.storage.atomic.sync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full"))
         )
     code, out, err = vaeiaf("compare", "a", "b", f"--output={tmp_path}/pages")
-    assert (code, out) == (words.FAILED, "")
+    assert (code, out) == (exit_codes.FAILED, "")
     assert len(err.splitlines()) == 1
     assert os.listdir(tmp_path) == ["cluster.yaml"]
 
@@ -224,7 +225,7 @@ def test_a_mistake_that_can_be_seen_here_starts_no_pod(vaeiaf, kube, tmp_path, m
     monkeypatch.chdir(tmp_path)
     (tmp_path / "full/file").parent.mkdir()
     (tmp_path / "full/file").touch()
-    assert vaeiaf(*arguments)[0] == words.BAD_INPUT
+    assert vaeiaf(*arguments)[0] == exit_codes.BAD_INPUT
     assert not kube.state.created["Job"]
 
 
@@ -232,7 +233,7 @@ def test_a_folder_is_not_replaced_by_a_file(vaeiaf, kube, tmp_path):
     kube.script = answers(files={"": b"1"}, out="done\n")
     (tmp_path / "samples.png").mkdir()
     code, out, _ = vaeiaf("sample", "a", f"--output={tmp_path}/samples.png")
-    assert (code, out) == (words.BAD_INPUT, "")
+    assert (code, out) == (exit_codes.BAD_INPUT, "")
     assert (tmp_path / "samples.png").is_dir()
 
 
@@ -267,5 +268,5 @@ def test_files_that_are_too_large_are_a_mistake_there(state, monkeypatch):
     monkeypatch.setattr(request, "MAX_RETURNED", 1)
     given = {"json": False, "pipeline": None, "run_id": None, "output": "/here/page.html"}
     answer = _inside.answer_to(Request("open", given, {}), cluster)
-    assert (answer.code, answer.files) == (words.BAD_INPUT, {})
+    assert (answer.code, answer.files) == (exit_codes.BAD_INPUT, {})
     assert answer.err.startswith("vaeiaf: files that come back from a pod: expected at most ")
