@@ -5,6 +5,7 @@ and what a remaining run read or wrote stays.
 import argparse
 import contextlib
 import datetime
+import os
 from typing import TYPE_CHECKING
 
 from pipeline.cli._options import root_of
@@ -43,14 +44,20 @@ def run(options: argparse.Namespace) -> int:
     """Removes, and says what."""
     from pipeline.state.executions import is_shared, one_pipeline, open_store, pipelines_of
     from pipeline.state.prune import Rules, prune
-    from trainer.storage.lock import alone
+    from pipeline.state.runs import LOCK
+    from trainer.storage.lock import alone, is_held
 
     days = None if options.older_than is None else datetime.timedelta(days=options.older_than)
     rules, root = Rules(options.keep, options.keep, days), root_of(options)
     store = open_store(root)
     pipelines = [one_pipeline(store, options.pipeline)] if options.pipeline else pipelines_of(store)
-    with waits_told(), contextlib.nullcontext() if is_shared(root) else alone(root, "run", "--root"):
-        found = [prune(store, root, one, rules, not is_shared(root), options.dry_run) for one in pipelines]
+    if is_shared(root) or options.dry_run:
+        lock: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+        is_alone = not is_shared(root) and not is_held(os.path.join(root, LOCK))
+    else:
+        lock, is_alone = alone(root, "run", "--root"), True
+    with waits_told(), lock:
+        found = [prune(store, root, one, rules, is_alone, options.dry_run) for one in pipelines]
     if options.json:
         print_json(found)
     else:

@@ -69,22 +69,22 @@ def prune(
       root: the state directory.
       pipeline: its name.
       rules: what to keep.
-      is_alone: whether the lock of the state directory is held, so that no other run is running.
-      dry_run: whether to change nothing.
+      is_alone: whether no other run is running, because the lock of the state directory is held or free.
+      dry_run: whether to change nothing, not even by a lock. The answer may be old when it comes.
 
     Raises:
       ReportedError: something cannot be removed; the next call tries again.
     """
     base = push_directory(root, pipeline)
     try:
+        if dry_run:
+            return _Plan(store, root, pipeline, rules, is_alone).summary()
         os.makedirs(base, exist_ok=True)
         with locked(os.path.join(base, LOCK), "push"):
-            if not dry_run:
-                finish_moves(base, MARK)
-                clear_removed(base)
+            finish_moves(base, MARK)
+            clear_removed(base)
             plan = _Plan(store, root, pipeline, rules, is_alone)
-            if not dry_run:
-                plan.carry_out()
+            plan.carry_out()
             return plan.summary()
     except OSError as error:
         raise _failed(error, root) from error

@@ -16,6 +16,7 @@ from trainer.errors import InterruptError, UserError
 NUMBERS = {"elbo": -1850.0, "elbo_standard_error": 2.0, "images": 50.0, "independent_pixels": -2100.0}
 GAIN = {"elbo_gain": 3.0, "elbo_gain_lower": 2.0, "elbo_gain_upper": float("nan")}
 SILENT = {"completion", "schema"}  # what they print has its own form
+CHANGING = {"rollback", "withdraw"}
 ELSEWHERE = {"run", "submit", "schedule", "compile"}  # below, and tests/kubeflow/client/test_json.py
 
 ON_A_STATE_DIRECTORY = {
@@ -53,20 +54,30 @@ def test_every_command_has_documented_keys():
     assert with_json == ON_A_STATE_DIRECTORY.keys() | ON_MODELS.keys() | ELSEWHERE
 
 
+def snapshot(root):
+    """Returns every file and folder below `root` with its time, and the content of the files."""
+    found = {path: path.stat().st_mtime_ns for path in [root, *root.rglob("*")]}
+    return found, {path: path.read_bytes() for path in found if path.is_file()}
+
+
 @pytest.mark.parametrize("command", ON_A_STATE_DIRECTORY)
 def test_facts_of_a_state_directory(command, three, vaeiaf):
     arguments = [word.replace("NEWEST", str(three.versions()[-1])) for word in ON_A_STATE_DIRECTORY[command]]
+    before = snapshot(three.root)
     _, out, err = vaeiaf(command, "--json", *arguments)
     assert (keys_of(json.loads(out)), err) == (documented.printed()[command], "")
+    assert (snapshot(three.root) == before) == (command not in CHANGING), "of the others no file is touched or made"
 
 
 @pytest.mark.parametrize("command", ON_MODELS)
-def test_facts_of_models(command, call, data, image, tmp_path):
+def test_facts_of_models(command, call, pushed, data, image, tmp_path):
     places = {"DATA": data, "IMAGE": image, "TMP": str(tmp_path)}
     arguments = ON_MODELS[command]
     for name, place in places.items():
         arguments = [word.replace(name, place) for word in arguments]
+    before = snapshot(pushed)
     assert keys_of(call(command, "--json", *arguments).facts) == documented.printed()[command]
+    assert snapshot(pushed) == before
 
 
 def outcome(push, blessed=True, **more):

@@ -229,3 +229,12 @@ def test_a_prune_that_is_killed_anywhere_leaves_a_sound_directory_and_the_next_o
         path.name for path in three.pushed.iterdir() if ".pruned-" in path.name and "unfinished" not in path.name
     ] == []
     assert len(steps) <= 34
+
+
+def test_a_dry_run_needs_no_lock_and_counts_nothing_of_a_run_that_is_running(three, vaeiaf):
+    three.run("d", stops="Trainer")
+    with alone(str(three.root), "run", "--root"):
+        code, out, _ = vaeiaf("prune", "--keep=1", "--dry-run")
+        assert (code, out.count("leftover")) == (exit_codes.DONE, 0)
+        assert vaeiaf("prune", "--keep=1")[0] == exit_codes.FAILED
+    assert "1 leftover" in vaeiaf("prune", "--keep=1", "--dry-run")[1]
