@@ -19,14 +19,13 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.gate.publish import clear_removed, unpublish
-from components.gate.serving import FORMAT_SERVING, LOCK
-from components.gate.withdrawal import MARK, servable, withdrawals
+from components.gate.serving import FORMAT_SERVING, LOCK, versions
+from components.gate.withdrawal import finish_withdrawals, withdrawals
 from pipeline.state.executions import PIPELINE, RunExecutions, runs_of
 from pipeline.state.leftovers import damaged, output_folders, remove, size, unpublished
 from pipeline.state.runs import changed, is_complete, may_be_running
 from pipeline.state.served import origin, push_directory, records
 from trainer.errors import ReportedError
-from trainer.storage.aside import finish_moves
 from trainer.storage.digests import DamageError, below, identity, read_digests, recorded_or_present
 from trainer.storage.lock import locked
 
@@ -81,7 +80,7 @@ def prune(
             return _Plan(store, root, pipeline, rules, is_alone).summary()
         os.makedirs(base, exist_ok=True)
         with locked(os.path.join(base, LOCK), "push"):
-            finish_moves(base, MARK)
+            finish_withdrawals(base)
             clear_removed(base)
             plan = _Plan(store, root, pipeline, rules, is_alone)
             plan.carry_out()
@@ -133,7 +132,7 @@ class _Plan:
             remove(path)
 
     def _plan_versions(self) -> None:
-        present = servable(self._base)
+        present = versions(self._base)
         limit = None if self._rules.versions is None else -self._rules.versions
         beyond = present[:-1] if limit is None else present[:limit]
         self._versions = (

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components.gate.publish import PRUNED
-from components.gate.serving import versions
+from components.gate.serving import PRUNED, versions
 from components.gate.withdrawal import MARK as WITHDRAWN
 from pipeline.state.executions import METADATA, is_shared, open_store
 from pipeline.state.runs import PUSHED_TO

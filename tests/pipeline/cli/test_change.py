@@ -10,6 +10,7 @@ import types
 import pytest
 
 from components.gate import publish
+from components.gate.serving import newest, versions
 from components.gate.withdrawal import withdrawals
 from pipeline.state.verify import verify
 from trainer import exit_codes
@@ -222,27 +223,38 @@ class KilledError(BaseException):
     """Stands for SIGKILL: nothing catches it."""
 
 
+@pytest.fixture
+def killed(vaeiaf, monkeypatch):
+    """Runs a command that is killed before its renaming number `step`; tells whether it was."""
+
+    def run(step, *arguments):
+        steps = []
+
+        def dying(function):
+            def call(*arguments):
+                steps.append(function)
+                if len(steps) > step:
+                    raise KilledError
+                return function(*arguments)
+
+            return call
+
+        with monkeypatch.context() as patch, contextlib.suppress(KilledError):
+            patch.setattr(os, "rename", dying(os.rename))
+            patch.setattr(os, "replace", dying(os.replace))
+            vaeiaf(*arguments)
+            return False
+        return True
+
+    return run
+
+
 @pytest.mark.parametrize("step", range(6))
 def test_a_withdrawal_that_is_killed_anywhere_serves_a_whole_model_and_the_next_one_completes_it(
-    three, vaeiaf, monkeypatch, step
+    three, vaeiaf, killed, step
 ):
     *_, c = three.versions()
-    steps = []
-
-    def dying(function):
-        def call(*arguments):
-            steps.append(function)
-            if len(steps) > step:
-                raise KilledError
-            return function(*arguments)
-
-        return call
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", dying(os.rename))
-        patch.setattr(os, "replace", dying(os.replace))
-        with contextlib.suppress(KilledError):
-            vaeiaf("withdraw", c, *WHY)
+    killed(step, "withdraw", c, *WHY)
     assert three.content() in "bc"
     assert verify(str(three.root)).damage == []
     again = vaeiaf("withdraw", c, *WHY)
@@ -251,3 +263,23 @@ def test_a_withdrawal_that_is_killed_anywhere_serves_a_whole_model_and_the_next_
     assert c not in three.versions()
     assert [found.version for found in withdrawals(str(three.pushed))] == [c]
     assert verify(str(three.root)).damage == []
+
+
+@pytest.mark.parametrize("step", range(7))
+def test_a_withdrawal_that_is_killed_anywhere_is_seen_by_all_from_its_first_note_on(three, vaeiaf, facts, killed, step):
+    a, b, c = three.versions()
+    vaeiaf("rollback", a, *WHY)
+    copy = three.versions()[-1]
+    assert killed(step, "withdraw", a, "--serve=nothing", *WHY) == (step < 6), "two notes, and two renamings after each"
+    begun = bool(withdrawals(str(three.pushed)))
+    assert begun == (step > 0)
+    assert versions(str(three.pushed)) == ([b, c] if begun else [a, b, c, copy])
+    assert newest(str(three.pushed)).version == (c if begun else copy)
+    listed = {one["version"]: one["state"] for one in facts("models")}
+    assert [listed[one] for one in (a, b, c, copy)] == (
+        ["withdrawn", "kept", "served", "withdrawn"] if begun else ["kept", "kept", "kept", "served"]
+    )
+    assert verify(str(three.root)).damage == []
+    vaeiaf("prune", "--keep=9")
+    names = {name for name in os.listdir(three.pushed) if name.isdigit()}
+    assert names == ({str(b), str(c)} if begun else {str(one) for one in (a, b, c, copy)}), "a prune completes it"
