@@ -23,7 +23,7 @@ from toy_data import png, serialized
 from trainer.evaluate import MeanELBO
 from trainer.export import Servable, save
 from trainer.images import ImageSet, pixel_model, preprocessing
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.training.record import Epoch, TrainResult, write_history
@@ -129,6 +129,13 @@ def test_every_page_needs_nothing_from_elsewhere_and_runs_nothing(pages):
         HTMLParser().feed(html)
         assert not re.search(r"https?://|<script|<link|@import|url\(|\son\w+=", html)
         assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'(?:src|href)="([^"]*)', html))
+
+
+def test_every_page_reads_well(pages, tmp_path, faults_of):
+    for name, html in pages.items():
+        path = tmp_path / f"{name}.html"
+        path.write_text(html)
+        assert faults_of(path) == [], name
 
 
 def test_every_page_is_small(pages):
