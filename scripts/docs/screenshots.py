@@ -20,9 +20,7 @@ from sklearn.datasets import load_sample_image
 from scripts.docs.browser import Browser, Screen, started
 
 FOLDER = pathlib.Path("docs/assets")
-HEADINGS = (
-    "headings"  # of the page, in a text chunk of the PNG: they tell whether the screenshot is older than the page
-)
+HEADINGS = "headings"  # of the page, in a text chunk of the PNG: they tell whether the page has changed since
 
 
 class Shot(NamedTuple):
@@ -56,9 +54,8 @@ def main() -> None:
 def write_pages(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """Does what the tutorials do in `folder`, and returns the pages with the tutorials' name of the state directory."""
     written = {"report": _run(folder), "refusal": _run(folder, "--epochs=1")}
-    refused = max(
-        folder.glob("root/artifacts/*/Trainer/model/*/Format-Serving"), key=lambda path: int(path.parent.name)
-    )
+    models = folder.glob("root/artifacts/*/Trainer/model/*/Format-Serving")
+    refused = max(models, key=lambda model: int(model.parent.name))
     written["comparison"] = folder / "comparison/index.html"
     _vaeiaf(folder, "compare", refused, "served", DATA, f"--output={written['comparison'].parent}")
     of_days = [_photographs(folder / day, brightness) for day, brightness in (("tuesday", 0.8), ("monday", 1.0))]
