@@ -23,7 +23,8 @@ from forked import ForkedProcess
 from trainer.errors import UserError
 from trainer.evaluate import Evaluator
 from trainer.images import ImageSet, shuffled_batches
-from trainer.model.vae import VAE, build
+from trainer.model.build import build
+from trainer.model.vae import VAE
 from trainer.settings import Execution, TrainConfig
 from trainer.shape import Shape
 from trainer.storage.rows import TemporaryArray

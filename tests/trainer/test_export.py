@@ -14,7 +14,7 @@ from trainer.errors import StorageError
 from trainer.evaluate import image_elbo
 from trainer.export import Servable, save
 from trainer.images import decode, noise_seed, pixel_model, preprocessing, to_bytes, to_unit_interval
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.signatures import SIGNATURES

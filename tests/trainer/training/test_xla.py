@@ -10,8 +10,8 @@ import tensorflow as tf
 import trainer.evaluate
 from trainer.evaluate import DRAWS_AT_ONCE, Evaluator, MapImages, quality
 from trainer.images import ImageSet
+from trainer.model.build import build
 from trainer.model.flows import BLOCK
-from trainer.model.vae import build
 from trainer.presets import PRESETS
 from trainer.shape import Shape
 from trainer.training.optimizer import build_optimizer
