@@ -37,6 +37,11 @@ def write_package(path: str, cluster: Cluster) -> None:
         compile_to(path, cluster)
 
 
+def version_name(path: str) -> str:
+    """Returns the name of the version that the compiled pipeline at `path` is; each cluster.yaml makes another."""
+    return f"{revision()}-{hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:8]}"
+
+
 def upload(api: Api, cluster: Cluster) -> Version:
     """Compiles the pipeline for `cluster`, uploads it if Kubeflow does not have it, and returns its version.
 
@@ -57,8 +62,7 @@ def _upload(api: Api, cluster: Cluster) -> Version:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "vaeiaf.yaml")
         write_package(path, cluster)
-        digest = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:8]
-        name = f"{revision()}-{digest}"  # each cluster.yaml makes a package of its own
+        name = version_name(path)
         pipeline = _id(lambda: find_pipeline(api), lambda: _create_pipeline(api))
 
         def find() -> str | None:

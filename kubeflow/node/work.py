@@ -13,16 +13,17 @@ from kubeflow.node.database import lineage
 from kubeflow.node.outputs import write_outputs
 from kubeflow.node.task import Task
 from kubeflow.spec.cluster import Cluster
-from kubeflow.spec.contract import METRICS, OUTCOME, PAGES
+from kubeflow.spec.contract import FACTS, METRICS, OUTCOME, PAGES
 from kubeflow.spec.tasks import OPTIONAL, TASKS, VERDICT, left_out
 from kubeflow.workers.launcher import launch_pods
 from pipeline.console import Story
 from pipeline.dag import WINDOW_NODE
+from pipeline.facts import run_facts
 from pipeline.local import ingest_spans, is_finished, launch_node, plan, site_of
 from pipeline.outcome import read_outcome
 from pipeline.retention import retain
 from pipeline.settings import PipelineConfig
-from pipeline.state.executions import executions_of
+from pipeline.state.executions import executions_of, find_run
 from pipeline.state.lineage import artifacts_of
 from pipeline.state.metadata import Metadata
 from pipeline.state.spans import span_run, window_of
@@ -126,8 +127,10 @@ def _verdict(task: Task, found: Metadata, story: Story) -> Failure | None:
     text = f"{describe(outcome)}\n{bounds(task.config)}"
     story.say(text)
     with found as handle:
+        executions = find_run(handle.store, task.config.name, task.run_id)
+        facts = run_facts(task.config.name, task.run_id, outcome, executions)
         retain(task.config, task.run_id, lambda: handle.store, False, story.say)
     if not outcome.verdict.blessed and not outcome.nothing_new:
         return Failure(Kind.REFUSED, "; ".join(outcome.verdict.reasons))
-    story.say(json.dumps({OUTCOME: text}))  # for `submit --wait`
+    story.say(json.dumps({OUTCOME: text, FACTS: facts}))  # for `submit --wait`
     return None

@@ -26,6 +26,7 @@ ARGO_NODE_FIELD = "metadata.annotations['workflows.argoproj.io/node-name']"
 AGAIN = "the next attempt at this run (Retry in the UI)"  # it keeps the run's id, by which checkpoints are found
 TERMINATION_LOG = "/dev/termination-log"  # made by Kubernetes, which shows its content with the pod
 OUTCOME = "outcome"  # key of the line of JSON in the last task's log that tells what became of the model
+FACTS = "facts"  # key in that line, of the same for programs
 
 OF_IMAGE = ("VAEIAF_REVISION", "VAEIAF_VERSION")  # environment variables that the Dockerfile sets
 

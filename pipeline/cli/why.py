@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline.cli._options import root_of
 from pipeline.cli._output import print_json, print_parts, styled, table
 from pipeline.cli._state import add_state
-from pipeline.words import PUSHED
 from trainer.errors import UserError
+from trainer.exit_codes import DONE
 from trainer.schema import nearest
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         rows = [row for one in found for row in _rows(one)]
         print_parts(f"Run {chosen.run}", table(["node", "result", "why", "since run"], rows))
-    return PUSHED
+    return DONE
 
 
 def _rows(one: "Why") -> list[list[Any]]:

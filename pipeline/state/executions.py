@@ -94,6 +94,11 @@ def runs_of(store: MetadataStore, pipeline: str | None = None) -> Iterator[RunEx
             yield RunExecutions(context.name, named[0][0].pipeline, time_of(context.create_time_since_epoch), nodes)
 
 
+def find_run(store: MetadataStore, pipeline: str, run: str) -> RunExecutions | None:
+    """Returns the run with the id `run`; None if none of its nodes was started."""
+    return next((found for found in runs_of(store, pipeline) if found.run == run), None)
+
+
 def pipelines_of(store: MetadataStore) -> list[str]:
     """Returns the names of the pipelines that ran."""
     return sorted(context.name for context in store.get_contexts_by_type(PIPELINE))

@@ -18,7 +18,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from components.gate import serving
 from containers.docker_kubelet import DockerKubelet
 from kubeflow.spec.tasks import TASKS
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 SMALL = {"dataset": "photo_patches", "preset": "smoke", "epochs": "2"}
 NODES = {
@@ -108,7 +108,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(engine, cluster, database, p
         )
         code, console = process.wait()["StatusCode"], process.logs().decode()
         process.remove()
-        assert code == PUSHED, (task, console)
+        assert code == DONE, (task, console)
 
     def whole(run_id):
         for task in TASKS:

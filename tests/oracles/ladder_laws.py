@@ -82,7 +82,7 @@ PAD = [[0, 0]] * 3 + [[0, 3]]  # from CONTEXT feature maps to those of a small l
 
 def the_density_of_a_draw_follows_from_its_noise_by_change_of_variables():
     for settings in ({"iaf_steps": 0}, {}, {"ladder_layers": 2, "iaf_steps": 1}, {"iaf_location_only": True}):
-        model, x = small_ladder(**settings), black_and_white(laws.BATCH)
+        model, x = small_ladder(scale=0.2, **settings), black_and_white(laws.BATCH)
         laws.density_follows_by_change_of_variables(model, x, laws.normal(laws.BATCH, model.latent_size))
 
 
@@ -128,7 +128,11 @@ POINT = Shape(1, 1, 3)  # whose latents are one number a layer
 
 def three_latents():
     """A ladder small enough to integrate z out, and with a wide q(z|x), so that weights have a small variance."""
-    return small_ladder(POINT, latent_channels=1, scale=0.25, iaf_steps=1)
+    model = small_ladder(POINT, latent_channels=1, iaf_steps=1)
+    for layer in model._layers:
+        layer.below.b.assign(np.where(np.arange(layer.below.b.shape[0]) == 1, 0.5, layer.below.b))
+        layer.steps[0].made.outputs[1].b.assign([3.0])
+    return model
 
 
 def evidence_by_quadrature(model, x):

@@ -17,7 +17,7 @@ from trainer.model.flows import IAFStep, LocationStep
 from trainer.model.ladder_blocks import FlowStep, LayerDraw, MaskedConvs, Prior, StochasticLayer
 from trainer.model.latent_model import Joint, LatentModel
 from trainer.model.likelihoods import LIKELIHOODS, Likelihood
-from trainer.model.resnet import Conv, Layer, ResidualBlock, Upsample, flat_parts
+from trainer.model.resnet import Conv, Layer, ResidualBlock, Upsample, as_rows, flat_parts
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 
@@ -83,7 +83,7 @@ class Ladder(LatentModel):
             return draws[-1].z
 
         pixels = self._descend(infer, eps)
-        z, log_q, log_prior = (self._flat(parts, eps) for parts in zip(*draws, strict=True))
+        z, log_q, log_prior = (_flat(parts, eps) for parts in zip(*draws, strict=True))
         return Joint(z, log_q, log_prior, pixels)
 
     def generate(self, z: tf.Tensor) -> tuple[tf.Tensor, Likelihood]:
@@ -95,7 +95,7 @@ class Ladder(LatentModel):
             return given[number]
 
         pixels = self._descend(take, z)
-        return self._flat(densities, z), pixels
+        return _flat(densities, z), pixels
 
     def sample(self, eps: tf.Tensor) -> tf.Tensor:
         """Returns mean images, [N, D], of z_l = mu_p + sigma_p eps_l from the top downwards; see LatentModel."""
@@ -140,11 +140,10 @@ class Ladder(LatentModel):
         parts = tf.split(flat, [math.prod(sides) for sides in self._maps], axis=-1)
         return [tf.reshape(part, [-1, *sides]) for part, sides in zip(parts, self._maps, strict=True)]
 
-    def _flat(self, maps: Sequence[tf.Tensor], like: tf.Tensor) -> tf.Tensor:
-        """Undoes `_as_maps`, with the leading axes of `like` [..., L]."""
-        return tf.reshape(
-            tf.concat([tf.reshape(part, [-1, math.prod(part.shape[1:])]) for part in maps], axis=-1), tf.shape(like)
-        )
+
+def _flat(maps: Sequence[tf.Tensor], like: tf.Tensor) -> tf.Tensor:
+    """Joins maps [N, H, W, Z] to one flat array, with the leading axes of `like` [..., L]."""
+    return tf.concat([as_rows(part, tf.shape(like)[:-1]) for part in maps], axis=-1)
 
 
 def _repeated(features: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:

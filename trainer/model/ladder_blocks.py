@@ -114,10 +114,12 @@ class LayerDraw(NamedTuple):
 class StochasticLayer(tf.Module):
     """One group of latents: its prior, its posterior, and what the path downwards takes from it.
 
-        p(z|above) = N(mu_p, sigma_p^2),                      from the features h of the path downwards
-        z0 = mu_p + dmu + sigma_p exp(dlogvar / 2) eps,       dmu and dlogvar from h and the features d of the image
-        log q(z|above, x) = log N(z0; ...) - sum_t log det_t, z from z0 by the steps of the flow
-        h' = h + conv(elu(features of h), z)
+        p(z|above)  = N(mu_p, sigma_p^2),          from the features h of the path downwards
+        q(u0)       = N(mu, sigma^2),              from h and from the features d of the image
+        u           = the flow of u0,              z = mu_p + sigma_p u
+        h'          = h + conv(elu(features of h), z)
+
+    The posterior is in units of the prior, so its KL, that of u to N(0, I), does not explode where sigma_p is small.
 
     Args:
       channels: C, feature maps of h and d.
@@ -158,14 +160,17 @@ class StochasticLayer(tf.Module):
 
     def infer(self, prior: Prior, below: tf.Tensor, eps: tf.Tensor) -> LayerDraw:
         """Draws from the posterior, with noise eps [N, H, W, Z]."""
-        shift, widening, h = tf.split(prior.q + below, [self._latents, self._latents, -1], axis=-1)
-        q0 = Gaussian(prior.p.loc + shift, _clipped(prior.p.logvar + widening))
-        z = q0.loc + tf.exp(0.5 * q0.logvar) * eps
-        log_q = log_normal(z, q0.loc, q0.logvar)
+        loc, logvar, h = tf.split(prior.q + below, [self._latents, self._latents, -1], axis=-1)
+        logvar = _clipped(logvar)
+        u = loc + tf.exp(0.5 * logvar) * eps
+        log_q = log_normal(u, loc, logvar)
         for step in self.steps:
-            z, log_gates = step(z, h)
+            u, log_gates = step(u, h)
             log_q -= log_gates
-        return LayerDraw(z, log_q, log_normal(z, prior.p.loc, prior.p.logvar))
+        volume = 0.5 * prior.p.logvar
+        return LayerDraw(
+            prior.p.loc + tf.exp(volume) * u, log_q - volume, log_normal(u, tf.zeros_like(u), tf.zeros_like(u)) - volume
+        )
 
     def absorb(self, h: tf.Tensor, prior: Prior, z: tf.Tensor) -> tf.Tensor:
         """Returns the features below the layer, [N, H, W, C]."""

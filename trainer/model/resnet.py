@@ -113,8 +113,12 @@ class Flat(tf.Module):
 
 def flat_parts(maps: tf.Tensor, sizes: Sequence[int], leading: tf.Tensor) -> list[tf.Tensor]:
     """Splits the channels of maps [N, H, W, C] into parts of the given `sizes`, [..., H W size] with `leading` axes."""
-    parts = tf.split(maps, list(sizes), axis=-1)
-    return [tf.reshape(part, tf.concat([leading, [math.prod(part.shape[1:])]], axis=0)) for part in parts]
+    return [as_rows(part, leading) for part in tf.split(maps, list(sizes), axis=-1)]
+
+
+def as_rows(maps: tf.Tensor, leading: tf.Tensor) -> tf.Tensor:
+    """Flattens maps [N, H, W, C] to [..., H W C] with `leading` axes, whose product is N."""
+    return tf.reshape(maps, tf.concat([leading, [math.prod(maps.shape[1:])]], axis=0))
 
 
 def smallest_map(shape: Shape) -> tuple[int, int]:

@@ -18,7 +18,16 @@ from trainer.training.optimizer import build_optimizer
 from trainer.training.step import TrainStep
 
 BATCH, SAMPLES, STEPS_PER_EPOCH = 4, 3, 2
-SMALL = {"hidden_size": 64, "latent_size": 64, "iaf_hidden_size": 8, "channels": 2, "batch_size": BATCH, "epochs": 3}
+SMALL = {
+    "ladder_layers": 1,
+    "latent_channels": 2,
+    "hidden_size": 64,
+    "latent_size": 64,
+    "iaf_hidden_size": 8,
+    "channels": 2,
+    "batch_size": BATCH,
+    "epochs": 3,
+}
 PLAIN = dataclasses.replace(PRESETS["seed"], **SMALL, iaf_steps=0)
 CONFIGS = {
     **{
