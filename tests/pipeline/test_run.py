@@ -26,6 +26,7 @@ from components.gate.serving import versions as pushed_versions
 from own_data import write_files
 from pipeline import cli
 from pipeline.dag import SCHEMAS
+from scripts.docs.screenshots import headings, recorded
 from series import Series, gradients, report, took
 from toy_data import png, rows, write_toy
 from trainer import exit_codes
@@ -83,6 +84,7 @@ def test_a_first_run_tells_its_story_and_pushes(run, root):
 def test_its_report_reads_well(root, faults_of):
     (page,) = root.glob("artifacts/*/Report/report/*/index.html")
     assert faults_of(page) == []
+    assert headings(page) == recorded("report.png"), "python -m scripts.docs.screenshots takes it again"
 
 
 def test_the_pushed_model_serves_clients_of_every_signature(root):
