@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 HELP = "say why a node ran again"
 EXAMPLE = "why Trainer --root vaeiaf"
+GUIDE = "howto/why.md"
 LONG = 60  # characters of a value, in a table
 
 
