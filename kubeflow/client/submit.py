@@ -14,8 +14,8 @@ import kfp_server_api
 from kubeflow.client.api import Api, ApiError, where
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.parameters import ABOUT, description
-from kubeflow.spec.revision import revision
 from pipeline.console import redirected
+from pipeline.revision import revision
 
 PIPELINE = "vaeiaf"  # its name in Kubeflow
 STRANGE = "unknown template format"  # what Kubeflow Pipelines before 2.16 says of a pipeline with drop-downs

@@ -14,7 +14,7 @@ from kubeflow.node.outputs import write_outputs
 from kubeflow.node.task import Task
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.contract import FACTS, METRICS, OUTCOME, PAGES
-from kubeflow.spec.tasks import OPTIONAL, VERDICT, left_out
+from kubeflow.spec.tasks import OPTIONAL, TASKS, VERDICT, left_out
 from kubeflow.workers.launcher import launch_pods
 from pipeline.console import Story
 from pipeline.dag import WINDOW_NODE
@@ -24,7 +24,7 @@ from pipeline.outcome import read_outcome
 from pipeline.retention import retain
 from pipeline.settings import PipelineConfig
 from pipeline.state.executions import executions_of, find_run
-from pipeline.state.lineage import artifacts_of, output_of
+from pipeline.state.lineage import artifacts_of
 from pipeline.state.metadata import Metadata
 from pipeline.state.spans import span_run, window_of
 from pipeline.words import bounds, describe
@@ -51,6 +51,7 @@ def work(task: Task, story: Story) -> Failure | None:
     )
     found, pipeline = lineage(task.cluster.database, task.config.root), plan(task.config, task.run_id, site)
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in pipeline.nodes}
+    attempts = [f"{one}: {attempt}" for one in TASKS for attempt in _earlier_attempts(task._replace(name=one))]
     for name in task.nodes:
         if name == VERDICT or _is_left_out(name, nodes, task.config, story):
             continue
@@ -58,7 +59,7 @@ def work(task: Task, story: Story) -> Failure | None:
             story.say(f"{name} was finished by an earlier attempt at this run")
         else:
             story.starts(name)
-            story.ends(cached=launch_node(pipeline, nodes[name], found, task.config.training))
+            story.ends(cached=launch_node(pipeline, nodes[name], found, task.config.training, attempts))
         if name == WINDOW_NODE:
             ingest_spans(task.config, task.run_id, site, found, story)
     made = {*nodes, *([SPAN_DRIFT] if task.config.has_spans else [])}
@@ -107,17 +108,18 @@ def _view(name: str, task: Task, found: Metadata, story: Story) -> View:
             executions = executions_of(handle.store, span_run(task.run_id, *newest) if newest else task.run_id)
             inputs = artifacts_of(handle.store, executions[name], mlmd.Event.INPUT)
             outputs = artifacts_of(handle.store, executions[name], mlmd.Event.OUTPUT)
-            evaluation = None
-            if name == "AtomicPusher":  # its input is the blessing without the numbers behind it
-                evaluation = output_of(handle.store, executions["Evaluator"], "evaluation").uri
-        earlier = [str(attempt) for attempt in read_attempts(task.attempts_file)[:-1]]
-        return view(name, inputs, outputs, evaluation, earlier)
+        return view(name, inputs, outputs, _earlier_attempts(task))
     except InterruptError:
         raise
     except Exception:
         traceback.print_exc()  # to the log file
         story.say(f"{name} is done, but its page could not be made; see the log")
         return View(None, {})
+
+
+def _earlier_attempts(task: Task) -> list[str]:
+    """Says what became of the attempts at the task, without the last one, which is running or has succeeded."""
+    return [str(attempt) for attempt in read_attempts(task.attempts_file)[:-1]]
 
 
 def _verdict(task: Task, found: Metadata, story: Story) -> Failure | None:

@@ -11,12 +11,11 @@ from trainer.exit_codes import DONE
 from trainer.schema import nearest
 
 if TYPE_CHECKING:
-    from pipeline.state.why import Difference, Why
+    from pipeline.state.why import Why
 
 HELP = "say why a node ran again"
 EXAMPLE = "why Trainer --root vaeiaf"
 GUIDE = "howto/why.md"
-LONG = 60  # characters of a value, in a table
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,19 +49,5 @@ def _rows(one: "Why") -> list[list[Any]]:
     result = styled(one.result, {"failed": "red", "made": "cyan"}.get(one.result, ""))
     if not one.differences:
         return [[one.node, result, one.reason, one.compared_with]]
-    first, *others = [_words(difference) for difference in one.differences]
+    first, *others = [str(difference) for difference in one.differences]
     return [[one.node, result, first, one.compared_with], *(["", "", other, ""] for other in others)]
-
-
-def _words(difference: "Difference") -> str:
-    kind, name, old, new = difference
-    if kind == "input" and old is not None and new is not None:
-        return f"input {name}: other content"
-    if old is None or new is None:
-        return f"{kind} {name}: {'new' if old is None else 'gone'}"
-    return f"{kind} {name}: {_cut(old)} -> {_cut(new)}"
-
-
-def _cut(value: Any) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= LONG else f"{text[: LONG - 3]}..."

@@ -65,8 +65,16 @@ def open_store(root: str) -> MetadataStore:
 
 def executions_of(store: MetadataStore, run_id: str) -> dict[str, mlmd.Execution]:
     """Returns the executions of a run by node id; of several attempts at a node, the last."""
+    return {node: executions[-1] for node, executions in attempts_of(store, run_id).items()}
+
+
+def attempts_of(store: MetadataStore, run_id: str) -> dict[str, list[mlmd.Execution]]:
+    """Returns the executions of a run by node id, of each node the oldest first."""
+    found: dict[str, list[mlmd.Execution]] = {}
     run = store.get_context_by_type_and_name(RUN, run_id)
-    return {name.node: execution for name, execution in _named(store, run)} if run else {}
+    for name, execution in _named(store, run) if run else ():
+        found.setdefault(name.node, []).append(execution)
+    return found
 
 
 def runs_of(store: MetadataStore, pipeline: str | None = None) -> Iterator[RunExecutions]:

@@ -130,8 +130,8 @@ def signatures() -> str:
 
     from trainer.export import Servable
     from trainer.images import preprocessing
-    from trainer.model.likelihoods import PixelModel
-    from trainer.model.vae import build
+    from trainer.model.build import build
+    from trainer.model.likelihoods.pixels import PixelModel
     from trainer.settings import TrainConfig
     from trainer.shape import Shape
 

@@ -44,7 +44,7 @@ def test_the_pods_of_a_run_have_the_account_that_was_asked_for(runs, smoke):
 def test_a_page_is_shown(world, needs, smoke):
     needs("ui")
     run, _ = smoke
-    page = world.ui.page(run, PAGES["Evaluator"])
+    page = world.ui.page(run, PAGES["Report"])
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert "<script" not in page
 

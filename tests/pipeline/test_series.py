@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import platform
 import re
 import shutil
 
@@ -11,6 +12,7 @@ import components.gate.pusher
 from components.gate.serving import versions
 from pipeline import cli
 from series import Series, gradients, report, took
+from tables import Tables
 from toy_data import write_toy
 from trainer import exit_codes
 from trainer.storage.digests import digest_file
@@ -41,6 +43,21 @@ def test_of_a_b_and_a_again_the_next_model_is_compared_with_a(series, capfd):
     assert cli.main(["why", "Trainer", f"--root={series.root}", "--json"]) == exit_codes.DONE
     (trainer,) = json.loads(capfd.readouterr().out)["nodes"]
     assert trainer["differences"] == [{"kind": "setting", "name": "seed", "old": 1, "new": 3}]
+
+    assert "This is the first run" in report(a)
+    page, before = Tables(report(c)), Tables(report(again))
+    assert page.rows["changes"] == [["seed 1 → 3"]]
+    assert page.told("nodes", "Trainer")[0].startswith("setting seed: 1 -> 3, since the run 2")
+    assert {row[1] for row in before.rows["nodes"] if row[0].startswith("Trainer ")} == {"cached"}
+    assert page.rows["images"] == before.rows["images"]
+    assert page.rows["images"][0][0].startswith("200 train, 50 test ")
+    digests = [dict(row[0].rsplit(" ", 1) for row in one.rows["digests"]) for one in (before, page)]
+    assert digests[1]["baseline"] == digests[0]["model"], "of A, again, which is served"
+    assert digests[1]["pushed version"] == digests[1]["model"] != digests[0]["model"]
+    assert page.terms["made-with"]["Python"] == platform.python_version()
+    old, new = series.versions()[-2:]
+    assert f"from Model and Baseline (version {old}, digest {digests[0]['model'][:8]})" in report(c)
+    assert f"Version {new} (pushed by this run), from Verdict" in report(c)
 
 
 def test_a_state_directory_may_be_moved(series, tmp_path, toy, capfd):

@@ -17,15 +17,17 @@ from components.gate.serving import versions
 from components.gate.verdict import Verdict
 from kubeflow.node import attempt, notify, supervisor
 from kubeflow.run_node import main
-from kubeflow.spec.contract import METRICS, OUTCOME, PAGES
+from kubeflow.spec.contract import ARGO_NODE, METRICS, OUTCOME, PAGES
 from kubeflow.spec.parameters import parameters
-from kubeflow.spec.tasks import TASKS, nodes_of
+from kubeflow.spec.tasks import TASKS, VERDICT, left_out, nodes_of
 from own_data import write_files
 from pipeline import local
 from pipeline.beam import job_service
 from pipeline.local import plan
 from pipeline.outcome import Outcome
+from pipeline.settings import PipelineConfig
 from series import gradients
+from tables import Tables
 from toy_data import write_toy
 from trainer.errors import InterruptError
 from trainer.exit_codes import BAD_INPUT, DONE, FAILED, REFUSED
@@ -134,10 +136,17 @@ def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(
     pushed = volume / "pushed/vaeiaf-toy"
     (version,) = versions(str(pushed))
     assert f"PUSHED to {pushed / str(version)}" in first["gate"][1]
-    html = pathlib.Path(tmp_path, "run-1/gate/evaluation_page").read_text()
-    assert "blessed" in html.lower()
+    html = pathlib.Path(tmp_path, "run-1/gate/report_page").read_text()
+    assert html == next(volume.rglob("Report/report/*/index.html")).read_text()
+    assert len(html.encode()) < 2_000_000, "the UI shows it"
+    page = Tables(html)
+    nodes = {row[0].partition(" ")[0] for row in page.rows["nodes"][1:]}
+    assert nodes == {name for stage in TASKS.values() for name in stage.nodes} - left_out(PipelineConfig()) - {
+        "Report",
+        VERDICT,
+    }
     outputs = json.loads(pathlib.Path(tmp_path, "run-1/gate/output.json").read_text())["artifacts"]
-    assert set(outputs) == {"evaluation_page", "evaluation_metrics", "push_page"}
+    assert set(outputs) == {"evaluation_metrics", "report_page"}
     assert outputs["evaluation_metrics"]["artifacts"][0]["metadata"]["blessed"] == 1
 
     refused = run("run-2", min_elbo="-100")
@@ -147,7 +156,12 @@ def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(
     assert (failure.kind, "the bound -100.00" in failure.sentence) == (Kind.REFUSED, True)
     assert f"REFUSED: {failure.sentence}." in refused["gate"][1]
     assert left(str(volume / "logs/run-2/gate.error.json")) == failure
-    assert "below the bound -100.00" in pathlib.Path(tmp_path, "run-2/gate/evaluation_page").read_text()
+    html = pathlib.Path(tmp_path, "run-2/gate/report_page").read_text()
+    assert "below the bound -100.00" in html
+    page = Tables(html)
+    assert page.rows["changes"] == [["min_elbo -100000.0 → -100.0"]]
+    assert page.told("nodes", "Trainer") == ["made by the run run-1", "cached"]
+    assert page.told("nodes", "Evaluator")[0].startswith("setting ")
     assert versions(str(pushed)) == [version]
 
     event, other = told("run-1"), told("run-2", min_elbo="-100")
@@ -165,7 +179,7 @@ def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(
 
 @pytest.mark.slow
 def test_a_run_keeps_its_spans_though_its_pods_start_again_and_directories_come(
-    run, node, told, volume, monkeypatch, termination_log
+    run, node, told, volume, monkeypatch, termination_log, tmp_path
 ):
     def arrive(number):
         for name, image, label in gradients("x", 60, 1000 * number, (8, 8, 1)):
@@ -183,7 +197,9 @@ def test_a_run_keeps_its_spans_though_its_pods_start_again_and_directories_come(
     assert node("ingest", "spans-1", **spans)[0] == 128 + signal.SIGTERM
     monkeypatch.setattr("pipeline.local.launch_node", launch)
     arrive(2)
+    monkeypatch.setenv(ARGO_NODE, "ingest(1)")
     first = run("spans-1", **spans)
+    monkeypatch.delenv(ARGO_NODE)
     assert {code for code, _ in first.values()} == {DONE}
     again = first["ingest"][1]
     finished = re.findall(r"(\w+) was finished by an earlier attempt", again)
@@ -192,10 +208,19 @@ def test_a_run_keeps_its_spans_though_its_pods_start_again_and_directories_come(
     assert all("span 2" not in console for _, console in first.values())
     assert "training on" in first["train"][1]
     assert told("spans-1", **spans)["type"] == "io.vaeiaf.model.pushed"
+    html = pathlib.Path(tmp_path, "spans-1/gate/report_page").read_text()
+    assert "<li>ingest: " in html, "an attempt of another task"
+    page = Tables(html)
+    assert page.rows["images"][0][0].startswith("span 1: ")
 
     second = run("spans-2", **spans)
     assert "span 2\n" in second["ingest"][1]
     assert "starting from the weights of" in second["train"][1]
+    html = pathlib.Path(tmp_path, "spans-2/gate/report_page").read_text()
+    assert re.search(r"from Images and Base model \(version \d+, digest \w+\)", html)
+    page = Tables(html)
+    assert page.told("nodes", "Schema, span 2") == ["made by the run spans-1.span-1", "cached"]
+    assert "since the run spans-1.span-1" in page.told("nodes", "ImageExampleGen, span 2")[0]
     third = run("spans-3", **spans)
     assert {code for code, _ in third.values()} == {DONE}
     text = json.loads(re.search(r"\{.*\}", third["gate"][1].splitlines()[-1]).group())[OUTCOME]
