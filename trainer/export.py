@@ -7,7 +7,7 @@ import tensorflow as tf
 from trainer.evaluate import image_elbo
 from trainer.images import EXAMPLE_FEATURES, Transform, noise_seed, to_bytes
 from trainer.model.latent_model import Joint, LatentModel
-from trainer.model.likelihoods import PixelModel
+from trainer.model.likelihoods.pixels import PixelModel
 from trainer.shape import Shape
 from trainer.storage.atomic import whole
 from trainer.units import Units, write_units

@@ -11,12 +11,15 @@ Decoder = Literal[
     "BernoulliMLP",
     "GaussianMLP",
     "DiscretizedLogisticMLP",
+    "DiscretizedLogisticMixtureMLP",
     "BernoulliResNet",
     "GaussianResNet",
     "DiscretizedLogisticResNet",
+    "DiscretizedLogisticMixtureResNet",
     "BernoulliLadder",
     "GaussianLadder",
     "DiscretizedLogisticLadder",
+    "DiscretizedLogisticMixtureLadder",
 ]
 Encoder = Literal["GaussianMLP", "GaussianResNet", "GaussianLadder"]
 ENCODERS, DECODERS = get_args(Encoder), get_args(Decoder)

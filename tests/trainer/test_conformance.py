@@ -76,7 +76,9 @@ CASES = {
     "ResNetEncoder": Case(
         lambda rng, dtype: ResNetEncoder(ODD, 2, 1, False, [3, 2], rng, dtype), [ODD.size], [(3,), (2,)]
     ),
-    "ResNetDecoder": Case(lambda rng, dtype: ResNetDecoder(3, ODD, 2, 1, False, 2, rng, dtype), [3], [(ODD.size,)] * 2),
+    "ResNetDecoder": Case(
+        lambda rng, dtype: ResNetDecoder(3, ODD, 2, 1, False, [4, 1], rng, dtype), [3], [(280,), (70,)]
+    ),
     "IAFStep": Case(lambda rng, dtype: IAFStep(MADE(ORDER, 5, 1, CONTEXT, [0.0, 1.5], rng, dtype)), *STEP),
     "IAFStep of two layers": Case(
         lambda rng, dtype: IAFStep(MADE(ORDER, 5, 2, CONTEXT, [0.0, 1.5], rng, dtype)), *STEP

@@ -17,7 +17,7 @@ from trainer.model.flows import IAFStep, LocationStep
 from trainer.model.ladder_blocks import FlowStep, LayerDraw, MaskedConvs, Prior, StochasticLayer
 from trainer.model.latent_model import Joint, LatentModel
 from trainer.model.likelihoods import LIKELIHOODS, Likelihood
-from trainer.model.resnet import Conv, Layer, ResidualBlock, Upsample
+from trainer.model.resnet import Conv, Layer, ResidualBlock, Upsample, as_rows, flat_parts
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 
@@ -127,8 +127,8 @@ class Ladder(LatentModel):
                 h = layer.absorb(h, prior, choose(number, prior))
                 number += 1
             h = rung.grow(tf.nn.elu(h))
-        parts = tf.split(h, self.likelihood.NETWORK_OUTPUTS, axis=-1)
-        return self.likelihood.from_network(*(_row(part, flat) for part in parts))
+        sizes = self.likelihood.outputs(self._shape.channels)
+        return self.likelihood.from_network(*flat_parts(h, sizes, tf.shape(flat)[:-1]))
 
     @property
     def _layers(self) -> list[StochasticLayer]:
@@ -143,12 +143,7 @@ class Ladder(LatentModel):
 
 def _flat(maps: Sequence[tf.Tensor], like: tf.Tensor) -> tf.Tensor:
     """Joins maps [N, H, W, Z] to one flat array, with the leading axes of `like` [..., L]."""
-    return tf.concat([_row(part, like) for part in maps], axis=-1)
-
-
-def _row(maps: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """Flattens maps [N, H, W, F], with the leading axes of `like` [..., L]."""
-    return tf.reshape(maps, tf.concat([tf.shape(like)[:-1], [math.prod(maps.shape[1:])]], axis=0))
+    return tf.concat([as_rows(part, tf.shape(like)[:-1]) for part in maps], axis=-1)
 
 
 def _repeated(features: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
@@ -168,7 +163,7 @@ def build_ladder(config: TrainConfig, shape: Shape, dtype: tf.DType = tf.float32
     """Builds the ladder of images of `shape` that `config` describes, with weights drawn from its seed."""
     rng = np.random.default_rng(config.seed)
     likelihood, channels = LIKELIHOODS[config.likelihood], config.channels
-    outer = shape.channels * likelihood.NETWORK_OUTPUTS
+    outer = sum(likelihood.outputs(shape.channels))
     rungs = []
     for k, finer in enumerate([(shape.height, shape.width), *scale_sides(shape)[:-1]]):
         rungs.append(

@@ -41,7 +41,7 @@ class VAE(LatentModel):
     Args:
       latent_size: number of latents, L.
       encoder: maps [B, D] to loc and logvar [B, L] of q(z0|x) and, with a flow, to its context h [B, H].
-      decoder: maps [..., L] to the parameters of the likelihood, [..., D] each.
+      decoder: maps [..., L] to the parameters of the likelihood, one array for each of its outputs.
       likelihood: the family of p(x|z).
       iaf: the steps of the flow in order; without steps the posterior is Gaussian.
     """
@@ -116,7 +116,7 @@ def build_flat(config: TrainConfig, shape: Shape, dtype: tf.DType = tf.float32) 
     return VAE(
         latents,
         encoder=_encoder(config, shape, encoder_outputs, rng, dtype),
-        decoder=_decoder(config, shape, likelihood.NETWORK_OUTPUTS, rng, dtype),
+        decoder=_decoder(config, shape, likelihood.outputs(shape.channels), rng, dtype),
         likelihood=likelihood,
         # every other step reverses its order; reversing z between the steps instead would keep XLA from vectorising
         iaf=[_step(config, order[::-1] if k % 2 else order, rng, dtype) for k in range(config.iaf_steps)],
@@ -143,12 +143,15 @@ def _encoder(
     return MLP(shape.size, config.hidden_size, outputs, rng, dtype)
 
 
-def _decoder(config: TrainConfig, shape: Shape, outputs: int, rng: np.random.Generator, dtype: tf.DType) -> Network:
+def _decoder(
+    config: TrainConfig, shape: Shape, outputs: Sequence[int], rng: np.random.Generator, dtype: tf.DType
+) -> Network:
     if config.decoder.endswith("ResNet"):
         return ResNetDecoder(
             config.latent_size, shape, config.channels, config.blocks, config.latent_maps, outputs, rng, dtype
         )
-    return MLP(config.latent_size, config.hidden_size, [shape.size] * outputs, rng, dtype)
+    pixels = shape.height * shape.width
+    return MLP(config.latent_size, config.hidden_size, [pixels * size for size in outputs], rng, dtype)
 
 
 def _step(config: TrainConfig, order: np.ndarray, rng: np.random.Generator, dtype: tf.DType) -> FlowStep:
