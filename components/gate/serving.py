@@ -3,7 +3,8 @@
 import os
 from typing import NamedTuple
 
-from trainer.storage.digests import Digests, below, identity, read_digests, recorded_or_present
+from components.card.names import model_identity
+from trainer.storage.digests import Digests, below, read_digests, recorded_or_present
 
 LOCK = ".lock"  # in a push directory; a model server reads only names that are numbers
 FORMAT_SERVING = "Format-Serving"  # TFX's folder of the SavedModel in a Model artifact
@@ -14,7 +15,7 @@ class Served(NamedTuple):
 
     version: int
     path: str
-    model: str  # identity of the SavedModel's files
+    model: str  # identity of the SavedModel's files, without its card
 
 
 def versions(base: str) -> list[int]:
@@ -33,7 +34,7 @@ def newest(base: str) -> Served | None:
     if not found:
         return None
     path = os.path.join(base, str(found[-1]))
-    return Served(found[-1], path, identity(recorded_or_present(path)))
+    return Served(found[-1], path, model_identity(recorded_or_present(path)))
 
 
 def saved_model_digests(model: str) -> Digests:

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components.card.names import model_identity
 from components.gate.result import Result
 from components.gate.withdrawal import Withdrawal, servable, withdrawals
 from pipeline.state.executions import PIPELINE, RUN, time_of
 from pipeline.state.runs import PUSHED_TO
-from trainer.storage.digests import identity, recorded_or_present
+from trainer.storage.digests import recorded_or_present
 from trainer.storage.quarantine import damage
 
 PUSHED_MODEL = "PushedModel"  # TFX's type
@@ -48,7 +49,7 @@ class Version(NamedTuple):
     elbo: float | None  # nats per image, over the test images of that run
     standard_error: float | None
     size: int  # bytes; 0 after a withdrawn version was pruned
-    digest: str  # of its files
+    digest: str  # of its files, without its card
     damage: str | None  # None: intact
     withdrawn: Withdrawal | None
 
@@ -149,7 +150,7 @@ def _version(
         elbo=result.elbo,
         standard_error=result.standard_error,
         size=sum(digest.size for digest in digests.values()),
-        digest=withdrawal.model if withdrawal else identity(digests),
+        digest=withdrawal.model if withdrawal else model_identity(digests),
         damage=damage(path) if exists else None,
         withdrawn=withdrawal,
     )
