@@ -40,7 +40,7 @@ def test_a_rollback_serves_the_model_before_as_a_new_version_with_its_numbers_an
 
 
 def test_the_card_of_what_is_served_has_its_own_number_and_says_who_copied_what_and_why(three, vaeiaf):
-    a, b, c = three.versions()
+    a, b, _ = three.versions()
     for arguments in (("rollback",), ("withdraw", b)):
         assert vaeiaf(*arguments, *WHY)[0] == words.PUSHED
     served = three.versions()[-1]
