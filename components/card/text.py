@@ -12,8 +12,8 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from components.card.card import Card
+from components.html.templates import MISSING, environment
 
-MISSING = "n/a"
 SPECIAL = re.compile(r"[\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w)")  # what Markdown reads as more than text
 BLANK = re.compile(r"\n{3,}")  # lines that parts of the template leave
 FOLDER = pathlib.Path(__file__).parent
@@ -32,8 +32,9 @@ def markdown(card: Card) -> str:
 
 
 def html(text: str, title: str) -> str:
-    """Returns the page of a card that `markdown` wrote."""
-    return PAGES.get_template("model_card.html.j2").render(title=title, body=Markup(MARKDOWN.render(text)))
+    """Returns the page of a card that `markdown` wrote. A table that is too wide for a phone scrolls."""
+    body = MARKDOWN.render(text).replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
+    return PAGES.get_template("model_card.html.j2").render(title=title, body=Markup(body))
 
 
 def _sums(training: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,10 +87,4 @@ TEMPLATES.filters |= {
     "count": _number(",.0f"),
     "interval": _interval,
 }
-PAGES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader([FOLDER, FOLDER.parent / "pages"]),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+PAGES = environment([FOLDER], {})

@@ -79,6 +79,11 @@ def test_a_first_run_tells_its_story_and_pushes(run, root):
     assert elbo(console) == pytest.approx(reported, abs=0.006), "the Evaluator's number is the Trainer's, to 2 decimals"
 
 
+def test_its_report_reads_well(root, faults_of):
+    (page,) = root.glob("artifacts/*/Report/report/*/index.html")
+    assert faults_of(page) == []
+
+
 def test_the_pushed_model_serves_clients_of_every_signature(root):
     (version,) = versions(root)
     model = tf.saved_model.load(str(root / f"pushed/vaeiaf-photo-patches/{version}"))

@@ -9,7 +9,7 @@ import pytest
 from cards import CARD, card_with
 from components.card.card import Card, Copied
 from components.card.files import read_card, write_card
-from components.card.names import FILES, model_identity
+from components.card.names import FILES, HTML, model_identity
 from components.card.text import html, markdown
 from pages import Page
 from trainer.storage.digests import compute_digests
@@ -26,9 +26,7 @@ def page(card):
 
 def rows(card):
     """The rows of all tables, by their first cell."""
-    found = [
-        found for row in re.findall(r"<tr>(.*?)</tr>", html(markdown(card), ""), re.DOTALL) for found in [_cells(row)]
-    ]
+    found = map(_cells, re.findall(r"<tr>(.*?)</tr>", html(markdown(card), ""), re.DOTALL))
     return {first: others for first, *others in found}
 
 
@@ -44,6 +42,11 @@ def test_a_card_has_the_sections_of_the_paper_and_needs_no_network():
         *["Ethical considerations", "Caveats and recommendations", "How to call it", "Recipe"],
     ]
     assert (found.fetched, found.tags & {"script", "img", "iframe"}) == ([], set())
+
+
+def test_a_card_is_legible_everywhere(tmp_path, faults_of):
+    write_card(CARD, str(tmp_path))
+    assert faults_of(tmp_path / HTML) == []
 
 
 def test_its_figures_are_those_of_the_gate_with_their_intervals():

@@ -135,6 +135,13 @@ def test_every_page_needs_nothing_from_elsewhere_and_runs_nothing(pages):
         assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'(?:src|href)="([^"]*)', html))
 
 
+def test_every_page_reads_well(pages, tmp_path, faults_of):
+    for name, html in pages.items():
+        path = tmp_path / f"{name}.html"
+        path.write_text(html)
+        assert faults_of(path) == [], name
+
+
 def test_every_page_is_small(pages):
     for name, html in pages.items():
         assert len(html.encode()) < MAX_BYTES, name
