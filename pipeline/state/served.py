@@ -83,6 +83,13 @@ def pushed_versions(store: MetadataStore, root: str, pipeline: str) -> list[Vers
     return sorted(found, reverse=True)
 
 
+def served_version(store: MetadataStore, root: str, pipeline: str) -> Version | None:
+    """Returns the version that `pipeline` serves, None if it serves nothing. Verifies its files."""
+    base = push_directory(root, pipeline)
+    present = servable(base)
+    return _version(base, pipeline, present[-1], records(store, pipeline), True, None) if present else None
+
+
 def records(store: MetadataStore, pipeline: str) -> dict[int, Record]:
     """Returns what ML Metadata says about the versions of `pipeline`, also about those that are gone."""
     artifacts = store.get_artifacts_by_type(PUSHED_MODEL)
