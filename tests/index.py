@@ -12,8 +12,8 @@ from pipeline.state.served import Change
 START = datetime.datetime(2026, 1, 1, 3, 0).astimezone()
 RUN = Run("run", "vaeiaf-toy", START, 60.0, "pushed", None, 1, -1850.0, 2.0, "")
 REASON = (
-    "the test-set ELBO is -1853.20, the last blessed model's -1850.00 nats per image; the gain over 10000 paired images "
-    "is -3.20, with 95 % confidence between -4.20 and -2.20: worse by more than the 1.00 allowed"
+    "the test-set ELBO is -1853.20, that of the last blessed model -1850.00 nats per image; the gain over 10000 paired "
+    "images is -3.20, with 95 % confidence between -4.20 and -2.20: worse by more than the 1.00 allowed"
 )
 
 

@@ -61,12 +61,15 @@ class Scale(NamedTuple):
         return TOP + PLOT * (1.0 - share)
 
     def ticks(self) -> list[float]:
-        """Returns round numbers, two to five of them."""
-        rough = (self.high - self.low) / 3.0
-        unit = 10.0 ** math.floor(math.log10(rough))
-        step = next(unit * factor for factor in (1.0, 2.0, 5.0, 10.0) if unit * factor >= rough)
-        first = math.ceil(self.low / step)
-        return [step * number for number in range(first, math.floor(self.high / step) + 1)]
+        """Returns round numbers, at least three: multiples of the largest 1, 2 or 5 times a power of ten."""
+        unit = 10.0 ** math.floor(math.log10(self.high - self.low))
+        found: list[float] = []
+        for step in (unit * 5.0, unit * 2.0, unit, unit / 2.0, unit / 5.0):
+            first, last = math.ceil(self.low / step), math.floor(self.high / step)
+            found = [step * number for number in range(first, last + 1)]
+            if len(found) >= 3:
+                break
+        return found
 
     def holds(self, value: float) -> bool:
         """Tells whether the value is in the plot."""
@@ -112,7 +115,7 @@ def scale_of(points: Iterable[Point]) -> Scale:
     core = [point for point in found if point.kind in ("pushed", "unchanged")] or found
     middle = statistics.median(_elbo(point) for point in core)
     ends = [end for point in core for end in (_elbo(point) - point.half, _elbo(point) + point.half)]
-    room = max(max(ends) - min(ends), 1e-4 * abs(middle), 1e-6)
+    room = max(0.3 * (max(ends) - min(ends)), 1e-4 * abs(middle), 1e-6)
     low = max(min(ends) - room, min(_elbo(point) - point.half for point in found))
     high = min(max(ends) + room, max(_elbo(point) + point.half for point in found))
     pad = 0.08 * max(high - low, room)
@@ -205,4 +208,5 @@ def _dates(points: Sequence[Point], height: int) -> Iterator[str]:
     places = [(0, "0", "start"), (middle, f"{_at(middle, points):.2f}%", "middle"), (last, "100%", "end")]
     shown = places[:1] if last == 0 else places if has_days and last > 2 else [places[0], places[2]]
     for index, x, anchor in shown:
-        yield f'<text x="{x}" y="{height - 8}" text-anchor="{anchor}">{points[index].time:{form}}</text>'
+        left_out = ' class="extra"' if anchor == "middle" else ""  # on a phone
+        yield f'<text{left_out} x="{x}" y="{height - 8}" text-anchor="{anchor}">{points[index].time:{form}}</text>'
