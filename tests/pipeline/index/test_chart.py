@@ -31,7 +31,9 @@ def test_each_run_has_a_mark_at_its_elbo_and_one_in_the_lane_of_its_result():
         "failed of night 2": 1,
         "pushed of night 3": 3,  # its drift has a lane too
     }
-    assert [of[name][0][0] for name in of if name in of] == sorted(12.5 + 25.0 * night for night in range(4))
+    assert {words: {x for x, _ in places} for words, places in of.items()} == {
+        point.words: {12.5 + 25.0 * night} for night, point in enumerate(points)
+    }
     plotted = {words: min(y for _, y in places) for words, places in of.items()}
     assert plotted["pushed of night 0"] > plotted["refused of night 1"] > plotted["pushed of night 3"]
 

@@ -10,10 +10,8 @@ from pipeline.index.writing import RUNS
 
 def rows(page):
     """The cells of each row of the runs."""
-    table = page[page.index("<h3>Runs</h3>") :]
-    cells = [
-        re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
-    ]
+    found = re.findall(r"<tr>(.*?)</tr>", page[page.index("<h3>Runs</h3>") :], re.DOTALL)
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in found]
     return [[re.sub(r"<[^>]+>", "", cell).strip() for cell in row] for row in cells if row]
 
 
