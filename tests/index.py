@@ -57,4 +57,4 @@ def change(night: float = 0.0, kind: str = "rollback", **fields: Any) -> Change:
 
 def series(entries: Sequence[Entry], changes: Sequence[Change] = (), **fields: Any) -> Series:
     """The series of these runs, the newest first."""
-    return Series("vaeiaf-toy", None, None, [*entries], [*changes])._replace(**fields)
+    return Series("vaeiaf-toy", None, [*entries], [*changes])._replace(**fields)

@@ -31,7 +31,6 @@ class Series(NamedTuple):
 
     pipeline: str
     served: Version | None
-    card: str | None  # path of its card
     entries: list[Entry]  # the newest first
     changes: list[Change]  # of what is served, that no run made; the newest first, none older than all entries
 
@@ -49,9 +48,8 @@ def read_series(store: MetadataStore, root: str, pipelines: Iterable[str], limit
     has_more = next(found, None) is not None
     series = []
     for name, of in entries.items():
-        served = served_version(store, root, name)
-        card = cards[name].get(served.version) if served else None
-        series.append(Series(name, served, card, of, _since(of, changes(store, [name]), has_more)))
+        changed = _since(of, changes(store, [name]), has_more)
+        series.append(Series(name, served_version(store, root, name), of, changed))
     return series, has_more
 
 

@@ -49,7 +49,7 @@ def _section(series: Series, link: Link) -> dict[str, Any]:
         "pipeline": series.pipeline,
         "served": series.served,
         "serving": _serving(series.served),
-        "card": link(series.card),
+        "card": link(series.served and series.served.card),
         "chart": draw(points, [_event(change) for change in series.changes], _alt(series)) if points else "",
         "changes": [{**change._asdict(), "what": _changed(change)} for change in series.changes],
         "months": [

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components.card.names import model_identity
+from components.card.names import HTML, model_identity
 from components.gate.result import Result
 from components.gate.withdrawal import Withdrawal, servable, withdrawals
 from pipeline.state.executions import PIPELINE, RUN, time_of
@@ -51,6 +51,7 @@ class Version(NamedTuple):
     size: int  # bytes; 0 after a withdrawn version was pruned
     digest: str  # of its files, without its card
     damage: str | None  # None: intact
+    card: str | None  # path of its model card, as HTML; None: an earlier version of this project pushed it
     withdrawn: Withdrawal | None
 
 
@@ -159,6 +160,7 @@ def _version(
         size=sum(digest.size for digest in digests.values()),
         digest=withdrawal.model if withdrawal else model_identity(digests),
         damage=damage(path) if exists else None,
+        card=card if os.path.exists(card := os.path.join(path, HTML)) else None,
         withdrawn=withdrawal,
     )
 
