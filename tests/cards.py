@@ -2,13 +2,17 @@
 
 from typing import Any
 
-from components.card.card import Card, Data, Measure, Serving
+from components.card.card import Card, Data, Measure, Serving, Training
 
-TRAINING = {
-    "config": {"seed": 7, "iaf_steps": 3, "epochs": 2},
-    "best_epoch": 2,
-    "epochs": [{"seconds": 30.0, "images_per_second": 1000.0}, {"seconds": 90.0, "images_per_second": 2000.0}],
-}
+TRAINING = Training(
+    recipe={"seed": 7, "iaf_steps": 3, "epochs": 2},
+    epochs=2,
+    best_epoch=1,
+    seconds=120.0,
+    images_per_second=1750.0,
+    importance_weighted_bound=-9.25,
+    importance_samples=64,
+)
 CARD = Card(
     version=0,
     series="vaeiaf-photo_patches",

@@ -35,6 +35,18 @@ class Serving(NamedTuple):
     latency: dict[str, dict[str, list[float]]]  # signature -> images in a call -> median and 95th percentile, ms
 
 
+class Training(NamedTuple):
+    """How the model was trained."""
+
+    recipe: dict[str, Any]  # settings by name
+    epochs: int
+    best_epoch: int  # from 1: the exported one
+    seconds: float  # of all epochs, without evaluation
+    images_per_second: float
+    importance_weighted_bound: float | None  # nats per image over the test images; None: was not computed
+    importance_samples: int  # draws of each image for it
+
+
 class Copied(NamedTuple):
     """How a version became a copy of an earlier one."""
 
@@ -60,7 +72,7 @@ class Card(NamedTuple):
     measure: Measure | None
     data: Data | None
     serving: Serving | None
-    training: dict[str, Any] | None  # the record of the training
+    training: Training | None
     libraries: dict[str, str]  # versions, by name
     code: str  # fingerprint of the code that trained
     copies: list[Copied] = []  # noqa: RUF012  of the model, the first one first; nothing changes the list
@@ -73,7 +85,7 @@ class Card(NamedTuple):
     def from_json(cls, text: str) -> "Card":
         """Undoes `to_json`."""
         fields = json.loads(text)
-        for name, kind in (("measure", Measure), ("data", Data), ("serving", Serving)):
+        for name, kind in (("measure", Measure), ("data", Data), ("serving", Serving), ("training", Training)):
             fields[name] = fields[name] and kind(**fields[name])
         return cls(**{**fields, "copies": [Copied(**copy) for copy in fields["copies"]]})
 

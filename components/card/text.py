@@ -1,7 +1,6 @@
 """The text of a model card: Markdown, and HTML made from it."""
 
 import datetime
-import math
 import pathlib
 import re
 from collections.abc import Callable, Mapping
@@ -21,13 +20,8 @@ FOLDER = pathlib.Path(__file__).parent
 
 def markdown(card: Card) -> str:
     """Returns the card as Markdown."""
-    training = card.training
-    page = TEMPLATES.get_template("model_card.md.j2").render(
-        card=card,
-        training=training,
-        has_flow=training is None or bool(training["config"].get("iaf_steps")),
-        **(_sums(training) if training else {}),
-    )
+    recipe = card.training.recipe if card.training else {}
+    page = TEMPLATES.get_template("model_card.md.j2").render(card=card, has_flow=recipe.get("iaf_steps", 1) > 0)
     return BLANK.sub("\n\n", page).strip() + "\n"
 
 
@@ -35,14 +29,6 @@ def html(text: str, title: str) -> str:
     """Returns the page of a card that `markdown` wrote. A table that is too wide for a phone scrolls."""
     body = MARKDOWN.render(text).replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
     return PAGES.get_template("model_card.html.j2").render(title=title, body=Markup(body))
-
-
-def _sums(training: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the time and the speed of all epochs of a training."""
-    seconds = sum(epoch["seconds"] for epoch in training["epochs"])
-    images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in training["epochs"])
-    took = f"{datetime.timedelta(seconds=round(seconds))} (h:mm:ss)"
-    return {"took": took, "images_per_second": images / seconds if seconds else math.nan}
 
 
 def _shown(value: Any) -> str:
@@ -57,6 +43,10 @@ def _shown(value: Any) -> str:
 def _code(value: Any) -> Markup:
     """Returns a value as code, in which no character has a meaning but its end."""
     return Markup("`" + " ".join(str(value).replace("`", "'").replace("|", "/").split()) + "`")
+
+
+def _duration(seconds: float) -> Markup:
+    return Markup(f"{datetime.timedelta(seconds=round(seconds))} (h:mm:ss)")
 
 
 def _number(form: str) -> Callable[[Any], Markup]:
@@ -81,6 +71,7 @@ TEMPLATES = jinja2.Environment(
 )
 TEMPLATES.filters |= {
     "code": _code,
+    "duration": _duration,
     "nats": _number(".2f"),
     "signed": _number("+.2f"),
     "bits": _number(".3f"),

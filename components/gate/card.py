@@ -8,12 +8,11 @@ import math
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 from tfx.types import standard_component_specs as specs
 
 from components.artifacts import Artifacts
-from components.card.card import Card, Data, Measure, Serving, stamp
+from components.card.card import Card, Data, Measure, Serving, Training, stamp
 from components.card.names import model_identity
 from components.gate.sums import Metrics, interval
 from components.gate.verdict import Verdict
@@ -106,7 +105,20 @@ def _serving(verdict: Verdict) -> Serving | None:
     return Serving(found.loaded_seconds, found.elbo_difference, latency)
 
 
-def _training(model: str) -> dict[str, Any] | None:
-    """Returns the record of the training that the SavedModel at the path `model` carries, if it does."""
+def _training(model: str) -> Training | None:
+    """Returns what the SavedModel at the path `model` carries of its training."""
     path = pathlib.Path(model, TRAINING)
-    return json.loads(path.read_text()) if path.exists() else None
+    if not path.exists():
+        return None
+    history = json.loads(path.read_text())
+    quality, seconds = history["quality"] or {}, sum(epoch["seconds"] for epoch in history["epochs"])
+    images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in history["epochs"])
+    return Training(
+        recipe=history["config"],
+        epochs=len(history["epochs"]),
+        best_epoch=history["best_epoch"],
+        seconds=seconds,
+        images_per_second=images / seconds if seconds else 0.0,
+        importance_weighted_bound=quality.get("importance_weighted_bound"),
+        importance_samples=history["config"]["importance_samples"],
+    )

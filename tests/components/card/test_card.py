@@ -56,12 +56,13 @@ def test_its_figures_are_those_of_the_gate_with_their_intervals():
     assert found["gain over the last blessed model"][0] == "+1.00"
     assert found["gain, 95 % interval"][0] == "+0.25 to +1.75"
     assert found["bits per dimension, at most"][0] == "4.321"
+    assert found["importance-weighted bound, 64 draws"] == ["-9.25", ""]
     assert found["cat"] == ["600", "-9.00", "n/a"]
     assert found["test images"] == ["1,234"]
     assert found["fingerprint of the test images"] == ["ff"]
     assert found["spans, the oldest first"] == ["2026-01-30, 2026-01-31"]
     assert found["sample"] == ["32", "0.061", "0.078"]
-    assert found["training"][0].startswith("2 epochs in 0:02:00 (h:mm:ss), 1,750 images per second; epoch 2 ")
+    assert found["training"][0].startswith("2 epochs in 0:02:00 (h:mm:ss), 1,750 images per second; epoch 1 ")
     assert (found["seed"], found["tensorflow"]) == (["7"], ["2.21.0"])
     assert found["SHA-256 of the model"] == [CARD.model]
 
@@ -83,7 +84,7 @@ def test_no_name_has_a_meaning_in_markdown_or_html(name):
     card = card_with(
         labels={name: {"elbo": -1.0}},
         notes=[name],
-        training={**CARD.training, "config": {"iaf_steps": 0, "data": name}},
+        training=CARD.training._replace(recipe={"iaf_steps": 0, "data": name}),
         copies=[Copied(3, "rollback", "2026", name, name)],
     )
     found, shown = page(card), " ".join(name.split())
