@@ -48,7 +48,7 @@
     const range = document.createRange();
     range.selectNodeContents(node);
     const boxes = isDrawn ? [element.getBoundingClientRect()] : [...range.getClientRects()];
-    const scale = isDrawn ? element.getScreenCTM().a : 1, size = parseFloat(its.fontSize) * scale;
+    const turned = isDrawn ? element.getScreenCTM() : {a: 1, b: 0}, scale = Math.hypot(turned.a, turned.b), size = parseFloat(its.fontSize) * scale;
     if (size < SMALLEST) faults.push(`${name(element)} is only ${size.toFixed(1)} pixels high`);
     const faint = [...above(element)].reduce((left, one) => left * style(one).opacity, 1);
     const behind = ground(element), ink = colour(isDrawn ? its.fill : its.color);

@@ -89,6 +89,12 @@ def test_a_fault_is_found(name, found):
     assert [one for one in found(html) if fault in one], found(html)
 
 
+def test_the_size_of_turned_text_is_known(found):
+    turned = '<text x="10" y="15" fill="currentColor" transform="rotate(-90 10 15)" font-size="{}">a</text>'
+    assert found(added(SVG.format(turned.format(12)))) == []
+    assert found(added(SVG.format(turned.format(5)))) != []
+
+
 def test_what_scrolls_on_a_phone_and_fits_on_paper_is_no_fault(found):
     wide = '<p style="width: 500px; text-align: right">right</p>'
     assert found(added(wide)) != []

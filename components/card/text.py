@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from components.card.card import Card
-from components.html.templates import MISSING, environment
+from components.html.templates import MISSING, Filters, environment
 
 SPECIAL = re.compile(r"[\\`*\[\]<>|~&]|(?<!\w)_|_(?!\w)")  # what Markdown reads as more than text
 BLANK = re.compile(r"\n{3,}")  # lines that parts of the template leave
@@ -69,7 +69,7 @@ TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-TEMPLATES.filters |= {
+FILTERS: Filters = {
     "code": _code,
     "duration": _duration,
     "nats": _number(".2f"),
@@ -78,4 +78,5 @@ TEMPLATES.filters |= {
     "count": _number(",.0f"),
     "interval": _interval,
 }
+TEMPLATES.filters |= FILTERS
 PAGES = environment([FOLDER], {})

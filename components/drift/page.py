@@ -7,6 +7,7 @@ from components.drift.histogram import draw
 from components.html.templates import Filters, environment
 
 FOLDER = pathlib.Path(__file__).parent
+READS = ("drift.html.j2", "drift_parts.html.j2")  # `components.train.code` counts them
 FILTERS: Filters = {"histogram": draw}
 TEMPLATES = environment([FOLDER], FILTERS)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jinja2
 
 FOLDER = pathlib.Path(__file__).parent
+READS = ("page.html.j2", "page.css", "elements.html.j2")  # `components.train.code` counts them
 MISSING = "n/a"
 
 Filters = dict[str, Callable[..., Any]]

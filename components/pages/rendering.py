@@ -11,6 +11,8 @@ from components.gate.serving_record import words
 from components.gate.sums import Metrics
 from components.gate.verdict import interval
 from components.html.templates import MISSING, Filters, environment
+from components.pages.account import in_words
+from components.pages.lineage import draw
 from components.pages.pictures import elbo_curve
 from trainer.units import Units
 
@@ -33,5 +35,24 @@ def _bits(elbo: Any, units: Units) -> str:
     return f"{bits:.3f} bits/dim"
 
 
-FILTERS: Filters = {"bits": _bits, "gain": _gain, "serving": words, "elbo_curve": elbo_curve}
+def _duration(seconds: float) -> str:
+    """Returns seconds with one digit below a minute, and h:mm:ss or m:ss from there."""
+    if seconds < 60:
+        return f"{seconds:.1f}\N{NO-BREAK SPACE}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours}:{minutes:02}:{rest:02}\N{NO-BREAK SPACE}h" if hours else f"{minutes}:{rest:02}\N{NO-BREAK SPACE}min"
+    )
+
+
+FILTERS: Filters = {
+    "bits": _bits,
+    "gain": _gain,
+    "serving": words,
+    "elbo_curve": elbo_curve,
+    "duration": _duration,
+    "lineage": draw,
+    "setting": in_words,
+}
 TEMPLATES = environment([FOLDER, page.FOLDER], FILTERS | page.FILTERS)

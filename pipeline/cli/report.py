@@ -6,20 +6,36 @@ whole. vaeiaf open shows the report of one run.
 import argparse
 import os
 
+from pipeline.cli._models import checked_file
 from pipeline.cli._options import root_of
 from pipeline.cli._output import print_json
 from pipeline.cli._state import add_state
-from pipeline.words import PUSHED
 from trainer.errors import UserError
+from trainer.exit_codes import DONE
 
 HELP = "write a page about all runs"
 EXAMPLE = "report --series --root vaeiaf"
+COPY = "vaeiaf-runs.html"  # of the page of a cluster
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the subject and the state directory."""
+    """Adds the subject, the state directory and the file."""
     parser.add_argument("--series", action="store_true", help="about all runs, over time")
     add_state(parser)
+    parser.add_argument(
+        "--output",
+        metavar="FILE.html",
+        help="write the page here and not into the state directory, without links to what is there (default with "
+        f"--cluster: {COPY})",
+    )
+
+
+def check(options: argparse.Namespace) -> None:
+    """Checks the subject, and the name of the file."""
+    if not options.series:
+        raise UserError("report needs a subject", remedy="Add --series; vaeiaf open shows the report of one run")
+    output = options.output or (COPY if options.errand else None)
+    options.output = output and checked_file(output, [".html"])
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,15 +43,14 @@ def run(options: argparse.Namespace) -> int:
     from pipeline.index.writing import PAGE, write_index
     from pipeline.state.executions import one_pipeline, open_store, pipelines_of
 
-    if not options.series:
-        raise UserError("report needs a subject", remedy="Add --series; vaeiaf open shows the report of one run")
     root = root_of(options)
     store = open_store(root)
     pipelines = [one_pipeline(store, options.pipeline)] if options.pipeline else pipelines_of(store)
-    path = os.path.join(root, f"index-{options.pipeline}.html" if options.pipeline else PAGE)
+    inside = os.path.join(root, f"index-{options.pipeline}.html" if options.pipeline else PAGE)
+    path = options.output or inside
     series = write_index(store, root, pipelines, path)
     if options.json:
         print_json({"path": path, "series": series})
-        return PUSHED
-    print(path)
-    return PUSHED
+    else:
+        print(path)
+    return DONE

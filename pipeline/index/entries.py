@@ -10,7 +10,8 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.card.names import HTML
 from components.drift.names import NODES, SENTENCE
-from components.gate.withdrawal import servable, withdrawals
+from components.gate.serving import versions
+from components.gate.withdrawal import withdrawals
 from pipeline.state.executions import RunExecutions
 from pipeline.state.reports import page_of
 from pipeline.state.runs import Run, runs_with_executions
@@ -60,7 +61,7 @@ def _since(entries: list[Entry], changed: list[Change], has_more: bool) -> list[
 
 def _cards(base: str) -> dict[int, str]:
     """Returns the paths of the cards in the push directory `base`, by version."""
-    paths = {version: os.path.join(base, str(version)) for version in servable(base)}
+    paths = {version: os.path.join(base, str(version)) for version in versions(base)}
     paths |= {found.version: found.moved for found in withdrawals(base)}
     cards = {version: os.path.join(path, HTML) for version, path in paths.items()}
     return {version: card for version, card in cards.items() if os.path.exists(card)}

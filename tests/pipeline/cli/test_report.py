@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from pages import Page
-from pipeline import words
 from pipeline.index import writing
+from trainer import exit_codes
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def page(state, vaeiaf):
 
     def write(*arguments, name="index.html"):
         code, out, err = vaeiaf("report", "--series", *arguments)
-        assert (code, out, err) == (words.PUSHED, f"{state.root / name}\n", "")
+        assert (code, out, err) == (exit_codes.DONE, f"{state.root / name}\n", "")
         return Page((state.root / name).read_text())
 
     return write
@@ -49,7 +49,7 @@ def test_runs_changes_and_what_is_served_are_on_the_page(three, vaeiaf, page):
 
 def test_a_pruned_run_keeps_its_row_without_a_link(three, vaeiaf, page):
     before = page()
-    assert vaeiaf("prune", "--keep", "1")[0] == words.PUSHED
+    assert vaeiaf("prune", "--keep", "1")[0] == exit_codes.DONE
     after = page()
     assert text(after).count("-12.00") == text(before).count("-12.00") > 0
     assert len(after.attributes("a", "href")) < len(before.attributes("a", "href"))
@@ -93,7 +93,7 @@ def test_a_disk_that_is_full_leaves_the_older_page(three, vaeiaf, page, monkeypa
 
     monkeypatch.setattr(writing, "write_durably", fill_the_disk)
     code, out, _ = vaeiaf("report", "--series")
-    assert (code, out) == (words.FAILED, "")
+    assert (code, out) == (exit_codes.FAILED, "")
     assert (three.root / "index.html").read_bytes() == before
 
 
@@ -105,4 +105,4 @@ def test_a_disk_that_is_full_leaves_the_older_page(three, vaeiaf, page, monkeypa
     ],
 )
 def test_the_wording_of_mistakes(three, vaeiaf, arguments, sentence):
-    assert vaeiaf("report", *arguments) == (words.BAD_INPUT, "", f"vaeiaf: {sentence}\n")
+    assert vaeiaf("report", *arguments) == (exit_codes.BAD_INPUT, "", f"vaeiaf: {sentence}\n")
