@@ -139,6 +139,11 @@ def preprocessing(shape: Shape) -> Transform:
     return functools.partial(preprocess, shape=shape)
 
 
+def fingerprint(ids: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+    """Returns numbers below 2^31 made from the ids and bytes of encoded images, [B] int64."""
+    return tf.strings.to_hash_bucket_fast(ids + encoded, 2**31 - 1)
+
+
 def noise_seed(ids: tf.Tensor) -> tf.Tensor:
     """Returns the seed of each image's noise, [B] int64, a function of its id only."""
     return tf.strings.to_hash_bucket_fast(ids, 2**31 - 1)

@@ -18,6 +18,7 @@ from trainer.model.vae import build
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.signatures import SIGNATURES
+from trainer.training.record import read_record
 from trainer.units import Units, read_units
 from trainer.warmup import BATCHES, IMAGES, read_warmup
 
@@ -93,6 +94,7 @@ def test_every_signature_takes_any_batch_and_says_its_shapes(signatures):
         "reconstruct_pixels": ({"images": image}, {"images": image}),
         "encode": ({"images": encoded}, {"latents": latents}),
         "encode_pixels": ({"images": image}, {"latents": latents}),
+        "decode": ({"latents": latents}, {"images": image}),
         "sample": ({"n": scalar, "seed": scalar}, {"images": image}),
         "sample_at_temperature": (
             {"n": scalar, "seed": scalar, "temperature": ((), tf.float32)},
@@ -202,6 +204,12 @@ def test_reconstruct_is_the_mean_image_of_the_latents(model, signatures, pixels)
     assert len(np.unique(images, axis=0)) > 1
 
 
+def test_latents_decode_to_the_reconstruction(signatures, pixels):
+    latents = signatures["encode_pixels"](images=pixels)["latents"]
+    expected = signatures["reconstruct_pixels"](images=pixels)["images"]
+    np.testing.assert_array_equal(signatures["decode"](latents=latents)["images"], expected)
+
+
 @pytest.mark.parametrize("name", ["reconstruct", "serving_default"])
 def test_encoded_images_are_reconstructed_as_their_pixels_are(name, signatures, pixels, encoded):
     np.testing.assert_array_equal(decode(encoded, SHAPE), pixels)
@@ -280,6 +288,13 @@ def test_fewer_images_are_used_again_and_a_model_without_any_has_no_requests(ser
     found = [list(one.inputs["examples"]) for one in read_warmup(str(tmp_path / "one")) if one.signature == "evaluate"]
     assert found == [[image], [image] * IMAGES]
     assert read_warmup(str(tmp_path / "none")) == []
+
+
+def test_a_model_carries_the_history_of_its_training(servable, tmp_path):
+    history = {"best_epoch": 3, "latents": [{"group": "z", "kl": [0.5, 0.25]}]}
+    for name, given in (("with", history), ("without", None)):
+        save(servable, Units.of(TrainConfig(), SHAPE), str(tmp_path / name), history=given)
+        assert read_record(str(tmp_path / name)) == given
 
 
 def test_no_images_are_a_batch_too(servable):

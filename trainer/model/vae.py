@@ -60,6 +60,11 @@ class VAE(tf.Module):
         self.decoder = decoder
         self.iaf = list(iaf)
 
+    @property
+    def groups(self) -> dict[str, int]:
+        """The groups of latents, in the order of z: their names and sizes."""
+        return {"z": self.latent_size}
+
     def encode(self, x: tf.Tensor) -> Encoding:
         """Computes q(z0|x) and the context h for x [B, D], pixels in [0, 1]."""
         loc, logvar, *context = self.encoder(x)

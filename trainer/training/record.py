@@ -10,7 +10,7 @@ import numpy as np
 import pydantic
 import tensorflow as tf
 
-from trainer.evaluate import MeanELBO, Quality
+from trainer.evaluate import GroupKL, MeanELBO, Quality
 from trainer.model.vae import VAE
 from trainer.settings import TrainConfig
 from trainer.storage.atomic import discard, storing, whole
@@ -19,6 +19,7 @@ from trainer.storage.durable import sync
 log = logging.getLogger(__name__)
 
 HISTORY = "history.json"
+CARRIED = "assets.extra/training.json"  # in an exported model; TensorFlow Serving ignores a file of this name
 EVENTS = "events.out.tfevents."  # prefix of TensorFlow's files of scalars
 
 
@@ -76,6 +77,7 @@ class TrainResult(NamedTuple):
     best_epoch: int
     test: MeanELBO  # of `model`, with config.eval_samples draws per image
     quality: Quality | None  # on the test set, if config.importance_samples
+    latents: tuple[GroupKL, ...]  # on the test set, from the draws of `test`
 
 
 class Writer:
@@ -162,6 +164,7 @@ def write_history(config: TrainConfig, result: TrainResult, workdir: str) -> Non
         "best_epoch": result.best_epoch,
         "test": result.test._asdict(),
         "quality": result.quality and result.quality._asdict(),
+        "latents": [group._asdict() for group in result.latents],
         "epochs": [epoch.to_dict() for epoch in result.epochs],
     }
     with whole("the history", os.path.join(workdir, HISTORY)) as path:
@@ -171,3 +174,16 @@ def write_history(config: TrainConfig, result: TrainResult, workdir: str) -> Non
 def read_history(workdir: str) -> dict[str, Any]:
     """Returns the history that `write_history` wrote to the folder `workdir`."""
     return json.loads(pathlib.Path(workdir, HISTORY).read_text())
+
+
+def write_record(history: dict[str, Any], model: str) -> None:
+    """Writes a history into the SavedModel at `model`, so that a copy of the model keeps it."""
+    path = pathlib.Path(model, CARRIED)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(history, indent=1))
+
+
+def read_record(model: str) -> dict[str, Any] | None:
+    """Returns the history that the SavedModel at `model` carries; None if an earlier version exported it."""
+    path = pathlib.Path(model, CARRIED)
+    return json.loads(path.read_text()) if path.is_file() else None
