@@ -5,13 +5,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainer.carried import write_carried
 from trainer.evaluate import image_elbo
 from trainer.images import EXAMPLE_FEATURES, Transform, fingerprint, noise_seed, to_bytes
 from trainer.model.likelihoods import PixelModel
 from trainer.model.vae import VAE
 from trainer.shape import Shape
 from trainer.storage.atomic import whole
-from trainer.training.record import write_record
 from trainer.units import Units, write_units
 from trainer.warmup import Trained, write_warmup
 
@@ -147,7 +147,7 @@ def save(
         tf.saved_model.save(servable, unfinished, signatures=servable.signatures())
         write_units(units, unfinished)
         if history:
-            write_record(history, unfinished)
+            write_carried(history, unfinished)
         if examples:
             write_warmup(servable.trained(), examples, unfinished)
 

@@ -10,6 +10,7 @@ import scipy.special
 import tensorflow as tf
 
 import trainer.export
+from trainer.carried import read_carried
 from trainer.errors import StorageError
 from trainer.evaluate import image_elbo
 from trainer.export import Servable, save
@@ -18,7 +19,6 @@ from trainer.model.vae import build
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.signatures import SIGNATURES
-from trainer.training.record import read_record
 from trainer.units import Units, read_units
 from trainer.warmup import BATCHES, IMAGES, read_warmup
 
@@ -294,7 +294,7 @@ def test_a_model_carries_the_history_of_its_training(servable, tmp_path):
     history = {"best_epoch": 3, "latents": [{"group": "z", "kl": [0.5, 0.25]}]}
     for name, given in (("with", history), ("without", None)):
         save(servable, Units.of(TrainConfig(), SHAPE), str(tmp_path / name), history=given)
-        assert read_record(str(tmp_path / name)) == given
+        assert read_carried(str(tmp_path / name)) == given
 
 
 def test_no_images_are_a_batch_too(servable):

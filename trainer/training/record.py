@@ -19,7 +19,6 @@ from trainer.storage.durable import sync
 log = logging.getLogger(__name__)
 
 HISTORY = "history.json"
-CARRIED = "assets.extra/training.json"  # in an exported model; TensorFlow Serving ignores a file of this name
 EVENTS = "events.out.tfevents."  # prefix of TensorFlow's files of scalars
 
 
@@ -174,16 +173,3 @@ def write_history(config: TrainConfig, result: TrainResult, workdir: str) -> Non
 def read_history(workdir: str) -> dict[str, Any]:
     """Returns the history that `write_history` wrote to the folder `workdir`."""
     return json.loads(pathlib.Path(workdir, HISTORY).read_text())
-
-
-def write_record(history: dict[str, Any], model: str) -> None:
-    """Writes a history into the SavedModel at `model`, so that a copy of the model keeps it."""
-    path = pathlib.Path(model, CARRIED)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(history, indent=1))
-
-
-def read_record(model: str) -> dict[str, Any] | None:
-    """Returns the history that the SavedModel at `model` carries; None if an earlier version exported it."""
-    path = pathlib.Path(model, CARRIED)
-    return json.loads(path.read_text()) if path.is_file() else None
