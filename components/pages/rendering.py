@@ -11,7 +11,8 @@ from components.drift import page
 from components.gate.serving_record import words
 from components.gate.sums import Metrics
 from components.gate.verdict import interval
-from components.pages.pictures import elbo_curve
+from components.pages.latents import ACTIVE
+from components.pages.looks import TEMPERATURES
 from trainer.units import Units
 
 MISSING = "n/a"
@@ -56,5 +57,5 @@ TEMPLATES.filters |= page.FILTERS | {
     "bits": _bits,
     "gain": _gain,
     "serving": words,
-    "elbo_curve": elbo_curve,
 }
+TEMPLATES.globals |= {"active": ACTIVE, "temperatures": TEMPERATURES}

@@ -1,4 +1,4 @@
-"""Report: one self-contained HTML page about a run, with its pictures."""
+"""Report: one self-contained HTML page about a run, with its pictures beside it."""
 
 import os
 import pathlib
@@ -13,14 +13,18 @@ from components.drift.component import DriftFindings
 from components.drift.findings import read_findings
 from components.gate.pusher import Push, final_verdict
 from components.ingest.properties import span_name, span_number
-from components.pages.pictures import pictures
+from components.pages.curves import curves
+from components.pages.latents import groups
+from components.pages.looks import looks
 from components.pages.rendering import render
+from trainer.carried import read_carried
+from trainer.exported import Exported
 from trainer.training.record import read_history
 from trainer.units import read_units
 
 
 class ReportPage(types.Artifact):
-    """A folder with `index.html`."""
+    """A folder with `index.html`, and the page's pictures and charts as PNG."""
 
     TYPE_NAME = "VaeIafReport"
 
@@ -33,21 +37,35 @@ def Report(
     evaluation: InputArtifact[standard_artifacts.ModelEvaluation],
     pushed_model: InputArtifact[standard_artifacts.PushedModel],
     report: OutputArtifact[ReportPage],
-    drift: InputArtifact[list[DriftFindings]] = None,  # a list may be empty, and None makes it optional
+    baseline: InputArtifact[list[standard_artifacts.Model]] = None,  # a list may be empty, and None makes it optional
+    drift: InputArtifact[list[DriftFindings]] = None,
 ):
-    """Writes the page: verdict, comparisons of the data, ELBO per epoch, test images, reconstructions and samples."""
+    """Writes the page: verdict, comparisons of the data, curves, latents and pictures beside the served model's."""
     compared = [read_findings(found.uri) for found in drift or []]
     verdict = final_verdict(evaluation.uri, pushed_model)
     servable, push = path_utils.serving_model_path(model.uri), Push.read(pushed_model)
+    served = [path_utils.serving_model_path(other.uri) for other in baseline or [] if other.uri != model.uri]
+    history, theirs = read_history(model_run.uri), read_carried(served[0]) if served else None
+    charts, latents = curves(history, theirs), groups(history, theirs)
+    pictures = None
+    if verdict.answers:
+        splits = artifact_utils.get_split_uris(examples, "test")
+        pictures = looks(Exported(servable), Exported(served[0]) if served else None, splits, verdict.extremes)
     page = render(
         "report.html.j2",
         verdict=verdict.noted(found.sentence for found in compared),
         compared=compared,
-        history=read_history(model_run.uri),
+        history=history,
+        is_history_missing=bool(served) and theirs is None,
+        charts=charts,
+        latents=latents,
         units=read_units(servable),
         spans=[name for name in map(span_name, sorted(examples, key=span_number)) if name],
         pushed_to=push.pushed_to or push.unchanged,
-        pictures=pictures(servable, artifact_utils.get_split_uris(examples, "test")) if verdict.answers else None,
+        pictures=pictures,
     )
     os.makedirs(report.uri, exist_ok=True)
+    drawn = [*charts, *(group.chart for group in latents), *(pictures.pictures() if pictures else [])]
+    for picture in drawn:
+        pathlib.Path(report.uri, f"{picture.name}.png").write_bytes(picture.png)
     pathlib.Path(report.uri, "index.html").write_text(page)

@@ -15,6 +15,8 @@ from components.drift.names import NODES
 from components.gate.pusher import Push, final_verdict
 from components.gate.sums import GAINS, OUTPUTS, Metrics
 from components.gate.verdict import read_verdict
+from components.pages.curves import curves
+from components.pages.latents import groups
 from components.pages.pictures import pictures
 from components.pages.rendering import render
 from trainer.training.record import read_history
@@ -74,6 +76,8 @@ def _trainer(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> 
         history=history,
         units=read_units(servable),
         images_per_second=speed,
+        charts=curves(history),
+        latents=groups(history),
         took=str(datetime.timedelta(seconds=round(seconds))),
         pictures=pictures(servable, _test_splits(inputs)),
     )
