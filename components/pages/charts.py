@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 SIZE = 3.4, 2.1  # inches: two charts side by side on a page, one below the other on a phone
 INK, LINE, ACCENT = "#222222", "#dddddd", "#2a6fb0"  # of the PNG, and of a page without colours of its own
 THEME = {INK: "--ink", LINE: "--line", ACCENT: "--accent"}  # a page's custom properties
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 8.0,
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "vaeiaf",  # the same ids in every run

@@ -1,7 +1,7 @@
 """The pictures of the report: what the model makes of test images, and of nothing."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from components.gate.extremes import Extremes, ImageELBO
 from components.pages.interpolation import interpolation
 from components.pages.pictures import first_images, image_grid, reconstructions, scale, shown
 from trainer.exported import Exported
-from trainer.images import EXAMPLE_FEATURES, examples_of
+from trainer.images import EXAMPLE_FEATURES, decode, examples_of
 
 TEMPERATURES = (0.7, 0.85, 1.0)
 COLUMNS = 10  # samples of each temperature
@@ -56,46 +56,46 @@ class Looks(NamedTuple):
 def looks(model: Exported, served: Exported | None, splits: Sequence[str], extremes: Extremes) -> Looks:
     """Draws the pictures of `model`, with test images from the Examples in the folders `splits`."""
     encoded = first_images(splits)
-    models = [model, *([served] if served else [])]
-    rows = ["test images", "this model", *(["served model"] if served else [])]
+    models = {"this model": model, **({"served model": served} if served else {})}
     drawn = np.concatenate([model.sample(COLUMNS, 0, temperature) for temperature in TEMPERATURES])
     between = interpolation(model, encoded[:ENDS])
-    temperatures = ", ".join(map(str, TEMPERATURES))
-    reconstructed = f"{len(encoded)} test images, and below each its reconstruction by {' and by the '.join(rows[1:])}"
+    fingerprints = {image.fingerprint for images in extremes for image in images}
+    found = examples_of([os.path.join(split, "*") for split in splits], fingerprints)
     return Looks(
-        rows,
-        Picture("reconstructions", reconstructions(encoded, models), reconstructed),
-        Picture(
+        rows=["test images", *models],
+        reconstructions=Picture(
+            "reconstructions",
+            reconstructions(encoded, [*models.values()]),
+            f"{len(encoded)} test images, and below each its reconstruction by {' and by the '.join(models)}",
+        ),
+        samples=Picture(
             "samples",
             image_grid(shown(drawn), columns=COLUMNS),
-            f"{COLUMNS} draws from the prior at each of the temperatures {temperatures}, a row each",
+            f"a row of {COLUMNS} draws from the prior at each of the temperatures {', '.join(map(str, TEMPERATURES))}",
         ),
-        between
-        and Picture(
+        interpolation=Picture(
             "interpolation",
             between,
             f"{ENDS // 2} rows: a test image, images decoded between its latents and those of another, and that one",
-        ),
-        *_extremes(model, splits, extremes),
-        scale(model.shape),
+        )
+        if between
+        else None,
+        best=_end("best", model, extremes.best, found),
+        worst=_end("worst", model, extremes.worst, found),
+        scale=scale(model.shape),
     )
 
 
-def _extremes(model: Exported, splits: Sequence[str], extremes: Extremes) -> Iterator[list[Extreme]]:
-    """Yields the best and the worst images that the Examples have."""
-    fingerprints = {image.fingerprint for image in (*extremes.best, *extremes.worst)}
-    found = examples_of([os.path.join(split, "*") for split in splits], fingerprints)
-    for end, images in extremes._asdict().items():
-        present = [image for image in images if image.fingerprint in found]
-        yield _end(end, model, present, [found[image.fingerprint] for image in present]) if present else []
-
-
-def _end(end: str, model: Exported, images: Sequence[ImageELBO], examples: Sequence[bytes]) -> list[Extreme]:
-    raw = tf.io.parse_example(examples, EXAMPLE_FEATURES)
+def _end(end: str, model: Exported, images: Sequence[ImageELBO], examples: Mapping[int, bytes]) -> list[Extreme]:
+    """Draws those of the images that are among the serialized Examples, by fingerprint."""
+    present = [image for image in images if image.fingerprint in examples]
+    if not present:
+        return []
+    raw = tf.io.parse_example([examples[image.fingerprint] for image in present], EXAMPLE_FEATURES)
     ids = [name.decode(errors="replace") for name in raw["id"].numpy()]
+    pairs = np.stack([decode(raw["image"], model.shape).numpy(), model.reconstruct(raw["image"])], axis=1)
     extremes = []
-    for i, image in enumerate(images):
+    for i, image in enumerate(present):
         alt = f"test image {ids[i]}, above its reconstruction"
-        png = reconstructions(raw["image"][i : i + 1], [model])
-        extremes.append(Extreme(ids[i], image, Picture(f"{end}-{i + 1}", png, alt)))
+        extremes.append(Extreme(ids[i], image, Picture(f"{end}-{i + 1}", image_grid(shown(pairs[i]), columns=1), alt)))
     return extremes

@@ -13,9 +13,10 @@ from components.drift.component import DriftFindings
 from components.drift.findings import read_findings
 from components.gate.pusher import Push, final_verdict
 from components.ingest.properties import span_name, span_number
+from components.pages.charts import Chart
 from components.pages.curves import curves
 from components.pages.latents import groups
-from components.pages.looks import looks
+from components.pages.looks import Picture, looks
 from components.pages.rendering import render
 from trainer.carried import read_carried
 from trainer.exported import Exported
@@ -65,7 +66,11 @@ def Report(
         pictures=pictures,
     )
     os.makedirs(report.uri, exist_ok=True)
-    drawn = [*charts, *(group.chart for group in latents), *(pictures.pictures() if pictures else [])]
+    drawn: list[Chart | Picture] = [
+        *charts,
+        *(group.chart for group in latents),
+        *(pictures.pictures() if pictures else []),
+    ]
     for picture in drawn:
         pathlib.Path(report.uri, f"{picture.name}.png").write_bytes(picture.png)
     pathlib.Path(report.uri, "index.html").write_text(page)

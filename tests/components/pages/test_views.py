@@ -52,9 +52,8 @@ class Run:
         self.model, self.model_run = standard_artifacts.Model(), standard_artifacts.ModelRun()
         self.model.uri, self.model_run.uri = str(model), str(folder)
         done = epochs(elbos)
-        write_history(
-            config, TrainResult(None, done, 2, done[1].test, None, (GroupKL("z", (4.5, 0.5)),)), self.model_run.uri
-        )
+        result = TrainResult(None, done, 2, done[1].test, None, (GroupKL("z", (4.5, 0.5)),))
+        write_history(config, result, self.model_run.uri)
 
     def judge(self, name, baseline=None, **rules):
         return evaluate(self.folder / name, self.examples, self.model, baseline, **rules)[0]
