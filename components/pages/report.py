@@ -66,11 +66,7 @@ def Report(
         pictures=pictures,
     )
     os.makedirs(report.uri, exist_ok=True)
-    drawn: list[Chart | Picture] = [
-        *charts,
-        *(group.chart for group in latents),
-        *(pictures.pictures() if pictures else []),
-    ]
-    for picture in drawn:
-        pathlib.Path(report.uri, f"{picture.name}.png").write_bytes(picture.png)
     pathlib.Path(report.uri, "index.html").write_text(page)
+    drawn: list[Chart | Picture] = [*charts, *(group.chart for group in latents)]
+    for picture in (*drawn, *(pictures.pictures() if pictures else [])):
+        pathlib.Path(report.uri, f"{picture.name}.png").write_bytes(picture.png)

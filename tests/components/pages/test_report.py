@@ -1,3 +1,5 @@
+import functools
+import json
 import re
 from html.parser import HTMLParser
 
@@ -55,6 +57,13 @@ def looks(scale=""):
     return Looks(["test images", "this model"], *pictures, *ends, scale)
 
 
+@functools.cache
+def drawn(history, served):
+    """The charts of histories as JSON, which take a while."""
+    both = json.loads(history), json.loads(served)
+    return {"charts": curves(*both), "latents": groups(*both)}
+
+
 def page(verdict, history, pushed_to="", decoder="BernoulliMLP", compared=(), scale="", served=None, missing=False):
     html = render(
         "report.html.j2",
@@ -62,8 +71,7 @@ def page(verdict, history, pushed_to="", decoder="BernoulliMLP", compared=(), sc
         compared=compared,
         history=history,
         is_history_missing=missing,
-        charts=curves(history, served),
-        latents=groups(history, served),
+        **drawn(json.dumps(history), json.dumps(served)),
         units=Units.of(TrainConfig(decoder=decoder), Shape(32, 32, 3)),
         pushed_to=pushed_to,
         pictures=looks(scale),
