@@ -94,8 +94,8 @@ def evaluate_latents(
         parts.append(found)
         kl += shares.sum(axis=0, dtype=np.float64)
     mean = (float(np.mean(np.concatenate(part), dtype=np.float64)) for part in zip(*parts, strict=True))
-    ends = np.cumsum([*model.groups.values()])[:-1]
-    groups = zip(model.groups, np.split(kl / len(images), ends), strict=True)
+    ends = np.cumsum([*model.named_groups.values()])[:-1]
+    groups = zip(model.named_groups, np.split(kl / len(images), ends), strict=True)
     return Detailed(MeanELBO(*mean), tuple(GroupKL(name, tuple(share.tolist())) for name, share in groups))
 
 

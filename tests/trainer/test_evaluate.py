@@ -85,7 +85,7 @@ def test_the_shares_of_the_latents_are_those_of_the_evaluators_draws_and_sum_to_
 
 def test_the_shares_are_in_the_groups_of_the_model(model, images, monkeypatch):
     (whole,) = evaluate_latents(model, images, SAMPLES).latents
-    monkeypatch.setattr(VAE, "groups", {"8x8": 6, "4x4": 2})
+    monkeypatch.setattr(VAE, "named_groups", {"8x8": 6, "4x4": 2})
     assert evaluate_latents(model, images, SAMPLES).latents == (("8x8", whole.kl[:6]), ("4x4", whole.kl[6:]))
 
 

@@ -61,7 +61,7 @@ class VAE(tf.Module):
         self.iaf = list(iaf)
 
     @property
-    def groups(self) -> dict[str, int]:
+    def named_groups(self) -> dict[str, int]:
         """The groups of latents, in the order of z: their names and sizes."""
         return {"z": self.latent_size}
 
