@@ -14,7 +14,7 @@ SIZE = 3.4, 2.1  # inches: two charts side by side on a page, one below the othe
 INK, LINE, ACCENT = "#222222", "#dddddd", "#2a6fb0"  # of the PNG, and of a page without colours of its own
 THEME = {INK: "--ink", LINE: "--line", ACCENT: "--accent"}  # a page's custom properties
 STYLE: Any = {
-    "font.size": 8.0,
+    "font.size": 8.0,  # 10.7 pixels on a phone of 360
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "vaeiaf",  # the same ids in every run
     "axes.spines.top": False,
@@ -24,7 +24,7 @@ STYLE: Any = {
     "grid.color": LINE,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
-    "legend.fontsize": 7.0,
+    "legend.fontsize": 7.8,
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
 
