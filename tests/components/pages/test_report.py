@@ -101,7 +101,7 @@ def test_a_probability_of_pixels_is_also_given_in_bits(history):
 def test_a_closer_look_at_the_model_is_shown_where_there_was_one(history):
     history["quality"] = {"importance_samples": 100, "importance_weighted_bound": -1895.5, "active_latents": 77}
     html = " ".join(page(Verdict(True, NUMBERS, None, {}, [], []), history).split())
-    assert "Importance-weighted bound with 100 draws: -1895.50; 77 of 500 latents active" in html
+    assert "Importance-weighted bound with 100 draws: -1895.50; the posterior mean of 77 of 500 latents varies with the image." in html
 
 
 def test_a_refused_run_says_why(history):
