@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.images import ImageSet, to_unit_interval
+from trainer.model.latent_model import LatentModel
 from trainer.model.objective import ELBO, draw, elbo, importance_weighted_bound
-from trainer.model.vae import VAE
 from trainer.shape import Shape
 from trainer.strategy import shard
 
@@ -62,7 +62,7 @@ def image_noise(seeds: tf.Tensor, samples: int, latent_size: int) -> tf.Tensor:
     return tf.transpose(noise, [1, 0, 2])
 
 
-def image_elbo(model: VAE, x: tf.Tensor, seeds: tf.Tensor, samples: int) -> ELBO:
+def image_elbo(model: LatentModel, x: tf.Tensor, seeds: tf.Tensor, samples: int) -> ELBO:
     """Computes each image's ELBO, [B], the mean of `samples` draws, for x [B, D] in [0, 1] and seeds [B]."""
     return elbo(model, x, image_noise(seeds, samples, model.latent_size))
 
@@ -70,7 +70,7 @@ def image_elbo(model: VAE, x: tf.Tensor, seeds: tf.Tensor, samples: int) -> ELBO
 class Evaluator:
     """Mean ELBO of a model over image sets, with `samples` draws per image, computed by all replicas."""
 
-    def __init__(self, model: VAE, samples: int, strategy: tf.distribute.Strategy | None = None) -> None:
+    def __init__(self, model: LatentModel, samples: int, strategy: tf.distribute.Strategy | None = None) -> None:
         self._map = MapImages(
             lambda pixels, seeds: image_elbo(model, to_unit_interval(pixels), seeds, samples), samples, strategy
         )
@@ -81,7 +81,7 @@ class Evaluator:
 
 
 def evaluate_latents(
-    model: VAE, images: ImageSet, samples: int, strategy: tf.distribute.Strategy | None = None
+    model: LatentModel, images: ImageSet, samples: int, strategy: tf.distribute.Strategy | None = None
 ) -> Detailed:
     """Computes what `Evaluator` does, from the same draws, and each latent's share of the KL."""
 
@@ -94,12 +94,14 @@ def evaluate_latents(
         parts.append(found)
         kl += shares.sum(axis=0, dtype=np.float64)
     mean = (float(np.mean(np.concatenate(part), dtype=np.float64)) for part in zip(*parts, strict=True))
-    ends = np.cumsum([*model.named_groups.values()])[:-1]
-    groups = zip(model.named_groups, np.split(kl / len(images), ends), strict=True)
+    ends = np.cumsum([*model.scales.values()])[:-1]
+    groups = zip(model.scales, np.split(kl / len(images), ends), strict=True)
     return Detailed(MeanELBO(*mean), tuple(GroupKL(name, tuple(share.tolist())) for name, share in groups))
 
 
-def quality(model: VAE, images: ImageSet, samples: int, strategy: tf.distribute.Strategy | None = None) -> Quality:
+def quality(
+    model: LatentModel, images: ImageSet, samples: int, strategy: tf.distribute.Strategy | None = None
+) -> Quality:
     """Computes the importance-weighted bound over `samples` draws and the number of latents that the model uses.
 
     The variance over images of E[z|x] is the variance of the mean draw, minus the variance that averaging a finite

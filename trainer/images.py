@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.errors import UserError
-from trainer.model.likelihoods import PixelModel
+from trainer.model.likelihoods.pixels import PixelModel
 from trainer.settings import Execution
 from trainer.shape import VALID, Shape
 from trainer.storage.rows import Rows, TemporaryArray

@@ -5,15 +5,14 @@ import shutil
 import tempfile
 import time
 
-from components.gate.serving import versions
-from components.gate.withdrawal import withdrawals
+from components.gate.serving import PRUNED
+from components.gate.withdrawal import present, withdrawals
 from trainer.errors import ReportedError
 from trainer.storage.aside import NOTE, finish_moves, move_aside, moved_aside
 from trainer.storage.digests import DamageError, Digests, check_digests, digest_file, record_digests
 from trainer.storage.durable import sync, sync_folder
 
 STAGING = ".incomplete-"  # start of the name of a version that is not complete; a model server ignores it
-PRUNED = ".pruned-"  # in the name of a version that is being removed, before the time
 
 
 def publish(model: str, digests: Digests, base: str) -> str:
@@ -70,5 +69,5 @@ def clear_removed(base: str) -> None:
 
 def _next(base: str) -> int:
     """Returns the number of the next version, which is higher than all before, withdrawn ones too."""
-    earlier = [*versions(base), *(found.version for found in withdrawals(base))]
+    earlier = [*present(base), *(found.version for found in withdrawals(base))]
     return max([int(time.time()), *(version + 1 for version in earlier)])

@@ -22,9 +22,8 @@ from components.gate.result import Result
 from components.gate.serving import FORMAT_SERVING, LOCK, Served, newest, saved_model_digests
 from components.gate.units_check import check_units
 from components.gate.verdict import Verdict, read_verdict
-from components.gate.withdrawal import MARK, fingerprint, withdrawals
+from components.gate.withdrawal import fingerprint, finish_withdrawals, withdrawals
 from trainer.errors import ReportedError
-from trainer.storage.aside import finish_moves
 from trainer.storage.digests import Digests, identity, write_digests
 from trainer.storage.leftovers import clear
 from trainer.storage.lock import locked
@@ -76,7 +75,7 @@ class Executor(executor.Executor):
             base = exec_properties[PUSH_DIRECTORY]
             os.makedirs(base, exist_ok=True)
             with locked(os.path.join(base, LOCK), "push"):
-                finish_moves(base, MARK)
+                finish_withdrawals(base)
                 self._push(base, input_dict, artifact, exec_properties).write(artifact)
         verdict = final_verdict(artifact_utils.get_single_uri(input_dict[specs.EVALUATION_KEY]), artifact)
         _result(verdict).write(artifact)

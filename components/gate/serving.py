@@ -3,9 +3,12 @@
 import os
 from typing import NamedTuple
 
+from components.gate.withdrawal import is_withdrawn, present, withdrawals
+from trainer.storage.aside import moved_aside
 from trainer.storage.digests import Digests, below, identity, read_digests, recorded_or_present
 
 LOCK = ".lock"  # in a push directory; a model server reads only names that are numbers
+PRUNED = ".pruned-"  # in the name of a version that is being removed, before the time
 FORMAT_SERVING = "Format-Serving"  # TFX's folder of the SavedModel in a Model artifact
 
 
@@ -18,10 +21,13 @@ class Served(NamedTuple):
 
 
 def versions(base: str) -> list[int]:
-    """Returns the versions in the push directory `base`, oldest first."""
-    if not os.path.isdir(base):
-        return []
-    return sorted(int(name) for name in os.listdir(base) if name.isdigit())
+    """Returns the versions in the push directory `base`, oldest first.
+
+    What a killed process was withdrawing or removing is none: the next push, prune or change completes that.
+    """
+    gone, removed = withdrawals(base), {found.folder for found in moved_aside(base, PRUNED)}
+    paths = {version: os.path.join(base, str(version)) for version in present(base)}
+    return [version for version, path in paths.items() if path not in removed and not is_withdrawn(path, gone)]
 
 
 def newest(base: str) -> Served | None:

@@ -7,10 +7,10 @@ and by TensorFlow's fingerprint, which another export of the same weights shares
 import base64
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from components.gate.serving import versions
-from trainer.storage.aside import move_aside, moved_aside
+from trainer.storage.aside import finish_moves, move_aside, moved_aside
 from trainer.storage.digests import identity, recorded_or_present
 
 MARK = ".withdrawn-"  # in the name of a withdrawn version, before the time
@@ -66,7 +66,31 @@ def withdrawals(base: str) -> list[Withdrawal]:
     ]
 
 
-def servable(base: str) -> list[int]:
-    """Returns the versions of the push directory `base` that are not being withdrawn, oldest first."""
-    gone = {found.version for found in withdrawals(base)}
-    return [version for version in versions(base) if version not in gone]
+def is_withdrawn(path: str, gone: Sequence[Withdrawal]) -> Withdrawal | None:
+    """Returns the withdrawal among `gone` of the version at `path`, or of its model; None if there is none.
+
+    A killed process may have withdrawn a part of the versions of one model.
+    """
+    model = identity(recorded_or_present(path)) if gone else ""
+    return next((one for one in gone if str(one.version) == os.path.basename(path) or one.model == model), None)
+
+
+def finish_withdrawals(base: str) -> None:
+    """Completes the withdrawals in the push directory `base` that killed processes began.
+
+    Call it with the lock of the push directory.
+
+    Raises:
+      OSError: a version cannot be renamed.
+    """
+    finish_moves(base, MARK)
+    gone = withdrawals(base)
+    for version in present(base):
+        if found := is_withdrawn(os.path.join(base, str(version)), gone):
+            withdraw(base, version, found.who, found.reason)
+
+
+def present(base: str) -> list[int]:
+    """Returns the numbers that versions in the push directory `base` have, withdrawn or not, the lowest first."""
+    names = os.listdir(base) if os.path.isdir(base) else []
+    return sorted(int(name) for name in names if name.isdigit())

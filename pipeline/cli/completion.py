@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator
 
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 HELP = "print the completion of commands and options for a shell"
 EXAMPLE = "completion bash > ~/.local/share/bash-completion/completions/vaeiaf"
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
         if kind in kinds:
             action.complete = kinds[kind]  # type: ignore[attr-defined]
     print(shtab.complete(root, options.shell))
-    return PUSHED
+    return DONE
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

@@ -10,8 +10,8 @@ from pipeline.cli._options import add_data, data_of
 from pipeline.cli._output import add_json, print_json
 from pipeline.cli._server import add_server, no_kubeflow
 from pipeline.doctor.finding import Finding, State
-from pipeline.words import FAILED, PUSHED
 from trainer.errors import UserError
+from trainer.exit_codes import DONE, FAILED
 
 HELP = "check this machine, or a cluster, before the first run"
 EXAMPLE = "doctor --root vaeiaf --dataset photo_patches"
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         print_json(found)
     else:
         print(f"{len(states)} findings: {wrong} wrong, {unknown} not checked.")
-    return FAILED if wrong else PUSHED
+    return FAILED if wrong else DONE
 
 
 def _of_machine(options: argparse.Namespace) -> Iterable[Finding]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.cli._options import root_of
 from pipeline.cli._output import print_json, print_parts, styled, table
 from pipeline.cli._state import add_state, elbo, minute, size
-from pipeline.words import FAILED, PUSHED
+from trainer.exit_codes import DONE, FAILED
 
 if TYPE_CHECKING:
     from pipeline.state.served import Version
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         for pipeline, versions in found.items():
             print_parts(*_parts(pipeline, versions))
-    return FAILED if any(version.damage for versions in found.values() for version in versions) else PUSHED
+    return FAILED if any(version.damage for versions in found.values() for version in versions) else DONE
 
 
 def _parts(pipeline: str, versions: "list[Version]") -> list[Any]:

@@ -6,7 +6,7 @@ import json
 import pydantic
 
 from kubeflow.spec.cluster import Cluster
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 HELP = "print the JSON Schema of cluster.yaml"
 EXAMPLE = "schema cluster"
@@ -22,4 +22,4 @@ def run(options: argparse.Namespace) -> int:
     """Prints the schema."""
     schema = pydantic.TypeAdapter(SCHEMAS[options.file]).json_schema()
     print(json.dumps({"$schema": pydantic.json_schema.GenerateJsonSchema.schema_dialect, **schema}, indent=2))
-    return PUSHED
+    return DONE

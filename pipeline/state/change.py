@@ -13,8 +13,8 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.gate.publish import publish
-from components.gate.serving import LOCK
-from components.gate.withdrawal import MARK, servable, withdraw, withdrawals
+from components.gate.serving import LOCK, versions
+from components.gate.withdrawal import finish_withdrawals, withdraw, withdrawals
 from pipeline.state.executions import PIPELINE
 from pipeline.state.runs import PUSHED_TO
 from pipeline.state.served import (
@@ -32,7 +32,6 @@ from pipeline.state.served import (
 )
 from trainer.errors import ReportedError, StorageError, UserError
 from trainer.schema import nearest
-from trainer.storage.aside import finish_moves
 from trainer.storage.digests import identity, read_digests, recorded_or_present
 from trainer.storage.lock import locked
 from trainer.storage.quarantine import damage
@@ -112,7 +111,7 @@ def withdraw_version(
             served = found.restore(target, record) if target else None
             for one in gone:
                 withdraw(found.base, one, author.who, author.reason)
-    left = servable(found.base)
+    left = versions(found.base)
     return Changed(pipeline, found.served, served or (left[-1] if left else None), target, tuple(gone))
 
 
@@ -121,8 +120,8 @@ class _Directory:
 
     def __init__(self, store: MetadataStore, root: str, pipeline: str) -> None:
         self._store, self._pipeline, self.base = store, pipeline, push_directory(root, pipeline)
-        finish_moves(self.base, MARK)
-        self.versions, self._known = servable(self.base), records(store, pipeline)
+        finish_withdrawals(self.base)
+        self.versions, self._known = versions(self.base), records(store, pipeline)
         if not self.versions:
             remedy = "Push a model first, with vaeiaf run"
             raise UserError(f"{pipeline} serves nothing, so nothing can be changed", value=self.base, remedy=remedy)

@@ -62,7 +62,7 @@ def _run(store: MetadataStore, found: RunExecutions, is_running: bool) -> Run:
     open_ = [name for name, execution in found.nodes.items() if execution.last_known_state not in SUCCESSFUL]
     properties = _pushed_model(store, found.nodes.get(PUSHER))
     result = Result.read(properties)
-    version = next((_version(properties[name]) for name in (PUSHED_TO, UNCHANGED) if name in properties), None)
+    paths = [properties[name].string_value for name in (PUSHED_TO, UNCHANGED) if name in properties]
     if is_running and not _has_failed(found) and (open_ or LAST not in found.nodes):
         state = "running"
     elif open_ or LAST not in found.nodes:
@@ -80,7 +80,7 @@ def _run(store: MetadataStore, found: RunExecutions, is_running: bool) -> Run:
         seconds=(ended - found.started).total_seconds(),
         state=state,
         node=node if state in ("running", "failed", "stopped") else None,
-        version=version,
+        version=version_of(paths[0]) if paths else None,
         elbo=result.elbo,
         standard_error=result.standard_error,
         reasons=result.reasons,
@@ -100,5 +100,6 @@ def _pushed_model(store: MetadataStore, pusher: mlmd.Execution | None) -> dict[s
     return dict(store.get_artifacts_by_id(ids)[0].custom_properties) if ids else {}
 
 
-def _version(path: mlmd.Value) -> int:
-    return int(os.path.basename(path.string_value))
+def version_of(path: str) -> int:
+    """Returns the version in the path of a push."""
+    return int(os.path.basename(path))

@@ -9,7 +9,8 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.gate.result import Result
-from components.gate.withdrawal import Withdrawal, servable, withdrawals
+from components.gate.serving import versions
+from components.gate.withdrawal import Withdrawal, is_withdrawn, present, withdrawals
 from pipeline.state.executions import PIPELINE, RUN, time_of
 from pipeline.state.runs import PUSHED_TO
 from trainer.storage.digests import identity, recorded_or_present
@@ -76,8 +77,11 @@ def push_directories(root: str) -> dict[str, str]:
 def pushed_versions(store: MetadataStore, root: str, pipeline: str) -> list[Version]:
     """Returns the versions of `pipeline`, the newest first, and verifies the files of each."""
     base, known = push_directory(root, pipeline), records(store, pipeline)
-    present, gone = servable(base), {found.version: found for found in withdrawals(base)}
-    found = [_version(base, pipeline, version, known, version == present[-1], None) for version in present]
+    kept, gone = versions(base), {found.version: found for found in withdrawals(base)}
+    for version in present(base):  # also those whose model a killed process began to withdraw
+        if withdrawal := is_withdrawn(os.path.join(base, str(version)), list(gone.values())):
+            gone.setdefault(version, withdrawal)
+    found = [_version(base, pipeline, version, known, version == kept[-1], None) for version in kept]
     found += [_version(base, pipeline, version, known, False, withdrawal) for version, withdrawal in gone.items()]
     return sorted(found, reverse=True)
 
@@ -132,9 +136,9 @@ def _changes(store: MetadataStore, pipeline: str) -> Iterator[Change]:
 def _version(
     base: str, pipeline: str, version: int, known: dict[int, Record], is_served: bool, withdrawal: Withdrawal | None
 ) -> Version:
-    path = withdrawal.moved if withdrawal else os.path.join(base, str(version))
-    if withdrawal and not os.path.exists(path):
-        path = os.path.join(base, str(version))  # it is being withdrawn, or was pruned
+    path = os.path.join(base, str(version))
+    if withdrawal and os.path.exists(withdrawal.moved) and withdrawal.version == version:
+        path = withdrawal.moved  # otherwise it is being withdrawn, or was pruned
     exists = os.path.exists(path)
     digests = recorded_or_present(path) if exists else {}
     record, first = known.get(version), known.get(origin(version, known))

@@ -14,6 +14,7 @@ from tests.bench import (
     growth,
     inputs,
     numbers,
+    quality,
     scale,
     scaling,
     shapes,
@@ -23,9 +24,10 @@ from tests.bench import (
     tasks,
 )
 from tests.bench.rows import table, write
+from trainer.presets import PRESETS
 
 FILE = pathlib.Path("bench.json")
-RESULTS = {"spans"}  # sections that measure models and not the machine; they run only if they are named
+RESULTS = {"spans", "quality"}  # sections that measure models and not the machine; they run only if they are named
 SECTIONS = {
     "steps": lambda options: steps.rows(options.torch_python),
     "inputs": lambda _: inputs.rows(),
@@ -40,6 +42,7 @@ SECTIONS = {
     "tasks": lambda _: tasks.rows(),
     "spans": lambda _: spans.rows(),
     "shapes": lambda _: shapes.rows(),
+    "quality": lambda options: quality.rows(options.torch_python, options.presets, options.minutes),
 }
 
 
@@ -66,6 +69,20 @@ def main() -> None:
         default=scale.SIZES,
         help="numbers of images of the section `scale`; 6,000,000 take 15 GB in the temporary folder (default: "
         f"{','.join(map(str, scale.SIZES))})",
+    )
+    parser.add_argument(
+        "--presets",
+        type=lambda text: text.split(","),
+        metavar="NAME,NAME,...",
+        default=list(PRESETS),
+        help="presets that the section `quality` trains (default: all)",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="N",
+        default=quality.MINUTES,
+        help="time of all cores that the section `quality` trains each contestant for (default: %(default)g)",
     )
     options = parser.parse_args()
     rows = []

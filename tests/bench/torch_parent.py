@@ -15,9 +15,8 @@ def torch_contestants(python: str, batch_sizes: Sequence[int]) -> Iterator[list[
 
     The child ends when its input ends.
     """
-    probe = subprocess.run([python, "-c", "import torch, pythae.models"], capture_output=True, text=True)
-    if probe.returncode:
-        print(f"PyTorch and pythae are left out; {python}: {probe.stderr.strip().splitlines()[-1]}")
+    if missing := lacks_packages(python):
+        print(missing)
         yield []
         return
     command = [python, "-m", "tests.bench.torch_child", *map(str, batch_sizes)]
@@ -31,3 +30,13 @@ def torch_contestants(python: str, batch_sizes: Sequence[int]) -> Iterator[list[
 
         names = json.loads(child.stdout.readline())
         yield [Contestant(name, size, functools.partial(ask, i)) for i, (name, size) in enumerate(names)]
+
+
+def lacks_packages(python: str) -> str:
+    """Returns why the interpreter `python` leaves out PyTorch and pythae; empty if it has both."""
+    probe = subprocess.run([python, "-c", "import torch, pythae.models"], capture_output=True, text=True)
+    return (
+        f"PyTorch and pythae are left out; {python}: {probe.stderr.strip().splitlines()[-1]}"
+        if probe.returncode
+        else ""
+    )

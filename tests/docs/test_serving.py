@@ -17,8 +17,8 @@ from scripts.docs.clients import grpc, rest
 from toy_data import png, serialized
 from trainer.export import Servable, save
 from trainer.images import preprocessing
-from trainer.model.likelihoods import PixelModel
-from trainer.model.vae import build
+from trainer.model.build import build
+from trainer.model.likelihoods.pixels import PixelModel
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.signatures import SIGNATURES

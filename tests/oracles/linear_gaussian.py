@@ -9,7 +9,7 @@ import scipy.stats
 import tensorflow as tf
 
 from trainer.model.flows import MADE, IAFStep, LocationStep
-from trainer.model.likelihoods import MIN_LOGVAR, GaussianPixels
+from trainer.model.likelihoods.gaussian import MIN_LOGVAR, GaussianPixels
 from trainer.model.vae import LOGVAR_BOUND, VAE
 
 PIXELS, LATENTS, IMAGES = 12, 3, 5

@@ -9,9 +9,10 @@ import tensorflow as tf
 import trainer.evaluate
 from trainer.evaluate import Evaluator, evaluate_latents, image_elbo, image_noise, quality
 from trainer.images import ImageSet, to_unit_interval
+from trainer.model.build import build
 from trainer.model.likelihoods import Bernoulli
 from trainer.model.objective import draw
-from trainer.model.vae import VAE, build
+from trainer.model.vae import VAE
 from trainer.shape import Shape
 
 COUNT, SAMPLES, LATENTS = 20, 3, 8
@@ -85,7 +86,7 @@ def test_the_shares_of_the_latents_are_those_of_the_evaluators_draws_and_sum_to_
 
 def test_the_shares_are_in_the_groups_of_the_model(model, images, monkeypatch):
     (whole,) = evaluate_latents(model, images, SAMPLES).latents
-    monkeypatch.setattr(VAE, "named_groups", {"8x8": 6, "4x4": 2})
+    monkeypatch.setattr(VAE, "scales", {"8x8": 6, "4x4": 2})
     assert evaluate_latents(model, images, SAMPLES).latents == (("8x8", whole.kl[:6]), ("4x4", whole.kl[6:]))
 
 

@@ -54,8 +54,8 @@ def test_the_wording_of_what_is_no_model(other, tmp_path):
     )
     write_units(Units.of(RECIPE, SHAPE)._replace(likelihood="Poisson"), str(other))
     assert said(other) == (
-        "the likelihood of the model TMP/other: expected one of Bernoulli, Gaussian, DiscretizedLogistic, got "
-        "'Poisson'. Name another model"
+        "the likelihood of the model TMP/other: expected one of Bernoulli, Gaussian, DiscretizedLogistic, "
+        "DiscretizedLogisticMixture, got 'Poisson'. Name another model"
     )
     write_units(Units.of(RECIPE, SHAPE), str(other))
     assert said(other) == f"the model TMP/other has no signature evaluate: {valid}, got []. Name another model"

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from trainer.errors import UserError
+from trainer.model.likelihoods import LIKELIHOODS
 from trainer.settings import DECODERS, TrainConfig
 from trainer.shape import Shape
 from trainer.units import FILE, Units, read_units, write_units
@@ -29,9 +30,9 @@ def test_what_changes_no_number_changes_no_units():
 
 
 def test_another_likelihood_number_of_draws_or_shape_is_another_unit():
-    configs = [TrainConfig(decoder=f"{name}MLP") for name in ("Bernoulli", "Gaussian", "DiscretizedLogistic")]
+    configs = [TrainConfig(decoder=f"{name}MLP") for name in LIKELIHOODS]
     units = {Units.of(config, SHAPE) for config in (*configs, TrainConfig(eval_samples=5))}
-    assert len({*units, Units.of(TrainConfig(), Shape(20, 28, 1))}) == 5
+    assert len({*units, Units.of(TrainConfig(), Shape(20, 28, 1))}) == len(LIKELIHOODS) + 2
 
 
 def test_units_read_as_one_sentence():

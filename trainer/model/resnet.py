@@ -43,9 +43,13 @@ class Conv(tf.Module):
         self.b = tf.Variable(tf.zeros([outputs], dtype), name="b")
         self._stride = stride
 
+    def kernel(self) -> tf.Tensor:
+        """Returns the weights of the convolution, [side, side, inputs, outputs]."""
+        return self.w
+
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """Convolves x [N, H, W, inputs]."""
-        return tf.nn.conv2d(x, self.w, self._stride, "SAME") + self.b
+        return tf.nn.conv2d(x, self.kernel(), self._stride, "SAME") + self.b
 
 
 class Upsample(tf.Module):
@@ -107,6 +111,16 @@ class Flat(tf.Module):
         return tf.reshape(maps, [-1, self._height * self._width * maps.shape[-1]])
 
 
+def flat_parts(maps: tf.Tensor, sizes: Sequence[int], leading: tf.Tensor) -> list[tf.Tensor]:
+    """Splits the channels of maps [N, H, W, C] into parts of the given `sizes`, [..., H W size] with `leading` axes."""
+    return [as_rows(part, leading) for part in tf.split(maps, list(sizes), axis=-1)]
+
+
+def as_rows(maps: tf.Tensor, leading: tf.Tensor) -> tf.Tensor:
+    """Flattens maps [N, H, W, C] to [..., H W C] with `leading` axes, whose product is N."""
+    return tf.reshape(maps, tf.concat([leading, [math.prod(maps.shape[1:])]], axis=0))
+
+
 def smallest_map(shape: Shape) -> tuple[int, int]:
     """Returns height and width of the smallest feature map: a quarter of the image's, rounded up."""
     return -(-shape.height // 4), -(-shape.width // 4)
@@ -165,12 +179,12 @@ class ResNetEncoder(tf.Module):
 
 
 class ResNetDecoder(tf.Module):
-    """A network from latents to arrays of the image's shape.
+    """A network from latents to arrays of values of the image's pixels.
 
     Args:
       inputs: latents, L.
       shape, channels, blocks, maps: those of the encoder, in reverse order.
-      outputs: number of arrays.
+      outputs: values of a pixel in each array.
     """
 
     def __init__(
@@ -180,12 +194,12 @@ class ResNetDecoder(tf.Module):
         channels: int,
         blocks: int,
         maps: bool,
-        outputs: int,
+        outputs: Sequence[int],
         rng: np.random.Generator,
         dtype: tf.DType = tf.float32,
     ) -> None:
         super().__init__()
-        self._size, self._channels, self._outputs = shape.size, channels, outputs
+        self._channels, self._outputs = channels, outputs
         self._height, self._width = smallest_map(shape)
         self.first = dense_or_maps(inputs, self._height * self._width * 2 * channels, shape, maps, rng, dtype)
         self.layers: list[Layer] = [
@@ -193,13 +207,11 @@ class ResNetDecoder(tf.Module):
             Upsample(2 * channels, channels, -(-shape.height // 2), -(-shape.width // 2), rng, dtype),
             *(ResidualBlock(channels, rng, dtype) for _ in range(blocks)),
         ]
-        self.last = Upsample(channels, shape.channels * outputs, shape.height, shape.width, rng, dtype)
+        self.last = Upsample(channels, sum(outputs), shape.height, shape.width, rng, dtype)
 
     def __call__(self, z: tf.Tensor) -> list[tf.Tensor]:
-        """Maps z [..., L] to `outputs` arrays [..., D]."""
+        """Maps z [..., L] to an array [..., pixels * size] for each size in `outputs`."""
         features = tf.reshape(self.first(z), [-1, self._height, self._width, 2 * self._channels])
         for layer in self.layers:
             features = layer(features)
-        pixels = self.last(tf.nn.elu(features))
-        shape = tf.concat([tf.shape(z)[:-1], [self._size]], axis=0)
-        return [tf.reshape(part, shape) for part in tf.split(pixels, self._outputs, axis=-1)]
+        return flat_parts(self.last(tf.nn.elu(features)), self._outputs, tf.shape(z)[:-1])

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from trainer.model.distributions import Gaussian, log_normal, smooth_clip
 from trainer.model.flows import MADE, FlowResult, IAFStep, LocationStep
+from trainer.model.latent_model import Joint, LatentModel
 from trainer.model.likelihoods import LIKELIHOODS, Likelihood
 from trainer.model.networks import MLP, Network
 from trainer.model.resnet import ResNetDecoder, ResNetEncoder, smallest_map
@@ -34,13 +35,13 @@ class Posterior(NamedTuple):
     log_q: tf.Tensor  # [..., B, L], nats: each latent's share; they sum to log q(z|x)
 
 
-class VAE(tf.Module):
+class VAE(LatentModel):
     """p(x|z) p(z) with z ~ N(0, I), and q(z|x), a Gaussian pushed through the steps of a flow.
 
     Args:
       latent_size: number of latents, L.
       encoder: maps [B, D] to loc and logvar [B, L] of q(z0|x) and, with a flow, to its context h [B, H].
-      decoder: maps [..., L] to the parameters of the likelihood, [..., D] each.
+      decoder: maps [..., L] to the parameters of the likelihood, one array for each of its outputs.
       likelihood: the family of p(x|z).
       iaf: the steps of the flow in order; without steps the posterior is Gaussian.
     """
@@ -53,17 +54,10 @@ class VAE(tf.Module):
         likelihood: type[Likelihood],
         iaf: Sequence[FlowStep] = (),
     ) -> None:
-        super().__init__()
-        self.latent_size = latent_size
-        self.likelihood = likelihood
+        super().__init__(likelihood, np.arange(latent_size))
         self.encoder = encoder
         self.decoder = decoder
         self.iaf = list(iaf)
-
-    @property
-    def named_groups(self) -> dict[str, int]:
-        """The groups of latents, in the order of z: their names and sizes."""
-        return {"z": self.latent_size}
 
     def encode(self, x: tf.Tensor) -> Encoding:
         """Computes q(z0|x) and the context h for x [B, D], pixels in [0, 1]."""
@@ -92,6 +86,11 @@ class VAE(tf.Module):
             log_q -= log_gates
         return Posterior(z, log_q)
 
+    def joint(self, x: tf.Tensor, eps: tf.Tensor) -> Joint:
+        """Draws from q(z|x); see LatentModel."""
+        z, log_q = self.infer(x, eps)
+        return Joint(z, log_q, log_normal(z, tf.zeros_like(z), tf.zeros_like(z)), self.decode(z))
+
     def decode(self, z: tf.Tensor) -> Likelihood:
         """Returns p(x|z) for z [..., L]."""
         return self.likelihood.from_network(*self.decoder(z))
@@ -101,8 +100,8 @@ class VAE(tf.Module):
         return self.decode(eps).mean()
 
 
-def build(config: TrainConfig, shape: Shape, dtype: tf.DType = tf.float32) -> VAE:
-    """Builds the VAE of images of `shape` that `config` describes, with weights drawn from its seed.
+def build_flat(config: TrainConfig, shape: Shape, dtype: tf.DType = tf.float32) -> VAE:
+    """Builds the VAE with flat latents, of images of `shape` that `config` describes, with weights drawn from its seed.
 
     Raises:
       SettingError: latent_maps, and the latents do not divide over the cells of the smallest map.
@@ -117,7 +116,7 @@ def build(config: TrainConfig, shape: Shape, dtype: tf.DType = tf.float32) -> VA
     return VAE(
         latents,
         encoder=_encoder(config, shape, encoder_outputs, rng, dtype),
-        decoder=_decoder(config, shape, likelihood.NETWORK_OUTPUTS, rng, dtype),
+        decoder=_decoder(config, shape, likelihood.outputs(shape.channels), rng, dtype),
         likelihood=likelihood,
         # every other step reverses its order; reversing z between the steps instead would keep XLA from vectorising
         iaf=[_step(config, order[::-1] if k % 2 else order, rng, dtype) for k in range(config.iaf_steps)],
@@ -144,12 +143,15 @@ def _encoder(
     return MLP(shape.size, config.hidden_size, outputs, rng, dtype)
 
 
-def _decoder(config: TrainConfig, shape: Shape, outputs: int, rng: np.random.Generator, dtype: tf.DType) -> Network:
+def _decoder(
+    config: TrainConfig, shape: Shape, outputs: Sequence[int], rng: np.random.Generator, dtype: tf.DType
+) -> Network:
     if config.decoder.endswith("ResNet"):
         return ResNetDecoder(
             config.latent_size, shape, config.channels, config.blocks, config.latent_maps, outputs, rng, dtype
         )
-    return MLP(config.latent_size, config.hidden_size, [shape.size] * outputs, rng, dtype)
+    pixels = shape.height * shape.width
+    return MLP(config.latent_size, config.hidden_size, [pixels * size for size in outputs], rng, dtype)
 
 
 def _step(config: TrainConfig, order: np.ndarray, rng: np.random.Generator, dtype: tf.DType) -> FlowStep:

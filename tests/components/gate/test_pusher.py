@@ -19,7 +19,7 @@ from components.gate.pusher import Executor, Push
 from components.gate.result import Result
 from components.gate.serving import newest, versions
 from components.gate.verdict import Verdict
-from components.gate.withdrawal import withdraw
+from components.gate.withdrawal import present, withdraw
 from served import SERVING, infra_blessing
 from trainer.errors import ReportedError
 from trainer.storage import aside
@@ -137,7 +137,7 @@ def test_a_withdrawn_model_is_refused_also_when_it_is_exported_again_or_its_with
         patch.setattr(aside, "_move", die_before_the_move)
         with pytest.raises(InterruptedError):
             withdraw(str(push.serving), second, "ada", "odd samples")
-    assert versions_in(push) == [second]
+    assert (versions_in(push), present(str(push.serving))) == ([], [second])
     for again in (lambda: push.push(push.made[0]), lambda: push(1.0), lambda: push.push(push.made[1])):
         assert again().pushed_to is None
         assert not push.result.blessed

@@ -3,11 +3,14 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from comparisons import DRIFTED, EQUAL
 from components.gate.extremes import ImageELBO
 from components.gate.verdict import Verdict
+from components.pages.account import Account
 from components.pages.curves import curves
 from components.pages.latents import groups
 from components.pages.looks import Extreme, Looks, Picture
@@ -26,6 +29,7 @@ NUMBERS = {
     "images": 10000.0,
     "data_fingerprint": float(0xABCDEF),
 }
+ACCOUNT = Account("run", "now", 0.0, (), None, (), "toy", (), {}, {}, ())
 GAINS = {"elbo_gain": 10.5, "elbo_gain_lower": 10.1, "elbo_gain_upper": 10.9}
 LABELS = {"<cat>": {**NUMBERS, "elbo": -1700.25}, "7": {**NUMBERS, "elbo": -2050.75}}
 
@@ -49,9 +53,10 @@ def history():
 
 def looks(scale=""):
     """Pictures with markup in the names of their images."""
-    pictures = [Picture(name, name.encode(), f"the {name}") for name in ("reconstructions", "samples", "interpolation")]
+    dot = tf.io.encode_png(np.zeros([1, 1, 3], np.uint8)).numpy()
+    pictures = [Picture(name, dot, f"the {name}") for name in ("reconstructions", "samples", "interpolation")]
     ends = [
-        [Extreme(f"<{end}>", ImageELBO(elbo, 1, elbo + 30.0, 30.0), Picture(f"{end}-1", b"end", f"image <{end}>"))]
+        [Extreme(f"<{end}>", ImageELBO(elbo, 1, elbo + 30.0, 30.0), Picture(f"{end}-1", dot, f"image <{end}>"))]
         for end, elbo in (("best", -1000.25), ("worst", -3000.75))
     ]
     return Looks(["test images", "this model"], *pictures, *ends, scale)
@@ -76,6 +81,8 @@ def page(verdict, history, pushed_to="", decoder="BernoulliMLP", compared=(), sc
         pushed_to=pushed_to,
         pictures=looks(scale),
         spans=[],
+        settings={},
+        account=ACCOUNT,
     )
     HTMLParser().feed(html)
     return html
@@ -99,9 +106,9 @@ def test_a_probability_of_pixels_is_also_given_in_bits(history):
 
 
 def test_a_closer_look_at_the_model_is_shown_where_there_was_one(history):
-    history["quality"] = {"importance_samples": 100, "importance_weighted_bound": -1895.5, "active_latents": 77}
+    history["quality"] = {"importance_samples": 100, "importance_weighted_bound": -1895.5, "active_latents": 2}
     html = " ".join(page(Verdict(True, NUMBERS, None, {}, [], []), history).split())
-    assert "Importance-weighted bound with 100 draws: -1895.50; the posterior mean of 77 of 500 latents varies with the image." in html
+    assert "bound with 100 draws: -1895.50; the posterior mean of 2 of 3 latents varies with the image." in html
 
 
 def test_a_refused_run_says_why(history):

@@ -1,4 +1,4 @@
-from pipeline import words
+from trainer import exit_codes
 
 
 def test_each_version_has_its_numbers_its_files_and_its_run(state, facts):
@@ -16,11 +16,11 @@ def test_each_version_has_its_numbers_its_files_and_its_run(state, facts):
 
 
 def test_a_damaged_version_is_exit_code_1(three, vaeiaf):
-    assert vaeiaf("models")[0] == words.PUSHED
+    assert vaeiaf("models")[0] == exit_codes.DONE
     version = three.versions()[0]
     (three.pushed / str(version) / "file").write_text("else")
     code, out, _ = vaeiaf("models")
-    assert code == words.FAILED
+    assert code == exit_codes.FAILED
     assert "DAMAGED" in out
     assert f"{three.pushed}/{version}/file has 4 bytes instead of 11" in out
 

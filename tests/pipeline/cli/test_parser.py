@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from pipeline import cli, words
+from pipeline import cli
+from trainer import exit_codes
 
 COMMANDS = next(a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
 
@@ -31,7 +32,7 @@ COMMANDS = next(a for a in cli.parser()._actions if isinstance(a, argparse._SubP
     ],
 )
 def test_a_mistyped_argument_is_one_sentence_with_the_nearest_valid_one(capsys, arguments, message):
-    assert cli.main(arguments) == words.BAD_INPUT
+    assert cli.main(arguments) == exit_codes.BAD_INPUT
     captured = capsys.readouterr()
     assert captured.err == f"vaeiaf: {message}\n"
     assert captured.out == ""
@@ -57,7 +58,7 @@ def test_the_help_of_a_command_ends_with_an_example_that_it_takes(name, capsys):
     ],
 )
 def test_bash_completes_commands_options_and_values(line, expected, capsys, tmp_path):
-    assert cli.main(["completion", "bash"]) == words.PUSHED
+    assert cli.main(["completion", "bash"]) == exit_codes.DONE
     (tmp_path / "script").write_text(capsys.readouterr().out)
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept.txt").touch()
@@ -68,7 +69,7 @@ def test_bash_completes_commands_options_and_values(line, expected, capsys, tmp_
 
 
 def test_zsh_gets_a_script_that_names_every_command(capsys):
-    assert cli.main(["completion", "zsh"]) == words.PUSHED
+    assert cli.main(["completion", "zsh"]) == exit_codes.DONE
     script = capsys.readouterr().out
     assert script.startswith("#compdef vaeiaf\n")
     assert [name for name in COMMANDS if f"\n    {name}:'" not in script] == []

@@ -9,20 +9,14 @@ import scipy.stats
 import tensorflow as tf
 
 from trainer.errors import UserError
-from trainer.model.likelihoods import (
-    LIKELIHOODS,
-    MIN_LOGVAR,
-    Bernoulli,
-    DiscretizedLogistic,
-    GaussianPixels,
-    PixelModel,
-    bits_per_dim,
-)
+from trainer.model.likelihoods import LIKELIHOODS, Bernoulli, DiscretizedLogistic, GaussianPixels, bits_per_dim
+from trainer.model.likelihoods.gaussian import MIN_LOGVAR
+from trainer.model.likelihoods.levels import MIN_LOG_SCALE as FLOOR
+from trainer.model.likelihoods.pixels import PixelModel
 from trainer.settings import DECODERS, TrainConfig
 
 SIZE, HALF = 7, 0.5 / 255.0
 LEVELS = np.arange(256) / 255.0
-FLOOR = DiscretizedLogistic.MIN_LOG_SCALE
 
 
 def cross_entropy(x, logits):
@@ -43,15 +37,29 @@ def discretized_logistic(x, loc, log_scale):
     return larger + np.log(-np.expm1(smaller - larger))
 
 
-ORACLES = {"Bernoulli": cross_entropy, "Gaussian": gaussian, "DiscretizedLogistic": discretized_logistic}
-SUPPORTS = {"Bernoulli": [0.0, 1.0], "Gaussian": np.linspace(-9.0, 10.0, 60_001), "DiscretizedLogistic": LEVELS}
+def logistic_mixture(x, logits, loc, log_scale, slopes):
+    """The mixture for pixels of one channel, which have no slopes."""
+    assert slopes.shape[-3] == 0
+    components = np.exp(discretized_logistic(x[..., None, :], loc[..., 0, :, :], log_scale[..., 0, :, :]))
+    return np.log(np.sum(scipy.special.softmax(logits, axis=-2) * components, axis=-2))
+
+
+ORACLES = {
+    "Bernoulli": cross_entropy,
+    "Gaussian": gaussian,
+    "DiscretizedLogistic": discretized_logistic,
+    "DiscretizedLogisticMixture": logistic_mixture,
+}
+SUPPORTS = {"Bernoulli": [0.0, 1.0], "Gaussian": np.linspace(-9.0, 10.0, 60_001)}  # all others: the levels
 BEST = {  # parameters that reach or approach the ceiling
     "Bernoulli": lambda x: [np.clip(scipy.special.logit(x), -50.0, 50.0)],
     "Gaussian": lambda x: [x, np.full_like(x, MIN_LOGVAR)],
     "DiscretizedLogistic": lambda x: [x, np.full_like(x, FLOOR)],
+    "DiscretizedLogisticMixture": lambda x: mixture_of_one(x, np.full_like(x, FLOOR)),
 }
-GAPS = {"Bernoulli": 1e-12, "Gaussian": 1e-6, "DiscretizedLogistic": -SIZE * np.log1p(-np.exp(-5.0))}
-LARGEST = {"Bernoulli": 1e30, "Gaussian": 1e15, "DiscretizedLogistic": 1e30}  # float32 holds a Gaussian's square
+GAPS = {"Bernoulli": 1e-12, "Gaussian": 1e-6}
+LEVEL_GAP = -SIZE * np.log1p(-np.exp(-5.0))  # of all others
+EXTREMES = {"Gaussian": 1e15}  # float32 holds its square; of all others 1e30
 
 EVERY = pytest.mark.parametrize("name", LIKELIHOODS)
 MOMENTS_KNOWN = pytest.mark.parametrize("name", ["Bernoulli", "Gaussian"])
@@ -74,9 +82,20 @@ def from_network(name, outputs, dtype=tf.float64):
     return LIKELIHOODS[name].from_network(*(tf.constant(output, dtype) for output in outputs))
 
 
+def outputs_of(name, draw, shape):
+    """The outputs of a network for pixels of one channel and `shape`, from a function of the sizes of an array."""
+    return [draw([*shape[:-1], shape[-1] * size]) for size in LIKELIHOODS[name].outputs(1)]
+
+
 def some(name, rng, shape, scale=2.0):
-    """A member of the family with parameters far from the ends of their ranges."""
-    return from_network(name, rng.normal(0.0, scale, [LIKELIHOODS[name].NETWORK_OUTPUTS, *shape]))
+    """A member of the family, for pixels of one channel, with parameters far from the ends of their ranges."""
+    return from_network(name, outputs_of(name, lambda sizes: rng.normal(0.0, scale, sizes), shape))
+
+
+def mixture_of_one(loc, log_scale):
+    """The parameters of a mixture of one component for pixels of one channel."""
+    loc, log_scale = (parameter[..., None, None, :] for parameter in (loc, log_scale))
+    return [np.zeros_like(loc[..., 0, :, :]), loc, log_scale, loc[..., :0, :, :]]
 
 
 def parameters_of(p):
@@ -96,7 +115,9 @@ def summed_log_prob(family, parameters, x):
 
 
 def test_a_configuration_can_name_every_likelihood():
-    assert {TrainConfig(decoder=name).likelihood for name in DECODERS} == set(LIKELIHOODS)
+    encoder = {True: "GaussianLadder", False: "GaussianMLP"}
+    recipes = [TrainConfig(encoder=encoder[name.endswith("Ladder")], decoder=name) for name in DECODERS]
+    assert {recipe.likelihood for recipe in recipes} == set(LIKELIHOODS)
 
 
 @EVERY
@@ -118,10 +139,11 @@ def test_float32_agrees_with_float64(name, rng, x):
 @EVERY
 @pytest.mark.parametrize("scale", [0.1, 1.0, 10.0, 100.0])
 def test_nothing_passes_the_ceiling(name, scale, rng, x):
-    near = [parameter + rng.normal(0.0, 1e-3 * scale, [200, *x.shape]) for parameter in BEST[name](x)]
+    moves = lambda parameter: np.abs(rng.normal(0.0, 1e-3 * scale, [200, *parameter.shape]))  # upwards from the floors  # noqa: E731
+    near = [parameter + moves(parameter) for parameter in BEST[name](x)]
     ceiling = LIKELIHOODS[name].ceiling(tf.constant(x))
     assert ceiling.shape == (50,)
-    for p in (some(name, rng, [200, *x.shape], scale), from_network(name, near)):
+    for p in (some(name, rng, [200, *x.shape], scale), LIKELIHOODS[name](*map(tf.constant, near))):
         assert np.all(p.log_prob(tf.constant(x)) <= ceiling + 1e-12)
 
 
@@ -129,13 +151,14 @@ def test_nothing_passes_the_ceiling(name, scale, rng, x):
 def test_the_ceiling_is_reached(name, x):
     best = LIKELIHOODS[name](*map(tf.constant, BEST[name](x)))
     gap = LIKELIHOODS[name].ceiling(tf.constant(x)) - best.log_prob(tf.constant(x))
-    assert np.all(np.abs(gap) <= GAPS[name])
+    assert np.all(np.abs(gap) <= GAPS.get(name, LEVEL_GAP))
 
 
 @EVERY
 def test_samples_fall_where_log_prob_says(name, rng):
-    p, support = some(name, rng, [5], scale=0.5), np.asarray(SUPPORTS[name])
-    each = type(p)(*(parameter[:, None] for parameter in parameters_of(p)))
+    p, support = some(name, rng, [5], scale=0.5), np.asarray(SUPPORTS.get(name, LEVELS))
+    alone = (tf.constant(np.moveaxis(parameter, -1, 0)[..., None]) for parameter in parameters_of(p))
+    each = type(p)(*alone)  # every pixel as an image of its own
     width = support[1] - support[0] if name == "Gaussian" else 1.0
     below = np.cumsum(np.exp(each.log_prob(tf.constant(support[:, None, None]))) * width, axis=0)  # [S, 5]
     np.testing.assert_allclose(below[-1], 1.0, atol=1e-6)
@@ -158,10 +181,10 @@ def test_a_sample_is_a_function_of_its_seed(name, rng):
 @EVERY
 def test_the_mean_is_that_of_many_samples(name, rng):
     draws = 20_000
-    outputs = rng.uniform(0.0, 0.4, [LIKELIHOODS[name].NETWORK_OUTPUTS, SIZE])
-    p = from_network(name, np.repeat(outputs[:, None], draws, axis=1))
+    outputs = outputs_of(name, lambda sizes: rng.uniform(0.0, 0.4, sizes), [1, SIZE])
+    p = from_network(name, [np.repeat(output, draws, axis=0) for output in outputs])
     samples = p.sample([0, 0]).numpy()
-    bias = HALF if name == "DiscretizedLogistic" else 0.0
+    bias = HALF if LIKELIHOODS[name].IS_PROBABILITY else 0.0
     error = 5.0 * samples.std(axis=0) / np.sqrt(draws)
     assert np.all(np.abs(samples.mean(axis=0) - p.mean()[0]) < error + bias)
 
@@ -171,24 +194,25 @@ def test_the_mean_is_that_of_many_samples(name, rng):
     [*itertools.product(LIKELIHOODS, [1.0, 100.0, 1e10])],
 )
 def test_a_mean_image_is_in_the_range_of_a_pixel(name, scale, rng):
-    outputs = rng.normal(0.0, scale, [LIKELIHOODS[name].NETWORK_OUTPUTS, 20, SIZE])
+    outputs = outputs_of(name, lambda sizes: rng.normal(0.0, scale, sizes), [20, SIZE])
     p = from_network(name, outputs, tf.float32)
     mean, middle = p.mean().numpy(), 0.0 if name == "Bernoulli" else 0.5
     assert mean.min() >= 0.0
     assert mean.max() <= 1.0
-    np.testing.assert_array_equal(mean > 0.5, parameters_of(p)[0].numpy() > middle)
+    if len(outputs) < 3:  # a mean of components can lie on either side
+        np.testing.assert_array_equal(mean > 0.5, parameters_of(p)[0].numpy() > middle)
 
 
 @EVERY
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_extreme_outputs_of_a_network_give_finite_values_and_gradients(name, value):
-    family, largest = LIKELIHOODS[name], LARGEST[name]
-    extremes = itertools.product([-largest, -100.0, 0.0, 100.0, largest], repeat=family.NETWORK_OUTPUTS)
-    outputs = [tf.constant(output, tf.float32)[:, None] for output in zip(*extremes, strict=True)]
-    grey = tf.fill([len(outputs[0]), 1], np.float32(np.round(value * 255.0) / 255.0))
+def test_extreme_outputs_of_a_network_give_finite_values_and_gradients(name, value, rng):
+    largest = EXTREMES.get(name, 1e30)
+    choose = lambda sizes: tf.constant(rng.choice([-largest, -100.0, 0.0, 100.0, largest], sizes), tf.float32)  # noqa: E731
+    outputs = outputs_of(name, choose, [2000, 1])
+    grey = tf.fill([2000, 1], np.float32(np.round(value * 255.0) / 255.0))
     with tf.GradientTape() as tape:
         tape.watch(outputs)
-        log_prob = family.from_network(*outputs).log_prob(grey)
+        log_prob = LIKELIHOODS[name].from_network(*outputs).log_prob(grey)
     assert np.all(np.isfinite(log_prob))
     assert np.all(np.isfinite(tape.gradient(log_prob, outputs)))
 

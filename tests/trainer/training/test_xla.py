@@ -10,15 +10,24 @@ import tensorflow as tf
 import trainer.evaluate
 from trainer.evaluate import DRAWS_AT_ONCE, Evaluator, MapImages, quality
 from trainer.images import ImageSet
+from trainer.model.build import build
 from trainer.model.flows import BLOCK
-from trainer.model.vae import build
 from trainer.presets import PRESETS
 from trainer.shape import Shape
 from trainer.training.optimizer import build_optimizer
 from trainer.training.step import TrainStep
 
 BATCH, SAMPLES, STEPS_PER_EPOCH = 4, 3, 2
-SMALL = {"hidden_size": 64, "latent_size": 64, "iaf_hidden_size": 8, "channels": 2, "batch_size": BATCH, "epochs": 3}
+SMALL = {
+    "ladder_layers": 1,
+    "latent_channels": 2,
+    "hidden_size": 64,
+    "latent_size": 64,
+    "iaf_hidden_size": 8,
+    "channels": 2,
+    "batch_size": BATCH,
+    "epochs": 3,
+}
 PLAIN = dataclasses.replace(PRESETS["seed"], **SMALL, iaf_steps=0)
 CONFIGS = {
     **{

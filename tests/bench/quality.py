@@ -1,0 +1,135 @@
+"""Measures quality against the time of training, for the presets and for PyTorch and pythae, on CIFAR-10.
+
+Each contestant trains in a process of its own, whose threads' time is the clock. So other work on the machine counts for
+little, and contestants need not take turns. quality.json has each point as soon as it is measured, and the next run trains
+only contestants that are not complete there with the same budget and recipe.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tests.bench.data import FULL, HAS_CIFAR10, SHAPE, records
+from tests.bench.quality_figure import Curve, figure
+from tests.bench.rows import Row
+from tests.bench.torch_parent import lacks_packages
+from trainer.images import load_images, preprocessing
+from trainer.model.likelihoods import LIKELIHOODS, bits_per_dim
+from trainer.presets import PRESETS
+from trainer.settings import TrainConfig
+
+MINUTES = 60.0
+TARGETS = {"nats": -1820.0, "bits/dim": 4.8}
+POINTS, FIGURE = pathlib.Path("quality.json"), pathlib.Path("quality.svg")
+TORCH = ("PyTorch", "pythae VAE_IAF")  # with the recipe of `default`
+
+
+class Contestant(NamedTuple):
+    """A training whose quality is measured."""
+
+    name: str
+    config: TrainConfig
+    command: list[str]  # prints the points: seconds of training and nats
+
+
+def rows(torch_python: str, presets: Sequence[str], minutes: float) -> list[Row]:
+    """Measures a row for each contestant, and draws the figure after each of them.
+
+    Raises:
+      RuntimeError: there is no CIFAR-10.
+    """
+    if not HAS_CIFAR10:
+        raise RuntimeError("section quality: TFDS_DATA_DIR names no folder with cifar10 prepared")
+    found: dict[str, dict[str, Any]] = json.loads(POINTS.read_text()) if POINTS.exists() else {}
+    measured = []
+    with _data() as folder:
+        for contestant in _contestants(torch_python, presets, minutes, folder):
+            name, config, _ = contestant
+            wanted = {"minutes": minutes, "recipe": config.to_dict(), "is_complete": True}
+            if not wanted.items() <= found.get(name, {}).items():
+                found[name] = {**wanted, "units": _units(config), "points": [], "is_complete": False}
+                _measure(contestant, found)
+            measured.append(_row(found[name], name, config))
+            curves = [Curve(name, one["units"], one["points"]) for name, one in found.items() if one["points"]]
+            _replace(FIGURE, figure(curves, TARGETS))
+    return measured
+
+
+def minutes_to(target: float, points: Sequence[Sequence[float]]) -> float | None:
+    """Returns when a straight line between two points first crosses `target`, in minutes; None if none does.
+
+    Args:
+      points: seconds and figures in their order.
+    """
+    for (start, before), (end, after) in zip(points, points[1:], strict=False):
+        if min(before, after) <= target <= max(before, after):
+            return (start + (end - start) * (target - before) / ((after - before) or 1.0)) / 60.0
+    return None
+
+
+def _contestants(torch_python: str, presets: Sequence[str], minutes: float, folder: str) -> Iterator[Contestant]:
+    for name in presets:
+        config = PRESETS[name]
+        options = [str(minutes), folder, json.dumps(config.to_dict())]
+        yield Contestant(name, config, [sys.executable, "-m", "tests.bench.quality_ours", *options])
+    if missing := lacks_packages(torch_python):
+        print(missing)
+        return
+    for name in TORCH:
+        options = [str(minutes), folder, json.dumps(PRESETS["default"].to_dict()), name]
+        yield Contestant(name, PRESETS["default"], [torch_python, "-m", "tests.bench.quality_torch", *options])
+
+
+def _measure(contestant: Contestant, found: dict[str, dict[str, Any]]) -> None:
+    """Trains, and writes all that was found after each point; says so if the training fails."""
+    name, config, command = contestant
+    likelihood = LIKELIHOODS[config.likelihood]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout or ():
+            seconds, nats = json.loads(line)
+            figure_of = bits_per_dim(likelihood, nats, SHAPE.size) if likelihood.IS_PROBABILITY else nats
+            found[name]["points"].append([seconds, figure_of])
+            print(f"{name:<16}{seconds / 60.0:8.2f} minutes {figure_of:12.4f} {_units(config)}", flush=True)
+            _replace(POINTS, json.dumps(found, indent=1))
+    if child.returncode:
+        print(f"{name}: its training ended with exit code {child.returncode}")
+    found[name]["is_complete"] = child.returncode == 0
+    _replace(POINTS, json.dumps(found, indent=1))
+
+
+def _row(measured: dict[str, Any], name: str, config: TrainConfig) -> Row:
+    """Builds the row: minutes to the target, and the last figure with its minutes."""
+    points, units = measured["points"], measured["units"]
+    reached = minutes_to(TARGETS[units], points)
+    more = {} if reached is None else {f"minutes_to_{TARGETS[units]:g}": reached}
+    if points:
+        more |= {units: points[-1][1], "minutes": points[-1][0] / 60.0}
+    return Row(name, config.batch_size, more=more)
+
+
+def _units(config: TrainConfig) -> str:
+    return "bits/dim" if LIKELIHOODS[config.likelihood].IS_PROBABILITY else "nats"
+
+
+@contextlib.contextmanager
+def _data() -> Iterator[str]:
+    """Yields a folder with the pixels of both splits as arrays, which need no framework."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        for split, file in records(FULL)._asdict().items():
+            np.save(os.path.join(folder, f"{split}.npy"), load_images([file], preprocessing(SHAPE), SHAPE).pixels)
+        yield folder
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+    """Writes a file that is whole whenever the process ends."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    new.replace(path)
