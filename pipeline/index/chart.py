@@ -99,7 +99,7 @@ def draw(points: Sequence[Point], events: Sequence[Event], alt: str) -> Markup:
         *_dates(points, height),
     ]
     return Markup(
-        f'<div class="series"><svg aria-label="scale" style="height:{height}px">{"".join(axis)}</svg>'
+        f'<div class="chart"><svg aria-label="scale" style="height:{height}px">{"".join(axis)}</svg>'
         f'<svg role="img" aria-label="{escape(alt)}" style="height:{height}px">{"".join(plot)}</svg></div>'
     )
 
