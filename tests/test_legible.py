@@ -48,6 +48,10 @@ FAULTS = {
         added(f"<table>{WIDE}</table>"),
         "is cut off by the edge of the page (360 pixels, light",
     ),
+    "a wide table that is folded": (
+        added(f"<details><summary>more</summary><table>{WIDE}</table></details>"),
+        "cut off by the edge of the page (360 pixels, light",
+    ),
     "a table whose rest is hidden": (
         added(f'<div style="overflow: hidden"><table>{WIDE}</table></div>'),
         "is cut off by <div> 'unbreakable_1234unbreakable_1234unbreaka' (360 pixels, light",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 HELP = "list the pushed versions"
 EXAMPLE = "models --root vaeiaf"
+GUIDE = "howto/status.md"
 EPILOG = "Exit codes: 0 all are intact, 1 a version is damaged, 2 bad input."
 STYLES = {"served": "bold green", "withdrawn": "dim"}
 DIGITS = 12  # of a digest, in a table
