@@ -55,7 +55,8 @@ def _parts(pipeline: str, versions: "list[Version]") -> list[Any]:
         ]
         for one in versions
     ]
-    return [pipeline, table(heads, rows)]
+    cards = [f"Model card of {one.version}: {one.card}" for one in versions if one.state == "served" and one.card]
+    return [pipeline, table(heads, rows), *cards]
 
 
 def _notes(version: "Version") -> str:
