@@ -127,7 +127,7 @@ def test_comparisons_of_the_data_are_shown_with_their_histograms(history):
 def test_the_page_needs_nothing_from_elsewhere(history):
     html = page(Verdict(True, NUMBERS, None, {}, [], []), history, compared=[DRIFTED])
     assert len(re.findall(r'src="data:image/png;base64,', html)) == 5
-    assert html.count('<svg class="chart"') == 5
+    assert html.count('<svg role="img" aria-label=') == 5
     assert not re.search(r'(src|href)="(?!data:|#)|url\((?!#)', html), "a fragment is a part of the page"
     assert "<script" not in html
 
