@@ -10,6 +10,7 @@ import scipy.special
 import tensorflow as tf
 
 import trainer.export
+from trainer.carried import read_carried
 from trainer.errors import StorageError
 from trainer.evaluate import image_elbo
 from trainer.export import Servable, save
@@ -61,7 +62,7 @@ def config(request, tiny_config):
 
 @pytest.fixture(scope="module")
 def model(config, scramble):
-    return scramble(build(config, SHAPE), scale=0.3)
+    return scramble(build(config, SHAPE), scale=0.1 if config.is_ladder else 0.3)
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +87,9 @@ def evaluated(signatures, examples):
     return {name: part.numpy() for name, part in signatures["evaluate"](examples=examples).items()}
 
 
-def test_every_signature_takes_any_batch_and_says_its_shapes(signatures):
+def test_every_signature_takes_any_batch_and_says_its_shapes(signatures, model):
     image, encoded = ((None, 32, 32, 3), tf.uint8), ((None,), tf.string)
-    latents, number, scalar = ((None, LATENTS), tf.float32), ((None,), tf.float32), ((), tf.int32)
+    latents, number, scalar = ((None, model.latent_size), tf.float32), ((None,), tf.float32), ((), tf.int32)
     numbers = dict.fromkeys((*PARTS, "independent_pixels", "ceiling"), number) | {"fingerprint": ((None,), tf.int64)}
     expected = {
         "evaluate": ({"examples": encoded}, numbers),
@@ -97,6 +98,7 @@ def test_every_signature_takes_any_batch_and_says_its_shapes(signatures):
         "reconstruct_pixels": ({"images": image}, {"images": image}),
         "encode": ({"images": encoded}, {"latents": latents}),
         "encode_pixels": ({"images": image}, {"latents": latents}),
+        "decode": ({"latents": latents}, {"images": image}),
         "sample": ({"n": scalar, "seed": scalar}, {"images": image}),
         "sample_at_temperature": (
             {"n": scalar, "seed": scalar, "temperature": ((), tf.float32)},
@@ -111,7 +113,7 @@ def test_every_signature_takes_any_batch_and_says_its_shapes(signatures):
         for name, signature in signatures.items()
     }
     assert described == expected
-    sizes = {"B": None, **dict(zip("HWC", SHAPE, strict=True)), "L": LATENTS}
+    sizes = {"B": None, **dict(zip("HWC", SHAPE, strict=True)), "L": model.latent_size}
     assert expected == {
         name: tuple(
             {key: (tuple(sizes[letter] for letter in it.sizes), tf.as_dtype(it.dtype)) for key, it in side.items()}
@@ -206,6 +208,12 @@ def test_reconstruct_is_the_mean_image_of_the_posterior_without_noise(model, sig
     assert len(np.unique(images, axis=0)) > 1
 
 
+def test_latents_decode_to_the_reconstruction(signatures, pixels):
+    latents = signatures["encode_pixels"](images=pixels)["latents"]
+    expected = signatures["reconstruct_pixels"](images=pixels)["images"]
+    np.testing.assert_array_equal(signatures["decode"](latents=latents)["images"], expected)
+
+
 @pytest.mark.parametrize("name", ["reconstruct", "serving_default"])
 def test_encoded_images_are_reconstructed_as_their_pixels_are(name, signatures, pixels, encoded):
     np.testing.assert_array_equal(decode(encoded, SHAPE), pixels)
@@ -284,6 +292,13 @@ def test_fewer_images_are_used_again_and_a_model_without_any_has_no_requests(ser
     found = [list(one.inputs["examples"]) for one in read_warmup(str(tmp_path / "one")) if one.signature == "evaluate"]
     assert found == [[image], [image] * IMAGES]
     assert read_warmup(str(tmp_path / "none")) == []
+
+
+def test_a_model_carries_the_history_of_its_training(servable, tmp_path):
+    history = {"best_epoch": 3, "latents": [{"group": "z", "kl": [0.5, 0.25]}]}
+    for name, given in (("with", history), ("without", None)):
+        save(servable, Units.of(TrainConfig(), SHAPE), str(tmp_path / name), history=given)
+        assert read_carried(str(tmp_path / name)) == given
 
 
 def test_no_images_are_a_batch_too(servable):
