@@ -43,10 +43,15 @@ FAULTS = {
     "a picture that does not decode": (SOUND.replace(PNG, PNG[:40]), "does not decode (360 pixels, light; 360"),
     "no alternative text": (SOUND.replace("a black picture", ""), "no alternative text"),
     "a drawing without alternative text": (SOUND.replace(' aria-label="a word"', ""), "no alternative text"),
+    "no size": (SOUND.replace(' width="32" height="8">', ">"), "an <img> has no size"),
     "a stretched picture": (SOUND.replace('height="8"', 'height="30"'), "stretched by"),
     "a table that is too wide": (
         added(f"<table>{WIDE}</table>"),
         "is cut off by the edge of the page (360 pixels, light",
+    ),
+    "a wide table that is folded": (
+        added(f"<details><summary>more</summary><table>{WIDE}</table></details>"),
+        "cut off by the edge of the page (360 pixels, light",
     ),
     "a table whose rest is hidden": (
         added(f'<div style="overflow: hidden"><table>{WIDE}</table></div>'),
@@ -71,6 +76,7 @@ FAULTS = {
     "text in a table": (added("<table><div>x</div></table>"), "the browser corrects the nesting"),
     "an element without an end": (added("<div>x"), "</body> ends another element"),
     "a heading left out": (added("<h4>x</h4>"), "a level of headings is left out: [1, 2, 4]"),
+    "a style in the body": (added("<style>p {color: inherit}</style>"), "a <style> in its body"),
     "two titles": (added("<h1>x</h1>"), "its only <h1>"),
     "the same id twice": (added('<p id="a">x</p><p id="a">y</p>'), "two elements have the id a"),
     "no language": (SOUND.replace(' lang="en"', ""), "it has no <html lang="),
@@ -87,6 +93,12 @@ def test_a_fault_is_found(name, found):
     html, fault = FAULTS[name]
     assert html != SOUND
     assert [one for one in found(html) if fault in one], found(html)
+
+
+def test_the_size_of_turned_text_is_known(found):
+    turned = '<text x="10" y="15" fill="currentColor" transform="rotate(-90 10 15)" font-size="{}">a</text>'
+    assert found(added(SVG.format(turned.format(12)))) == []
+    assert found(added(SVG.format(turned.format(5)))) != []
 
 
 def test_what_scrolls_on_a_phone_and_fits_on_paper_is_no_fault(found):

@@ -67,5 +67,5 @@ def _inline(svg: str, name: str, alt: str) -> Markup:
     for colour, variable in THEME.items():
         svg = svg.replace(colour, f"var({variable}, {colour})")
     width, height = (round(72 * side) for side in SIZE)
-    attributes = f'class="chart" role="img" aria-label="{escape(alt)}" width="{width}" height="{height}"'
+    attributes = f'role="img" aria-label="{escape(alt)}" width="{width}" height="{height}"'
     return Markup(re.sub(r'<svg.*?viewBox="([^"]*)".*?>', rf'<svg {attributes} viewBox="\1">', svg, count=1))

@@ -34,6 +34,7 @@ def commands() -> str:
         text += [f"## {parser.prog} {name}", _plain(command.description or ""), *_options(command)]
         text += [_plain(command.epilog)] if command.epilog else []
         text.append(f"```sh\n{command.example}\n```")
+        text += [f"[How to use it](../{command.guide})"] if command.guide else []
     text += ["## python -m trainer", "Trains without TFX, on the Examples that a run has ingested.", _help("trainer")]
     return "\n\n".join(text)
 
@@ -151,7 +152,7 @@ def signatures() -> str:
         [
             "# Signatures",
             "A pushed model is a SavedModel with these signatures. B is the number of images, H, W and C are their "
-            "height, width and channels, those of the training data, and L is the number of latents, `latent_size`. "
+            "height, width and channels, those of the training data, and L is the number of latents. "
             "TensorFlow Serving calls `serving_default` by default.",
             _table(("signature", "inputs", "outputs", "what it returns"), rows),
             "An encoded image is a PNG or JPEG file. An Example has the features `image`, `label` and `id`. All "

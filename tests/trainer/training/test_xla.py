@@ -33,7 +33,7 @@ CONFIGS = {
     **{
         name: dataclasses.replace(preset, **SMALL, iaf_steps=min(preset.iaf_steps, 2))
         for name, preset in PRESETS.items()
-        if name != "smoke"  # the networks of `default`
+        if name not in ("smoke", "ladder_small")  # the networks of `default` and of `ladder`
     },
     "flow in blocks": dataclasses.replace(PLAIN, iaf_hidden_size=2 * BLOCK, iaf_steps=1, iaf_layers=2),
     "IWAE": dataclasses.replace(PLAIN, objective="iwae", train_samples=2),
