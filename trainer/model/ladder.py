@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from trainer.model.distributions import log_normal
 from trainer.model.flows import IAFStep, LocationStep
 from trainer.model.ladder_blocks import FlowStep, LayerDraw, MaskedConvs, Prior, StochasticLayer
 from trainer.model.latent_model import Joint, LatentModel
@@ -85,17 +84,6 @@ class Ladder(LatentModel):
         pixels = self._descend(infer, eps)
         z, log_q, log_prior = (_flat(parts, eps) for parts in zip(*draws, strict=True))
         return Joint(z, log_q, log_prior, pixels)
-
-    def generate(self, z: tf.Tensor) -> tuple[tf.Tensor, Likelihood]:
-        """Returns each latent's share of log p(z), [..., L] in nats, and p(x|z), for z [..., L]."""
-        given, densities = self._as_maps(z), list[tf.Tensor]()
-
-        def take(number: int, prior: Prior) -> tf.Tensor:
-            densities.append(log_normal(given[number], prior.p.loc, prior.p.logvar))
-            return given[number]
-
-        pixels = self._descend(take, z)
-        return _flat(densities, z), pixels
 
     def sample(self, eps: tf.Tensor) -> tf.Tensor:
         """Returns mean images, [N, D], of z_l = mu_p + sigma_p eps_l from the top downwards; see LatentModel."""
