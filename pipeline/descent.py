@@ -8,6 +8,7 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import Artifact
 
+from components.card.names import model_identity
 from components.gate.pusher import PUSH_DIRECTORY, Push
 from components.gate.result import Result
 from components.gate.serving import saved_model_digests, versions
@@ -16,7 +17,7 @@ from components.ingest.splits import SPLITS
 from components.pages.account import Examples, Step
 from pipeline.state.lineage import artifacts_of, output_of
 from pipeline.state.why import maker_of, run_of
-from trainer.storage.digests import DamageError, identity, read_digests
+from trainer.storage.digests import DamageError, read_digests
 
 DIGITS = 8  # of a digest, in a drawing
 
@@ -110,7 +111,7 @@ def _digest(model: Artifact | None) -> str:
     if model is None:
         return ""
     try:
-        return identity(saved_model_digests(model.uri))
+        return model_identity(saved_model_digests(model.uri))
     except DamageError:
         return ""
 
@@ -118,7 +119,7 @@ def _digest(model: Artifact | None) -> str:
 def _digest_of(folder: str) -> str:
     """Returns the recorded digest of `folder`; empty if the record is missing or damaged."""
     try:
-        return identity(read_digests(folder))
+        return model_identity(read_digests(folder))
     except DamageError:
         return ""
 

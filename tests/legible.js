@@ -1,4 +1,4 @@
-// Measures the page that is shown. Returns {inner: its width, faults: [sentence], built: [[tag, depth]]}.
+// Measures the page that is shown, unfolded. Returns {inner: its width, faults: [sentence], built: [[tag, depth]]}.
 (async () => {
   const SMALLEST = 10, LARGE = 24, LARGE_BOLD = 18.66;  // pixels; WCAG calls text large from 18 pt, or 14 pt in bold
   const root = document.documentElement, faults = [];
@@ -48,7 +48,7 @@
     const range = document.createRange();
     range.selectNodeContents(node);
     const boxes = isDrawn ? [element.getBoundingClientRect()] : [...range.getClientRects()];
-    const scale = isDrawn ? element.getScreenCTM().a : 1, size = parseFloat(its.fontSize) * scale;
+    const turned = isDrawn ? element.getScreenCTM() : {a: 1, b: 0}, scale = Math.hypot(turned.a, turned.b), size = parseFloat(its.fontSize) * scale;
     if (size < SMALLEST) faults.push(`${name(element)} is only ${size.toFixed(1)} pixels high`);
     const faint = [...above(element)].reduce((left, one) => left * style(one).opacity, 1);
     const behind = ground(element), ink = colour(isDrawn ? its.fill : its.color);
@@ -87,6 +87,7 @@
     checkBox(box, image);
   }
 
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
   if (root.scrollWidth > root.clientWidth) faults.push(`the page is ${root.scrollWidth} pixels wide`);
   for (const image of document.images) await checkImage(image);
   for (const drawing of document.querySelectorAll("svg, canvas, video")) {

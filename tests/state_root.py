@@ -8,6 +8,8 @@ import pathlib
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from cards import card_with
+from components.card.names import model_identity
 from components.gate.publish import publish
 from components.gate.serving import newest, saved_model_digests, versions
 from pipeline.state.database import Database, sqlite_connection
@@ -121,7 +123,8 @@ class StateRoot:
         ):
             artifact.custom_properties["unchanged"].string_value = served.path
         else:
-            path = publish(os.path.join(model, "Format-Serving"), digests, str(self.pushed))
+            card = card_with(series=self.pipeline, model=model_identity(digests), figures={"elbo": elbo})
+            path = publish(os.path.join(model, "Format-Serving"), digests, str(self.pushed), card)
             artifact.custom_properties["pushed_to"].string_value = path
 
     def _last_model(self):

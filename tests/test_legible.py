@@ -48,6 +48,10 @@ FAULTS = {
         added(f"<table>{WIDE}</table>"),
         "is cut off by the edge of the page (360 pixels, light",
     ),
+    "a wide table that is folded": (
+        added(f"<details><summary>more</summary><table>{WIDE}</table></details>"),
+        "cut off by the edge of the page (360 pixels, light",
+    ),
     "a table whose rest is hidden": (
         added(f'<div style="overflow: hidden"><table>{WIDE}</table></div>'),
         "is cut off by <div> 'unbreakable_1234unbreakable_1234unbreaka' (360 pixels, light",
@@ -87,6 +91,12 @@ def test_a_fault_is_found(name, found):
     html, fault = FAULTS[name]
     assert html != SOUND
     assert [one for one in found(html) if fault in one], found(html)
+
+
+def test_the_size_of_turned_text_is_known(found):
+    turned = '<text x="10" y="15" fill="currentColor" transform="rotate(-90 10 15)" font-size="{}">a</text>'
+    assert found(added(SVG.format(turned.format(12)))) == []
+    assert found(added(SVG.format(turned.format(5)))) != []
 
 
 def test_what_scrolls_on_a_phone_and_fits_on_paper_is_no_fault(found):

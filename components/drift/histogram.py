@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 from components.drift.bins import Cells, shares
 
 SHOWN = 12  # cells with the largest differences, where there are more
-WIDTH, TEXT, ROW, BAR = 340, 118, 22, 8  # pixels: of the picture, its texts, a cell, a bar
+WIDTH, TEXT, ROW, BAR = 360, 136, 22, 8  # pixels: of the picture, its texts, a cell, a bar
 ROOM = WIDTH - TEXT - 76  # pixels: the longest bar
 CURRENT, REFERENCE = "current", "reference"  # classes of the style
 
@@ -16,13 +16,13 @@ CURRENT, REFERENCE = "current", "reference"  # classes of the style
 def draw(cells: Cells, name: str) -> Markup:
     """Returns an SVG of the figure `name` with a row for each cell."""
     ours, theirs = shares(cells.current), shares(cells.reference)
-    names = [*_intervals(cells.edges), *cells.names]
+    names = [*_intervals(cells.edges), *map(_short, cells.names)]
     largest = sorted(range(len(names)), key=lambda i: -abs(ours[i] - theirs[i]))[:SHOWN]
     rows, top = sorted(largest), max([*ours, *theirs, 1e-9])
     parts = []
     for row, i in enumerate(rows):
         y = row * ROW
-        parts.append(f'<text x="{TEXT - 6}" y="{y + 14}" text-anchor="end">{escape(_short(names[i]))}</text>')
+        parts.append(f'<text x="{TEXT - 6}" y="{y + 14}" text-anchor="end">{escape(names[i])}</text>')
         for share, kind, offset in ((ours[i], CURRENT, 2), (theirs[i], REFERENCE, 2 + BAR)):
             width = ROOM * share / top
             parts.append(f'<rect x="{TEXT}" y="{y + offset}" width="{width:.1f}" height="{BAR}" class="{kind}"/>')
@@ -47,4 +47,4 @@ def _number(value: float) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 18 else f"{name[:17]}…"
+    return name if len(name) <= 16 else f"{name[:15]}…"

@@ -3,9 +3,10 @@
 import os
 from typing import NamedTuple
 
+from components.card.names import model_identity
 from components.gate.withdrawal import is_withdrawn, present, withdrawals
 from trainer.storage.aside import moved_aside
-from trainer.storage.digests import Digests, below, identity, read_digests, recorded_or_present
+from trainer.storage.digests import Digests, below, read_digests, recorded_or_present
 
 LOCK = ".lock"  # in a push directory; a model server reads only names that are numbers
 PRUNED = ".pruned-"  # in the name of a version that is being removed, before the time
@@ -17,7 +18,7 @@ class Served(NamedTuple):
 
     version: int
     path: str
-    model: str  # identity of the SavedModel's files
+    model: str  # identity of the SavedModel's files, without its card
 
 
 def versions(base: str) -> list[int]:
@@ -39,7 +40,7 @@ def newest(base: str) -> Served | None:
     if not found:
         return None
     path = os.path.join(base, str(found[-1]))
-    return Served(found[-1], path, identity(recorded_or_present(path)))
+    return Served(found[-1], path, model_identity(recorded_or_present(path)))
 
 
 def saved_model_digests(model: str) -> Digests:

@@ -10,8 +10,9 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from components.card.names import model_identity
 from trainer.storage.aside import finish_moves, move_aside, moved_aside
-from trainer.storage.digests import identity, recorded_or_present
+from trainer.storage.digests import recorded_or_present
 
 MARK = ".withdrawn-"  # in the name of a withdrawn version, before the time
 FINGERPRINT = "fingerprint.pb"  # TensorFlow's, in a SavedModel
@@ -24,7 +25,7 @@ class Withdrawal(NamedTuple):
     time: str  # local, such as 20260131T235959
     who: str
     reason: str
-    model: str  # identity of the SavedModel's files
+    model: str  # identity of the SavedModel's files, without its card
     fingerprint: str  # the file fingerprint.pb in base64, empty if the model has none
     moved: str  # where its files are, unless they were pruned
 
@@ -41,7 +42,7 @@ def withdraw(base: str, version: int, who: str, reason: str) -> str:
       OSError: it cannot be renamed.
     """
     path = os.path.join(base, str(version))
-    names = {"model": identity(recorded_or_present(path)), "fingerprint": fingerprint(path)}
+    names = {"model": model_identity(recorded_or_present(path)), "fingerprint": fingerprint(path)}
     return move_aside(path, MARK, {"who": who, "reason": reason, **names})
 
 
@@ -71,7 +72,7 @@ def is_withdrawn(path: str, gone: Sequence[Withdrawal]) -> Withdrawal | None:
 
     A killed process may have withdrawn a part of the versions of one model.
     """
-    model = identity(recorded_or_present(path)) if gone else ""
+    model = model_identity(recorded_or_present(path)) if gone else ""
     return next((one for one in gone if str(one.version) == os.path.basename(path) or one.model == model), None)
 
 

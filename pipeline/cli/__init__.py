@@ -1,9 +1,9 @@
 """The command line, `vaeiaf`: each module here, unless its name starts with an underscore, is one command.
 
-A command's module has HELP, a line; EXAMPLE, a command line; `add_options(parser)`; and `run(options)`, which returns
-the exit code. It may have `check(options)`, which raises an error about options before anything starts, here or in a
-pod, and completes them; and `arrived(options)`, which acts on what a pod has sent. Its docstring is the description,
-EPILOG what stands below the options. Nothing imports TensorFlow or TFX before it runs.
+A command's module has HELP, a line; EXAMPLE, a command line; GUIDE, a page of the documents; `add_options(parser)`; and
+`run(options)`, which returns the exit code. It may have `check(options)`, which raises an error about options before
+anything starts, here or in a pod, and completes them; and `arrived(options)`, which acts on what a pod has sent. Its
+docstring is the description, EPILOG what stands below the options. Nothing imports TensorFlow or TFX before it runs.
 """
 
 import argparse
@@ -74,6 +74,7 @@ def _add(commands: Any, name: str) -> None:
         description=" ".join((command.__doc__ or "").split()),
         epilog=getattr(command, "EPILOG", None),
         example=f"vaeiaf {command.EXAMPLE}",
+        guide=getattr(command, "GUIDE", ""),
         allow_abbrev=False,
     )
     command.add_options(added)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HELP = "compare two models on the same images"
 EXAMPLE = "compare 1795649102 served --dataset photo_patches --output comparison"
+GUIDE = "howto/measure.md"
 EPILOG = "Exit codes: 0 compared, 1 a model is damaged, 2 bad input, 130 and 143 stopped by SIGINT and SIGTERM."
 
 

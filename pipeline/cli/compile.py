@@ -11,6 +11,7 @@ from trainer.exit_codes import DONE
 
 HELP = "write the pipeline for Kubeflow into a file"
 EXAMPLE = "compile --cluster cluster.yaml --output vaeiaf.yaml"
+GUIDE = "howto/kubeflow.md"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ from trainer.exit_codes import DONE
 
 HELP = "print the completion of commands and options for a shell"
 EXAMPLE = "completion bash > ~/.local/share/bash-completion/completions/vaeiaf"
+GUIDE = "howto/completion.md"
 EPILOG = "zsh reads the script from a file named _vaeiaf in a folder of its fpath."
 SHELLS = ("bash", "zsh")
 

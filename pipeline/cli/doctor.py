@@ -15,6 +15,7 @@ from trainer.exit_codes import DONE, FAILED
 
 HELP = "check this machine, or a cluster, before the first run"
 EXAMPLE = "doctor --root vaeiaf --dataset photo_patches"
+GUIDE = "howto/doctor.md"
 EPILOG = "Exit codes: 0 nothing is wrong, 1 something is, 2 bad input, 130 and 143 stopped by SIGINT and SIGTERM."
 SERVER = ("host", "token_file", "cookie_file", "ui")
 

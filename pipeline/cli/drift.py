@@ -16,6 +16,7 @@ from trainer.exit_codes import DONE, REFUSED
 
 HELP = "compare two sets of images"
 EXAMPLE = "drift photos/2026-01-02 photos/2026-01-03"
+GUIDE = "howto/drift.md"
 EPILOG = (
     "Exit codes: 0 no drift, 1 a disk or a damaged model, 2 bad input, 3 drift beyond the threshold, 130 and 143 "
     "stopped by SIGINT and SIGTERM."

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HELP = "write the latents of images by a model"
 EXAMPLE = "encode served cat.png dog.jpg --fit --output latents.csv"
+GUIDE = "howto/images.md"
 EPILOG = WRITTEN
 
 Batch = tuple[list[str], list[str], "np.ndarray"]  # ids and digests of length B, latents [B, L]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HELP = "measure a model on images: ELBO with its interval"
 EXAMPLE = "evaluate served --dataset photo_patches"
+GUIDE = "howto/measure.md"
 EPILOG = "Exit codes: 0 measured, 1 the model is damaged, 2 bad input, 130 and 143 stopped by SIGINT and SIGTERM."
 NAMES = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL", "independent_pixels": "independent pixels"}
 

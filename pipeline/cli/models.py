@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 HELP = "list the pushed versions"
 EXAMPLE = "models --root vaeiaf"
+GUIDE = "howto/status.md"
 EPILOG = "Exit codes: 0 all are intact, 1 a version is damaged, 2 bad input."
 STYLES = {"served": "bold green", "withdrawn": "dim"}
 DIGITS = 12  # of a digest, in a table
@@ -54,7 +55,8 @@ def _parts(pipeline: str, versions: "list[Version]") -> list[Any]:
         ]
         for one in versions
     ]
-    return [pipeline, table(heads, rows)]
+    cards = [f"Model card of {one.version}: {one.card}" for one in versions if one.state == "served" and one.card]
+    return [pipeline, table(heads, rows), *cards]
 
 
 def _notes(version: "Version") -> str:

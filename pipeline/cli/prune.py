@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HELP = "remove old runs and versions"
 EXAMPLE = "prune --root vaeiaf --keep 5 --older-than 30 --dry-run"
+GUIDE = "howto/prune.md"
 EPILOG = "Exit codes: 0 done, 1 in use by a run, or something cannot be removed, 2 bad input."
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 HELP = "reconstruct images by a model"
 EXAMPLE = "reconstruct served cat.png dog.jpg --fit --output reconstructions"
+GUIDE = "howto/images.md"
 EPILOG = WRITTEN
 GRID = "pairs.png"
 SHOWN = 100  # images in the grid

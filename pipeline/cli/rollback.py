@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 HELP = "serve an earlier version again"
 EXAMPLE = 'rollback --root vaeiaf --reason "samples are grey since Tuesday"'
+GUIDE = "howto/rollback.md"
 EPILOG = "Exit codes: 0 it is served, 1 it is damaged or cannot be copied, 2 bad input."
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 HELP = "run the pipeline on this machine"
 EXAMPLE = "run --dataset photo_patches --preset smoke"
+GUIDE = "tutorial/first-run.md"
 EPILOG = (
     "Exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused by the gate, or stopped by drift, "
     "129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM. With --json the story goes to standard error, and a run that "

@@ -13,6 +13,7 @@ from trainer.exit_codes import DONE
 
 HELP = "draw images from a model"
 EXAMPLE = "sample served --count 40 --temperature 0.7 --output samples.png"
+GUIDE = "howto/images.md"
 EPILOG = WRITTEN
 MAX_COUNT = 1000  # images in memory together
 COLUMNS = 10

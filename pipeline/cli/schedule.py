@@ -18,6 +18,7 @@ from trainer.interrupt import interruptible
 
 HELP = "run the pipeline on Kubeflow on a schedule"
 EXAMPLE = "schedule --cluster cluster.yaml --name nightly --cron '0 0 3 * * *'"
+GUIDE = "howto/schedule.md"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

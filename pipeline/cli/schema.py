@@ -10,6 +10,7 @@ from trainer.exit_codes import DONE
 
 HELP = "print the JSON Schema of cluster.yaml"
 EXAMPLE = "schema cluster"
+GUIDE = "howto/kubeflow.md"
 SCHEMAS = {"cluster": Cluster}
 
 

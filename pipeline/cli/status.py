@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 HELP = "show what runs, the last verdicts, and what is served"
 EXAMPLE = "status --root vaeiaf --last 5"
+GUIDE = "howto/status.md"
 STYLES = {"pushed": "green", "unchanged": "green", "refused": "yellow", "failed": "red", "running": "cyan"}
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HELP = "run the pipeline on Kubeflow"
 EXAMPLE = "submit --cluster cluster.yaml --param epochs=10 --wait"
+GUIDE = "howto/kubeflow.md"
 EPILOG = (
     "Exit codes with --wait: 0 pushed or unchanged, 1 failed, terminated or not reached, 2 bad input, found before the "
     "run or by it, 3 refused by the gate, 130 and 143 stopped by SIGINT and SIGTERM. With --json the lines about tasks "

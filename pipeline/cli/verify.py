@@ -12,6 +12,7 @@ from trainer.exit_codes import DONE, FAILED
 
 HELP = "check every stored file of a state directory"
 EXAMPLE = "verify --root vaeiaf"
+GUIDE = "howto/doctor.md"
 EPILOG = "Exit codes: 0 no damage, 1 damage, 2 no state directory."
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 HELP = "say why a node ran again"
 EXAMPLE = "why Trainer --root vaeiaf"
+GUIDE = "howto/why.md"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from trainer.exit_codes import DONE
 
 HELP = "withdraw a version for good"
 EXAMPLE = 'withdraw 1795649102 --root vaeiaf --reason "trained on the wrong photographs"'
+GUIDE = "howto/rollback.md"
 EPILOG = "Exit codes: 0 it is withdrawn, 1 what takes its place is damaged or cannot be copied, 2 bad input."
 
 

@@ -5,6 +5,7 @@ Metadata has it before it begins, so that a change that a killed process began i
 """
 
 import contextlib
+import datetime
 import os
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from typing import NamedTuple
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components.card.files import read_card
+from components.card.names import model_identity
 from components.gate.publish import publish
 from components.gate.serving import LOCK, versions
 from components.gate.withdrawal import finish_withdrawals, withdraw, withdrawals
@@ -32,7 +35,7 @@ from pipeline.state.served import (
 )
 from trainer.errors import ReportedError, StorageError, UserError
 from trainer.schema import nearest
-from trainer.storage.digests import identity, read_digests, recorded_or_present
+from trainer.storage.digests import read_digests, recorded_or_present
 from trainer.storage.lock import locked
 from trainer.storage.quarantine import damage
 
@@ -74,7 +77,7 @@ def roll_back(store: MetadataStore, root: str, pipeline: str, version: int | Non
             sentence = f"version {target} is the model that is served, as version {found.served}"
             raise UserError(sentence, value=target, remedy=found.remedy())
         with found.recorded(ROLLBACK, target, author) as record:
-            served = found.restore(target, record)
+            served = found.restore(target, ROLLBACK, author, record)
     return Changed(pipeline, found.served, served, target)
 
 
@@ -108,7 +111,7 @@ def withdraw_version(
             if target in gone:
                 raise UserError("--serve", value=target, valid=f"a version of another model, {found.others()}")
         with found.recorded(WITHDRAWAL, version, author) as record:
-            served = found.restore(target, record) if target else None
+            served = found.restore(target, WITHDRAWAL, author, record) if target else None
             for one in gone:
                 withdraw(found.base, one, author.who, author.reason)
     left = versions(found.base)
@@ -129,7 +132,7 @@ class _Directory:
 
     def model(self, version: int) -> str:
         """Returns the identity of the version's files."""
-        return identity(recorded_or_present(self._path(version)))
+        return model_identity(recorded_or_present(self._path(version)))
 
     def damage(self, version: int) -> str | None:
         """Describes the damage to the version's files, None if they are intact."""
@@ -196,9 +199,15 @@ class _Directory:
         execution.last_known_state = mlmd.Execution.COMPLETE
         self._store.put_executions([execution])
 
-    def restore(self, version: int, execution: mlmd.Execution) -> int:
-        """Publishes the files of `version` as a new version, records it as made by `execution`, and returns it."""
-        path = publish(self._path(version), read_digests(self._path(version)), self.base)
+    def restore(self, version: int, kind: str, author: Author, execution: mlmd.Execution) -> int:
+        """Publishes the files of `version` as a new version, records it as made by `execution`, and returns it.
+
+        Its card is that of `version` with a sentence about this change.
+        """
+        path, card = self._path(version), read_card(self._path(version))
+        if card:
+            card = card.copied(kind, author.who, author.reason, datetime.datetime.now(datetime.UTC))
+        path = publish(path, read_digests(path), self.base, card)
         served = int(os.path.basename(path))
         execution.custom_properties[SERVED].int_value = served
         artifact = self._artifact(version)

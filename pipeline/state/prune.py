@@ -18,6 +18,7 @@ from typing import NamedTuple
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components.card.names import model_identity
 from components.gate.publish import clear_removed, unpublish
 from components.gate.serving import FORMAT_SERVING, LOCK, versions
 from components.gate.withdrawal import finish_withdrawals, withdrawals
@@ -26,7 +27,7 @@ from pipeline.state.leftovers import damaged, output_folders, remove, size, unpu
 from pipeline.state.runs import changed, is_complete, may_be_running
 from pipeline.state.served import origin, push_directory, records
 from trainer.errors import ReportedError
-from trainer.storage.digests import DamageError, below, identity, read_digests, recorded_or_present
+from trainer.storage.digests import DamageError, below, read_digests, recorded_or_present
 from trainer.storage.lock import locked
 
 MODEL, BLESSING = "Model", "ModelBlessing"  # TFX's types
@@ -177,7 +178,9 @@ class _Plan:
         )
         self._all = self._of_pipeline()
         blessed = self._last_blessed()
-        served = {identity(recorded_or_present(os.path.join(self._base, str(one)))) for one in self._kept_versions}
+        served = {
+            model_identity(recorded_or_present(os.path.join(self._base, str(one)))) for one in self._kept_versions
+        }
         self._artifacts = [
             artifact
             for artifact in self._all
@@ -244,7 +247,7 @@ class _Plan:
 
 def _saved_model(model: str) -> str | None:
     try:
-        return identity(below(read_digests(model), FORMAT_SERVING))
+        return model_identity(below(read_digests(model), FORMAT_SERVING))
     except DamageError:
         return None
 

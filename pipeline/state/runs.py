@@ -35,10 +35,17 @@ class Run(NamedTuple):
 
 def runs(store: MetadataStore, root: str, pipeline: str | None = None) -> Iterator[Run]:
     """Yields the runs of `pipeline`, or of all pipelines, in the state directory `root`, the newest first."""
+    return (run for run, _ in runs_with_executions(store, root, pipeline))
+
+
+def runs_with_executions(
+    store: MetadataStore, root: str, pipeline: str | None = None
+) -> Iterator[tuple[Run, RunExecutions]]:
+    """Yields what `runs` does, each with its executions."""
     is_running = is_held(os.path.join(root, LOCK))  # by the newest run, because a run waits for no other
     for found in runs_of(store):  # of all pipelines, because the newest may be another's
         if pipeline in (None, found.pipeline):
-            yield _run(store, found, is_running or (is_shared(root) and may_be_running(found)))
+            yield _run(store, found, is_running or (is_shared(root) and may_be_running(found))), found
         is_running = False
 
 

@@ -8,12 +8,13 @@ from typing import NamedTuple
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components.card.names import HTML, model_identity
 from components.gate.result import Result
 from components.gate.serving import versions
 from components.gate.withdrawal import Withdrawal, is_withdrawn, present, withdrawals
 from pipeline.state.executions import PIPELINE, RUN, time_of
 from pipeline.state.runs import PUSHED_TO
-from trainer.storage.digests import identity, recorded_or_present
+from trainer.storage.digests import recorded_or_present
 from trainer.storage.quarantine import damage
 
 PUSHED_MODEL = "PushedModel"  # TFX's type
@@ -49,8 +50,9 @@ class Version(NamedTuple):
     elbo: float | None  # nats per image, over the test images of that run
     standard_error: float | None
     size: int  # bytes; 0 after a withdrawn version was pruned
-    digest: str  # of its files
+    digest: str  # of its files, without its card
     damage: str | None  # None: intact
+    card: str | None  # path of its model card, as HTML; None: an earlier version of this project pushed it
     withdrawn: Withdrawal | None
 
 
@@ -84,6 +86,13 @@ def pushed_versions(store: MetadataStore, root: str, pipeline: str) -> list[Vers
     found = [_version(base, pipeline, version, known, version == kept[-1], None) for version in kept]
     found += [_version(base, pipeline, version, known, False, withdrawal) for version, withdrawal in gone.items()]
     return sorted(found, reverse=True)
+
+
+def served_version(store: MetadataStore, root: str, pipeline: str) -> Version | None:
+    """Returns the version that `pipeline` serves, None if it serves nothing. Verifies its files."""
+    base = push_directory(root, pipeline)
+    kept = versions(base)
+    return _version(base, pipeline, kept[-1], records(store, pipeline), True, None) if kept else None
 
 
 def records(store: MetadataStore, pipeline: str) -> dict[int, Record]:
@@ -153,8 +162,9 @@ def _version(
         elbo=result.elbo,
         standard_error=result.standard_error,
         size=sum(digest.size for digest in digests.values()),
-        digest=withdrawal.model if withdrawal else identity(digests),
+        digest=withdrawal.model if withdrawal else model_identity(digests),
         damage=damage(path) if exists else None,
+        card=card if os.path.exists(card := os.path.join(path, HTML)) else None,
         withdrawn=withdrawal,
     )
 

@@ -34,6 +34,7 @@ def commands() -> str:
         text += [f"## {parser.prog} {name}", _plain(command.description or ""), *_options(command)]
         text += [_plain(command.epilog)] if command.epilog else []
         text.append(f"```sh\n{command.example}\n```")
+        text += [f"[How to use it](../{command.guide})"] if command.guide else []
     text += ["## python -m trainer", "Trains without TFX, on the Examples that a run has ingested.", _help("trainer")]
     return "\n\n".join(text)
 

@@ -22,13 +22,17 @@ import pipeline.state.cache
 import trainer.export
 import trainer.training.loop
 import trainer.workers.job
+from components.card.files import read_card
+from components.card.names import HTML
 from components.gate.serving import versions as pushed_versions
 from own_data import write_files
 from pipeline import cli
 from pipeline.dag import SCHEMAS
+from scripts.docs.screenshots import headings, recorded
 from series import Series, gradients, report, took
 from toy_data import png, rows, write_toy
 from trainer import exit_codes
+from trainer.signatures import SIGNATURES
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +87,21 @@ def test_a_first_run_tells_its_story_and_pushes(run, root):
 def test_its_report_reads_well(root, faults_of):
     (page,) = root.glob("artifacts/*/Report/report/*/index.html")
     assert faults_of(page) == []
+    assert headings(page) == recorded("report.png"), "python -m scripts.docs.screenshots takes it again"
+
+
+def test_its_card_says_the_gates_numbers_and_reads_well(root, faults_of):
+    (version,) = versions(root)
+    pushed = root / f"pushed/vaeiaf-photo-patches/{version}"
+    (history,) = (json.loads(path.read_text()) for path in root.glob("artifacts/*/Trainer/model_run/*/history.json"))
+    card = read_card(str(pushed))
+    assert card.figures["elbo"] == pytest.approx(history["test"]["elbo"], abs=0.006)
+    assert card.figures["elbo_lower"] < card.figures["elbo"] < card.figures["elbo_upper"] < card.figures["ceiling"]
+    assert (card.data.train_images, card.data.test_images) == (6000, 1000)
+    assert set(card.serving.latency) == set(SIGNATURES)
+    assert (card.measure.shape, card.measure.bits_per_dim) == ("32x32x3", None)
+    assert card.run
+    assert faults_of(pushed / HTML) == []
 
 
 def test_the_pushed_model_serves_clients_of_every_signature(root):

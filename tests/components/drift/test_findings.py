@@ -55,7 +55,9 @@ def test_the_page_has_figures_thresholds_and_both_histograms():
 
 
 def test_the_page_reads_well(tmp_path, faults_of):
-    for name, findings in (("drift", DRIFTED), ("no drift", EQUAL)):
+    long = Cells([0.00419, 0.00591, 1.0], ["GOLDEN_RETRIEVER_OF_1924"], [50.0, 10.0, 40.0], [5.0, 5.0, 90.0])
+    wide = DRIFTED._replace(figures=[BRIGHTNESS._replace(cells=long)], current="photos/" + 40 * "x")
+    for name, findings in (("drift", DRIFTED), ("no drift", EQUAL), ("long texts", wide)):
         path = tmp_path / f"{name}.html"
         path.write_text(render(findings))
         assert faults_of(path) == [], name

@@ -9,12 +9,15 @@ import types
 
 import pytest
 
+from components.card.files import read_card
+from components.card.names import FILES
 from components.gate import publish
 from components.gate.serving import newest, versions
 from components.gate.withdrawal import withdrawals
 from pipeline.state.verify import verify
 from trainer import exit_codes
 from trainer.storage import lock
+from trainer.storage.digests import write_digests
 
 WHY = ("--reason", "grey samples", "--who", "ada")
 
@@ -29,11 +32,35 @@ def test_a_rollback_serves_the_model_before_as_a_new_version_with_its_numbers_an
     assert f"vaeiaf withdraw {c} prevents that" in out
     newest, *_, of_b, _ = facts("models")
     assert (newest["state"], newest["restores"]) == ("served", b)
-    assert all(newest[name] == of_b[name] for name in ("run", "elbo", "digest", "size"))
+    assert all(newest[name] == of_b[name] for name in ("run", "elbo", "digest"))
     (change,) = facts("status")["changes"]
     assert (change["change"], change["who"], change["reason"]) == ("rollback", "ada", "grey samples")
     assert (change["version"], change["served"], change["is_complete"]) == (b, served, True)
     assert "rollback to" in vaeiaf("status")[1]
+    assert verify(str(three.root)).damage == []
+
+
+def test_the_card_of_what_is_served_has_its_own_number_and_says_who_copied_what_and_why(three, vaeiaf):
+    a, b, _ = three.versions()
+    for arguments in (("rollback",), ("withdraw", b)):
+        assert vaeiaf(*arguments, *WHY)[0] == exit_codes.DONE
+    served = three.versions()[-1]
+    card, of_a = read_card(str(three.pushed / str(served))), read_card(str(three.pushed / str(a)))
+    assert (card.version, card.model, card.figures) == (served, of_a.model, of_a.figures)
+    assert [(one.version, one.change, one.who, one.reason) for one in card.copies] == [
+        (a, "withdrawal", "ada", "grey samples")
+    ]
+    assert (of_a.version, of_a.copies) == (a, [])
+    assert verify(str(three.root)).damage == []
+
+
+def test_a_model_of_an_earlier_version_of_the_project_is_served_again_without_a_card(three, vaeiaf):
+    a = three.pushed / str(three.versions()[0])
+    for name in FILES:
+        (a / name).unlink()
+    write_digests(str(a))
+    assert vaeiaf("rollback", a.name, *WHY)[0] == exit_codes.DONE
+    assert read_card(str(three.pushed / str(three.versions()[-1]))) is None
     assert verify(str(three.root)).damage == []
 
 

@@ -1,6 +1,8 @@
 """Arguments, help and completion of every command."""
 
 import argparse
+import pathlib
+import re
 import shlex
 import subprocess
 
@@ -9,6 +11,7 @@ import pytest
 from pipeline import cli
 from trainer import exit_codes
 
+DOCS = pathlib.Path(__file__).parents[3] / "docs"
 COMMANDS = next(a for a in cli.parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
 
 
@@ -47,6 +50,15 @@ def test_the_help_of_a_command_ends_with_an_example_that_it_takes(name, capsys):
     program, *arguments = shlex.split(capsys.readouterr().out.splitlines()[-1].partition(">")[0])
     assert (program, arguments[0]) == ("vaeiaf", name)
     cli.parser().parse_args(arguments)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_names_a_guide_that_has_it(name, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    guide = capsys.readouterr().out.partition("\nguide:\n  ")[2].partition("\n")[0]
+    assert re.search(rf"vaeiaf {name}\b|make {name}\b", pathlib.Path(DOCS.parent, guide).read_text())
+    assert guide.removeprefix("docs/") in (DOCS / "index.md").read_text(), "it is found from the start"
 
 
 @pytest.mark.parametrize(

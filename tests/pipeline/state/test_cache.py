@@ -270,7 +270,7 @@ def test_a_librarys_version_changes_the_keys_of_the_nodes_that_use_it(keys, libr
         ("components.ingest.datasets", EXAMPLES),
         ("components.ingest.numbers", {*EXAMPLES, "ServingSkew"}),
         ("components.drift.bins", {"ServingSkew"}),
-        ("components/pages/page.html.j2", {"ServingSkew"}),
+        ("components/html/page.css", {"ServingSkew"}),
         ("components.ingest.validator", {"StrictExampleValidator"}),
         ("components.ingest.schema", {"Schema", "StrictExampleValidator"}),
         ("trainer.images", {*EXAMPLES, "ServingSkew", "Transform", "Tuner", "Trainer", "ServingCheck"}),
