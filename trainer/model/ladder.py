@@ -3,7 +3,7 @@
     p(x, z) = p(x | z) prod_l p(z_l | z_<l),   q(z | x) = prod_l q(z_l | z_<l, x)
 
 A path upwards computes features of the image at each scale; a path downwards meets them, one stochastic layer after
-another (Soenderby et al., 2016, arXiv 1602.02282; Kingma et al., 2016, arXiv 1606.04934, section 5 and appendix C.3).
+another (Sønderby et al., 2016, arXiv 1602.02282; Kingma et al., 2016, arXiv 1606.04934, section 5 and appendix C.3).
 """
 
 import math
@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from trainer.model.flows import IAFStep, LocationStep
-from trainer.model.ladder_blocks import FlowStep, LayerDraw, MaskedConvs, Prior, StochasticLayer
+from trainer.model.flows import FlowStep, IAFStep, LocationStep
+from trainer.model.ladder_blocks import LayerDraw, MaskedConvs, Prior, StochasticLayer
 from trainer.model.latent_model import Joint, LatentModel
 from trainer.model.likelihoods import LIKELIHOODS, Likelihood
 from trainer.model.resnet import Conv, Layer, ResidualBlock, Upsample, as_rows, flat_parts
