@@ -13,10 +13,10 @@ from kubeflow.node.process import run_process
 from kubeflow.node.supervisor import fail, supervise
 from kubeflow.node.task import Task, read_task
 from kubeflow.spec.contract import AGAIN
-from kubeflow.spec.revision import revision
 from kubeflow.workers.clock import Clock
 from pipeline.console import stamp
 from pipeline.failures import failure_of
+from pipeline.revision import revision
 from trainer.errors import ReportedError, UserError
 from trainer.interrupt import interruptible
 

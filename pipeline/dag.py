@@ -93,8 +93,10 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
         base_model=served.outputs["model"] if config.starts_warm else None,
         # A push changes the base model. Were it part of the key, the same spans would be trained on again every night.
+        # An explicit warm start does not reuse a training that the default let start cold.
         custom_config={
             "train": recipe,
+            **({"must_start_warm": True} if config.has_spans and config.warm_start else {}),
             UNKEYED: ["base_model"] if config.has_spans and config.starts_warm else [],
             **where,
         },
@@ -129,6 +131,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         model_run=trainer.outputs["model_run"],
         evaluation=evaluator.outputs["evaluation"],
         pushed_model=pusher.outputs["pushed_model"],
+        settings=json.dumps(config.recorded),
         **({"drift": union(drifts)} if drifts else {}),
     )
 

@@ -5,7 +5,7 @@ import re
 
 from components.train.code import CODE
 from pipeline.settings import PipelineConfig
-from pipeline.state.executions import SUCCESSFUL, open_store, runs_of
+from pipeline.state.executions import SUCCESSFUL, find_run, open_store
 
 CHECKPOINT = re.compile(r"step-(\d+)")
 TRAINING = ("Tuner", "Trainer")  # nodes whose checkpoints are kept until they finish
@@ -17,8 +17,8 @@ def kept(config: PipelineConfig, run_id: str) -> str:
     Raises:
       ReportedError: the database cannot be read.
     """
-    runs = runs_of(open_store(config.root), config.name)
-    nodes = next((run.nodes for run in runs if run.run == run_id), {})
+    run = find_run(open_store(config.root), config.name, run_id)
+    nodes = run.nodes if run else {}
     done = [name for name, execution in nodes.items() if execution.last_known_state in SUCCESSFUL]
     parts = [name for name in done if name.partition(".")[0] in CODE]  # the others run every time
     step = _newest_step(config.training) if any(name in nodes and name not in done for name in TRAINING) else None

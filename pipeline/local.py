@@ -1,6 +1,7 @@
 """Runs the pipeline, or one node of it, in this process."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from tfx.dsl.compiler import constants
@@ -12,6 +13,7 @@ from tfx.proto.orchestration import executable_spec_pb2, pipeline_pb2
 
 from components.train.site import Site
 from components.train.training_state import forget_training
+from pipeline.account import REPORT, tell_report
 from pipeline.beam.arguments import beam_args
 from pipeline.beam.operator import BeamOperator, check_arguments
 from pipeline.console import Story
@@ -99,9 +101,15 @@ def _compile(pipeline: Pipeline, run_id: str) -> pipeline_pb2.Pipeline:
 
 
 def launch_node(
-    pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, lineage: Metadata, training: str
+    pipeline: pipeline_pb2.Pipeline,
+    node: pipeline_pb2.PipelineNode,
+    lineage: Metadata,
+    training: str,
+    attempts: Sequence[str] = (),
 ) -> bool:
     """Launches one node, checks that it finished, and returns whether its result came from the cache.
+
+    `attempts`: what became of earlier attempts at parts of the run, for the report.
 
     Raises:
       Exception: whatever the component raised.
@@ -111,6 +119,9 @@ def launch_node(
     the missing baseline for a first run and bless any model.
     """
     name = node.node_info.id
+    if name == REPORT:
+        with lineage as handle:
+            tell_report(pipeline, node, handle.store, attempts)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     execution = Launcher(
         pipeline_node=node,

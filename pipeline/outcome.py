@@ -36,6 +36,7 @@ class Outcome(NamedTuple):
     newest_span: str | None = None  # name of the newest span; None: the data have no spans
     nothing_new: bool = False  # whether an earlier run made this model of these spans, and decided on it
     comparisons: tuple[Comparison, ...] = ()
+    spans: tuple[str, ...] = ()  # names of the spans that the run used, the oldest first
 
 
 def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
@@ -73,6 +74,7 @@ def read_outcome(lineage: Metadata, run_id: str) -> Outcome:
             newest_span=spans[-1].name if spans else None,
             nothing_new=nothing_new,
             comparisons=comparisons,
+            spans=tuple(span.name for span in spans),
         )
 
 

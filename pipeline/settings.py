@@ -1,5 +1,6 @@
 """What a pipeline run is made of."""
 
+import dataclasses
 import functools
 import os
 from collections.abc import Mapping
@@ -210,6 +211,16 @@ class PipelineConfig(Execution):
         path = folder_of(self.data) if self.data and self.has_spans else self.data
         data = os.path.basename(path) if path else self.dataset
         return "vaeiaf-" + "".join(c if c.isalnum() else "-" for c in data)
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The settings by name, with those of the recipe, for a comparison with later runs.
+
+        The state directory is left out because it may be moved, and the webhook because its address may be a secret.
+        """
+        own = dataclasses.asdict(self)
+        recipe = own.pop("train")
+        return {name: value for name, value in {**own, **recipe}.items() if name not in ("root", "notify_url")}
 
     @property
     def data_dirs(self) -> list[str]:

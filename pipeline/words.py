@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from pipeline.outcome import Outcome
     from pipeline.settings import PipelineConfig
 
-PUSHED, FAILED, BAD_INPUT, REFUSED = 0, 1, 2, 3  # exit codes
-
 
 def describe(outcome: "Outcome") -> str:
     """Returns the verdict with its numbers, and where the model and the report are."""

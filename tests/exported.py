@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from trainer.export import Servable, save
 from trainer.images import ImageSet, pixel_model, preprocessing
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.storage.digests import write_digests

@@ -23,7 +23,8 @@ from forked import ForkedProcess
 from trainer.errors import UserError
 from trainer.evaluate import Evaluator
 from trainer.images import ImageSet, shuffled_batches
-from trainer.model.vae import VAE, build
+from trainer.model.build import build
+from trainer.model.latent_model import LatentModel
 from trainer.settings import Execution, TrainConfig
 from trainer.shape import Shape
 from trainer.storage.rows import TemporaryArray
@@ -63,6 +64,13 @@ CASES = {  # each part of a step costs XLA a second in every process, so none is
         train_samples=2,
         schedule="constant",
     ),
+    "ELBO of a ladder": TrainConfig(
+        **SIZES,
+        encoder="GaussianLadder",
+        decoder="DiscretizedLogisticLadder",
+        ladder_layers=1,
+        latent_channels=2,
+    ),
 }
 
 
@@ -87,7 +95,7 @@ def on_disk(images: ImageSet) -> ImageSet:
 SETS = TRAIN, TEST = some_images(64, seed=1), some_images(37, seed=2)
 
 
-def start(strategy: tf.distribute.Strategy, config: TrainConfig) -> tuple[VAE, TrainStep]:
+def start(strategy: tf.distribute.Strategy, config: TrainConfig) -> tuple[LatentModel, TrainStep]:
     with strategy.scope():
         model = build(config, Shape(32, 32, 3))
         optimizer = build_optimizer(config, model.trainable_variables, STEPS_PER_EPOCH)

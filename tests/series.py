@@ -13,10 +13,11 @@ import tensorflow as tf
 import trainer.workers.job
 from components.gate import serving_probe, serving_process
 from components.gate.serving import versions
-from pipeline import cli, words
+from pipeline import cli
 from pipeline.state.database import sqlite_connection
 from pipeline.state.metadata import Metadata
 from toy_data import Row
+from trainer import exit_codes
 from trainer.errors import UserError
 
 TINY = ["hidden_size=16", "latent_size=8", "iaf_steps=0"]  # XLA compiles a flow in a second, every time
@@ -88,7 +89,7 @@ class Series:
                 return self.run()
 
         code, _ = self._kept("ingest", start)
-        assert code == words.BAD_INPUT
+        assert code == exit_codes.BAD_INPUT
 
     def _kept(self, name, start):
         """Starts a run in a new state directory, or copies the state that it left before; returns what it returned."""

@@ -8,6 +8,8 @@ import pathlib
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from cards import card_with
+from components.card.names import model_identity
 from components.gate.publish import publish
 from components.gate.serving import newest, saved_model_digests, versions
 from pipeline.state.database import Database, sqlite_connection
@@ -38,13 +40,14 @@ class StateRoot:
     def store(self):
         return Store(str(self.root), Database(sqlite_connection(str(self.root / "metadata.sqlite"))))
 
-    def run(self, model, elbo=-10.0, refused="", fails=None, stops=None, data="images", parts=None):
+    def run(self, model, elbo=-10.0, refused="", fails=None, stops=None, data="images", parts=None, again=None):
         """Records a run that trained `model`, a text, on `data`; returns its id.
 
         Equal data and models come from the cache. `fails` and `stops` name the node that failed, or was killed. `parts`
-        are those of the Trainer's cache key.
+        are those of the Trainer's cache key. `again` is the id of a run that this is another attempt at.
         """
-        run = (self._start + datetime.timedelta(hours=len(self.store.get_contexts_by_type("pipeline_run")))).isoformat()
+        hours = len(self.store.get_contexts_by_type("pipeline_run"))
+        run = again or (self._start + datetime.timedelta(hours=hours)).isoformat()
         contexts = [self._context("pipeline", self.pipeline), self._context("pipeline_run", run)]
         previous = None
         for node in OUTPUTS:
@@ -55,6 +58,12 @@ class StateRoot:
             if broken:
                 break
         return run
+
+    def span(self, run, number, parts):
+        """Records that `run` ingested a span, and that the cache key had these parts."""
+        contexts = [self._context("pipeline", self.pipeline), self._context("pipeline_run", f"{run}.span-{number}")]
+        content = f"span {number} in {run}"
+        self._execute("ImageExampleGen", content, [*contexts, self._cache(parts)], None, None, (0.0, ""))
 
     def _execute(self, node, content, contexts, previous, broken, result):
         key, kind = OUTPUTS[node]
@@ -114,7 +123,8 @@ class StateRoot:
         ):
             artifact.custom_properties["unchanged"].string_value = served.path
         else:
-            path = publish(os.path.join(model, "Format-Serving"), digests, str(self.pushed))
+            card = card_with(series=self.pipeline, model=model_identity(digests), figures={"elbo": elbo})
+            path = publish(os.path.join(model, "Format-Serving"), digests, str(self.pushed), card)
             artifact.custom_properties["pushed_to"].string_value = path
 
     def _last_model(self):

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.images import ImageSet, to_unit_interval
+from trainer.model.latent_model import LatentModel
 from trainer.model.objective import ELBO, draw, elbo, importance_weighted_bound
-from trainer.model.vae import VAE
 from trainer.shape import Shape
 from trainer.strategy import shard
 
@@ -48,7 +48,7 @@ def image_noise(seeds: tf.Tensor, samples: int, latent_size: int) -> tf.Tensor:
     return tf.transpose(noise, [1, 0, 2])
 
 
-def image_elbo(model: VAE, x: tf.Tensor, seeds: tf.Tensor, samples: int) -> ELBO:
+def image_elbo(model: LatentModel, x: tf.Tensor, seeds: tf.Tensor, samples: int) -> ELBO:
     """Computes each image's ELBO, [B], the mean of `samples` draws, for x [B, D] in [0, 1] and seeds [B]."""
     return elbo(model, x, image_noise(seeds, samples, model.latent_size))
 
@@ -56,7 +56,7 @@ def image_elbo(model: VAE, x: tf.Tensor, seeds: tf.Tensor, samples: int) -> ELBO
 class Evaluator:
     """Mean ELBO of a model over image sets, with `samples` draws per image, computed by all replicas."""
 
-    def __init__(self, model: VAE, samples: int, strategy: tf.distribute.Strategy | None = None) -> None:
+    def __init__(self, model: LatentModel, samples: int, strategy: tf.distribute.Strategy | None = None) -> None:
         self._map = MapImages(
             lambda pixels, seeds: image_elbo(model, to_unit_interval(pixels), seeds, samples), samples, strategy
         )
@@ -66,7 +66,9 @@ class Evaluator:
         return MeanELBO(*(float(np.mean(part, dtype=np.float64)) for part in self._map(images)))
 
 
-def quality(model: VAE, images: ImageSet, samples: int, strategy: tf.distribute.Strategy | None = None) -> Quality:
+def quality(
+    model: LatentModel, images: ImageSet, samples: int, strategy: tf.distribute.Strategy | None = None
+) -> Quality:
     """Computes the importance-weighted bound over `samples` draws and the number of latents that the model uses.
 
     The variance over images of E[z|x] is the variance of the mean draw, minus the variance that averaging a finite

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from trainer.evaluate import image_elbo
 from trainer.images import EXAMPLE_FEATURES, Transform, noise_seed, to_bytes
+from trainer.model.latent_model import Joint, LatentModel
 from trainer.model.likelihoods.pixels import PixelModel
-from trainer.model.vae import VAE
 from trainer.shape import Shape
 from trainer.storage.atomic import whole
 from trainer.units import Units, write_units
@@ -28,7 +28,7 @@ class Servable(tf.Module):
     """The exported module.
 
     Args:
-      model: the trained VAE.
+      model: the trained model.
       pixels: moments of the training images, for the bound of a model that ignores its input.
       samples: draws of z per image for an ELBO, K.
       transform: maps features of Examples to model input, the graph of the Transform component. Every signature that
@@ -36,7 +36,9 @@ class Servable(tf.Module):
       shape: of the images, H x W x C.
     """
 
-    def __init__(self, model: VAE, pixels: PixelModel, samples: int, transform: Transform, shape: Shape) -> None:
+    def __init__(
+        self, model: LatentModel, pixels: PixelModel, samples: int, transform: Transform, shape: Shape
+    ) -> None:
         super().__init__()
         self.model = model
         self.transform = transform
@@ -69,12 +71,12 @@ class Servable(tf.Module):
     @tf.function(input_signature=[ENCODED])
     def reconstruct(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Reconstructs encoded images [B] as images [B, H, W, C] uint8."""
-        return {"images": self._as_images(self.model.decode(self._posterior_center(images)).mean())}
+        return {"images": self._as_images(self._posterior_centre(images).pixels.mean())}
 
     @tf.function(input_signature=[ENCODED])
     def encode(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Maps encoded images [B] to latents [B, L]."""
-        return {"latents": self._posterior_center(images)}
+        return {"latents": self._posterior_centre(images).z}
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.int32, name="n"), tf.TensorSpec([], tf.int32, name="seed")])
     def sample(self, n: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -104,12 +106,12 @@ class Servable(tf.Module):
     def _as_images(self, x: tf.Tensor) -> tf.Tensor:
         return tf.reshape(to_bytes(x), [-1, *self._images.shape[1:]])
 
-    def _posterior_center(self, images: tf.Tensor) -> tf.Tensor:
-        """Pushes the centre of q(z0|x) through the flow: latents [B, L] without noise, of encoded images [B]."""
+    def _posterior_centre(self, images: tf.Tensor) -> Joint:
+        """Draws from q(z|x) without noise: latents [B, L] of encoded images [B], and p(x|z) there."""
         count = tf.shape(images)[:1]
         raw = {"image": images, "id": tf.fill(count, "")}
         x = tf.ensure_shape(self.transform(raw)["image"], [None, self._size])
-        return self.model.infer(x, tf.zeros([count[0], self.model.latent_size])).z
+        return self.model.joint(x, tf.zeros([count[0], self.model.latent_size]))
 
     def signatures(self) -> dict[str, Signature]:
         """Returns the signatures by name; `serving_default` is `reconstruct`."""

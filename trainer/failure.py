@@ -8,6 +8,8 @@ import pathlib
 import signal
 from typing import Any
 
+from trainer.exit_codes import BAD_INPUT, FAILED, REFUSED
+
 FILE = "error.json"  # the end of the file's name, beside the log of the process
 MAX_BYTES = 4096  # Kubernetes cuts a longer termination message
 
@@ -22,7 +24,7 @@ class Kind(enum.StrEnum):
     BUG = "bug"  # the developers
 
 
-EXIT_CODES = {Kind.BAD_INPUT: 2, Kind.REFUSED: 3, Kind.INFRASTRUCTURE: 1, Kind.BUG: 1}
+EXIT_CODES = {Kind.BAD_INPUT: BAD_INPUT, Kind.REFUSED: REFUSED, Kind.INFRASTRUCTURE: FAILED, Kind.BUG: FAILED}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,8 +16,12 @@ Decoder = Literal[
     "GaussianResNet",
     "DiscretizedLogisticResNet",
     "DiscretizedLogisticMixtureResNet",
+    "BernoulliLadder",
+    "GaussianLadder",
+    "DiscretizedLogisticLadder",
+    "DiscretizedLogisticMixtureLadder",
 ]
-Encoder = Literal["GaussianMLP", "GaussianResNet"]
+Encoder = Literal["GaussianMLP", "GaussianResNet", "GaussianLadder"]
 ENCODERS, DECODERS = get_args(Encoder), get_args(Decoder)
 STRATEGIES = ("auto", "default", "mirrored", "multi_worker", "tpu")
 
@@ -26,7 +30,11 @@ EVERYWHERE = Place.RECIPE | Place.COMMAND_LINE | Place.FORM
 RUN = Place.COMMAND_LINE | Place.FORM
 FLOW = Needs("iaf_steps", lambda recipe: recipe.iaf_steps > 0)
 GATES = Needs("iaf_steps that scale z", lambda recipe: recipe.iaf_steps > 0 and not recipe.iaf_location_only)
-RESNET = Needs("a ResNet as encoder or decoder", lambda recipe: "ResNet" in recipe.encoder + recipe.decoder)
+CONVOLUTIONS = Needs(
+    "a ResNet or a ladder", lambda recipe: recipe.is_ladder or "ResNet" in recipe.encoder + recipe.decoder
+)
+LADDER = Needs("a ladder", lambda recipe: recipe.is_ladder)
+FLAT = Needs("flat latents, which a ladder does not have", lambda recipe: not recipe.is_ladder)
 ELBO = Needs("objective elbo", lambda recipe: recipe.objective == "elbo")
 COSINE = Needs("schedule cosine", lambda recipe: recipe.schedule == "cosine")
 
@@ -41,17 +49,33 @@ class TrainConfig:
 
     encoder: Encoder = setting("network of q(z0|x) and of the flow's context h", default="GaussianMLP")
     decoder: Decoder = setting("likelihood of the pixels, and the network of its parameters", default="BernoulliMLP")
-    hidden_size: int = setting("width of the MLPs and of the flow's context h", default=500, ge=1)
+    hidden_size: int = setting("width of the MLPs and of the flow's context h", default=500, needs=FLAT, ge=1)
     channels: int = setting(
-        "feature maps of a ResNet at half the image's sides; twice as many at a quarter", default=48, needs=RESNET, ge=1
+        "feature maps of a ResNet at half the image's sides, twice as many at a quarter; of a ladder, at each scale",
+        default=48,
+        needs=CONVOLUTIONS,
+        ge=1,
     )
-    blocks: int = setting("residual blocks of a ResNet at each of its two resolutions", default=1, needs=RESNET, ge=1)
-    latent_size: int = setting("latents of z", default=500, ge=1)
+    blocks: int = setting(
+        "residual blocks of a ResNet at each of its two resolutions; of a ladder, above each stochastic layer",
+        default=1,
+        needs=CONVOLUTIONS,
+        ge=1,
+    )
+    latent_size: int = setting("latents of z", default=500, needs=FLAT, ge=1)
     latent_maps: bool = setting(
-        "latents and h are the ResNets' smallest feature maps, not dense outputs of them", default=False
+        "latents and h are the ResNets' smallest feature maps, not dense outputs of them", default=False, needs=FLAT
     )
-    iaf_steps: int = setting("steps of the flow; 0 leaves the posterior Gaussian", default=3, ge=0)
-    iaf_hidden_size: int = setting("width of a step's MADE", default=500, needs=FLOW, ge=1)
+    ladder_layers: int = setting(
+        "stochastic layers of a ladder at each of its three scales", default=2, needs=LADDER, ge=1
+    )
+    latent_channels: int = setting("latents of a cell in a stochastic layer", default=8, needs=LADDER, ge=1)
+    iaf_steps: int = setting(
+        "steps of the flow, of a ladder in each layer; 0 leaves the posterior Gaussian", default=3, ge=0
+    )
+    iaf_hidden_size: int = setting(
+        "width of a step's MADE; of a ladder, feature maps of its masked convolutions", default=500, needs=FLOW, ge=1
+    )
     iaf_layers: int = setting("hidden layers of a step's MADE", default=1, needs=FLOW, ge=1)
     iaf_location_only: bool = setting("steps move z and do not scale it", default=False, needs=FLOW)
     gate_bias: Number = setting("initial s: each step first keeps sigmoid(s) of z", default=1.5, needs=GATES)
@@ -63,7 +87,12 @@ class TrainConfig:
     kl_warmup_epochs: Number = setting(
         "time over which the weight of the KL rises to 1", "epochs", default=0.0, needs=ELBO, ge=0
     )
-    free_bits: Number = setting("part of each latent's KL that costs nothing in training", "nats", default=0.0, ge=0)
+    free_bits: Number = setting(
+        "part of the KL of each latent, of a ladder of each feature map of latents, that costs nothing in training",
+        "nats",
+        default=0.0,
+        ge=0,
+    )
 
     batch_size: int = setting("images per step, over all workers", "", EVERYWHERE, default=128, ge=1)
     epochs: int = setting("passes over the training images", "", EVERYWHERE, default=8, ge=1)
@@ -86,7 +115,9 @@ class TrainConfig:
     importance_samples: int = setting("draws of the importance-weighted bound in the report; 0: none", default=0, ge=0)
 
     def __post_init__(self) -> None:
-        if self.iaf_steps and self.latent_size < 2:
+        if self.is_ladder != self.decoder.endswith("Ladder"):
+            raise SettingError("encoder", "GaussianLadder with a decoder that is a ladder, and only then", self.encoder)
+        if self.iaf_steps and self.latent_size < 2 and not self.is_ladder:
             raise SettingError("latent_size", "at least 2 with iaf_steps", self.latent_size)
         if self.latent_maps and not (self.encoder.endswith("ResNet") and self.decoder.endswith("ResNet")):
             raise SettingError("latent_maps", "ResNets as encoder and decoder", f"{self.encoder}, {self.decoder}")
@@ -102,7 +133,12 @@ class TrainConfig:
     @property
     def likelihood(self) -> str:
         """The family of p(x|z), the decoder's name without its network's."""
-        return self.decoder.removesuffix("MLP").removesuffix("ResNet")
+        return self.decoder.removesuffix("MLP").removesuffix("ResNet").removesuffix("Ladder")
+
+    @property
+    def is_ladder(self) -> bool:
+        """Whether the latents are groups of feature maps at several scales."""
+        return self.encoder == "GaussianLadder"
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types; the constructor takes them back."""

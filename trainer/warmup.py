@@ -14,8 +14,8 @@ from tensorflow_serving.apis import prediction_log_pb2 as logs
 
 from trainer.evaluate import image_elbo
 from trainer.images import EXAMPLE_FEATURES, decode, noise_seed, to_bytes, to_unit_interval
+from trainer.model.latent_model import LatentModel
 from trainer.model.likelihoods import Likelihood
-from trainer.model.vae import VAE
 from trainer.shape import Shape
 
 FILE = "assets.extra/tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
@@ -37,7 +37,7 @@ class Exchange(NamedTuple):
 class Trained(NamedTuple):
     """A trained model in memory, and what its answers depend on."""
 
-    model: VAE
+    model: LatentModel
     independent: Likelihood  # of pixels with the training images' moments
     samples: int  # draws of z per image for an ELBO, K
     shape: Shape  # of the images
@@ -89,8 +89,8 @@ def _exchanges(trained: Trained, examples: np.ndarray) -> Iterator[Exchange]:
         "fingerprint": tf.strings.to_hash_bucket_fast(ids + encoded, 2**31 - 1),
     }
     yield Exchange("evaluate", {"examples": examples}, {name: part.numpy() for name, part in numbers.items()})
-    latents = model.infer(x, tf.zeros([IMAGES, model.latent_size])).z
-    reconstructed = {"images": as_images(model.decode(latents).mean())}
+    centre = model.joint(x, tf.zeros([IMAGES, model.latent_size]))
+    latents, reconstructed = centre.z, {"images": as_images(centre.pixels.mean())}
     forms = {"": {"images": encoded.numpy()}, "_pixels": {"images": images.numpy()}}
     for form, inputs in forms.items():
         yield Exchange(f"reconstruct{form}", inputs, reconstructed)

@@ -13,6 +13,7 @@ from components.artifacts import Artifacts
 from components.drift.compare import Comparator
 from components.drift.findings import PAGE, write_findings
 from components.drift.measure import Side, measure, shapes_of
+from components.drift.names import SENTENCE
 from components.drift.page import render
 from components.ingest.properties import span_name
 
@@ -53,7 +54,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         Raises:
           UserError: they, or they and the served model, have other shapes.
         """
-        folder = artifact_utils.get_single_uri(output_dict["drift"])
+        artifact = artifact_utils.get_single_instance(output_dict["drift"])
+        folder = artifact.uri
         os.makedirs(folder, exist_ok=True)
         served = input_dict.get("baseline") or []
         comparator = Comparator(exec_properties["comparator"])
@@ -77,6 +79,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
         write_findings(findings, folder)
         pathlib.Path(folder, PAGE).write_text(render(findings))
+        artifact.set_string_custom_property(SENTENCE, findings.sentence)
 
 
 class Drift(base_beam_component.BaseBeamComponent):

@@ -8,30 +8,33 @@ from markupsafe import Markup, escape
 from components.drift.bins import Cells, shares
 
 SHOWN = 12  # cells with the largest differences, where there are more
-WIDTH, TEXT, ROW, BAR = 340, 118, 22, 8  # pixels: of the picture, its texts, a cell, a bar
-ROOM = WIDTH - TEXT - 56  # pixels: the longest bar
-CURRENT, REFERENCE = "#2a6fb0", "#b5b5b5"
+WIDTH, TEXT, ROW, BAR = 360, 136, 22, 8  # pixels: of the picture, its texts, a cell, a bar
+ROOM = WIDTH - TEXT - 76  # pixels: the longest bar
+CURRENT, REFERENCE = "current", "reference"  # classes of the style
 
 
-def draw(cells: Cells) -> Markup:
-    """Returns an SVG with a row for each cell."""
+def draw(cells: Cells, name: str) -> Markup:
+    """Returns an SVG of the figure `name` with a row for each cell."""
     ours, theirs = shares(cells.current), shares(cells.reference)
-    names = [*_intervals(cells.edges), *cells.names]
+    names = [*_intervals(cells.edges), *map(_short, cells.names)]
     largest = sorted(range(len(names)), key=lambda i: -abs(ours[i] - theirs[i]))[:SHOWN]
     rows, top = sorted(largest), max([*ours, *theirs, 1e-9])
     parts = []
     for row, i in enumerate(rows):
         y = row * ROW
-        parts.append(f'<text x="{TEXT - 6}" y="{y + 14}" text-anchor="end">{escape(_short(names[i]))}</text>')
-        for share, colour, offset in ((ours[i], CURRENT, 2), (theirs[i], REFERENCE, 2 + BAR)):
+        parts.append(f'<text x="{TEXT - 6}" y="{y + 14}" text-anchor="end">{escape(names[i])}</text>')
+        for share, kind, offset in ((ours[i], CURRENT, 2), (theirs[i], REFERENCE, 2 + BAR)):
             width = ROOM * share / top
-            parts.append(f'<rect x="{TEXT}" y="{y + offset}" width="{width:.1f}" height="{BAR}" fill="{colour}"/>')
+            parts.append(f'<rect x="{TEXT}" y="{y + offset}" width="{width:.1f}" height="{BAR}" class="{kind}"/>')
         end = TEXT + ROOM * max(ours[i], theirs[i]) / top
         parts.append(f'<text x="{end + 4:.1f}" y="{y + 14}">{100 * ours[i]:.0f} / {100 * theirs[i]:.0f} %</text>')
     height = ROW * len(rows) + (ROW if len(names) > SHOWN else 0)
     if len(names) > SHOWN:
         parts.append(f'<text x="0" y="{height - 6}">and {len(names) - SHOWN} others, which differ less</text>')
-    return Markup(f'<svg viewBox="0 0 {WIDTH} {height}" role="img">{"".join(parts)}</svg>')
+    return Markup(
+        f'<svg viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="group" '
+        f'aria-label="{escape(name)}, shares of both sets">{"".join(parts)}</svg>'
+    )
 
 
 def _intervals(edges: list[float]) -> Iterator[str]:
@@ -44,4 +47,4 @@ def _number(value: float) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 18 else f"{name[:17]}…"
+    return name if len(name) <= 16 else f"{name[:15]}…"

@@ -16,13 +16,13 @@ from tfx.types.standard_artifacts import InfraBlessing, ModelBlessing, ModelEval
 from tfx.utils import json_utils, proto_utils
 
 from components.artifacts import Artifacts
+from components.card.names import model_identity
 from components.gate.batches import extractors
 from components.gate.rules import without_baseline
 from components.gate.serving import saved_model_digests
 from components.gate.serving_record import Serving, read_serving
 from components.ingest.duplicates import shared_images
 from components.ingest.properties import unreadable_images
-from trainer.storage.digests import identity
 from trainer.storage.durable import write_durably
 
 FILE = "evidence.json"  # in the evaluation
@@ -70,7 +70,7 @@ class Executor(executor.Executor):
         baselines = input_dict.get(specs.BASELINE_MODEL_KEY) or []
         examples = input_dict[specs.EXAMPLES_KEY]
         evidence = Evidence(
-            baseline=identity(saved_model_digests(baselines[0].uri)) if baselines else None,
+            baseline=model_identity(saved_model_digests(baselines[0].uri)) if baselines else None,
             no_baseline=without_baseline(rules),
             shared_images=sum(map(shared_images, examples)),
             unreadable_images=sum(map(unreadable_images, examples)),

@@ -11,9 +11,10 @@ from tfx.components.util.model_utils import is_model_blessed
 from tfx.dsl.components.common.resolver import ResolverStrategy
 
 from components.artifacts import Artifacts
+from components.card.names import model_identity
 from components.gate.serving import newest, saved_model_digests
 from components.gate.withdrawal import withdrawals
-from trainer.storage.digests import DamageError, identity
+from trainer.storage.digests import DamageError
 
 MODEL, BLESSING = "model", "model_blessing"  # the resolver's channels
 
@@ -50,7 +51,7 @@ class LastBlessedModelStrategy(ResolverStrategy):
 def _saved_model(model: types.Artifact) -> str | None:
     """Returns the identity of the artifact's SavedModel, or None if its digests are damaged."""
     try:
-        return identity(saved_model_digests(model.uri))
+        return model_identity(saved_model_digests(model.uri))
     except DamageError:
         return None
 

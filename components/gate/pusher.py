@@ -15,17 +15,18 @@ from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, Mo
 from tfx.utils import io_utils, json_utils
 
 from components.artifacts import Artifacts
+from components.card.names import model_identity
 from components.gate import evaluator
+from components.gate.card import card_of
 from components.gate.evaluator import read_evidence
 from components.gate.publish import STAGING, publish
 from components.gate.result import Result
 from components.gate.serving import FORMAT_SERVING, LOCK, Served, newest, saved_model_digests
 from components.gate.units_check import check_units
 from components.gate.verdict import Verdict, read_verdict
-from components.gate.withdrawal import MARK, fingerprint, withdrawals
+from components.gate.withdrawal import fingerprint, finish_withdrawals, withdrawals
 from trainer.errors import ReportedError
-from trainer.storage.aside import finish_moves
-from trainer.storage.digests import Digests, identity, write_digests
+from trainer.storage.digests import Digests, write_digests
 from trainer.storage.leftovers import clear
 from trainer.storage.lock import locked
 from trainer.storage.quarantine import damage, quarantine_folder
@@ -76,7 +77,7 @@ class Executor(executor.Executor):
             base = exec_properties[PUSH_DIRECTORY]
             os.makedirs(base, exist_ok=True)
             with locked(os.path.join(base, LOCK), "push"):
-                finish_moves(base, MARK)
+                finish_withdrawals(base)
                 self._push(base, input_dict, artifact, exec_properties).write(artifact)
         verdict = final_verdict(artifact_utils.get_single_uri(input_dict[specs.EVALUATION_KEY]), artifact)
         _result(verdict).write(artifact)
@@ -87,9 +88,10 @@ class Executor(executor.Executor):
             return Push(withdrawn=reason)
         served = newest(base)
         fault = damage(served.path) if served else None
-        evidence = read_evidence(artifact_utils.get_single_uri(inputs[specs.EVALUATION_KEY]))
+        evaluation = artifact_utils.get_single_uri(inputs[specs.EVALUATION_KEY])
+        evidence = read_evidence(evaluation)
         again = None
-        if served and not evidence.no_baseline and served.model not in (evidence.baseline, identity(digests)):
+        if served and not evidence.no_baseline and served.model not in (evidence.baseline, model_identity(digests)):
             if fault:
                 what = f"version {served.version}, which another run pushed during this one, is damaged: {fault}"
                 raise ReportedError(what, value=served.path, remedy="Start again; nothing was pushed")
@@ -99,9 +101,14 @@ class Executor(executor.Executor):
         if served and not fault and _same_model(served, model, digests):
             return Push(unchanged=served.path, decided_again=again)
         clear(base, STAGING, days=1)
-        pushed = publish(model, digests, base)
+        verdict = read_verdict(os.path.join(artifact.uri, AGAIN) if again else evaluation)
+        pushed = publish(model, digests, base, card_of(base, model, digests, verdict, inputs, self._run))
         moved = quarantine_folder(served.path, fault) if served and fault else None  # only after its successor is there
         return Push(pushed_to=pushed, damaged=moved, decided_again=again)
+
+    @property
+    def _run(self) -> str | None:
+        return self._context.pipeline_run_id if self._context else None
 
     def _decide_again(self, served: Served, inputs: Artifacts, folder: str, exec_properties: dict[str, Any]) -> bool:
         """Evaluates against a version that another run pushed meanwhile; returns whether the model is blessed."""
@@ -176,7 +183,7 @@ def _withdrawn(base: str, model: str, digests: Digests) -> str | None:
     """Says which withdrawn version computes the same as the SavedModel at `model`, if one does."""
     ours = fingerprint(model)
     for found in withdrawals(base):
-        if found.model == identity(digests) or _equal(found.fingerprint, ours):
+        if found.model == model_identity(digests) or _equal(found.fingerprint, ours):
             return f"this model is {found}"
     return None
 
@@ -192,7 +199,7 @@ def _same_model(served: Served, model: str, digests: Digests) -> bool:
     Equal models may have different files, because an export contains random and running numbers. TensorFlow's canonical
     hashes leave those out.
     """
-    return served.model == identity(digests) or _equal(fingerprint(served.path), fingerprint(model))
+    return served.model == model_identity(digests) or _equal(fingerprint(served.path), fingerprint(model))
 
 
 def _equal(fingerprint: str, other: str) -> bool:

@@ -7,11 +7,12 @@ and by TensorFlow's fingerprint, which another export of the same weights shares
 import base64
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from components.gate.serving import versions
-from trainer.storage.aside import move_aside, moved_aside
-from trainer.storage.digests import identity, recorded_or_present
+from components.card.names import model_identity
+from trainer.storage.aside import finish_moves, move_aside, moved_aside
+from trainer.storage.digests import recorded_or_present
 
 MARK = ".withdrawn-"  # in the name of a withdrawn version, before the time
 FINGERPRINT = "fingerprint.pb"  # TensorFlow's, in a SavedModel
@@ -24,7 +25,7 @@ class Withdrawal(NamedTuple):
     time: str  # local, such as 20260131T235959
     who: str
     reason: str
-    model: str  # identity of the SavedModel's files
+    model: str  # identity of the SavedModel's files, without its card
     fingerprint: str  # the file fingerprint.pb in base64, empty if the model has none
     moved: str  # where its files are, unless they were pruned
 
@@ -41,7 +42,7 @@ def withdraw(base: str, version: int, who: str, reason: str) -> str:
       OSError: it cannot be renamed.
     """
     path = os.path.join(base, str(version))
-    names = {"model": identity(recorded_or_present(path)), "fingerprint": fingerprint(path)}
+    names = {"model": model_identity(recorded_or_present(path)), "fingerprint": fingerprint(path)}
     return move_aside(path, MARK, {"who": who, "reason": reason, **names})
 
 
@@ -66,7 +67,31 @@ def withdrawals(base: str) -> list[Withdrawal]:
     ]
 
 
-def servable(base: str) -> list[int]:
-    """Returns the versions of the push directory `base` that are not being withdrawn, oldest first."""
-    gone = {found.version for found in withdrawals(base)}
-    return [version for version in versions(base) if version not in gone]
+def is_withdrawn(path: str, gone: Sequence[Withdrawal]) -> Withdrawal | None:
+    """Returns the withdrawal among `gone` of the version at `path`, or of its model; None if there is none.
+
+    A killed process may have withdrawn a part of the versions of one model.
+    """
+    model = model_identity(recorded_or_present(path)) if gone else ""
+    return next((one for one in gone if str(one.version) == os.path.basename(path) or one.model == model), None)
+
+
+def finish_withdrawals(base: str) -> None:
+    """Completes the withdrawals in the push directory `base` that killed processes began.
+
+    Call it with the lock of the push directory.
+
+    Raises:
+      OSError: a version cannot be renamed.
+    """
+    finish_moves(base, MARK)
+    gone = withdrawals(base)
+    for version in present(base):
+        if found := is_withdrawn(os.path.join(base, str(version)), gone):
+            withdraw(base, version, found.who, found.reason)
+
+
+def present(base: str) -> list[int]:
+    """Returns the numbers that versions in the push directory `base` have, withdrawn or not, the lowest first."""
+    names = os.listdir(base) if os.path.isdir(base) else []
+    return sorted(int(name) for name in names if name.isdigit())

@@ -15,6 +15,7 @@ from tfx.dsl.component.experimental.decorators import component
 
 from components.ingest.spans import Span, find_spans
 from trainer.errors import UserError
+from trainer.schema import SettingError
 from trainer.storage.durable import write_durably
 
 log = logging.getLogger(__name__)
@@ -62,9 +63,14 @@ def newest_complete(data: str, count: int, marker: str, age_minutes: float, now:
       now: seconds since 1970.
 
     Raises:
+      SettingError: a marker is asked of spans that are files, which cannot have one.
       UserError: there is no complete span.
     """
     spans, others = find_spans(data)
+    if marker and (files := [span.name for span in spans if os.path.isfile(span.path)]):
+        valid = f"none with files as the spans of data, such as {files[0]} of {data}"
+        remedy = "Leave span_marker out, so that span_age_minutes tells, or put each span into a folder"
+        raise SettingError("span_marker", valid, marker, remedy=remedy)
     if others:
         more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
         log.info("not spans, so left out: %s%s", ", ".join(others[:SHOWN]), more)

@@ -1,7 +1,6 @@
 """Renders the templates of this folder and of the comparison of data as self-contained HTML pages."""
 
-import base64
-from collections.abc import Callable
+import pathlib
 from typing import Any
 
 import jinja2
@@ -11,31 +10,18 @@ from components.drift import page
 from components.gate.serving_record import words
 from components.gate.sums import Metrics
 from components.gate.verdict import interval
+from components.html.templates import MISSING, Filters, environment
+from components.pages.account import in_words
+from components.pages.lineage import draw
 from components.pages.pictures import elbo_curve
 from trainer.units import Units
 
-MISSING = "n/a"
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(page.FOLDERS),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+FOLDER = pathlib.Path(__file__).parent
 
 
 def render(template: str, **values: Any) -> str:
     """Returns the page that the file `template` makes of `values`."""
     return TEMPLATES.get_template(template).render(values)
-
-
-def _png(data: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(data).decode()
-
-
-def _number(form: str) -> Callable[[Any], str]:
-    """Returns a filter that formats a number, which may be missing."""
-    return lambda value: MISSING if isinstance(value, jinja2.Undefined) else format(value, form)
 
 
 def _gain(candidate: Metrics) -> str:
@@ -49,12 +35,24 @@ def _bits(elbo: Any, units: Units) -> str:
     return f"{bits:.3f} bits/dim"
 
 
-TEMPLATES.filters |= page.FILTERS | {
-    "png": _png,
-    "nats": _number(".2f"),
-    "count": _number(",.0f"),
+def _duration(seconds: float) -> str:
+    """Returns seconds with one digit below a minute, and h:mm:ss or m:ss from there."""
+    if seconds < 60:
+        return f"{seconds:.1f}\N{NO-BREAK SPACE}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours}:{minutes:02}:{rest:02}\N{NO-BREAK SPACE}h" if hours else f"{minutes}:{rest:02}\N{NO-BREAK SPACE}min"
+    )
+
+
+FILTERS: Filters = {
     "bits": _bits,
     "gain": _gain,
     "serving": words,
     "elbo_curve": elbo_curve,
+    "duration": _duration,
+    "lineage": draw,
+    "setting": in_words,
 }
+TEMPLATES = environment([FOLDER, page.FOLDER], FILTERS | page.FILTERS)

@@ -2,21 +2,22 @@
 
 import datetime
 import math
+import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tfx.types import Artifact, artifact_utils
+from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts import Artifacts
 from components.drift import page
 from components.drift.findings import read_findings
 from components.drift.names import NODES
-from components.gate.pusher import Push, final_verdict
 from components.gate.sums import GAINS, OUTPUTS, Metrics
 from components.gate.verdict import read_verdict
 from components.pages.pictures import pictures
 from components.pages.rendering import render
+from components.pages.report import PAGE
 from trainer.training.record import read_history
 from trainer.units import read_units
 
@@ -28,16 +29,13 @@ class View(NamedTuple):
     metrics: Metrics  # finite ones only, because JSON has no others
 
 
-def view(
-    node: str, inputs: Artifacts, outputs: Artifacts, evaluation: str | None = None, attempts: Sequence[str] = ()
-) -> View:
+def view(node: str, inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str] = ()) -> View:
     """Returns the view of the TFX node `node`, which has run with these artifacts. Most nodes have an empty one.
 
     Args:
       node: id of the TFX node.
       inputs: its input artifacts.
       outputs: its output artifacts.
-      evaluation: path of the same run's evaluation, which is no input of the pusher.
       attempts: what came of earlier attempts at the node's task.
     """
     if node in NODES:
@@ -45,9 +43,9 @@ def view(
     if node == "Trainer":
         return _trainer(inputs, outputs, attempts)
     if node == "Evaluator":
-        return _evaluator(inputs, outputs, attempts)
-    if node == "AtomicPusher":
-        return _pusher(artifact_utils.get_single_instance(outputs["pushed_model"]), evaluation, attempts)
+        return _evaluator(outputs)
+    if node == "Report":
+        return View(pathlib.Path(_path(outputs, "report"), PAGE).read_text(), {})
     return View(None, {})
 
 
@@ -88,28 +86,14 @@ def _trainer(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> 
     return View(html, _finite(metrics))
 
 
-def _evaluator(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> View:
-    """Shows the verdict, the ELBO by label and pictures; numbers: 1 if blessed, the ELBO, its bounds and gain."""
+def _evaluator(outputs: Artifacts) -> View:
+    """Numbers: 1 if blessed, the ELBO, its bounds and gain. The page is the report of the same task."""
     verdict = read_verdict(_path(outputs, "evaluation"))
-    servable = path_utils.serving_model_path(_path(inputs, "model"))
-    html = render(
-        "evaluator.html.j2",
-        attempts=attempts,
-        verdict=verdict,
-        units=read_units(servable),
-        pictures=pictures(servable, _test_splits(inputs)) if verdict.answers else None,
-    )
     metrics = {"blessed": float(verdict.blessed), "test_images": verdict.candidate.get("images", math.nan)}
     for key in (*OUTPUTS, "elbo_standard_error", *GAINS):
         metrics[f"{key}_nats_per_image"] = verdict.candidate.get(key, math.nan)
     metrics["baseline_elbo_nats_per_image"] = (verdict.baseline or {}).get("elbo", math.nan)
-    return View(html, _finite(metrics))
-
-
-def _pusher(pushed_model: Artifact, evaluation: str | None, attempts: Sequence[str]) -> View:
-    """Shows what was pushed, or why nothing was."""
-    verdict = final_verdict(evaluation, pushed_model) if evaluation else None
-    return View(render("pusher.html.j2", attempts=attempts, verdict=verdict, push=Push.read(pushed_model)), {})
+    return View(None, _finite(metrics))
 
 
 def _path(artifacts: Artifacts, key: str) -> str:

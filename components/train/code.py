@@ -5,10 +5,14 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import pathlib
+import posixpath
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 OWN = ("components", "trainer")  # packages whose modules count
+DATA_FILES = (
+    "READS"  # constant of a module: the files that it reads, by paths relative to its own folder; they count too
+)
 
 
 class Code(NamedTuple):
@@ -75,7 +79,10 @@ def fingerprint(modules: Iterable[str], libraries: Iterable[str]) -> str:
 
 
 def sources(modules: Iterable[str]) -> dict[str, pathlib.Path]:
-    """Returns the files of `modules` and of their imports of our own at any depth, by dotted path."""
+    """Returns the files of `modules`, of their imports of our own at any depth, and of all that these read.
+
+    Modules are named by dotted path, the files in their `READS` by path from the folder of the package.
+    """
     found: dict[str, pathlib.Path] = {}
     pending = list(modules)
     while pending:
@@ -86,13 +93,27 @@ def sources(modules: Iterable[str]) -> dict[str, pathlib.Path]:
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(f"no module {name}")
         found[name] = pathlib.Path(spec.origin)
-        pending += _imports(found[name], name if spec.submodule_search_locations else name.rpartition(".")[0])
+        tree = ast.parse(found[name].read_bytes())
+        package = name if spec.submodule_search_locations else name.rpartition(".")[0]
+        pending += _imports(tree, package)
+        for file in _reads(tree):
+            found[posixpath.normpath(f"{package.replace('.', '/')}/{file}")] = found[name].parent / file
     return found
 
 
-def _imports(path: pathlib.Path, package: str) -> Iterator[str]:
-    """Yields our own modules that the file at `path`, in `package`, imports, and the packages that contain them."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+def _reads(tree: ast.Module) -> list[str]:
+    """Returns the files that a module names in its constant `READS`, a tuple of texts."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(one, ast.Name) and one.id == DATA_FILES for one in node.targets
+        ):
+            return list(ast.literal_eval(node.value))
+    return []
+
+
+def _imports(tree: ast.Module, package: str) -> Iterator[str]:
+    """Yields our own modules that a module in `package` imports, and the packages that contain them."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

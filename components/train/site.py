@@ -14,8 +14,8 @@ SITE = "site"  # its key in a component's custom_config; cache keys leave it out
 class Site:
     """Where and how a training runs.
 
-    Its result depends on none of this. But with `may_start_cold` there is one in place of an error, and a later run
-    without it reuses that.
+    Its result depends on none of this, except that with `may_start_cold` there is one in place of an error. The cache
+    key of the Trainer tells the two apart (`pipeline/dag.py`).
     """
 
     execution: Execution = dataclasses.field(default_factory=Execution)

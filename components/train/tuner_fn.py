@@ -60,7 +60,8 @@ def search_space(recipe: TrainConfig, shape: Shape) -> keras_tuner.HyperParamete
     rate = recipe.learning_rate
     space.Float("learning_rate", rate / 4, min(4 * rate, 0.99), sampling="log", default=rate)
     least = math.prod(smallest_map(shape)) if recipe.latent_maps else 2
-    for name in ("hidden_size", "latent_size", *(["iaf_hidden_size"] if recipe.iaf_steps else [])):
+    sizes = ("channels", "latent_channels") if recipe.is_ladder else ("hidden_size", "latent_size")
+    for name in (*sizes, *(["iaf_hidden_size"] if recipe.iaf_steps else [])):
         size = getattr(recipe, name)
         space.Choice(name, sorted({max(size // 2 // least * least, least), size, 2 * size}), default=size)
     if recipe.iaf_steps and not recipe.iaf_location_only:

@@ -3,10 +3,11 @@
 import contextlib
 import json
 from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from kubeflow.client.api import Api
 from kubeflow.client.argo import Pod, kept_log, pod_log
-from kubeflow.spec.contract import OUTCOME
+from kubeflow.spec.contract import FACTS, OUTCOME
 from trainer.failure import Failure, Kind
 
 
@@ -22,19 +23,27 @@ def failures(pods: Iterable[Pod]) -> dict[str, Failure]:
     }
 
 
-def outcome(api: Api, run: str, pods: list[Pod]) -> str:
-    """Returns what the last task's log says of the model, with its numbers; empty if no log can be read."""
+class Told(NamedTuple):
+    """What the last task's log says of the model, with its numbers."""
+
+    text: str
+    facts: dict[str, Any] | None  # None in an earlier version
+
+
+def outcome(api: Api, run: str, pods: list[Pod]) -> Told | None:
+    """Returns what the last task's log says; None if no log can be read."""
     for pod in reversed(pods):
         if pod.phase == "Succeeded" and not pod.task.endswith("-driver"):
             for read in (kept_log, pod_log):
                 if found := _outcome(read(api, run, pod)):
                     return found
-    return ""
+    return None
 
 
-def _outcome(log: str) -> str:
-    """Returns the text in the line of JSON, before which a logger may put the time."""
+def _outcome(log: str) -> Told | None:
+    """Returns what is in the line of JSON, before which a logger may put the time."""
     for line in reversed(log.splitlines()):
         with contextlib.suppress(ValueError, LookupError, TypeError):
-            return str(json.loads(line[line.index("{") :])[OUTCOME])
-    return ""
+            found = json.loads(line[line.index("{") :])
+            return Told(str(found[OUTCOME]), found.get(FACTS))
+    return None

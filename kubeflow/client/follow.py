@@ -1,15 +1,16 @@
 """Follows a run to its end."""
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from kubeflow.client.api import Api, ApiError
 from kubeflow.client.argo import pods
 from kubeflow.client.failures import failures, outcome
 from kubeflow.spec.tasks import NOTIFY
-from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
 from trainer.errors import InterruptError
-from trainer.failure import Kind
+from trainer.exit_codes import BAD_INPUT, DONE, FAILED, REFUSED
+from trainer.failure import Failure, Kind
 
 POLL_SECONDS = 5.0
 PATIENCE = 900.0  # seconds that the API may be away
@@ -21,11 +22,27 @@ SILENT = "it left no message; see its log"
 WITHHELD = "Kubeflow does not hand out its message; see its log, which may also say that the gate refused"
 
 
-def follow(api: Api, run: str) -> int:
-    """Prints a line for each change in the state of a task, and the outcome at the end.
+class TaskEnd(NamedTuple):
+    """How a task ended, or where it was when the run ended."""
 
-    Returns:
-      0 pushed or unchanged, 3 refused by the gate, 2 bad input that a task found, 1 failed or terminated.
+    task: str
+    state: str  # as Kubeflow calls it, in lower case
+    seconds: float
+
+
+class End(NamedTuple):
+    """How a run ended."""
+
+    code: int  # 0 pushed or unchanged, 3 refused by the gate, 2 bad input that a task found, 1 failed or terminated
+    state: str  # done, refused, failed or terminated
+    text: str  # the outcome, with a link
+    tasks: list[TaskEnd]
+    failures: dict[str, Failure]  # by the tasks that failed the run
+    facts: dict[str, Any] | None = None  # of a success, as `vaeiaf run --json` has them, if Kubeflow hands them out
+
+
+def follow(api: Api, run: str, say: Callable[[str], Any]) -> End:
+    """Says a line for each change in the state of a task, and returns the end.
 
     Raises:
       InterruptError: a signal; the run continues.
@@ -36,12 +53,14 @@ def follow(api: Api, run: str) -> int:
         while True:
             state = api.ask("look at the run", api.client.runs.run_service_get_run, run, patience=PATIENCE)
             tasks = _latest((state.run_details and state.run_details.task_details) or [])
-            _tell([task for task in tasks if task.display_name in _names(tasks)], known)
+            own = [task for task in tasks if task.display_name in _names(tasks)]
+            _tell(own, known, say)
             if state.state in ENDED:
-                return _outcome(api, state, tasks)
+                ends = [TaskEnd(task.display_name, str(task.state).lower(), _seconds(task)) for task in own]
+                return _end(api, state, tasks, ends)
             time.sleep(POLL_SECONDS)
     except InterruptError:
-        print(f"\nNo longer followed; the run continues: {api.url(run)}", flush=True)
+        say(f"\nNo longer followed; the run continues: {api.url(run)}")
         raise
     except ApiError as error:
         remedy = ". ".join(filter(None, [error.failure.remedy, f"The run itself continues: {api.url(run)}"]))
@@ -60,13 +79,13 @@ def _names(tasks: list[Any]) -> set[str]:
     return {name.removesuffix(DRIVER) for name in shown if name.endswith(DRIVER)} - NOT_TASKS
 
 
-def _tell(tasks: list[Any], known: dict[str, str]) -> None:
-    """Prints a line for each task whose state differs from the `known` one."""
+def _tell(tasks: list[Any], known: dict[str, str], say: Callable[[str], Any]) -> None:
+    """Says a line for each task whose state differs from the `known` one."""
     for task in tasks:
         if task.state and task.state != known.get(task.display_name):
             known[task.display_name] = task.state
             took = f"{_seconds(task):>8.0f} s" if task.state in ENDED else ""
-            print(f"{task.display_name:<24}{task.state.lower():<10}{took}".rstrip(), flush=True)
+            say(f"{task.display_name:<24}{task.state.lower():<10}{took}".rstrip())
 
 
 def _seconds(task: Any) -> float:
@@ -75,25 +94,25 @@ def _seconds(task: Any) -> float:
     return max(0.0, (task.end_time - task.start_time).total_seconds())
 
 
-def _outcome(api: Api, run: Any, tasks: list[Any]) -> int:
-    """Prints the outcome of a run that ended, and returns the exit code."""
+def _end(api: Api, run: Any, tasks: list[Any], ends: list[TaskEnd]) -> End:
+    """Returns how a run ended."""
     url, found = api.url(run.run_id), pods(api, run.run_id)
     if run.state == "SUCCEEDED":
-        print(f"{outcome(api, run.run_id, found) or UNTOLD}\n{url}")
-        return PUSHED
+        told = outcome(api, run.run_id, found)
+        return End(DONE, "done", f"{told.text if told else UNTOLD}\n{url}", ends, {}, told and told.facts)
     failed = [task.display_name for task in tasks if task.state == "FAILED"]
     lost = sorted({shown.removesuffix(DRIVER) for shown in failed} & _names(tasks))
     left = {task.removesuffix(DRIVER): failure for task, failure in failures(found).items()}
-    kinds = {left[task].kind if task in left else None for task in lost}
+    of_lost = {task: left[task] for task in lost if task in left}
+    kinds = {of_lost[task].kind if task in of_lost else None for task in lost}
     if kinds == {Kind.REFUSED}:
-        print(f"REFUSED by the gate: {'; '.join(str(left[task]) for task in lost)}. {url}")
-        return REFUSED
+        text = f"REFUSED by the gate: {'; '.join(str(left[task]) for task in lost)}. {url}"
+        return End(REFUSED, "refused", text, ends, of_lost)
     if run.state == "CANCELED" or "CANCELING" in [status.state for status in run.state_history or []]:
-        print(f"TERMINATED in the UI or by the API, before the verdict. {url}")
-        return FAILED
-    for task in lost:
-        print(f"{task}: {left.get(task) or (SILENT if found else WITHHELD)}")
+        text = f"TERMINATED in the UI or by the API, before the verdict. {url}"
+        return End(FAILED, "terminated", text, ends, of_lost)
     where = f"in {', '.join(lost)}" if lost else "outside of its tasks"
     said = f" {run.error.message}" if run.error and run.error.message else ""
-    print(f"FAILED {where}.{said} {url}")
-    return BAD_INPUT if Kind.BAD_INPUT in kinds else FAILED
+    each = [f"{task}: {of_lost.get(task) or (SILENT if found else WITHHELD)}" for task in lost]
+    text = "\n".join([*each, f"FAILED {where}.{said} {url}"])
+    return End(BAD_INPUT if Kind.BAD_INPUT in kinds else FAILED, "failed", text, ends, of_lost)

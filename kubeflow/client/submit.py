@@ -14,8 +14,8 @@ import kfp_server_api
 from kubeflow.client.api import Api, ApiError, where
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.parameters import ABOUT, description
-from kubeflow.spec.revision import revision
 from pipeline.console import redirected
+from pipeline.revision import revision
 
 PIPELINE = "vaeiaf"  # its name in Kubeflow
 STRANGE = "unknown template format"  # what Kubeflow Pipelines before 2.16 says of a pipeline with drop-downs
@@ -35,6 +35,11 @@ def write_package(path: str, cluster: Cluster) -> None:
         from kubeflow.spec.compile import compile_to
 
         compile_to(path, cluster)
+
+
+def version_name(path: str) -> str:
+    """Returns the name of the version that the compiled pipeline at `path` is; each cluster.yaml makes another."""
+    return f"{revision()}-{hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:8]}"
 
 
 def upload(api: Api, cluster: Cluster) -> Version:
@@ -57,8 +62,7 @@ def _upload(api: Api, cluster: Cluster) -> Version:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "vaeiaf.yaml")
         write_package(path, cluster)
-        digest = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:8]
-        name = f"{revision()}-{digest}"  # each cluster.yaml makes a package of its own
+        name = version_name(path)
         pipeline = _id(lambda: find_pipeline(api), lambda: _create_pipeline(api))
 
         def find() -> str | None:

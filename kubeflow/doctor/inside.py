@@ -12,8 +12,8 @@ import tempfile
 
 from kubeflow.spec.cluster import Cluster
 from kubeflow.spec.contract import TERMINATION_LOG
-from kubeflow.spec.revision import revision
 from pipeline.doctor.finding import Finding, State
+from pipeline.revision import revision
 from trainer.errors import ReportedError
 from trainer.workers.launch import ERROR_FILE
 

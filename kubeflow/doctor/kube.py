@@ -1,6 +1,6 @@
 """The doctor's requests to the Kubernetes API."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubeflow.workers.clock import Clock
@@ -8,6 +8,7 @@ from kubeflow.workers.kube_api import Api, Object
 from kubeflow.workers.kube_errors import ApiError
 
 PATIENCE_SECONDS = 10.0  # with transient errors of the API
+LOG_SECONDS = 60.0  # of silence, which a proxy may cause that reads a long log first
 
 
 class Kube(Api):
@@ -69,6 +70,12 @@ class Kube(Api):
     def quotas(self) -> list[Object]:
         """Returns the ResourceQuotas of the namespace."""
         return self._call("list resourcequotas", self._core.list_namespaced_resource_quota)["items"]
+
+    def log(self, pod: str) -> Iterator[str]:
+        """Yields the lines of the log of a pod that has ended. Tries once, so it raises transient ApiErrors too."""
+        read = self._core.read_namespaced_pod_log
+        for line in self._stream("get pods/log", read, LOG_SECONDS, name=pod):
+            yield line.decode(errors="replace")
 
     def refusal(self, pod: Object) -> str:
         """Returns why Kubernetes would not admit this pod, without creating it; empty if it would.

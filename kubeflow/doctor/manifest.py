@@ -24,7 +24,7 @@ def check_job(cluster: Cluster, name: str, account: str, command: list[str]) -> 
     manifest = _job(cluster, cluster.pod, name)
     pod = manifest["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    container["command"] = command
+    container["command"] = [word.replace("$", "$$") for word in command]  # Kubernetes expands $(NAME), and $$ to $
     if cluster.database.kind != "sqlite":
         reference = {"name": cluster.database.secret, "key": "password"}
         container["env"].append({"name": PASSWORD, "valueFrom": {"secretKeyRef": reference}})

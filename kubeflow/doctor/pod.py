@@ -59,8 +59,8 @@ def _findings(end: Pod | Finding, cluster: Cluster) -> Iterator[Finding]:
         yield Finding("image", State.WRONG, f"{image} was pulled, but the pod {end.end}: {last}", remedy)
 
 
-def ended(kube: Kube, job: Job) -> Pod | Finding:
-    """Waits for the pod's end; returns a finding if it cannot start, or does not end."""
+def ended(kube: Kube, job: Job, seconds: int = TOTAL_SECONDS) -> Pod | Finding:
+    """Waits for the pod's end, at most `seconds`; returns a finding if it cannot start, or does not end."""
     waits, began = Durations(kube.clock), kube.clock.monotonic()
     while True:
         pods, _ = kube.list_pods(f"{INSTANCE}={job.name}")
@@ -72,9 +72,9 @@ def ended(kube: Kube, job: Job) -> Pod | Finding:
             return _wrong(f"Kubernetes creates no pod: {said}", "Change the quota or the policy that forbids it")
         if pod and (fault := _fault(pod, waits)):
             return fault
-        if kube.clock.monotonic() - began > TOTAL_SECONDS:
+        if kube.clock.monotonic() - began > seconds:
             why = pod.why_waiting if pod and not pod.started else "it runs"
-            return _wrong(f"the pod has not ended after {TOTAL_SECONDS} s: {why}", POD)
+            return _wrong(f"the pod has not ended after {seconds} s: {why}", POD)
         kube.pause(POLL_SECONDS)
 
 

@@ -25,8 +25,8 @@ from pipeline.console import Story, console
 from pipeline.notify.events import Ending, of_drift, of_failure, of_outcome
 from pipeline.notify.webhook import Webhook, notify
 from pipeline.settings import NOTIFY_SECRET
-from pipeline.words import PUSHED
 from trainer.errors import ReportedError, UserError
+from trainer.exit_codes import DONE
 from trainer.failure import Failure
 from trainer.interrupt import interruptible
 
@@ -49,7 +49,7 @@ def _tell(cluster: Cluster, run_id: str, values: Mapping[str, Any], story: Story
     for event in events:
         if cluster.notify:
             _deliver(cluster.notify, event, story)
-    return fail(failure) if failure else PUSHED
+    return fail(failure) if failure else DONE
 
 
 def _deliver(settings: Notify, event: BaseCloudEvent, story: Story) -> None:

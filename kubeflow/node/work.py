@@ -13,17 +13,18 @@ from kubeflow.node.database import lineage
 from kubeflow.node.outputs import write_outputs
 from kubeflow.node.task import Task
 from kubeflow.spec.cluster import Cluster
-from kubeflow.spec.contract import METRICS, OUTCOME, PAGES
-from kubeflow.spec.tasks import OPTIONAL, VERDICT, left_out
+from kubeflow.spec.contract import FACTS, METRICS, OUTCOME, PAGES
+from kubeflow.spec.tasks import OPTIONAL, TASKS, VERDICT, left_out
 from kubeflow.workers.launcher import launch_pods
 from pipeline.console import Story
 from pipeline.dag import WINDOW_NODE
+from pipeline.facts import run_facts
 from pipeline.local import ingest_spans, is_finished, launch_node, plan, site_of
 from pipeline.outcome import read_outcome
 from pipeline.retention import retain
 from pipeline.settings import PipelineConfig
-from pipeline.state.executions import executions_of
-from pipeline.state.lineage import artifacts_of, output_of
+from pipeline.state.executions import executions_of, find_run
+from pipeline.state.lineage import artifacts_of
 from pipeline.state.metadata import Metadata
 from pipeline.state.spans import span_run, window_of
 from pipeline.words import bounds, describe
@@ -50,6 +51,7 @@ def work(task: Task, story: Story) -> Failure | None:
     )
     found, pipeline = lineage(task.cluster.database, task.config.root), plan(task.config, task.run_id, site)
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in pipeline.nodes}
+    attempts = [f"{one}: {attempt}" for one in TASKS for attempt in _earlier_attempts(task._replace(name=one))]
     for name in task.nodes:
         if name == VERDICT or _is_left_out(name, nodes, task.config, story):
             continue
@@ -57,7 +59,7 @@ def work(task: Task, story: Story) -> Failure | None:
             story.say(f"{name} was finished by an earlier attempt at this run")
         else:
             story.starts(name)
-            story.ends(cached=launch_node(pipeline, nodes[name], found, task.config.training))
+            story.ends(cached=launch_node(pipeline, nodes[name], found, task.config.training, attempts))
         if name == WINDOW_NODE:
             ingest_spans(task.config, task.run_id, site, found, story)
     made = {*nodes, *([SPAN_DRIFT] if task.config.has_spans else [])}
@@ -106,11 +108,7 @@ def _view(name: str, task: Task, found: Metadata, story: Story) -> View:
             executions = executions_of(handle.store, span_run(task.run_id, *newest) if newest else task.run_id)
             inputs = artifacts_of(handle.store, executions[name], mlmd.Event.INPUT)
             outputs = artifacts_of(handle.store, executions[name], mlmd.Event.OUTPUT)
-            evaluation = None
-            if name == "AtomicPusher":  # its input is the blessing without the numbers behind it
-                evaluation = output_of(handle.store, executions["Evaluator"], "evaluation").uri
-        earlier = [str(attempt) for attempt in read_attempts(task.attempts_file)[:-1]]
-        return view(name, inputs, outputs, evaluation, earlier)
+        return view(name, inputs, outputs, _earlier_attempts(task))
     except InterruptError:
         raise
     except Exception:
@@ -119,13 +117,20 @@ def _view(name: str, task: Task, found: Metadata, story: Story) -> View:
         return View(None, {})
 
 
+def _earlier_attempts(task: Task) -> list[str]:
+    """Says what became of the attempts at the task, without the last one, which is running or has succeeded."""
+    return [str(attempt) for attempt in read_attempts(task.attempts_file)[:-1]]
+
+
 def _verdict(task: Task, found: Metadata, story: Story) -> Failure | None:
     outcome = read_outcome(found, task.run_id)
     text = f"{describe(outcome)}\n{bounds(task.config)}"
     story.say(text)
     with found as handle:
+        executions = find_run(handle.store, task.config.name, task.run_id)
+        facts = run_facts(task.config.name, task.run_id, outcome, executions)
         retain(task.config, task.run_id, lambda: handle.store, False, story.say)
     if not outcome.verdict.blessed and not outcome.nothing_new:
         return Failure(Kind.REFUSED, "; ".join(outcome.verdict.reasons))
-    story.say(json.dumps({OUTCOME: text}))  # for `submit --wait`
+    story.say(json.dumps({OUTCOME: text, FACTS: facts}))  # for `submit --wait`
     return None

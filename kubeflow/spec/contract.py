@@ -9,8 +9,7 @@ PAGES = {  # outputs, by node
     SPAN_DRIFT: "drift_page",
     SERVING_SKEW: "skew_page",
     "Trainer": "training_page",
-    "Evaluator": "evaluation_page",
-    "AtomicPusher": "push_page",
+    "Report": "report_page",
 }
 METRICS = {  # outputs, by node
     SPAN_DRIFT: "drift_metrics",
@@ -27,6 +26,9 @@ ARGO_NODE_FIELD = "metadata.annotations['workflows.argoproj.io/node-name']"
 AGAIN = "the next attempt at this run (Retry in the UI)"  # it keeps the run's id, by which checkpoints are found
 TERMINATION_LOG = "/dev/termination-log"  # made by Kubernetes, which shows its content with the pod
 OUTCOME = "outcome"  # key of the line of JSON in the last task's log that tells what became of the model
+FACTS = "facts"  # key in that line, of the same for programs
+
+OF_IMAGE = ("VAEIAF_REVISION", "VAEIAF_VERSION")  # environment variables that the Dockerfile sets
 
 # Environment variables that cluster.yaml may not set.
-VARIABLES = frozenset({PASSWORD, ARGO_NODE, *OWNER, INDEX, "TF_CONFIG", ERROR_FILE, LAUNCHER, "VAEIAF_REVISION"})
+VARIABLES = frozenset({PASSWORD, ARGO_NODE, *OWNER, INDEX, "TF_CONFIG", ERROR_FILE, LAUNCHER, *OF_IMAGE})

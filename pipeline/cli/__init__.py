@@ -1,8 +1,9 @@
 """The command line, `vaeiaf`: each module here, unless its name starts with an underscore, is one command.
 
-A command's module has HELP, a line; EXAMPLE, a command line; `add_options(parser)`; and `run(options)`, which returns
-the exit code. Its docstring is the description, EPILOG what stands below the options. Nothing imports TensorFlow or TFX
-before it runs.
+A command's module has HELP, a line; EXAMPLE, a command line; GUIDE, a page of the documents; `add_options(parser)`; and
+`run(options)`, which returns the exit code. It may have `check(options)`, which raises an error about options before
+anything starts, here or in a pod, and completes them; and `arrived(options)`, which acts on what a pod has sent. Its
+docstring is the description, EPILOG what stands below the options. Nothing imports TensorFlow or TFX before it runs.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import importlib
 import os
 import pkgutil
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from pipeline.cli._errand import run_errand_of
@@ -28,15 +30,22 @@ def main(arguments: list[str] | None = None) -> int:
     # After an operation that failed, on a broken image, TensorFlow warns of its own shutdown once the console is back.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
     with lasting_streams(), interruptible():
-        try:
-            given = sys.argv[1:] if arguments is None else arguments
-            options = parser().parse_args(given)
-            if getattr(options, "errand", None):
-                return run_errand_of(options, given)
-            return options.run(options)
-        except ReportedError as error:
-            print(f"vaeiaf: {error}", file=sys.stderr)
-            return error.exit_code
+        return reported(lambda: _run(parser().parse_args(arguments)))
+
+
+def reported(work: Callable[[], int]) -> int:
+    """Returns the exit code of `work`, or prints the error that it raises and returns that of the error."""
+    try:
+        return work()
+    except ReportedError as error:
+        print(f"vaeiaf: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _run(options: argparse.Namespace) -> int:
+    if hasattr(options, "check"):
+        options.check(options)
+    return run_errand_of(options) if getattr(options, "errand", None) else options.run(options)
 
 
 def parser() -> Parser:
@@ -65,10 +74,12 @@ def _add(commands: Any, name: str) -> None:
         description=" ".join((command.__doc__ or "").split()),
         epilog=getattr(command, "EPILOG", None),
         example=f"vaeiaf {command.EXAMPLE}",
+        guide=getattr(command, "GUIDE", ""),
         allow_abbrev=False,
     )
     command.add_options(added)
-    added.set_defaults(run=command.run)
+    steps = {step: getattr(command, step) for step in ("check", "run", "arrived") if hasattr(command, step)}
+    added.set_defaults(command=name, **steps)
 
 
 def _say_hidden(_: argparse.Namespace) -> int:

@@ -5,15 +5,13 @@ Tables have colour on a terminal, unless NO_COLOR is set, and the full width of 
 
 import argparse
 import contextlib
-import dataclasses
-import datetime
-import enum
 import json
 import logging
-import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
+
+from pipeline.plain import plain
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -30,25 +28,6 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def print_json(facts: Any) -> None:
     """Prints `facts` as JSON: tuples with names and dataclasses as objects, times in ISO 8601, and nan as null."""
     print(json.dumps(plain(facts), indent=2, ensure_ascii=False))
-
-
-def plain(facts: Any) -> Any:
-    """Returns `facts` in JSON's types."""
-    if dataclasses.is_dataclass(facts) and not isinstance(facts, type):
-        return {field.name: plain(getattr(facts, field.name)) for field in dataclasses.fields(facts)}
-    if isinstance(facts, tuple) and hasattr(facts, "_asdict"):
-        return plain(facts._asdict())
-    if isinstance(facts, Mapping):
-        return {str(name): plain(value) for name, value in facts.items()}
-    if isinstance(facts, list | tuple | set | frozenset):
-        return [plain(item) for item in facts]
-    if isinstance(facts, datetime.datetime):
-        return facts.isoformat(timespec="seconds")
-    if isinstance(facts, enum.Enum):
-        return plain(facts.value)
-    if isinstance(facts, float) and not math.isfinite(facts):
-        return None
-    return facts
 
 
 @contextlib.contextmanager

@@ -15,15 +15,17 @@ class Parser(argparse.ArgumentParser):
 
     Args:
       example: a command line, shown below the help.
+      guide: a page of the documents, below `docs`, shown before that.
     """
 
-    def __init__(self, *arguments: Any, example: str = "", **keywords: Any) -> None:
+    def __init__(self, *arguments: Any, example: str = "", guide: str = "", **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self.example = example
+        self.example, self.guide = example, guide
 
     def format_help(self) -> str:
-        """Returns the help with the example below it."""
-        return super().format_help() + (f"\nexample:\n  {self.example}\n" if self.example else "")
+        """Returns the help with the guide and the example below it."""
+        guide = f"\nguide:\n  docs/{self.guide}\n" if self.guide else ""
+        return super().format_help() + guide + (f"\nexample:\n  {self.example}\n" if self.example else "")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parses all arguments.

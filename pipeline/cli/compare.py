@@ -5,11 +5,12 @@ difference is that of B over A.
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from pipeline.cli._errand import add_errand
 from pipeline.cli._models import add_model, checked_folder, path_of, quiet
 from pipeline.cli._options import add_data, data_of
 from pipeline.cli._output import add_json, print_json, print_parts, table
 from pipeline.cli.evaluate import NAMES, numbers
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 if TYPE_CHECKING:
     from components.gate.measure import Measured
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 HELP = "compare two models on the same images"
 EXAMPLE = "compare 1795649102 served --dataset photo_patches --output comparison"
+GUIDE = "howto/measure.md"
 EPILOG = "Exit codes: 0 compared, 1 a model is damaged, 2 bad input, 130 and 143 stopped by SIGINT and SIGTERM."
 
 
@@ -26,14 +28,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_model(parser, "a", "the first model: ")
     add_model(parser, "b", "the second model: ")
     add_data(parser)
+    add_errand(parser)
     parser.add_argument("--split", choices=("test", "train"), default="test", help="of the data (default: %(default)s)")
     parser.add_argument("--output", metavar="FOLDER", help="new folder for a page with pictures, and the PNG files")
     add_json(parser)
 
 
+def check(options: argparse.Namespace) -> None:
+    """Checks the folder."""
+    options.output = options.output and checked_folder(options.output)
+
+
 def run(options: argparse.Namespace) -> int:
     """Compares the models, prints the difference and draws the pictures."""
-    config, output = data_of(options), options.output and checked_folder(options.output)
+    config, output = data_of(options), options.output
     paths = path_of(options, "a"), path_of(options, "b")
     with quiet():
         from components.gate.measure import measure
@@ -54,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         print_json(facts)
     else:
         _print(facts, f"{verdict(measured.whole)}. Measure: {a.units}.")
-    return PUSHED
+    return DONE
 
 
 def _facts(

@@ -3,10 +3,11 @@
 import argparse
 from collections.abc import Iterator
 
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 HELP = "print the completion of commands and options for a shell"
 EXAMPLE = "completion bash > ~/.local/share/bash-completion/completions/vaeiaf"
+GUIDE = "howto/completion.md"
 EPILOG = "zsh reads the script from a file named _vaeiaf in a folder of its fpath."
 SHELLS = ("bash", "zsh")
 
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
         if kind in kinds:
             action.complete = kinds[kind]  # type: ignore[attr-defined]
     print(shtab.complete(root, options.shell))
-    return PUSHED
+    return DONE
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

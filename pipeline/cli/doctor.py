@@ -10,11 +10,12 @@ from pipeline.cli._options import add_data, data_of
 from pipeline.cli._output import add_json, print_json
 from pipeline.cli._server import add_server, no_kubeflow
 from pipeline.doctor.finding import Finding, State
-from pipeline.words import FAILED, PUSHED
 from trainer.errors import UserError
+from trainer.exit_codes import DONE, FAILED
 
 HELP = "check this machine, or a cluster, before the first run"
 EXAMPLE = "doctor --root vaeiaf --dataset photo_patches"
+GUIDE = "howto/doctor.md"
 EPILOG = "Exit codes: 0 nothing is wrong, 1 something is, 2 bad input, 130 and 143 stopped by SIGINT and SIGTERM."
 SERVER = ("host", "token_file", "cookie_file", "ui")
 
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         print_json(found)
     else:
         print(f"{len(states)} findings: {wrong} wrong, {unknown} not checked.")
-    return FAILED if wrong else PUSHED
+    return FAILED if wrong else DONE
 
 
 def _of_machine(options: argparse.Namespace) -> Iterable[Finding]:

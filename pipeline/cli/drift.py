@@ -6,14 +6,17 @@ data set. Changes no result of a run.
 import argparse
 import pathlib
 
+from pipeline.cli._errand import add_errand
 from pipeline.cli._models import MODEL, checked_file, path_of, quiet
 from pipeline.cli._options import add_root, add_some, given_of
 from pipeline.cli._output import add_json, print_json, print_parts
 from pipeline.settings import PipelineConfig
-from pipeline.words import PUSHED, REFUSED, describe_drift
+from pipeline.words import describe_drift
+from trainer.exit_codes import DONE, REFUSED
 
 HELP = "compare two sets of images"
 EXAMPLE = "drift photos/2026-01-02 photos/2026-01-03"
+GUIDE = "howto/drift.md"
 EPILOG = (
     "Exit codes: 0 no drift, 1 a disk or a damaged model, 2 bad input, 3 drift beyond the threshold, 130 and 143 "
     "stopped by SIGINT and SIGTERM."
@@ -30,11 +33,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     add_some(parser, SETTINGS)
     add_root(parser)
+    add_errand(parser)
+
+
+def check(options: argparse.Namespace) -> None:
+    """Checks the name of the page."""
+    options.output = options.output and checked_file(options.output, [".html"])
 
 
 def run(options: argparse.Namespace) -> int:
     """Compares the sets and prints a table."""
-    output = options.output and checked_file(options.output, [".html"])
+    output = options.output
     model = options.model and path_of(options)
     config = PipelineConfig(allow_shared_images=True, **given_of(options, (*SETTINGS, "root")))
     with quiet():
@@ -50,4 +59,4 @@ def run(options: argparse.Namespace) -> int:
         print_json(found)
     else:
         print_parts(describe_drift(found))
-    return REFUSED if found.drifted else PUSHED
+    return REFUSED if found.drifted else DONE

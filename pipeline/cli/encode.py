@@ -8,16 +8,18 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from pipeline.cli._errand import add_errand
 from pipeline.cli._models import WRITTEN, add_images, add_model, checked_file, path_of, quiet
 from pipeline.cli._options import add_root
 from pipeline.cli._output import add_json, print_json, print_parts
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 if TYPE_CHECKING:
     import numpy as np
 
 HELP = "write the latents of images by a model"
 EXAMPLE = "encode served cat.png dog.jpg --fit --output latents.csv"
+GUIDE = "howto/images.md"
 EPILOG = WRITTEN
 
 Batch = tuple[list[str], list[str], "np.ndarray"]  # ids and digests of length B, latents [B, L]
@@ -28,6 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_images(parser)
     add_root(parser)
+    add_errand(parser)
     parser.add_argument(
         "--output",
         metavar="FILE",
@@ -37,9 +40,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def check(options: argparse.Namespace) -> None:
+    """Checks the name of the file."""
+    options.output = checked_file(options.output, tuple(WRITERS))
+
+
 def run(options: argparse.Namespace) -> int:
     """Encodes the images and writes their latents."""
-    output, path = checked_file(options.output, tuple(WRITERS)), path_of(options)
+    output, path = options.output, path_of(options)
     with quiet():
         from components.ingest.loose_images import loose_images
         from trainer.exported import Exported
@@ -56,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         print_json({"model": path, "images": len(options.images), "latents": latents, "output": output})
     else:
         print_parts(f"{latents} latents of {len(options.images)} images by {path} in {output}")
-    return PUSHED
+    return DONE
 
 
 def _csv(path: str, batches: Iterator[Batch]) -> int:

@@ -5,10 +5,11 @@ ingests them. Changes nothing in the state directory.
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from pipeline.cli._errand import add_errand
 from pipeline.cli._models import add_model, path_of, quiet
 from pipeline.cli._options import add_data, data_of
 from pipeline.cli._output import add_json, print_json, print_parts, table
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 if TYPE_CHECKING:
     from components.gate.measure import Measured
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 HELP = "measure a model on images: ELBO with its interval"
 EXAMPLE = "evaluate served --dataset photo_patches"
+GUIDE = "howto/measure.md"
 EPILOG = "Exit codes: 0 measured, 1 the model is damaged, 2 bad input, 130 and 143 stopped by SIGINT and SIGTERM."
 NAMES = {"elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL", "independent_pixels": "independent pixels"}
 
@@ -25,6 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the model, the data and the split."""
     add_model(parser)
     add_data(parser)
+    add_errand(parser)
     parser.add_argument("--split", choices=("test", "train"), default="test", help="of the data (default: %(default)s)")
     add_json(parser)
 
@@ -45,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         print_json(facts)
     else:
         _print(facts, model.units)
-    return PUSHED
+    return DONE
 
 
 def numbers(metrics: "Metrics", units: "Units") -> dict[str, Any]:

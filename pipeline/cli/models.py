@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 from pipeline.cli._options import root_of
 from pipeline.cli._output import print_json, print_parts, styled, table
 from pipeline.cli._state import add_state, elbo, minute, size
-from pipeline.words import FAILED, PUSHED
+from trainer.exit_codes import DONE, FAILED
 
 if TYPE_CHECKING:
     from pipeline.state.served import Version
 
 HELP = "list the pushed versions"
 EXAMPLE = "models --root vaeiaf"
+GUIDE = "howto/status.md"
 EPILOG = "Exit codes: 0 all are intact, 1 a version is damaged, 2 bad input."
 STYLES = {"served": "bold green", "withdrawn": "dim"}
 DIGITS = 12  # of a digest, in a table
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         for pipeline, versions in found.items():
             print_parts(*_parts(pipeline, versions))
-    return FAILED if any(version.damage for versions in found.values() for version in versions) else PUSHED
+    return FAILED if any(version.damage for versions in found.values() for version in versions) else DONE
 
 
 def _parts(pipeline: str, versions: "list[Version]") -> list[Any]:
@@ -54,7 +55,8 @@ def _parts(pipeline: str, versions: "list[Version]") -> list[Any]:
         ]
         for one in versions
     ]
-    return [pipeline, table(heads, rows)]
+    cards = [f"Model card of {one.version}: {one.card}" for one in versions if one.state == "served" and one.card]
+    return [pipeline, table(heads, rows), *cards]
 
 
 def _notes(version: "Version") -> str:

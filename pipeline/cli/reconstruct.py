@@ -5,16 +5,18 @@ import os
 import pathlib
 from typing import TYPE_CHECKING
 
+from pipeline.cli._errand import add_errand
 from pipeline.cli._models import WRITTEN, add_images, add_model, checked_folder, path_of, quiet
 from pipeline.cli._options import add_root
 from pipeline.cli._output import add_json, print_json, print_parts
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 if TYPE_CHECKING:
     import numpy as np
 
 HELP = "reconstruct images by a model"
 EXAMPLE = "reconstruct served cat.png dog.jpg --fit --output reconstructions"
+GUIDE = "howto/images.md"
 EPILOG = WRITTEN
 GRID = "pairs.png"
 SHOWN = 100  # images in the grid
@@ -26,6 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_images(parser)
     add_root(parser)
+    add_errand(parser)
     parser.add_argument(
         "--output",
         metavar="FOLDER",
@@ -35,9 +38,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def check(options: argparse.Namespace) -> None:
+    """Checks the folder."""
+    options.output = checked_folder(options.output)
+
+
 def run(options: argparse.Namespace) -> int:
     """Reconstructs the images and writes them."""
-    output, path = checked_folder(options.output), path_of(options)
+    output, path = options.output, path_of(options)
     with quiet():
         from components.ingest.loose_images import loose_images
         from components.pages.pictures import png
@@ -63,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         print_json({"model": path, "images": written, "pairs": os.path.join(output, GRID)})
     else:
         print_parts(f"{len(written)} reconstructions by {path} in {output}")
-    return PUSHED
+    return DONE
 
 
 def _pairs(shown: "list[tuple[np.ndarray, np.ndarray]]") -> bytes:

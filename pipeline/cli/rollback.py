@@ -9,13 +9,14 @@ from pipeline.cli._author import add_author, author_of
 from pipeline.cli._options import root_of
 from pipeline.cli._output import print_json, waits_told
 from pipeline.cli._state import add_state
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 if TYPE_CHECKING:
     from pipeline.state.change import Changed
 
 HELP = "serve an earlier version again"
 EXAMPLE = 'rollback --root vaeiaf --reason "samples are grey since Tuesday"'
+GUIDE = "howto/rollback.md"
 EPILOG = "Exit codes: 0 it is served, 1 it is damaged or cannot be copied, 2 bad input."
 
 
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         print_json(changed)
     else:
         print(f"{changed.pipeline} serves version {changed.served}, the model of {changed.restores}. {_next(changed)}")
-    return PUSHED
+    return DONE
 
 
 def _next(changed: "Changed") -> str:

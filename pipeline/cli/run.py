@@ -12,12 +12,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli._options import add_settings, config_of
+from pipeline.cli._output import add_json, print_json
 from pipeline.console import Story, console
 from pipeline.failures import failure_of
 from pipeline.settings import NOTIFY_SECRET, PipelineConfig
 from pipeline.state.root import open_root
-from pipeline.words import PUSHED, REFUSED, describe
+from pipeline.words import describe
 from trainer.errors import ReportedError
+from trainer.exit_codes import DONE, REFUSED
 from trainer.failure import FILE, Failure, Kind, leave
 from trainer.interrupt import interruptible
 
@@ -27,11 +29,18 @@ if TYPE_CHECKING:
 
 HELP = "run the pipeline on this machine"
 EXAMPLE = "run --dataset photo_patches --preset smoke"
+GUIDE = "tutorial/first-run.md"
 EPILOG = (
     "Exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 refused by the gate, or stopped by drift, "
-    "129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM."
+    "129, 130, 143 stopped by SIGHUP, SIGINT, SIGTERM. With --json the story goes to standard error, and a run that "
+    "began ends with one object, whatever its end."
 )
-add_options = add_settings
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the settings of a run, and the form of the output."""
+    add_settings(parser)
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,14 +50,20 @@ def run(options: argparse.Namespace) -> int:
     run_id = datetime.datetime.now().isoformat()
     with interruptible():
         try:
-            with open_root(config) as log_file, console(log_file) as story:
-                return _run(config, run_id, webhook, log_file, story)
+            with open_root(config) as log_file:
+                with console(log_file, descriptor=2 if options.json else 1) as story:
+                    ended = _run(config, run_id, webhook, log_file, story)
+                if options.json:
+                    print_json({**_facts(config, run_id, ended), "log": log_file})
+                return _exit_code(ended)
         except ReportedError as error:  # of the state directory: no component ran
             _notify(webhook, config, run_id, error.failure, print)
             raise
 
 
-def _run(config: PipelineConfig, run_id: str, webhook: "Webhook | None", log_file: str, story: Story) -> int:
+def _run(
+    config: PipelineConfig, run_id: str, webhook: "Webhook | None", log_file: str, story: Story
+) -> "Outcome | Failure":
     try:
         from pipeline import local
         from pipeline.retention import retain
@@ -63,14 +78,30 @@ def _run(config: PipelineConfig, run_id: str, webhook: "Webhook | None", log_fil
         if failure.kind == Kind.STOPPED:
             _say_kept(config, run_id, story)
         _notify(webhook, config, run_id, failure, story.say, log_file)
-        return failure.exit_code
+        return failure
     story.say(f"\n{describe(outcome)}")
     if outcome.push.pushed_to:
         volume = shlex.quote(f"{os.path.dirname(outcome.push.pushed_to)}:/models/vaeiaf")
         story.say(f"Serve:  docker run -p 8501:8501 -e MODEL_NAME=vaeiaf -v {volume} tensorflow/serving")
     _notify(webhook, config, run_id, outcome, story.say)
     retain(config, run_id, lambda: open_store(config.root), True, story.say)
-    return PUSHED if outcome.verdict.blessed or outcome.nothing_new else REFUSED
+    return outcome
+
+
+def _exit_code(ended: "Outcome | Failure") -> int:
+    if isinstance(ended, Failure):
+        return ended.exit_code
+    return DONE if ended.verdict.blessed or ended.nothing_new else REFUSED
+
+
+def _facts(config: PipelineConfig, run_id: str, ended: "Outcome | Failure") -> dict[str, Any]:
+    from pipeline.facts import run_facts
+    from pipeline.state.executions import find_run, open_store
+
+    nodes = None
+    with contextlib.suppress(ReportedError):  # a database that is away has been reported
+        nodes = find_run(open_store(config.root), config.name, run_id)
+    return run_facts(config.name, run_id, ended, nodes)
 
 
 def _say_kept(config: PipelineConfig, run_id: str, story: Story) -> None:

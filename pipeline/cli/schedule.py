@@ -12,12 +12,13 @@ from kubeflow.spec.parameters import parameters
 from pipeline.cli._kubeflow import EXPERIMENT, add_cluster, add_run, connect, run_parameters
 from pipeline.cli._output import add_json, print_json, print_parts, table
 from pipeline.cli._server import add_server
-from pipeline.words import PUSHED
 from trainer.errors import UserError
+from trainer.exit_codes import DONE
 from trainer.interrupt import interruptible
 
 HELP = "run the pipeline on Kubeflow on a schedule"
 EXAMPLE = "schedule --cluster cluster.yaml --name nightly --cron '0 0 3 * * *'"
+GUIDE = "howto/schedule.md"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +40,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Creates, replaces, lists or changes schedules."""
     cluster = load_cluster(options.cluster)
-    if options.json and not options.list:
-        raise UserError("--json has no meaning without --list", remedy="Give --list too, or leave it out")
     if options.cron is not None:
         return _replace(options, cluster)
     if options.name or options.params or options.time_zone or options.experiment != EXPERIMENT:
@@ -52,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
             _print_list(api, cluster, options.json)
         else:
             _change(options, api)
-    return PUSHED
+    return DONE
 
 
 def _replace(options: argparse.Namespace, cluster: Cluster) -> int:
@@ -71,10 +70,30 @@ def _replace(options: argparse.Namespace, cluster: Cluster) -> int:
         wanted = schedule.recurring_run(options.name, cron, version, experiment, given, cluster.service_account)
         unchanged, busy = schedule.replace(api, wanted)
     what = "unchanged" if unchanged else "scheduled"
-    print(f"{options.name}: {what}, {cron} in {cluster.time_zone}, version {version.name}")
+    text = f"{options.name}: {what}, {cron} in {cluster.time_zone}, version {version.name}"
     if busy:
-        print(f"Its predecessor is disabled. The next call deletes it, after the end of: {_urls(api, busy)}")
-    return PUSHED
+        text += f"\nIts predecessor is disabled. The next call deletes it, after the end of: {_urls(api, busy)}"
+    waits = [api.url(run) for run in busy]
+    _say(options, text, Change(options.name, what, waits, cron, cluster.time_zone, version.name))
+    return DONE
+
+
+class Change(NamedTuple):
+    """What became of a schedule."""
+
+    name: str
+    change: str  # scheduled, unchanged, enabled, paused or deleted
+    waits_for: list[str]  # addresses of runs after whose end another call deletes what is left
+    cron: str | None = None
+    time_zone: str | None = None
+    version: str | None = None
+
+
+def _say(options: argparse.Namespace, text: str, change: Change) -> None:
+    if options.json:
+        print_json(change)
+    else:
+        print(text)
 
 
 def _change(options: argparse.Namespace, api: Any) -> None:
@@ -87,15 +106,17 @@ def _change(options: argparse.Namespace, api: Any) -> None:
         raise UserError(f"namespace {api.namespace} has no schedule {name}", value=name, remedy=remedy)
     if options.resume:
         schedule.resume(api, runs)
-        print(f"{name}: enabled")
+        _say(options, f"{name}: enabled", Change(name, "enabled", []))
     elif options.pause:
         for run in runs:
             schedule.switch(api, run, False)
-        print(f"{name}: paused")
+        _say(options, f"{name}: paused", Change(name, "paused", []))
     elif busy := [run for old in runs for run in schedule.remove(api, old)]:
-        print(f"{name}: paused, not deleted, which could stop its run. Delete it after the end of: {_urls(api, busy)}")
+        why = "not deleted, which could stop its run. Delete it after the end of"
+        text = f"{name}: paused, {why}: {_urls(api, busy)}"
+        _say(options, text, Change(name, "paused", [api.url(run) for run in busy]))
     else:
-        print(f"{name}: deleted")
+        _say(options, f"{name}: deleted", Change(name, "deleted", []))
 
 
 class Schedule(NamedTuple):

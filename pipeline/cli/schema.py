@@ -6,10 +6,11 @@ import json
 import pydantic
 
 from kubeflow.spec.cluster import Cluster
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 HELP = "print the JSON Schema of cluster.yaml"
 EXAMPLE = "schema cluster"
+GUIDE = "howto/kubeflow.md"
 SCHEMAS = {"cluster": Cluster}
 
 
@@ -22,4 +23,4 @@ def run(options: argparse.Namespace) -> int:
     """Prints the schema."""
     schema = pydantic.TypeAdapter(SCHEMAS[options.file]).json_schema()
     print(json.dumps({"$schema": pydantic.json_schema.GenerateJsonSchema.schema_dialect, **schema}, indent=2))
-    return PUSHED
+    return DONE

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline.cli._options import root_of
 from pipeline.cli._output import print_json, print_parts, styled, table
 from pipeline.cli._state import add_state, duration, elbo, minute
-from pipeline.words import PUSHED
 from trainer.errors import UserError
+from trainer.exit_codes import DONE
 
 if TYPE_CHECKING:
     from pipeline.state.runs import Run
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 HELP = "show what runs, the last verdicts, and what is served"
 EXAMPLE = "status --root vaeiaf --last 5"
+GUIDE = "howto/status.md"
 STYLES = {"pushed": "green", "unchanged": "green", "refused": "yellow", "failed": "red", "running": "cyan"}
 
 
@@ -25,14 +26,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--last", type=int, metavar="N", default=10, help="number of runs (default: %(default)s)")
 
 
+def check(options: argparse.Namespace) -> None:
+    """Checks the number of runs."""
+    if options.last < 1:
+        raise UserError("--last", value=options.last, valid="at least 1")
+
+
 def run(options: argparse.Namespace) -> int:
     """Prints the status."""
     from pipeline.state.executions import one_pipeline, open_store, pipelines_of
     from pipeline.state.runs import runs
     from pipeline.state.served import changes, pushed_versions
 
-    if options.last < 1:
-        raise UserError("--last", value=options.last, valid="at least 1")
     root = root_of(options)
     store = open_store(root)
     pipelines = [one_pipeline(store, options.pipeline)] if options.pipeline else pipelines_of(store)
@@ -44,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         print_json({"runs": found, "served": served, "changes": changed})
     else:
         _print(found, served, changed)
-    return PUSHED
+    return DONE
 
 
 def _served(versions: "list[Version]", pipeline: str) -> "Version | None":

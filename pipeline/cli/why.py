@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 from pipeline.cli._options import root_of
 from pipeline.cli._output import print_json, print_parts, styled, table
 from pipeline.cli._state import add_state
-from pipeline.words import PUSHED
 from trainer.errors import UserError
+from trainer.exit_codes import DONE
 from trainer.schema import nearest
 
 if TYPE_CHECKING:
-    from pipeline.state.why import Difference, Why
+    from pipeline.state.why import Why
 
 HELP = "say why a node ran again"
 EXAMPLE = "why Trainer --root vaeiaf"
-LONG = 60  # characters of a value, in a table
+GUIDE = "howto/why.md"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -42,26 +42,12 @@ def run(options: argparse.Namespace) -> int:
     else:
         rows = [row for one in found for row in _rows(one)]
         print_parts(f"Run {chosen.run}", table(["node", "result", "why", "since run"], rows))
-    return PUSHED
+    return DONE
 
 
 def _rows(one: "Why") -> list[list[Any]]:
     result = styled(one.result, {"failed": "red", "made": "cyan"}.get(one.result, ""))
     if not one.differences:
         return [[one.node, result, one.reason, one.compared_with]]
-    first, *others = [_words(difference) for difference in one.differences]
+    first, *others = [str(difference) for difference in one.differences]
     return [[one.node, result, first, one.compared_with], *(["", "", other, ""] for other in others)]
-
-
-def _words(difference: "Difference") -> str:
-    kind, name, old, new = difference
-    if kind == "input" and old is not None and new is not None:
-        return f"input {name}: other content"
-    if old is None or new is None:
-        return f"{kind} {name}: {'new' if old is None else 'gone'}"
-    return f"{kind} {name}: {_cut(old)} -> {_cut(new)}"
-
-
-def _cut(value: Any) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= LONG else f"{text[: LONG - 3]}..."

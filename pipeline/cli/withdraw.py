@@ -8,10 +8,11 @@ from pipeline.cli._author import add_author, author_of
 from pipeline.cli._options import root_of
 from pipeline.cli._output import print_json, waits_told
 from pipeline.cli._state import add_state
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 HELP = "withdraw a version for good"
 EXAMPLE = 'withdraw 1795649102 --root vaeiaf --reason "trained on the wrong photographs"'
+GUIDE = "howto/rollback.md"
 EPILOG = "Exit codes: 0 it is withdrawn, 1 what takes its place is damaged or cannot be copied, 2 bad input."
 
 
@@ -40,11 +41,11 @@ def run(options: argparse.Namespace) -> int:
         changed = withdraw_version(store, root, pipeline, options.version, author, options.serve)
     if options.json:
         print_json(changed)
-        return PUSHED
+        return DONE
     of = f", the model of {changed.restores}" if changed.restores else ""
     serves = f"serves version {changed.served}{of}" if changed.served else "serves nothing"
     print(f"Withdrawn: {', '.join(map(str, changed.withdrawn))}. {pipeline} {serves}.")
-    return PUSHED
+    return DONE
 
 
 def _version_or_nothing(text: str) -> int | str:

@@ -29,7 +29,8 @@ from trainer.storage.quarantine import damage
 log = logging.getLogger(__name__)
 
 UNKEYED = "unkeyed_inputs"  # key in a custom_config: the inputs that are no part of the node's cache key
-PLACES = {"input_base", "source", FILES}  # execution properties that say where, or when written, and not what
+# Execution properties that say where, or when written, and not what; or, of the report, what the run did.
+PLACES = {"input_base", "source", FILES, "account"}
 
 
 def get_cache_context(

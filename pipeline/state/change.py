@@ -5,6 +5,7 @@ Metadata has it before it begins, so that a change that a killed process began i
 """
 
 import contextlib
+import datetime
 import os
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,9 +13,11 @@ from typing import NamedTuple
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components.card.files import read_card
+from components.card.names import model_identity
 from components.gate.publish import publish
-from components.gate.serving import LOCK
-from components.gate.withdrawal import MARK, servable, withdraw, withdrawals
+from components.gate.serving import LOCK, versions
+from components.gate.withdrawal import finish_withdrawals, withdraw, withdrawals
 from pipeline.state.executions import PIPELINE
 from pipeline.state.runs import PUSHED_TO
 from pipeline.state.served import (
@@ -32,8 +35,7 @@ from pipeline.state.served import (
 )
 from trainer.errors import ReportedError, StorageError, UserError
 from trainer.schema import nearest
-from trainer.storage.aside import finish_moves
-from trainer.storage.digests import identity, read_digests, recorded_or_present
+from trainer.storage.digests import read_digests, recorded_or_present
 from trainer.storage.lock import locked
 from trainer.storage.quarantine import damage
 
@@ -75,7 +77,7 @@ def roll_back(store: MetadataStore, root: str, pipeline: str, version: int | Non
             sentence = f"version {target} is the model that is served, as version {found.served}"
             raise UserError(sentence, value=target, remedy=found.remedy())
         with found.recorded(ROLLBACK, target, author) as record:
-            served = found.restore(target, record)
+            served = found.restore(target, ROLLBACK, author, record)
     return Changed(pipeline, found.served, served, target)
 
 
@@ -109,10 +111,10 @@ def withdraw_version(
             if target in gone:
                 raise UserError("--serve", value=target, valid=f"a version of another model, {found.others()}")
         with found.recorded(WITHDRAWAL, version, author) as record:
-            served = found.restore(target, record) if target else None
+            served = found.restore(target, WITHDRAWAL, author, record) if target else None
             for one in gone:
                 withdraw(found.base, one, author.who, author.reason)
-    left = servable(found.base)
+    left = versions(found.base)
     return Changed(pipeline, found.served, served or (left[-1] if left else None), target, tuple(gone))
 
 
@@ -121,8 +123,8 @@ class _Directory:
 
     def __init__(self, store: MetadataStore, root: str, pipeline: str) -> None:
         self._store, self._pipeline, self.base = store, pipeline, push_directory(root, pipeline)
-        finish_moves(self.base, MARK)
-        self.versions, self._known = servable(self.base), records(store, pipeline)
+        finish_withdrawals(self.base)
+        self.versions, self._known = versions(self.base), records(store, pipeline)
         if not self.versions:
             remedy = "Push a model first, with vaeiaf run"
             raise UserError(f"{pipeline} serves nothing, so nothing can be changed", value=self.base, remedy=remedy)
@@ -130,7 +132,7 @@ class _Directory:
 
     def model(self, version: int) -> str:
         """Returns the identity of the version's files."""
-        return identity(recorded_or_present(self._path(version)))
+        return model_identity(recorded_or_present(self._path(version)))
 
     def damage(self, version: int) -> str | None:
         """Describes the damage to the version's files, None if they are intact."""
@@ -197,9 +199,15 @@ class _Directory:
         execution.last_known_state = mlmd.Execution.COMPLETE
         self._store.put_executions([execution])
 
-    def restore(self, version: int, execution: mlmd.Execution) -> int:
-        """Publishes the files of `version` as a new version, records it as made by `execution`, and returns it."""
-        path = publish(self._path(version), read_digests(self._path(version)), self.base)
+    def restore(self, version: int, kind: str, author: Author, execution: mlmd.Execution) -> int:
+        """Publishes the files of `version` as a new version, records it as made by `execution`, and returns it.
+
+        Its card is that of `version` with a sentence about this change.
+        """
+        path, card = self._path(version), read_card(self._path(version))
+        if card:
+            card = card.copied(kind, author.who, author.reason, datetime.datetime.now(datetime.UTC))
+        path = publish(path, read_digests(path), self.base, card)
         served = int(os.path.basename(path))
         execution.custom_properties[SERVED].int_value = served
         artifact = self._artifact(version)

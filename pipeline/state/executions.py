@@ -65,8 +65,16 @@ def open_store(root: str) -> MetadataStore:
 
 def executions_of(store: MetadataStore, run_id: str) -> dict[str, mlmd.Execution]:
     """Returns the executions of a run by node id; of several attempts at a node, the last."""
+    return {node: executions[-1] for node, executions in attempts_of(store, run_id).items()}
+
+
+def attempts_of(store: MetadataStore, run_id: str) -> dict[str, list[mlmd.Execution]]:
+    """Returns the executions of a run by node id, of each node the oldest first."""
+    found: dict[str, list[mlmd.Execution]] = {}
     run = store.get_context_by_type_and_name(RUN, run_id)
-    return {name.node: execution for name, execution in _named(store, run)} if run else {}
+    for name, execution in _named(store, run) if run else ():
+        found.setdefault(name.node, []).append(execution)
+    return found
 
 
 def runs_of(store: MetadataStore, pipeline: str | None = None) -> Iterator[RunExecutions]:
@@ -84,6 +92,11 @@ def runs_of(store: MetadataStore, pipeline: str | None = None) -> Iterator[RunEx
                     suffix = part.name.removeprefix(context.name)
                     nodes |= {f"{name.node}{suffix}": execution for name, execution in _named(store, part)}
             yield RunExecutions(context.name, named[0][0].pipeline, time_of(context.create_time_since_epoch), nodes)
+
+
+def find_run(store: MetadataStore, pipeline: str, run: str) -> RunExecutions | None:
+    """Returns the run with the id `run`; None if none of its nodes was started."""
+    return next((found for found in runs_of(store, pipeline) if found.run == run), None)
 
 
 def pipelines_of(store: MetadataStore) -> list[str]:

@@ -18,16 +18,16 @@ from typing import NamedTuple
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components.card.names import model_identity
 from components.gate.publish import clear_removed, unpublish
-from components.gate.serving import FORMAT_SERVING, LOCK
-from components.gate.withdrawal import MARK, servable, withdrawals
+from components.gate.serving import FORMAT_SERVING, LOCK, versions
+from components.gate.withdrawal import finish_withdrawals, withdrawals
 from pipeline.state.executions import PIPELINE, RunExecutions, runs_of
 from pipeline.state.leftovers import damaged, output_folders, remove, size, unpublished
 from pipeline.state.runs import changed, is_complete, may_be_running
 from pipeline.state.served import origin, push_directory, records
 from trainer.errors import ReportedError
-from trainer.storage.aside import finish_moves
-from trainer.storage.digests import DamageError, below, identity, read_digests, recorded_or_present
+from trainer.storage.digests import DamageError, below, read_digests, recorded_or_present
 from trainer.storage.lock import locked
 
 MODEL, BLESSING = "Model", "ModelBlessing"  # TFX's types
@@ -69,22 +69,22 @@ def prune(
       root: the state directory.
       pipeline: its name.
       rules: what to keep.
-      is_alone: whether the lock of the state directory is held, so that no other run is running.
-      dry_run: whether to change nothing.
+      is_alone: whether no other run is running, because the lock of the state directory is held or free.
+      dry_run: whether to change nothing, not even by a lock. The answer may be old when it comes.
 
     Raises:
       ReportedError: something cannot be removed; the next call tries again.
     """
     base = push_directory(root, pipeline)
     try:
+        if dry_run:
+            return _Plan(store, root, pipeline, rules, is_alone).summary()
         os.makedirs(base, exist_ok=True)
         with locked(os.path.join(base, LOCK), "push"):
-            if not dry_run:
-                finish_moves(base, MARK)
-                clear_removed(base)
+            finish_withdrawals(base)
+            clear_removed(base)
             plan = _Plan(store, root, pipeline, rules, is_alone)
-            if not dry_run:
-                plan.carry_out()
+            plan.carry_out()
             return plan.summary()
     except OSError as error:
         raise _failed(error, root) from error
@@ -133,7 +133,7 @@ class _Plan:
             remove(path)
 
     def _plan_versions(self) -> None:
-        present = servable(self._base)
+        present = versions(self._base)
         limit = None if self._rules.versions is None else -self._rules.versions
         beyond = present[:-1] if limit is None else present[:limit]
         self._versions = (
@@ -178,7 +178,9 @@ class _Plan:
         )
         self._all = self._of_pipeline()
         blessed = self._last_blessed()
-        served = {identity(recorded_or_present(os.path.join(self._base, str(one)))) for one in self._kept_versions}
+        served = {
+            model_identity(recorded_or_present(os.path.join(self._base, str(one)))) for one in self._kept_versions
+        }
         self._artifacts = [
             artifact
             for artifact in self._all
@@ -245,7 +247,7 @@ class _Plan:
 
 def _saved_model(model: str) -> str | None:
     try:
-        return identity(below(read_digests(model), FORMAT_SERVING))
+        return model_identity(below(read_digests(model), FORMAT_SERVING))
     except DamageError:
         return None
 

@@ -25,14 +25,15 @@ def report_of(store: MetadataStore, pipeline: str, run: str | None = None) -> Re
       UserError: there is no such run, or it has no report.
     """
     for found in [run_named(store, pipeline, run)] if run else runs_of(store, pipeline):
-        if path := _page(store, found):
+        if path := page_of(store, found):
             return Report(found.run, path)
     what = f"run {run}" if run else f"any run of {pipeline}"
     remedy = "It ended early, or prune removed it; vaeiaf status lists the runs"
     raise UserError(f"there is no report of {what}", value=run, remedy=remedy)
 
 
-def _page(store: MetadataStore, run: RunExecutions) -> str | None:
+def page_of(store: MetadataStore, run: RunExecutions) -> str | None:
+    """Returns the path of the run's report, None if it has none any more."""
     execution = run.nodes.get(LAST)
     if execution is None or execution.last_known_state not in SUCCESSFUL:
         return None

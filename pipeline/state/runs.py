@@ -35,10 +35,17 @@ class Run(NamedTuple):
 
 def runs(store: MetadataStore, root: str, pipeline: str | None = None) -> Iterator[Run]:
     """Yields the runs of `pipeline`, or of all pipelines, in the state directory `root`, the newest first."""
+    return (run for run, _ in runs_with_executions(store, root, pipeline))
+
+
+def runs_with_executions(
+    store: MetadataStore, root: str, pipeline: str | None = None
+) -> Iterator[tuple[Run, RunExecutions]]:
+    """Yields what `runs` does, each with its executions."""
     is_running = is_held(os.path.join(root, LOCK))  # by the newest run, because a run waits for no other
     for found in runs_of(store):  # of all pipelines, because the newest may be another's
         if pipeline in (None, found.pipeline):
-            yield _run(store, found, is_running or (is_shared(root) and may_be_running(found)))
+            yield _run(store, found, is_running or (is_shared(root) and may_be_running(found))), found
         is_running = False
 
 
@@ -62,7 +69,7 @@ def _run(store: MetadataStore, found: RunExecutions, is_running: bool) -> Run:
     open_ = [name for name, execution in found.nodes.items() if execution.last_known_state not in SUCCESSFUL]
     properties = _pushed_model(store, found.nodes.get(PUSHER))
     result = Result.read(properties)
-    version = next((_version(properties[name]) for name in (PUSHED_TO, UNCHANGED) if name in properties), None)
+    paths = [properties[name].string_value for name in (PUSHED_TO, UNCHANGED) if name in properties]
     if is_running and not _has_failed(found) and (open_ or LAST not in found.nodes):
         state = "running"
     elif open_ or LAST not in found.nodes:
@@ -80,7 +87,7 @@ def _run(store: MetadataStore, found: RunExecutions, is_running: bool) -> Run:
         seconds=(ended - found.started).total_seconds(),
         state=state,
         node=node if state in ("running", "failed", "stopped") else None,
-        version=version,
+        version=version_of(paths[0]) if paths else None,
         elbo=result.elbo,
         standard_error=result.standard_error,
         reasons=result.reasons,
@@ -100,5 +107,6 @@ def _pushed_model(store: MetadataStore, pusher: mlmd.Execution | None) -> dict[s
     return dict(store.get_artifacts_by_id(ids)[0].custom_properties) if ids else {}
 
 
-def _version(path: mlmd.Value) -> int:
-    return int(os.path.basename(path.string_value))
+def version_of(path: str) -> int:
+    """Returns the version in the path of a push."""
+    return int(os.path.basename(path))

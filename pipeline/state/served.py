@@ -8,11 +8,13 @@ from typing import NamedTuple
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components.card.names import HTML, model_identity
 from components.gate.result import Result
-from components.gate.withdrawal import Withdrawal, servable, withdrawals
+from components.gate.serving import versions
+from components.gate.withdrawal import Withdrawal, is_withdrawn, present, withdrawals
 from pipeline.state.executions import PIPELINE, RUN, time_of
 from pipeline.state.runs import PUSHED_TO
-from trainer.storage.digests import identity, recorded_or_present
+from trainer.storage.digests import recorded_or_present
 from trainer.storage.quarantine import damage
 
 PUSHED_MODEL = "PushedModel"  # TFX's type
@@ -48,8 +50,9 @@ class Version(NamedTuple):
     elbo: float | None  # nats per image, over the test images of that run
     standard_error: float | None
     size: int  # bytes; 0 after a withdrawn version was pruned
-    digest: str  # of its files
+    digest: str  # of its files, without its card
     damage: str | None  # None: intact
+    card: str | None  # path of its model card, as HTML; None: an earlier version of this project pushed it
     withdrawn: Withdrawal | None
 
 
@@ -76,10 +79,20 @@ def push_directories(root: str) -> dict[str, str]:
 def pushed_versions(store: MetadataStore, root: str, pipeline: str) -> list[Version]:
     """Returns the versions of `pipeline`, the newest first, and verifies the files of each."""
     base, known = push_directory(root, pipeline), records(store, pipeline)
-    present, gone = servable(base), {found.version: found for found in withdrawals(base)}
-    found = [_version(base, pipeline, version, known, version == present[-1], None) for version in present]
+    kept, gone = versions(base), {found.version: found for found in withdrawals(base)}
+    for version in present(base):  # also those whose model a killed process began to withdraw
+        if withdrawal := is_withdrawn(os.path.join(base, str(version)), list(gone.values())):
+            gone.setdefault(version, withdrawal)
+    found = [_version(base, pipeline, version, known, version == kept[-1], None) for version in kept]
     found += [_version(base, pipeline, version, known, False, withdrawal) for version, withdrawal in gone.items()]
     return sorted(found, reverse=True)
+
+
+def served_version(store: MetadataStore, root: str, pipeline: str) -> Version | None:
+    """Returns the version that `pipeline` serves, None if it serves nothing. Verifies its files."""
+    base = push_directory(root, pipeline)
+    kept = versions(base)
+    return _version(base, pipeline, kept[-1], records(store, pipeline), True, None) if kept else None
 
 
 def records(store: MetadataStore, pipeline: str) -> dict[int, Record]:
@@ -132,9 +145,9 @@ def _changes(store: MetadataStore, pipeline: str) -> Iterator[Change]:
 def _version(
     base: str, pipeline: str, version: int, known: dict[int, Record], is_served: bool, withdrawal: Withdrawal | None
 ) -> Version:
-    path = withdrawal.moved if withdrawal else os.path.join(base, str(version))
-    if withdrawal and not os.path.exists(path):
-        path = os.path.join(base, str(version))  # it is being withdrawn, or was pruned
+    path = os.path.join(base, str(version))
+    if withdrawal and os.path.exists(withdrawal.moved) and withdrawal.version == version:
+        path = withdrawal.moved  # otherwise it is being withdrawn, or was pruned
     exists = os.path.exists(path)
     digests = recorded_or_present(path) if exists else {}
     record, first = known.get(version), known.get(origin(version, known))
@@ -149,8 +162,9 @@ def _version(
         elbo=result.elbo,
         standard_error=result.standard_error,
         size=sum(digest.size for digest in digests.values()),
-        digest=withdrawal.model if withdrawal else identity(digests),
+        digest=withdrawal.model if withdrawal else model_identity(digests),
         damage=damage(path) if exists else None,
+        card=card if os.path.exists(card := os.path.join(path, HTML)) else None,
         withdrawn=withdrawal,
     )
 

@@ -6,15 +6,12 @@ from typing import NamedTuple
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components.gate.publish import PRUNED
-from components.gate.serving import versions
+from components.gate.serving import PRUNED, versions
 from components.gate.withdrawal import MARK as WITHDRAWN
-from pipeline.state.database import Database, sqlite_connection
-from pipeline.state.executions import METADATA
+from pipeline.state.executions import METADATA, is_shared, open_store
 from pipeline.state.runs import PUSHED_TO
 from pipeline.state.served import push_directories
 from pipeline.state.sqlite import fault as sqlite_fault
-from pipeline.state.store import Store
 from trainer.errors import UserError
 from trainer.storage.aside import moved_aside
 from trainer.storage.digests import SUFFIX, digest_file, read_digests
@@ -42,9 +39,10 @@ def verify(root: str) -> Verified:
     if not os.path.isdir(root) or not (os.path.exists(os.path.join(root, METADATA)) or list(_with_digests(root))):
         raise UserError(f"--root {root} is not a state directory", value=root, remedy="Give the --root of earlier runs")
     metadata, damaged, size = os.path.join(root, METADATA), [], 0
-    has_metadata = os.path.exists(metadata)
-    fault = sqlite_fault(metadata) if has_metadata else None
-    recorded = _recorded(root, metadata) if has_metadata and not fault else None
+    has_file = os.path.exists(metadata)
+    has_metadata = has_file or is_shared(root)
+    fault = sqlite_fault(metadata) if has_file else None
+    recorded = _recorded(root) if has_metadata and not fault else None
     folders = {*_with_digests(root), *_pushed(root)}
     for folder in sorted(folders):
         if what := damage(folder):
@@ -109,9 +107,8 @@ def _leaving(base: str) -> set[str]:
     return {found.folder for mark in (WITHDRAWN, PRUNED) for found in moved_aside(base, mark)}
 
 
-def _recorded(root: str, metadata: str) -> _Recorded:
-    store = Store(root, Database(sqlite_connection(metadata)))
-    artifacts = store.get_artifacts()
+def _recorded(root: str) -> _Recorded:
+    artifacts = open_store(root).get_artifacts()
     pushed = [
         artifact.custom_properties[PUSHED_TO].string_value
         for artifact in artifacts

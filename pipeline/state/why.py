@@ -11,10 +11,11 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.train.code import CODE
-from pipeline.state.executions import NODE, RUN, SUCCESSFUL, RunExecutions
+from pipeline.state.executions import NODE, PART, RUN, SUCCESSFUL, RunExecutions
 
 PARTS, SOURCES = "parts", "sources"  # property of the context of a cache key; the part that names modules and libraries
 CACHE = "execution_cache"  # TFX's type of that context
+LONG = 60  # characters of a value, in words
 WRAPPERS = {  # names in a setting's path that say nothing
     *("custom_config", "value", "train", "metrics_specs", "metrics", "config", "per_slice_thresholds", "thresholds"),
     *("threshold", "value_threshold", "change_threshold", "absolute", "eval_config"),
@@ -28,6 +29,13 @@ class Difference(NamedTuple):
     name: str
     old: Any
     new: Any
+
+    def __str__(self) -> str:
+        if self.kind == "input" and self.old is not None and self.new is not None:
+            return f"input {self.name}: other content"
+        if self.old is None or self.new is None:
+            return f"{self.kind} {self.name}: {'new' if self.old is None else 'gone'}"
+        return f"{self.kind} {self.name}: {_cut(self.old)} -> {_cut(self.new)}"
 
 
 class Why(NamedTuple):
@@ -60,7 +68,7 @@ def _why(store: MetadataStore, pipeline: str, node: str, execution: mlmd.Executi
     earlier = _earlier(store, f"{pipeline}.{name}", execution)
     if earlier is None:
         return Why(node, result, "it is its first execution", None, [])
-    before, other = _cache(store, earlier), _run(store, earlier)
+    before, other = _cache(store, earlier), run_of(store, earlier)
     if (
         context is None
         or before is None
@@ -113,18 +121,32 @@ def _short(part: Any) -> Any:
 
 
 def _earlier(store: MetadataStore, node: str, execution: mlmd.Execution) -> mlmd.Execution | None:
-    """Returns the newest execution of the node in an earlier run; a successful one, if there is one."""
+    """Returns the newest execution of the node in an earlier run; a successful one, if there is one.
+
+    Executions on the same span come first. Other spans of the same run tell nothing about why this one ran.
+    """
     context = store.get_context_by_type_and_name(NODE, node)
-    run = _run(store, execution)
+    run, part = _run_and_part(run_of(store, execution))
+    on_span = _executions_on(store, part) if part else set()
     found = [one for one in store.get_executions_by_context(context.id) if one.id < execution.id]
-    for one in sorted(found, key=lambda one: (one.last_known_state in SUCCESSFUL, one.id), reverse=True):
-        if _run(store, one) != run:
-            return one
-    return None
+    found.sort(key=lambda one: (one.id in on_span, one.last_known_state in SUCCESSFUL, one.id), reverse=True)
+    return next((one for one in found if _run_and_part(run_of(store, one))[0] != run), None)
 
 
-def _maker(store: MetadataStore, execution: mlmd.Execution) -> str | None:
-    """Returns the run that made the outputs which `execution` reused."""
+def _executions_on(store: MetadataStore, part: str) -> set[int]:
+    """Returns the ids of the executions of all runs on a span, whose runs have the ending `part`."""
+    runs = [run for run in store.get_contexts_by_type(RUN) if run.name.endswith(part)]
+    return {execution.id for run in runs for execution in store.get_executions_by_context(run.id)}
+
+
+def _run_and_part(run: str) -> tuple[str, str]:
+    """Splits the id of a part of a run, such as RUN.span-7; the part of another id is empty."""
+    whole = PART.sub("", run)
+    return whole, run.removeprefix(whole)
+
+
+def maker_of(store: MetadataStore, execution: mlmd.Execution) -> mlmd.Execution | None:
+    """Returns the execution that made the outputs of `execution`, which may have reused them; None if it has none."""
     events = store.get_events_by_execution_ids([execution.id])
     outputs = [event.artifact_id for event in events if event.type == mlmd.Event.OUTPUT]
     made = (
@@ -133,10 +155,21 @@ def _maker(store: MetadataStore, execution: mlmd.Execution) -> str | None:
         else []
     )
     (first,) = store.get_executions_by_id([min(event.execution_id for event in made)]) if made else (None,)
-    return _run(store, first) if first else None
+    return first
 
 
-def _run(store: MetadataStore, execution: mlmd.Execution) -> str:
+def _maker(store: MetadataStore, execution: mlmd.Execution) -> str | None:
+    found = maker_of(store, execution)
+    return run_of(store, found) if found else None
+
+
+def _cut(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= LONG else f"{text[: LONG - 3]}..."
+
+
+def run_of(store: MetadataStore, execution: mlmd.Execution) -> str:
+    """Returns the id of the run of `execution`."""
     return next(one.name for one in store.get_contexts_by_execution(execution.id) if one.type == RUN)
 
 

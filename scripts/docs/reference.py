@@ -34,6 +34,7 @@ def commands() -> str:
         text += [f"## {parser.prog} {name}", _plain(command.description or ""), *_options(command)]
         text += [_plain(command.epilog)] if command.epilog else []
         text.append(f"```sh\n{command.example}\n```")
+        text += [f"[How to use it](../{command.guide})"] if command.guide else []
     text += ["## python -m trainer", "Trains without TFX, on the Examples that a run has ingested.", _help("trainer")]
     return "\n\n".join(text)
 
@@ -70,15 +71,15 @@ def _help(module: str) -> str:
 
 def exit_codes() -> str:
     """Returns the meanings of the exit codes, from the kinds of failures."""
-    from pipeline.words import PUSHED
     from trainer.errors import InterruptError
+    from trainer.exit_codes import DONE
     from trainer.failure import EXIT_CODES, Kind
 
     acts = _comments(Kind)
     kinds: dict[int, list[Kind]] = {}
     for kind, code in EXIT_CODES.items():
         kinds.setdefault(code, []).append(kind)
-    rows = [(f"`{PUSHED}`", "done: pushed, or unchanged", "nobody")]
+    rows = [(f"`{DONE}`", "done: pushed, or unchanged", "nobody")]
     for code, found in sorted(kinds.items()):
         rows.append((f"`{code}`", " or ".join(found), "; ".join(acts[kind.name] for kind in found)))
     rows += [
@@ -129,8 +130,8 @@ def signatures() -> str:
 
     from trainer.export import Servable
     from trainer.images import preprocessing
+    from trainer.model.build import build
     from trainer.model.likelihoods.pixels import PixelModel
-    from trainer.model.vae import build
     from trainer.settings import TrainConfig
     from trainer.shape import Shape
 

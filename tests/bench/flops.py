@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tests.bench.data import SHAPE
+from trainer.model.build import build
 from trainer.model.objective import draw
-from trainer.model.vae import build
 from trainer.settings import TrainConfig
 
 

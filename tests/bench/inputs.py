@@ -14,7 +14,7 @@ from tests.bench.rounds import Contestant, interleave, measurer, ratio
 from tests.bench.rows import Row
 from trainer.evaluate import Evaluator
 from trainer.images import ImageSet, load_images, preprocessing, shuffled_batches
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.presets import PRESETS
 from trainer.strategy import shard
 from trainer.training.loop import steps_per_call

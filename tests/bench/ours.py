@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.images import ImageSet, shuffled_batches
-from trainer.model.vae import VAE, build
+from trainer.model.build import build
+from trainer.model.latent_model import LatentModel
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.strategy import read_ahead
@@ -20,7 +21,7 @@ from trainer.training.step import TrainStep
 class Training(NamedTuple):
     """A model that can be trained."""
 
-    model: VAE
+    model: LatentModel
     optimizer: Adam
     step: TrainStep
 

@@ -22,7 +22,7 @@ from pipeline.state.metadata import Metadata
 from tests.bench.scale_data import write_images
 from trainer.export import Servable, save
 from trainer.images import ImageSet, pixel_model, preprocessing
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.presets import PRESETS
 from trainer.shape import Shape
 from trainer.units import Units

@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from tests.bench.data import SHAPE
 from trainer.images import ImageSet
+from trainer.model.build import build
 from trainer.model.objective import draw
-from trainer.model.vae import VAE, build
+from trainer.model.vae import VAE
 from trainer.settings import TrainConfig
 
 

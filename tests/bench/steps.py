@@ -13,7 +13,7 @@ from tests.bench.limits import Limits, Meter, adam_bytes
 from tests.bench.rounds import Contestant, interleave, measurer, ratio
 from tests.bench.rows import Row
 from tests.bench.torch_parent import torch_contestants
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.presets import PRESETS
 from trainer.settings import TrainConfig
 

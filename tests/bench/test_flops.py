@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from tests.bench.data import SHAPE
 from tests.bench.flops import flops_per_image, multiply_adds
+from trainer.model.build import build
 from trainer.model.objective import draw
 from trainer.model.resnet import Conv
-from trainer.model.vae import build
 from trainer.settings import TrainConfig
 
 HIDDEN, LATENTS, MADE_HIDDEN, STEPS, C = 20, 6, 8, 2, 4

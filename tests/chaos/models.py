@@ -3,6 +3,7 @@
 import hashlib
 import pathlib
 
+from components.card.names import FILES
 from tests.chaos.processes import in_child
 from tests.chaos.recipes import PIPELINE
 
@@ -20,10 +21,10 @@ def version_folder(root: pathlib.Path, number: int) -> pathlib.Path:
 
 
 def tree(folder: pathlib.Path) -> str:
-    """Returns a digest of the names and bytes below a folder."""
+    """Returns a digest of the names and bytes below a folder; a model card is none of the model's files."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
+        if path.is_file() and str(path.relative_to(folder)) not in FILES:
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             digest.update(f"{path.relative_to(folder)}\0{content}\n".encode())
     return digest.hexdigest()

@@ -50,8 +50,9 @@ class Runs:
         """Follows a run to its end."""
         console = io.StringIO()
         with contextlib.redirect_stdout(console):
-            code = follow(self.world.api, run)
-        return End(code, console.getvalue())
+            ended = follow(self.world.api, run, print)
+            print(ended.text)
+        return End(ended.code, console.getvalue())
 
     def ended(self, account: str = ACCOUNT, **parameters: Any) -> tuple[str, End]:
         """Runs to the end; returns the id and the end."""

@@ -12,7 +12,7 @@ from runs import ACCOUNT
 from kubeflow.client import schedule
 from kubeflow.spec.contract import PAGES
 from kubeflow.spec.parameters import checked, parameters
-from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
+from trainer.exit_codes import BAD_INPUT, DONE, FAILED, REFUSED
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ EPOCH = r"\bepoch {}/"  # in the log of a training
 
 def test_the_doctor_finds_nothing_wrong(world):
     code, console = world.doctor()
-    assert code == PUSHED, console
+    assert code == DONE, console
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def smoke(runs):
 
 def test_the_smoke_run_pushes_a_model(smoke):
     _, end = smoke
-    assert end.code == PUSHED, end.console
+    assert end.code == DONE, end.console
 
 
 def test_the_pods_of_a_run_have_the_account_that_was_asked_for(runs, smoke):
@@ -44,7 +44,7 @@ def test_the_pods_of_a_run_have_the_account_that_was_asked_for(runs, smoke):
 def test_a_page_is_shown(world, needs, smoke):
     needs("ui")
     run, _ = smoke
-    page = world.ui.page(run, PAGES["Evaluator"])
+    page = world.ui.page(run, PAGES["Report"])
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert "<script" not in page
 
@@ -124,14 +124,14 @@ def disturbed(world, runs, smoke):
 
 def test_a_training_whose_pod_is_deleted_resumes_from_its_checkpoint(disturbed):
     end, log = disturbed
-    assert end.code == PUSHED, end.console
+    assert end.code == DONE, end.console
     assert "resuming after step" in log
 
 
 def test_a_database_that_is_away_at_the_start_and_as_a_training_ends_is_waited_for(needs, disturbed):
     needs("database")
     end, log = disturbed
-    assert end.code == PUSHED, end.console
+    assert end.code == DONE, end.console
     assert log.count("waiting up to") > 1
     epochs = re.findall(EPOCH.format(r"(\d+)"), log)
     assert len(epochs) == len({*epochs}), "none was trained twice"
@@ -149,7 +149,7 @@ def two_workers(world, runs, smoke):
 
 def test_a_run_with_all_fields_of_the_form_trains_over_two_workers(two_workers):
     end, _ = two_workers
-    assert end.code == PUSHED, end.console
+    assert end.code == DONE, end.console
 
 
 def test_a_deleted_worker_saves_its_step_and_all_resume_from_it(two_workers):
@@ -161,7 +161,7 @@ def test_a_deleted_worker_saves_its_step_and_all_resume_from_it(two_workers):
 def test_workers_find_each_other_by_the_names_of_the_service(two_workers, needs):
     needs("names")
     end, _ = two_workers
-    assert end.code == PUSHED, end.console
+    assert end.code == DONE, end.console
 
 
 def test_the_job_and_the_service_of_a_training_are_removed_at_its_end(world, runs, two_workers):

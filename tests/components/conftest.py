@@ -19,7 +19,7 @@ from pipeline.state.metadata import Metadata
 from toy_data import png, serialized
 from trainer.export import Servable, save
 from trainer.images import ImageSet, pixel_model, preprocessing
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.units import Units

@@ -24,6 +24,7 @@ print(json.dumps({
     "uncompiled": [path for path in sources if not os.path.exists(importlib.util.cache_from_source(path))],
     "writable": [path for path in ("/opt/vaeiaf", "/opt/venv", "/usr", "/etc") if os.access(path, os.W_OK)],
     "revision": os.environ["VAEIAF_REVISION"],
+    "version": os.environ["VAEIAF_VERSION"],
 }))
 """
 
@@ -53,7 +54,7 @@ def test_it_says_what_it_was_built_from_and_has_a_name_that_says_so_too(inside, 
     version, revision = (image.labels[f"org.opencontainers.image.{name}"] for name in ("version", "revision"))
     assert version == RELEASE
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", revision)
-    assert inside["revision"] == revision
+    assert (inside["version"], inside["revision"]) == (version, revision)
     short = re.sub(r"^([0-9a-f]{12})[0-9a-f]*", r"\1", revision)
     assert f"vaeiaf:{RELEASE}-{short}" in image.tags
 

@@ -18,7 +18,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from components.gate import serving
 from containers.docker_kubelet import DockerKubelet
 from kubeflow.spec.tasks import TASKS
-from pipeline.words import PUSHED
+from trainer.exit_codes import DONE
 
 SMALL = {"dataset": "photo_patches", "preset": "smoke", "epochs": "2"}
 NODES = {
@@ -108,7 +108,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(engine, cluster, database, p
         )
         code, console = process.wait()["StatusCode"], process.logs().decode()
         process.remove()
-        assert code == PUSHED, (task, console)
+        assert code == DONE, (task, console)
 
     def whole(run_id):
         for task in TASKS:
@@ -165,7 +165,7 @@ def test_the_lineage_leads_from_the_pushed_model_to_the_images(first, store):
 
 
 def test_the_ui_gets_pages_and_numbers(first):
-    for page in ("train/training_page", "gate/evaluation_page", "gate/push_page"):
+    for page in ("train/training_page", "gate/report_page"):
         page = (first.outputs / page).read_text()
         assert page.lstrip().lower().startswith("<!doctype html>")
         assert "<script" not in page
@@ -190,8 +190,7 @@ def test_a_bound_that_refuses_fails_the_verdict_and_says_why(run, first, volume)
     refused = run(**SMALL, min_elbo="-100")
     assert "gate" in refused.failed
     assert re.search(r"REFUSED: the test-set ELBO -[\d.]+ is below the bound -100.00 nats", refused.task("gate"))
-    for page in ("evaluation_page", "push_page"):
-        assert "-100.00" in (refused.outputs / "gate" / page).read_text()
+    assert "-100.00" in (refused.outputs / "gate/report_page").read_text()
     assert len(versions(volume)) == 1
 
 

@@ -11,14 +11,15 @@ import tensorflow as tf
 from documents import REPOSITORY, blocks
 from model_server import ModelServer, Ports
 
+from cards import CARD
 from components.gate.publish import STAGING, publish
 from components.gate.serving import LOCK
 from scripts.docs.clients import grpc, rest
 from toy_data import png, serialized
 from trainer.export import Servable, save
 from trainer.images import preprocessing
+from trainer.model.build import build
 from trainer.model.likelihoods.pixels import PixelModel
-from trainer.model.vae import build
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.signatures import SIGNATURES
@@ -50,7 +51,7 @@ def base(model, tmp_path_factory):
     (base / f"{STAGING}x/model").mkdir(parents=True)
     (base / "1.damaged-x").mkdir()
     for _ in range(2):
-        publish(model, compute_digests(model), str(base))
+        publish(model, compute_digests(model), str(base), CARD)
     return base
 
 
@@ -125,7 +126,7 @@ def test_the_server_warms_up_the_newest_version_and_follows_the_next(model, base
     server = ModelServer(base)
     assert server.version == max(int(path.name) for path in base.iterdir() if path.name.isdigit())
     assert server.loaded.warmed_up == len(SIGNATURES) * len(BATCHES)
-    pushed = publish(model, compute_digests(model), str(base))
+    pushed = publish(model, compute_digests(model), str(base), CARD)
     server.poll()
     assert str(base / str(server.version)) == pushed
 

@@ -30,7 +30,7 @@ class ForkKubelet(Kubelet):
         with self._lock:
             if run.stopping.is_set():
                 return run.ended(143)
-            command = [*container["command"], *container.get("args", [])]
+            command = [*run.command(), *container.get("args", [])]
             self.processes[run.uid] = self.pods.start(command, self._environment(run, message), write)
         os.close(write)
         run.running()

@@ -196,7 +196,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._status(404, f'pods "{name}" not found')
         if run.pod["status"]["phase"] == "Pending":
             return self._status(400, f'container "worker" in pod "{name}" is waiting to start: ContainerCreating')
-        sent = max(0, len(run.lines) - int(query["tailLines"])) if "tailLines" in query else 0
+        sent = 0 if "follow" in query else len(run.lines) - len(run.kept_lines())
+        if "tailLines" in query:
+            sent = max(sent, len(run.lines) - int(query["tailLines"]))
         self._begin("text/plain")
         while not self.emulator.stopped.is_set():
             with state.changed:

@@ -62,6 +62,7 @@ class State:
         self.listed = Counter()  # kind -> number of lists
         self.deadlines = []  # every activeDeadlineSeconds that a patch has set
         self.version = 0
+        self.max_log = 10 << 20  # bytes: kubelet's containerLogMaxSize
 
     def list(self, kind, labels="", fields=""):
         labels, fields = (dict(part.split("=") for part in text.split(",") if part) for text in (labels, fields))
@@ -286,13 +287,26 @@ class PodRun:
         found = {}
         for variable in self.pod["spec"]["containers"][0]["env"]:
             if "value" in variable:
-                value = re.sub(r"\$\((\w+)\)", lambda match: found.get(match[1], match[0]), variable["value"])
+                value = expanded(variable["value"], found)
             elif "secretKeyRef" in variable["valueFrom"]:
                 value = "word"
             else:
                 value = self._field(variable["valueFrom"]["fieldRef"]["fieldPath"])
             found[variable["name"]] = value
         return found
+
+    def command(self):
+        """Returns the container's command as Kubernetes expands it."""
+        return [expanded(word, self.environment()) for word in self.pod["spec"]["containers"][0]["command"]]
+
+    def kept_lines(self):
+        """Returns the lines that the API hands out of a pod that has ended: those since the log's last rotation."""
+        start = size = 0
+        for index, (stamp, text) in enumerate(self.lines):
+            if size > self.state.max_log:
+                start, size = index, 0
+            size += len(stamp) + len(" stdout F ") + len(text) + 1
+        return self.lines[start:]
 
     def _field(self, path):
         """Returns a field of the pod, or an annotation."""
@@ -361,6 +375,11 @@ class PodRun:
                 self.state.sync(job)
             if self.has_ended() and "deletionTimestamp" in self.pod["metadata"]:
                 self.state.remove(self.pod)
+
+
+def expanded(text, variables):
+    """Expands $(NAME) of a known variable, and $$ to $."""
+    return re.sub(r"\$\$|\$\((\w+)\)", lambda match: variables.get(match[1], match[0]) if match[1] else "$", text)
 
 
 def has_labels(found, wanted):

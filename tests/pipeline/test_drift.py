@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import words
 from series import Series, gradients, report
 from toy_data import write_toy
+from trainer import exit_codes
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ def series(tmp_path, capfd):
 def test_drift_ends_a_run_before_its_training_or_is_noted_in_its_verdict(series, tmp_path):
     serving = f"--serving-data={tmp_path / 'served'}"
     code, console = series.run(serving, "--on-drift=stop")
-    assert code == words.REFUSED
+    assert code == exit_codes.REFUSED
     assert "the training data differ from the serving data in" in console
     assert "Trainer" not in console
     page = series.only("ServingSkew/drift/*/index.html")
@@ -31,7 +31,7 @@ def test_drift_ends_a_run_before_its_training_or_is_noted_in_its_verdict(series,
     assert "brightness" in page.read_text()
 
     code, console = series.run(serving)
-    assert code == words.PUSHED, console
+    assert code == exit_codes.DONE, console
     assert "Note: the training data differ from the serving data in" in console
     assert "Both histograms: " in console
     html = report(console)
@@ -49,23 +49,23 @@ def test_a_shifted_span_is_stopped_every_night_until_a_run_continues_with_it(tmp
     stopping = ("--span-age-minutes=0", "--on-drift=stop")
     arrive(1, 1.0)
     code, console = nights.run(*stopping)
-    assert code == words.PUSHED, console
+    assert code == exit_codes.DONE, console
     assert "there is nothing of the same shape yet to compare the images of the span 1.npz with" in console
 
     for day in (2, 3):
         arrive(day, 0.25)
         code, console = nights.run(*stopping)
-        assert code == words.REFUSED, console
+        assert code == exit_codes.REFUSED, console
         assert f"the images of the span {day}.npz differ from those of the span 1.npz in" in console
         assert "Trainer" not in console
 
     code, console = nights.run("--span-age-minutes=0")
-    assert code == words.PUSHED, console
+    assert code == exit_codes.DONE, console
     assert "Note: the images of the span 3.npz differ from those of the span 1.npz in" in console
     assert "The images of the span 3.npz and those of the span 1.npz" in report(console)
     assert "elbo" in report(console)
 
     arrive(4, 0.25)
     code, console = nights.run(*stopping)
-    assert code == words.PUSHED, console
+    assert code == exit_codes.DONE, console
     assert "no drift: the images of the span 4.npz and those of the span 3.npz" in console

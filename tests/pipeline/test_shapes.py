@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import words
 from series import Series, gradients, report
 from toy_data import png, write_toy
+from trainer import exit_codes
 from trainer.units import read_units
 
 pytestmark = pytest.mark.slow
@@ -47,23 +47,23 @@ def assert_served(series, shape):
 
 def test_large_images_whose_data_set_leaves_their_size_open(start):
     series, code, console = start(LARGE, declared=(None, None, 3))
-    assert code == words.PUSHED, console
+    assert code == exit_codes.DONE, console
     assert_served(series, LARGE)
 
 
 def test_narrow_images_with_alpha_by_resnets(start):
     series, code, console = start(NARROW, *RESNETS)
-    assert code == words.PUSHED, console
+    assert code == exit_codes.DONE, console
     assert_served(series, NARROW)
     assert "bits/dim" in report(console)
 
 
 def test_grey_images_and_no_comparison_with_a_model_of_another_shape(start):
     series, code, console = start(GREY, "--set=horizontal_flips=true")
-    assert code == words.PUSHED, console
+    assert code == exit_codes.DONE, console
     assert_served(series, GREY)
     _, code, console = start((28, 20, 1))
-    assert code == words.BAD_INPUT
+    assert code == exit_codes.BAD_INPUT
     assert "images of 28x20x1" in console
     assert "images of 28x28x1" in console
     assert "training on" not in console

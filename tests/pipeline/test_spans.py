@@ -10,11 +10,11 @@ from tfx.types import artifact_utils
 
 from components.gate.serving import versions
 from components.ingest.properties import span_name
-from pipeline import words
 from pipeline.state.executions import executions_of
 from pipeline.state.lineage import artifacts_of
 from pipeline.state.spans import span_run, window_of
 from series import Series, gradients, report, took
+from trainer import exit_codes
 
 pytestmark = pytest.mark.slow
 
@@ -95,7 +95,7 @@ def of_spans(states):
 def test_a_night_costs_the_ingestion_of_its_own_span(nights):
     nights.arrive(1)
     code, console, states = nights.night("--spans=2")
-    assert (code, ingested(states), nights.inputs("Trainer")) == (words.PUSHED, {1}, [1])
+    assert (code, ingested(states), nights.inputs("Trainer")) == (exit_codes.DONE, {1}, [1])
     assert "no blessed model yet" in console
 
     nights.arrive(3)
@@ -103,7 +103,7 @@ def test_a_night_costs_the_ingestion_of_its_own_span(nights):
     (nights.photos / "2026-01-04/c1").mkdir(exist_ok=True)
     shutil.rmtree(nights.photos / "2026-01-04/c0")  # the day before: still empty
     code, console, states = nights.night("--spans=2")
-    assert (code, ingested(states)) == (words.PUSHED, {3})
+    assert (code, ingested(states)) == (exit_codes.DONE, {3})
     assert {states[name, 1] for name in OF_SPAN} == {CACHED}
     for node in ("Transform", "Trainer", "Evaluator", "AtomicPusher", "Report"):
         assert nights.inputs(node) == [1, 3], node
@@ -116,7 +116,7 @@ def test_a_night_costs_the_ingestion_of_its_own_span(nights):
 
 def test_without_a_new_span_nothing_is_trained_and_the_run_says_so(nights):
     code, console, states = nights.night("--spans=2")
-    assert (code, ingested(states), states["Trainer"]) == (words.PUSHED, set(), CACHED)
+    assert (code, ingested(states), states["Trainer"]) == (exit_codes.DONE, set(), CACHED)
     version = versions(str(nights.pushed))[-1]
     assert (
         "Nothing is new, so nothing was trained: the newest complete span is 2026-01-03, and its model is served as "
@@ -128,21 +128,21 @@ def test_a_refusal_is_told_once(nights):
     nights.arrive(5)
     gate = ("--spans=2", "--min-elbo=0")
     code, console, states = nights.night(*gate)
-    assert (code, ingested(states), nights.inputs("Evaluator")) == (words.REFUSED, {5}, [3, 5])
+    assert (code, ingested(states), nights.inputs("Evaluator")) == (exit_codes.REFUSED, {5}, [3, 5])
     code, again, states = nights.night(*gate)
-    assert (code, states["Trainer"], states["Evaluator"]) == (words.PUSHED, CACHED, CACHED)
+    assert (code, states["Trainer"], states["Evaluator"]) == (exit_codes.DONE, CACHED, CACHED)
     assert "the newest complete span is 2026-01-05, and its model was refused before." in again
     refusals = [line for line in console.splitlines() if line.startswith("REFUSED: ")]
     assert refusals
     assert [line for line in again.splitlines() if line.startswith("REFUSED: ")] == refusals
     code, _, states = nights.night("--spans=2")  # the gate is another one, so it decides anew
-    assert (code, states["Trainer"], states["Evaluator"]) == (words.PUSHED, CACHED, COMPLETE)
+    assert (code, states["Trainer"], states["Evaluator"]) == (exit_codes.DONE, CACHED, COMPLETE)
 
 
 def test_a_span_that_changes_and_one_that_is_damaged_are_ingested_again_and_no_other(nights):
     shutil.copytree(nights.photos / "2026-01-05/c0", nights.photos / "2026-01-05/c2")  # the same images in other files
     code, _, states = nights.night("--spans=2")
-    assert (code, ingested(states)) == (words.PUSHED, {5})
+    assert (code, ingested(states)) == (exit_codes.DONE, {5})
 
     with nights.metadata as handle:
         store = handle.store
@@ -153,7 +153,7 @@ def test_a_span_that_changes_and_one_that_is_damaged_are_ingested_again_and_no_o
     file = next(pathlib.Path(artifact_utils.get_split_uri([examples], "train")).glob("*"))
     file.write_bytes(file.read_bytes()[:-9])
     code, console, states = nights.night("--spans=2")
-    assert (code, states["ImageExampleGen", 3], states["ImageExampleGen", 5]) == (words.PUSHED, COMPLETE, CACHED)
+    assert (code, states["ImageExampleGen", 3], states["ImageExampleGen", 5]) == (exit_codes.DONE, COMPLETE, CACHED)
     assert "an earlier result is damaged" in console
     assert took(console, "Trainer") == "cached", "the images are the same"
 
@@ -161,17 +161,17 @@ def test_a_span_that_changes_and_one_that_is_damaged_are_ingested_again_and_no_o
 def test_spans_of_other_shapes_are_refused_and_one_that_is_removed_leaves_the_window(nights):
     folder = nights.arrive(6, count=30, shape=(8, 16, 3))
     code, console, _ = nights.night("--spans=2")
-    assert code == words.BAD_INPUT
+    assert code == exit_codes.BAD_INPUT
     assert "2026-01-05 (16x16x3)" in console
     shutil.rmtree(folder)
     shutil.rmtree(nights.photos / "2026-01-05")
     code, _, states = nights.night("--spans=2")
-    assert (code, ingested(states), nights.inputs("Trainer")) == (words.PUSHED, set(), [1, 3])
+    assert (code, ingested(states), nights.inputs("Trainer")) == (exit_codes.DONE, set(), [1, 3])
 
 
 def test_an_image_is_on_one_side_in_every_span_and_its_id_names_its_span(nights):
     nights.arrive(7, first_seed=3000)  # the images of the third
-    assert nights.night("--spans=1")[0] == words.PUSHED
+    assert nights.night("--spans=1")[0] == exit_codes.DONE
     sides = collections.defaultdict(set)
     with nights.metadata as handle:
         for execution in handle.store.get_executions_by_type("components.ingest.example_gen.ImageExampleGen"):
@@ -196,7 +196,7 @@ def ids(examples, split):
 @pytest.mark.parametrize("arguments", [["--span-age-minutes=999"], ["--span-marker=_SUCCESS"]])
 def test_without_a_complete_span_the_run_is_one_sentence(nights, arguments):
     code, console = nights.run(*arguments)
-    assert code == words.BAD_INPUT
+    assert code == exit_codes.BAD_INPUT
     (sentence,) = [line for line in console.splitlines() if line.startswith("vaeiaf: ")]
     assert "2026-01-07" in sentence
     assert "ImageExampleGen" not in console

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.images import ImageSet
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 

@@ -14,21 +14,33 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainer.model.build import build
 from trainer.model.flows import MADE, IAFStep, LocationStep
+from trainer.model.ladder_blocks import MaskedConvs
 from trainer.model.networks import MLP
 from trainer.model.objective import draw
 from trainer.model.resnet import ResNetDecoder, ResNetEncoder
-from trainer.model.vae import build
 from trainer.settings import DECODERS, TrainConfig
 from trainer.shape import Shape
 from trainer.training.warm_start import load_weights
 
 BATCH, LATENTS, CONTEXT, SHAPE = 2, 4, 3, Shape(32, 32, 3)
 ODD = Shape(7, 10, 4)  # neither side is a multiple of 4
-SIZES = {"hidden_size": CONTEXT, "latent_size": LATENTS, "iaf_hidden_size": 5, "channels": 2}
+SIZES = {
+    "hidden_size": CONTEXT,
+    "latent_size": LATENTS,
+    "iaf_hidden_size": 5,
+    "channels": 2,
+    "ladder_layers": 1,
+    "latent_channels": 2,
+}
+LADDER_LATENTS = 2 * (4 * 5 + 2 * 3 + 1 * 2)  # two channels of a layer a scale
+LADDER = {"encoder": "GaussianLadder", "decoder": "BernoulliLadder"}
 RESNETS = {"encoder": "GaussianResNet", "decoder": "BernoulliResNet"}
 SETTINGS = {
-    **{decoder: {"decoder": decoder, "iaf_steps": 2} for decoder in DECODERS},
+    **{decoder: {"decoder": decoder, "iaf_steps": 2} for decoder in DECODERS if not decoder.endswith("Ladder")},
+    "ladder": LADDER | {"iaf_steps": 2},
+    "ladder without a flow": LADDER | {"iaf_steps": 0, "decoder": "DiscretizedLogisticLadder"},
     "no flow": {"iaf_steps": 0},
     "ResNet encoder": {"encoder": "GaussianResNet"},
     "latent maps": {**RESNETS, "latent_maps": True, "latent_size": 64, "hidden_size": 64},
@@ -47,10 +59,10 @@ class Case(NamedTuple):
 def whole(settings):
     """The case of a whole model."""
     config = TrainConfig(**SIZES | settings)
-    shape = SHAPE if "ResNet" in config.encoder + config.decoder else Shape(2, 2, 3)
+    shape = SHAPE if "ResNet" in config.encoder + config.decoder else ODD if config.is_ladder else Shape(2, 2, 3)
     return Case(
         lambda _, dtype: build(config, shape, dtype),
-        [shape.size, config.latent_size],
+        [shape.size, LADDER_LATENTS if config.is_ladder else config.latent_size],
         [(), (), ()],
         lambda vae, x, eps: list(draw(vae, x, eps).elbo()),
     )
@@ -58,6 +70,7 @@ def whole(settings):
 
 ORDER = np.arange(1, LATENTS + 1)
 STEP = ([LATENTS, CONTEXT], [(LATENTS,), (LATENTS,)])
+CELLS = (3, 2)
 CASES = {
     "MLP": Case(lambda rng, dtype: MLP(4, 5, [3, 2], rng, dtype), [4], [(3,), (2,)]),
     "ResNetEncoder": Case(
@@ -71,6 +84,12 @@ CASES = {
         lambda rng, dtype: IAFStep(MADE(ORDER, 5, 2, CONTEXT, [0.0, 1.5], rng, dtype)), *STEP
     ),
     "LocationStep": Case(lambda rng, dtype: LocationStep(MADE(ORDER, 5, 1, CONTEXT, [0.0], rng, dtype)), *STEP),
+    "MaskedConvs": Case(
+        lambda rng, dtype: MaskedConvs(LATENTS, True, 5, 2, CONTEXT, [0.0, 1.5], rng, dtype),
+        [6 * LATENTS, 6 * CONTEXT],
+        [(*CELLS, LATENTS)] * 2,
+        lambda module, z, h: module(tf.reshape(z, [-1, *CELLS, LATENTS]), tf.reshape(h, [-1, *CELLS, CONTEXT])),
+    ),
     **{name: whole(settings) for name, settings in SETTINGS.items()},
 }
 EVERY = pytest.mark.parametrize("name", CASES)

@@ -9,9 +9,10 @@ import tensorflow as tf
 import trainer.evaluate
 from trainer.evaluate import Evaluator, image_elbo, image_noise, quality
 from trainer.images import ImageSet, to_unit_interval
+from trainer.model.build import build
 from trainer.model.likelihoods import Bernoulli
 from trainer.model.objective import draw
-from trainer.model.vae import VAE, build
+from trainer.model.vae import VAE
 from trainer.shape import Shape
 
 COUNT, SAMPLES, LATENTS = 20, 3, 8

@@ -14,7 +14,7 @@ from trainer.errors import StorageError
 from trainer.evaluate import image_elbo
 from trainer.export import Servable, save
 from trainer.images import decode, noise_seed, pixel_model, preprocessing, to_bytes, to_unit_interval
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.signatures import SIGNATURES
@@ -50,14 +50,18 @@ def pixels(images):
     return tf.constant(images.pixels)
 
 
-@pytest.fixture(scope="module", params=["BernoulliMLP", "GaussianResNet", "DiscretizedLogisticMLP"])
+@pytest.fixture(
+    scope="module", params=["BernoulliMLP", "GaussianResNet", "DiscretizedLogisticMLP", "DiscretizedLogisticLadder"]
+)
 def config(request, tiny_config):
-    return dataclasses.replace(tiny_config, decoder=request.param, channels=2)
+    encoder = "GaussianLadder" if request.param.endswith("Ladder") else tiny_config.encoder
+    sizes = {"channels": 2, "ladder_layers": 1, "latent_channels": 2}
+    return dataclasses.replace(tiny_config, encoder=encoder, decoder=request.param, **sizes)
 
 
 @pytest.fixture(scope="module")
 def model(config, scramble):
-    return scramble(build(config, SHAPE), scale=0.3)
+    return scramble(build(config, SHAPE), scale=0.1 if config.is_ladder else 0.3)
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +86,9 @@ def evaluated(signatures, examples):
     return {name: part.numpy() for name, part in signatures["evaluate"](examples=examples).items()}
 
 
-def test_every_signature_takes_any_batch_and_says_its_shapes(signatures):
+def test_every_signature_takes_any_batch_and_says_its_shapes(signatures, model):
     image, encoded = ((None, 32, 32, 3), tf.uint8), ((None,), tf.string)
-    latents, number, scalar = ((None, LATENTS), tf.float32), ((None,), tf.float32), ((), tf.int32)
+    latents, number, scalar = ((None, model.latent_size), tf.float32), ((None,), tf.float32), ((), tf.int32)
     numbers = dict.fromkeys((*PARTS, "independent_pixels", "ceiling"), number) | {"fingerprint": ((None,), tf.int64)}
     expected = {
         "evaluate": ({"examples": encoded}, numbers),
@@ -107,7 +111,7 @@ def test_every_signature_takes_any_batch_and_says_its_shapes(signatures):
         for name, signature in signatures.items()
     }
     assert described == expected
-    sizes = {"B": None, **dict(zip("HWC", SHAPE, strict=True)), "L": LATENTS}
+    sizes = {"B": None, **dict(zip("HWC", SHAPE, strict=True)), "L": model.latent_size}
     assert expected == {
         name: tuple(
             {key: (tuple(sizes[letter] for letter in it.sizes), tf.as_dtype(it.dtype)) for key, it in side.items()}
@@ -187,16 +191,16 @@ def test_the_bounds_are_those_of_the_training_images(model, images, evaluated):
 
 
 def test_encode_is_the_posterior_without_noise_and_tells_images_apart(model, signatures, pixels, encoded, images):
-    expected = model.infer(to_unit_interval(images.pixels), tf.zeros([COUNT, LATENTS])).z
+    expected = model.joint(to_unit_interval(images.pixels), tf.zeros([COUNT, model.latent_size])).z
     latents = signatures["encode_pixels"](images=pixels)["latents"]
     np.testing.assert_allclose(latents, expected, atol=1e-4)
     np.testing.assert_allclose(signatures["encode"](images=encoded)["latents"], latents, atol=1e-6)
     assert len(np.unique(latents, axis=0)) == COUNT
 
 
-def test_reconstruct_is_the_mean_image_of_the_latents(model, signatures, pixels):
-    latents = signatures["encode_pixels"](images=pixels)["latents"]
-    expected = tf.reshape(to_bytes(model.decode(latents).mean()), pixels.shape)
+def test_reconstruct_is_the_mean_image_of_the_posterior_without_noise(model, signatures, pixels):
+    centre = model.joint(to_unit_interval(pixels), tf.zeros([COUNT, model.latent_size]))
+    expected = tf.reshape(to_bytes(centre.pixels.mean()), pixels.shape)
     images = signatures["reconstruct_pixels"](images=pixels)["images"]
     assert np.abs(images.numpy().astype(int) - expected.numpy()).max() <= 1, "a rounding apart at most"
     assert len(np.unique(images, axis=0)) > 1
@@ -256,7 +260,7 @@ def test_a_temperature_scales_the_latents_of_the_same_seed(model, signatures):
 
     np.testing.assert_array_equal(sample(1.0), signatures["sample"](n=tf.constant(3), seed=tf.constant(1))["images"])
     assert len(np.unique(sample(0.0), axis=0)) == 1, "the mean image of latents 0"
-    eps = tf.random.stateless_normal([3, LATENTS], [1, 0])
+    eps = tf.random.stateless_normal([3, model.latent_size], [1, 0])
     expected = tf.reshape(to_bytes(model.sample(0.5 * eps)), [3, *SHAPE])
     assert np.abs(sample(0.5).astype(int) - expected.numpy()).max() <= 1, "a rounding apart at most"
 

@@ -22,8 +22,8 @@ from trainer.errors import InterruptError, ReportedError, StorageError, Unreadab
 from trainer.evaluate import MeanELBO, Quality
 from trainer.failure import Failure, Kind
 from trainer.images import ImageSet, hold_out, load_images, preprocessing, shape_of
+from trainer.model.build import build
 from trainer.model.likelihoods import Bernoulli, bits_per_dim
-from trainer.model.vae import build
 from trainer.settings import Execution, TrainConfig
 from trainer.shape import Shape
 from trainer.storage import aside, digests, lock, quarantine

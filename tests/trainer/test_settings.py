@@ -19,9 +19,11 @@ WRONG_TYPES = {
 CHOICE = [3, None, True, ["BernoulliMLP"]]  # of a setting with choices
 COUNTS = (
     *("hidden_size", "channels", "blocks", "latent_size", "iaf_hidden_size", "iaf_layers"),
+    *("ladder_layers", "latent_channels"),
     *("train_samples", "batch_size", "epochs", "eval_samples"),
 )
 NOT_NEGATIVE = ("iaf_steps", "kl_warmup_epochs", "free_bits", "warmup_epochs", "clip_norm", "importance_samples")
+LADDER = {"encoder": "GaussianLadder", "decoder": "BernoulliLadder"}
 OUT_OF_RANGE = [
     *((name, value) for name in ("encoder", "decoder", "objective", "schedule") for value in ("", "linear", "ELBO")),
     ("encoder", "GaussianCNN"),
@@ -94,7 +96,13 @@ def test_a_wrong_type_or_a_value_out_of_range_is_refused_by_name(name, value):
         {"warmup_epochs": 7.99},
         {"kl_warmup_epochs": 100.0, "free_bits": 3, "train_samples": 5},
         {"objective": "iwae", "train_samples": 5},
-        *({"encoder": encoder, "decoder": decoder} for encoder in ENCODERS for decoder in DECODERS),
+        *(
+            {"encoder": encoder, "decoder": decoder}
+            for encoder in ENCODERS
+            for decoder in DECODERS
+            if encoder.endswith("Ladder") == decoder.endswith("Ladder")
+        ),
+        LADDER | {"iaf_steps": 1, "latent_size": 1, "latent_channels": 1},
     ],
 )
 def test_a_value_at_its_bound_is_taken(settings):
@@ -122,6 +130,9 @@ MAPS = {**RESNETS, "latent_maps": True, "latent_size": 128, "hidden_size": 64}
         ({"iaf_steps": 1, "latent_size": 1}, "latent_size", 1),
         (MAPS | {"encoder": "GaussianMLP"}, "latent_maps", "GaussianMLP, GaussianResNet"),
         (MAPS | {"decoder": "BernoulliMLP"}, "latent_maps", "GaussianResNet, BernoulliMLP"),
+        (LADDER | {"latent_maps": True}, "latent_maps", "GaussianLadder, BernoulliLadder"),
+        (LADDER | {"encoder": "GaussianResNet"}, "encoder", "GaussianResNet"),
+        (LADDER | {"decoder": "BernoulliMLP"}, "encoder", "GaussianLadder"),
     ],
 )
 def test_settings_that_exclude_each_other_are_refused(settings, setting, value):
@@ -137,6 +148,11 @@ def test_latent_maps_alone_need_resnets(other):
 
 
 NEEDLESS = {
+    "hidden_size": (8, LADDER),
+    "latent_size": (8, LADDER),
+    "latent_maps": (False, LADDER),
+    "ladder_layers": (2, {}),
+    "latent_channels": (2, {"encoder": "GaussianResNet"}),
     "channels": (8, {}),
     "blocks": (2, {"encoder": "GaussianMLP"}),
     "iaf_hidden_size": (9, {"iaf_steps": 0}),

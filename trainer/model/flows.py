@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -101,6 +101,10 @@ class MADE(tf.Module):
         return [output(u) for output in self.outputs]
 
 
+# (z, h) -> a list of arrays like z, each coordinate of which sees the latents before its own, and all of h
+Autoregressive = Callable[[tf.Tensor, tf.Tensor], list[tf.Tensor]]
+
+
 class IAFStep(tf.Module):
     """One step of the flow.
 
@@ -112,7 +116,7 @@ class IAFStep(tf.Module):
       made: a network with the two outputs m and s.
     """
 
-    def __init__(self, made: MADE) -> None:
+    def __init__(self, made: Autoregressive) -> None:
         super().__init__()
         self.made = made
 

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from trainer.model.distributions import log_normal
-from trainer.model.vae import VAE
+from trainer.model.latent_model import LatentModel
 
 
 class ELBO(NamedTuple):
@@ -33,14 +32,13 @@ class Draw(NamedTuple):
         return ELBO(self.reconstruction - kl, self.reconstruction, kl)
 
 
-def draw(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> Draw:
+def draw(model: LatentModel, x: tf.Tensor, eps: tf.Tensor) -> Draw:
     """Draws z ~ q(z|x) with the standard normal noise eps [..., B, L], for x [B, D] with pixels in [0, 1]."""
-    z, log_q = model.infer(x, eps)
-    log_prior = log_normal(z, tf.zeros_like(z), tf.zeros_like(z))
-    return Draw(z, model.decode(z).log_prob(x), log_q - log_prior)
+    z, log_q, log_prior, pixels = model.joint(x, eps)
+    return Draw(z, pixels.log_prob(x), log_q - log_prior)
 
 
-def elbo(model: VAE, x: tf.Tensor, eps: tf.Tensor) -> ELBO:
+def elbo(model: LatentModel, x: tf.Tensor, eps: tf.Tensor) -> ELBO:
     """Averages the estimates of K draws, [B], which reduces the noise and leaves the bound.
 
     Args:

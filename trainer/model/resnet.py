@@ -43,9 +43,13 @@ class Conv(tf.Module):
         self.b = tf.Variable(tf.zeros([outputs], dtype), name="b")
         self._stride = stride
 
+    def kernel(self) -> tf.Tensor:
+        """Returns the weights of the convolution, [side, side, inputs, outputs]."""
+        return self.w
+
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """Convolves x [N, H, W, inputs]."""
-        return tf.nn.conv2d(x, self.w, self._stride, "SAME") + self.b
+        return tf.nn.conv2d(x, self.kernel(), self._stride, "SAME") + self.b
 
 
 class Upsample(tf.Module):
@@ -105,6 +109,16 @@ class Flat(tf.Module):
         """Maps x [..., height * width * channels] to [N, height * width * outputs], with the leading axes merged."""
         maps = self.conv(tf.reshape(x, [-1, self._height, self._width, self._channels]))
         return tf.reshape(maps, [-1, self._height * self._width * maps.shape[-1]])
+
+
+def flat_parts(maps: tf.Tensor, sizes: Sequence[int], leading: tf.Tensor) -> list[tf.Tensor]:
+    """Splits the channels of maps [N, H, W, C] into parts of the given `sizes`, [..., H W size] with `leading` axes."""
+    return [as_rows(part, leading) for part in tf.split(maps, list(sizes), axis=-1)]
+
+
+def as_rows(maps: tf.Tensor, leading: tf.Tensor) -> tf.Tensor:
+    """Flattens maps [N, H, W, C] to [..., H W C] with `leading` axes, whose product is N."""
+    return tf.reshape(maps, tf.concat([leading, [math.prod(maps.shape[1:])]], axis=0))
 
 
 def smallest_map(shape: Shape) -> tuple[int, int]:
@@ -185,7 +199,7 @@ class ResNetDecoder(tf.Module):
         dtype: tf.DType = tf.float32,
     ) -> None:
         super().__init__()
-        self._pixels, self._channels, self._outputs = shape.height * shape.width, channels, list(outputs)
+        self._channels, self._outputs = channels, outputs
         self._height, self._width = smallest_map(shape)
         self.first = dense_or_maps(inputs, self._height * self._width * 2 * channels, shape, maps, rng, dtype)
         self.layers: list[Layer] = [
@@ -200,6 +214,4 @@ class ResNetDecoder(tf.Module):
         features = tf.reshape(self.first(z), [-1, self._height, self._width, 2 * self._channels])
         for layer in self.layers:
             features = layer(features)
-        pixels = self.last(tf.nn.elu(features))
-        parts = zip(tf.split(pixels, self._outputs, axis=-1), self._outputs, strict=True)
-        return [tf.reshape(part, tf.concat([tf.shape(z)[:-1], [self._pixels * size]], axis=0)) for part, size in parts]
+        return flat_parts(self.last(tf.nn.elu(features)), self._outputs, tf.shape(z)[:-1])

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from trainer.model.distributions import Gaussian, log_normal, smooth_clip
 from trainer.model.flows import MADE, FlowResult, IAFStep, LocationStep
+from trainer.model.latent_model import Joint, LatentModel
 from trainer.model.likelihoods import LIKELIHOODS, Likelihood
 from trainer.model.networks import MLP, Network
 from trainer.model.resnet import ResNetDecoder, ResNetEncoder, smallest_map
@@ -34,7 +35,7 @@ class Posterior(NamedTuple):
     log_q: tf.Tensor  # [..., B, L], nats: each latent's share; they sum to log q(z|x)
 
 
-class VAE(tf.Module):
+class VAE(LatentModel):
     """p(x|z) p(z) with z ~ N(0, I), and q(z|x), a Gaussian pushed through the steps of a flow.
 
     Args:
@@ -53,9 +54,7 @@ class VAE(tf.Module):
         likelihood: type[Likelihood],
         iaf: Sequence[FlowStep] = (),
     ) -> None:
-        super().__init__()
-        self.latent_size = latent_size
-        self.likelihood = likelihood
+        super().__init__(likelihood, np.arange(latent_size))
         self.encoder = encoder
         self.decoder = decoder
         self.iaf = list(iaf)
@@ -87,6 +86,11 @@ class VAE(tf.Module):
             log_q -= log_gates
         return Posterior(z, log_q)
 
+    def joint(self, x: tf.Tensor, eps: tf.Tensor) -> Joint:
+        """Draws from q(z|x); see LatentModel."""
+        z, log_q = self.infer(x, eps)
+        return Joint(z, log_q, log_normal(z, tf.zeros_like(z), tf.zeros_like(z)), self.decode(z))
+
     def decode(self, z: tf.Tensor) -> Likelihood:
         """Returns p(x|z) for z [..., L]."""
         return self.likelihood.from_network(*self.decoder(z))
@@ -96,8 +100,8 @@ class VAE(tf.Module):
         return self.decode(eps).mean()
 
 
-def build(config: TrainConfig, shape: Shape, dtype: tf.DType = tf.float32) -> VAE:
-    """Builds the VAE of images of `shape` that `config` describes, with weights drawn from its seed.
+def build_flat(config: TrainConfig, shape: Shape, dtype: tf.DType = tf.float32) -> VAE:
+    """Builds the VAE with flat latents, of images of `shape` that `config` describes, with weights drawn from its seed.
 
     Raises:
       SettingError: latent_maps, and the latents do not divide over the cells of the smallest map.

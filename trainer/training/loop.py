@@ -14,8 +14,9 @@ from trainer.errors import InterruptError, UserError
 from trainer.evaluate import Evaluator, quality
 from trainer.images import ImageSet, hold_out, shuffled_batches
 from trainer.interrupt import signals_noted
+from trainer.model.build import build
+from trainer.model.latent_model import LatentModel
 from trainer.model.likelihoods import bits_per_dim
-from trainer.model.vae import VAE, build
 from trainer.schema import SettingError
 from trainer.settings import Execution, TrainConfig
 from trainer.shape import Shape
@@ -230,7 +231,7 @@ class _Run:
 class _Copy(tf.Module):
     """A copy of a model's weights."""
 
-    def __init__(self, model: VAE) -> None:
+    def __init__(self, model: LatentModel) -> None:
         super().__init__()
         self._variables = list(model.variables)
         self.copies = [tf.Variable(v.read_value(), trainable=False) for v in self._variables]
@@ -247,7 +248,7 @@ class _Copy(tf.Module):
 
 
 def _evaluate(
-    model: VAE, config: TrainConfig, epochs: tuple[Epoch, ...], test: ImageSet, strategy: tf.distribute.Strategy
+    model: LatentModel, config: TrainConfig, epochs: tuple[Epoch, ...], test: ImageSet, strategy: tf.distribute.Strategy
 ) -> TrainResult:
     """Evaluates the trained model like the gate, with the importance-weighted bound if `config` asks for it."""
     mean = Evaluator(model, config.eval_samples, strategy)(test)

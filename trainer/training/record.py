@@ -11,7 +11,7 @@ import pydantic
 import tensorflow as tf
 
 from trainer.evaluate import MeanELBO, Quality
-from trainer.model.vae import VAE
+from trainer.model.latent_model import LatentModel
 from trainer.settings import TrainConfig
 from trainer.storage.atomic import discard, storing, whole
 from trainer.storage.durable import sync
@@ -71,7 +71,7 @@ class Progress(NamedTuple):
 class TrainResult(NamedTuple):
     """A trained model with its training record."""
 
-    model: VAE  # with the weights of the epoch with the best held-out ELBO, averaged if config.ema_decay
+    model: LatentModel  # with the weights of the epoch with the best held-out ELBO, averaged if config.ema_decay
     epochs: tuple[Epoch, ...]
     best_epoch: int
     test: MeanELBO  # of `model`, with config.eval_samples draws per image

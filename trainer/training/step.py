@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.images import Pixels, mirror, to_unit_interval
+from trainer.model.latent_model import LatentModel
 from trainer.model.objective import draw
-from trainer.model.vae import VAE
 from trainer.settings import TrainConfig, shard_size
 from trainer.strategy import shard
 from trainer.training.losses import build_loss
@@ -35,14 +35,14 @@ class TrainStep:
         self,
         strategy: tf.distribute.Strategy,
         config: TrainConfig,
-        model: VAE,
+        model: LatentModel,
         optimizer: Adam,
         steps_per_epoch: int,
     ) -> None:
         self._strategy, self._config, self._model, self._optimizer = strategy, config, model, optimizer
         self._replicas = strategy.num_replicas_in_sync
         self._shard = shard_size(config, self._replicas)
-        self._loss = build_loss(config, steps_per_epoch)
+        self._loss = build_loss(config, steps_per_epoch, model.groups)
         # XLA fuses passes over activations, but TensorFlow's kernels draw noise, flip and update weights faster.
         self._gradients = tf.function(self._shard_gradients, jit_compile=True)
         self._steps = tf.function(self._several)
@@ -75,7 +75,7 @@ class TrainStep:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         config, context = self._config, tf.distribute.get_replica_context()
         start = context.replica_id_in_sync_group * self._shard
-        noise_shape = [config.train_samples, config.batch_size, config.latent_size]
+        noise_shape = [config.train_samples, config.batch_size, self._model.latent_size]
         eps = tf.random.stateless_normal(noise_shape, [config.seed, number])
         pixels = shards[i]
         if config.horizontal_flips:

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.errors import UserError
-from trainer.model.vae import VAE, build
+from trainer.model.build import build
+from trainer.model.latent_model import LatentModel
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.storage.digests import compute_digests, identity
@@ -19,7 +20,7 @@ PREFIX, SUFFIX = "model/", "/.ATTRIBUTES/VARIABLE_VALUE"  # around the name of a
 SHOWN = 3  # weights that an error lists
 
 
-def load_weights(model: VAE, path: str) -> None:
+def load_weights(model: LatentModel, path: str) -> None:
     """Loads into `model` all weights of the SavedModel at `path`, or none.
 
     Raises:

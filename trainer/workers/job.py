@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from trainer.errors import ReportedError, UserError
 from trainer.images import ImageSet
-from trainer.model.vae import VAE, build
+from trainer.model.build import build
+from trainer.model.latent_model import LatentModel
 from trainer.settings import Execution, TrainConfig, check_workers
 from trainer.storage.atomic import discard, reading, storing, whole
 from trainer.storage.digests import DamageError, verify_digests, write_digests
@@ -42,7 +43,7 @@ class Job:
     execution: Execution = dataclasses.field(default_factory=Execution)
 
 
-def run_job(job: Job, train: ImageSet, test: ImageSet, launch: Launch, apart: bool = False) -> VAE:
+def run_job(job: Job, train: ImageSet, test: ImageSet, launch: Launch, apart: bool = False) -> LatentModel:
     """Trains in this process, or on workers that `launch` starts if there are several or `apart`; returns the model.
 
     This process ignores TF_CONFIG, which only workers use and which may come from its parent.
@@ -159,7 +160,7 @@ def _take_record(record: str, workdir: str) -> None:
     replace_scalars(workdir, sorted(earlier))
 
 
-def _run(job: Job, train: ImageSet, test: ImageSet, strategy: tf.distribute.Strategy) -> VAE:
+def _run(job: Job, train: ImageSet, test: ImageSet, strategy: tf.distribute.Strategy) -> LatentModel:
     paces = job.execution.checkpoint_minutes, job.execution.checkpoint_percent
     return train_and_evaluate(job.config, train, test, job.workdir, job.base_model, strategy, job.state, *paces).model
 

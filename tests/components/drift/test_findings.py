@@ -54,11 +54,20 @@ def test_the_page_has_figures_thresholds_and_both_histograms():
     assert "No drift" in render(EQUAL)
 
 
+def test_the_page_reads_well(tmp_path, faults_of):
+    long = Cells([0.00419, 0.00591, 1.0], ["GOLDEN_RETRIEVER_OF_1924"], [50.0, 10.0, 40.0], [5.0, 5.0, 90.0])
+    wide = DRIFTED._replace(figures=[BRIGHTNESS._replace(cells=long)], current="photos/" + 40 * "x")
+    for name, findings in (("drift", DRIFTED), ("no drift", EQUAL), ("long texts", wide)):
+        path = tmp_path / f"{name}.html"
+        path.write_text(render(findings))
+        assert faults_of(path) == [], name
+
+
 def test_of_many_labels_those_that_differ_most_are_drawn():
     count = 3 * histogram.SHOWN
     current = [10.0] * count
     current[7], current[20] = 100.0, 0.0
-    drawn = histogram.draw(Cells([], [f"label-{i}" for i in range(count)], current, [10.0] * count))
+    drawn = histogram.draw(Cells([], [f"label-{i}" for i in range(count)], current, [10.0] * count), "label")
     assert drawn.count("<rect") == 2 * histogram.SHOWN
     assert "label-7<" in drawn
     assert "label-20<" in drawn

@@ -15,7 +15,7 @@ from toy_data import png, serialized
 from trainer.evaluate import Evaluator
 from trainer.export import Servable, save
 from trainer.images import load_images, pixel_model, preprocessing
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.units import Units

@@ -13,18 +13,42 @@ from tfx.components.evaluator import constants
 from tfx.types import standard_artifacts
 from tfx.types import standard_component_specs as specs
 
+from components.card.card import Data
+from components.card.files import read_card
+from components.card.names import FILES, model_identity
 from components.gate import publish
 from components.gate.evaluator import Evidence
 from components.gate.pusher import Executor, Push
 from components.gate.result import Result
-from components.gate.serving import newest, versions
+from components.gate.serving import newest, saved_model_digests, versions
 from components.gate.verdict import Verdict
-from components.gate.withdrawal import withdraw
+from components.gate.withdrawal import present, withdraw
+from components.ingest.properties import record_images
 from served import SERVING, infra_blessing
 from trainer.errors import ReportedError
 from trainer.storage import aside
 from trainer.storage.digests import verify_digests, write_digests
 from trainer.storage.leftovers import DAY
+
+VERDICT = Verdict(
+    blessed=True,
+    candidate={"elbo": -1.5, "elbo_standard_error": 0.25, "elbo_gain": float("nan")},
+    baseline={"elbo": -2.5, "elbo_standard_error": 0.25},
+    labels={"3": {"elbo": -3.5, "elbo_standard_error": 0.5}},
+    reasons=[],
+    notes=["a note"],
+    serving=SERVING,
+)
+
+
+def examples_of(span, number, train, test, unreadable):
+    """The Examples of a span, without files."""
+    examples = standard_artifacts.Examples()
+    record_images(examples, {"train": train, "test": test})
+    examples.set_string_custom_property("span_name", span)
+    examples.set_int_custom_property("span", number)
+    examples.set_int_custom_property("unreadable_images", unreadable)
+    return examples
 
 
 class Constant(tf.Module):
@@ -76,6 +100,7 @@ class Pushes:
         pushed.uri = str(folder / "pushed")
         Executor().Do(
             {
+                specs.EXAMPLES_KEY: [examples_of("tuesday", 2, 40, 6, 2), examples_of("monday", 1, 30, 4, 0)],
                 specs.MODEL_KEY: [model],
                 specs.INFRA_BLESSING_KEY: [infra_blessing(folder / "serving", serving)],
                 specs.MODEL_BLESSING_KEY: [blessing],
@@ -109,8 +134,36 @@ def test_a_blessed_model_is_pushed_whole_and_says_where(push):
     done = push(1.0)
     (version,) = versions_in(push)
     assert done == Push(str(push.serving / str(version)), None, None, None)
-    assert contents(push.serving / str(version)) == contents(pathlib.Path(push.made[0].uri) / "Format-Serving")
+    found = contents(push.serving / str(version))
+    cards = [found.pop(pathlib.Path(name)) for name in FILES]
+    assert all(cards)
+    assert found == contents(pathlib.Path(push.made[0].uri) / "Format-Serving")
     verify_digests(done.pushed_to)
+
+
+def test_a_version_has_a_card_with_the_numbers_that_decided(push):
+    push.verdict = VERDICT
+    done = push(1.0)
+    card = read_card(done.pushed_to)
+    assert (card.version, card.series) == (int(os.path.basename(done.pushed_to)), "serving")
+    assert card.model == newest(str(push.serving)).model == model_identity(saved_model_digests(push.made[0].uri))
+    assert (card.figures["elbo"], card.figures["elbo_lower"]) == (-1.5, -1.5 - 1.96 * 0.25)
+    assert (card.baseline["elbo"], card.labels["3"]["elbo"], card.notes) == (-2.5, -3.5, ["a note"])
+    assert "elbo_gain" not in card.figures  # is not finite
+    assert card.serving.latency["serving_default"]["32"] == [0.061, 0.078]
+    assert card.data == Data("serving", 70, 10, ["monday", "tuesday"], shared_images=0, unreadable_images=2)
+    assert card.libraries["tensorflow"] == tf.__version__
+
+
+def test_a_version_whose_card_cannot_be_written_is_not_there(push, monkeypatch):
+    def fill_the_disk(card, model):
+        pathlib.Path(model, "assets.extra").mkdir()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(publish, "write_card", fill_the_disk)
+    with pytest.raises(OSError, match="No space left"):
+        push(1.0)
+    assert [path.name for path in push.serving.iterdir()] == [".lock"]
 
 
 def test_a_model_without_blessing_is_not_pushed(push):
@@ -137,7 +190,7 @@ def test_a_withdrawn_model_is_refused_also_when_it_is_exported_again_or_its_with
         patch.setattr(aside, "_move", die_before_the_move)
         with pytest.raises(InterruptedError):
             withdraw(str(push.serving), second, "ada", "odd samples")
-    assert versions_in(push) == [second]
+    assert (versions_in(push), present(str(push.serving))) == ([], [second])
     for again in (lambda: push.push(push.made[0]), lambda: push(1.0), lambda: push.push(push.made[1])):
         assert again().pushed_to is None
         assert not push.result.blessed

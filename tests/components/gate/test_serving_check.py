@@ -19,8 +19,8 @@ from trainer.errors import ReportedError
 from trainer.export import Servable, save
 from trainer.failure import Kind
 from trainer.images import preprocessing
+from trainer.model.build import build
 from trainer.model.likelihoods.pixels import PixelModel
-from trainer.model.vae import build
 from trainer.shape import Shape
 from trainer.signatures import SIGNATURES
 from trainer.units import Units

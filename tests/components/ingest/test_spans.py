@@ -198,6 +198,14 @@ def test_without_a_complete_span_nothing_can_be_done(place, marker, valid):
     assert [reason.split(":")[0] for reason in failure.value] == ["2", "1"]
 
 
+def test_a_marker_and_spans_that_are_files_are_refused_by_name(tmp_path):
+    (tmp_path / "3.npz").touch()
+    with pytest.raises(SettingError) as error:
+        newest_complete(f"{tmp_path}/{{SPAN}}.npz", 1, "_SUCCESS", 0.0, 0.0)
+    assert (error.value.setting, error.value.failure.value) == ("span_marker", "_SUCCESS")
+    assert f"3.npz of {tmp_path}/{{SPAN}}.npz" in error.value.failure.valid
+
+
 def test_without_any_span_what_lies_there_is_named(tmp_path):
     (pathlib.Path(tmp_path) / "readme").touch()
     with pytest.raises(UserError) as error:

@@ -5,6 +5,7 @@ import pytest
 
 from comparisons import DRIFTED, EQUAL
 from components.gate.verdict import Verdict
+from components.pages.account import Account
 from components.pages.pictures import Pictures
 from components.pages.rendering import TEMPLATES, render
 from trainer.settings import TrainConfig
@@ -21,6 +22,7 @@ NUMBERS = {
     "images": 10000.0,
     "data_fingerprint": float(0xABCDEF),
 }
+ACCOUNT = Account("run", "now", 0.0, (), None, (), "toy", (), {}, {}, ())
 GAINS = {"elbo_gain": 10.5, "elbo_gain_lower": 10.1, "elbo_gain_upper": 10.9}
 LABELS = {"<cat>": {**NUMBERS, "elbo": -1700.25}, "7": {**NUMBERS, "elbo": -2050.75}}
 
@@ -47,6 +49,8 @@ def page(verdict, history, pushed_to="", decoder="BernoulliMLP", compared=(), sc
         pushed_to=pushed_to,
         pictures=pictures,
         spans=[],
+        settings={},
+        account=ACCOUNT,
     )
     HTMLParser().feed(html)
     return html
@@ -85,7 +89,7 @@ def test_a_refused_run_says_why(history):
 def test_comparisons_of_the_data_are_shown_with_their_histograms(history):
     html = page(Verdict(True, NUMBERS, None, {}, [], []), history, compared=[DRIFTED, EQUAL])
     assert html.count("<h2>The new data and the old data</h2>") == 2
-    assert html.count("<svg") == 3
+    assert html.count("<svg viewBox") == 3
 
 
 def test_the_page_needs_nothing_from_elsewhere(history):

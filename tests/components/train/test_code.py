@@ -1,7 +1,11 @@
+import pathlib
 import sys
 
 import pytest
+from jinja2 import FunctionLoader
 
+from comparisons import DRIFTED
+from components.drift import page
 from components.train import code
 from components.train.code import CODE, fingerprint, sources
 
@@ -11,7 +15,7 @@ def package(tmp_path, monkeypatch):
     """Modules in folders at three levels.
 
     `one` imports `inner.deep` inside a function; that imports `inner.lower.lowest`, which `one` does not name; `two`
-    imports nothing.
+    imports nothing, and reads two files.
     """
     folder = tmp_path / "sample_package"
     (folder / "inner/lower").mkdir(parents=True)
@@ -20,7 +24,9 @@ def package(tmp_path, monkeypatch):
     (folder / "inner/lower/lowest.py").write_text("z = 1\n")
     (folder / "inner/deep.py").write_text("from .lower import lowest\n\nz = lowest.z\n")
     (folder / "one.py").write_text("def x():\n    from .inner.deep import z\n    return z\n")
-    (folder / "two.py").write_text("y = 1\n")
+    (folder / "two.py").write_text('READS = ("beside.txt", "inner/lower/below.txt")\ny = 1\n')
+    (folder / "beside.txt").write_text("1")
+    (folder / "inner/lower/below.txt").write_text("1")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(code, "OWN", ("sample_package",))
     yield folder
@@ -33,6 +39,8 @@ def package(tmp_path, monkeypatch):
     [
         ("one.py", {"one"}),
         ("two.py", {"two"}),
+        ("beside.txt", {"two"}),
+        ("inner/lower/below.txt", {"two"}),
         ("inner/deep.py", {"one", "inner.deep"}),
         ("inner/__init__.py", {"one", "inner.deep"}),
         ("inner/lower/lowest.py", {"one", "inner.deep"}),
@@ -51,6 +59,27 @@ def test_a_librarys_version_changes_the_fingerprint(package, monkeypatch):
     before = fingerprint(["sample_package.two"], ["numpy"])
     monkeypatch.setattr("importlib.metadata.version", lambda name: "0.1")
     assert fingerprint(["sample_package.two"], ["numpy"]) != before
+
+
+def test_a_file_that_a_module_reads_is_named_by_its_path(package):
+    assert {"sample_package/beside.txt", "sample_package/inner/lower/below.txt"} < set(sources(["sample_package.two"]))
+
+
+def test_the_templates_of_the_comparison_of_data_are_among_its_sources(monkeypatch):
+    loader, read = page.TEMPLATES.loader, []
+    monkeypatch.setattr(page.TEMPLATES, "cache", None)
+    monkeypatch.setattr(page.TEMPLATES, "loader", FunctionLoader(lambda name: found(loader, name, read)))
+    page.render(DRIFTED)
+    assert {pathlib.Path(path) for path in read} <= {
+        path.resolve() for path in sources(CODE["SpanDrift"].modules).values()
+    }
+    assert len(read) >= 3
+
+
+def found(loader, name, read):
+    source, path, is_current = loader.get_source(page.TEMPLATES, name)
+    read.append(path)
+    return source, path, is_current
 
 
 def test_an_unknown_module_is_an_error(package):

@@ -2,6 +2,7 @@ import json
 import os
 import pathlib
 import signal
+import types
 
 import pytest
 from kfp_emulator import Fault
@@ -308,7 +309,8 @@ def test_an_api_that_stays_away_is_given_up_but_not_the_run(kfp, refused, clock,
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_following_and_not_the_run(kfp, vaeiaf, monkeypatch, number):
     kfp.story = [RUNNING]
-    monkeypatch.setattr("kubeflow.client.follow.time.sleep", lambda _: os.kill(os.getpid(), number))
+    clock = types.SimpleNamespace(sleep=lambda _: os.kill(os.getpid(), number))
+    monkeypatch.setattr("kubeflow.client.follow.time", clock)
     code, out, err = vaeiaf("submit", "--wait")
     assert code == 128 + number
     assert "No longer followed; the run continues: #/runs/details/run-" in out

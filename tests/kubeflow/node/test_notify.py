@@ -16,7 +16,7 @@ from kubeflow.spec.contract import ARGO_NODE
 from kubeflow.spec.parameters import parameters
 from pipeline.outcome import Outcome
 from pipeline.settings import NOTIFY_SECRET
-from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
+from trainer.exit_codes import BAD_INPUT, DONE, FAILED, REFUSED
 from trainer.failure import Failure, Kind, leave, left
 
 DEFAULTS = {name: found.default for name, found in parameters().items()}
@@ -88,7 +88,7 @@ def test_a_push_is_told(exit_handler, outcome, receiver):
     outcome(True, Push(pushed_to="/mnt/vaeiaf/pushed/7"))
     code, (event,), console = exit_handler()
     assert (code, event["type"], event["data"]["pushed_to"]) == (
-        PUSHED,
+        DONE,
         "io.vaeiaf.model.pushed",
         "/mnt/vaeiaf/pushed/7",
     )
@@ -100,14 +100,14 @@ def test_a_refusal_is_told_with_its_numbers_and_no_failure_of_this_pod(exit_hand
     outcome(False, Push(), ["too low"])
     leave(Failure(Kind.REFUSED, "too low"), str(logs / "gate.error.json"))
     code, (event,), _ = exit_handler()
-    assert (code, event["type"], event["data"]["reasons"]) == (PUSHED, "io.vaeiaf.model.refused", ["too low"])
+    assert (code, event["type"], event["data"]["reasons"]) == (DONE, "io.vaeiaf.model.refused", ["too low"])
     assert event["data"]["candidate"] == {"elbo": -1850.0}
     assert termination_log.read_text() == ""
 
 
 def test_an_unchanged_model_is_not_told(exit_handler, outcome):
     outcome(True, Push(unchanged="/mnt/vaeiaf/pushed/7"))
-    assert exit_handler() == (PUSHED, [], "")
+    assert exit_handler() == (DONE, [], "")
 
 
 def test_the_failure_that_a_task_left_is_told_and_fails_this_pod(exit_handler, logs, termination_log):
@@ -172,7 +172,7 @@ def test_a_webhook_that_refuses_changes_no_exit_code(exit_handler, outcome, rece
     receiver.answers = [(answer, {})]
     code, _, console = exit_handler()
     assert (code, console) == (
-        PUSHED,
+        DONE,
         f"io.vaeiaf.model.pushed was not delivered to {receiver.host}: it answers {answer}\n",
     )
 
@@ -190,7 +190,7 @@ def test_without_the_secret_that_it_should_have_nothing_is_sent(exit_handler, ou
     if value:
         monkeypatch.setenv(NOTIFY_SECRET, value)
     code, events, console = exit_handler()
-    assert (code, events) == (PUSHED, [])
+    assert (code, events) == (DONE, [])
     assert console.startswith(f"io.vaeiaf.model.pushed was not delivered: {said}")
     assert "tooshort" not in console
 
@@ -198,7 +198,7 @@ def test_without_the_secret_that_it_should_have_nothing_is_sent(exit_handler, ou
 def test_an_unsigned_event_is_sent_where_cluster_yaml_names_no_secret(arguments, outcome, receiver, monkeypatch):
     monkeypatch.delenv(NOTIFY_SECRET, raising=False)
     outcome(True, Push(pushed_to="/7"))
-    assert notify.main(arguments(secret=None)) == PUSHED
+    assert notify.main(arguments(secret=None)) == DONE
     (received,) = receiver.received
     assert "webhook-signature" not in received.headers
 

@@ -15,15 +15,15 @@ from kubeflow.node.outputs import write_outputs
 from trainer.errors import StorageError
 
 VIEW = View("<!doctype html><p>naïve", {"elbo_nats_per_image": -1850.25, "blessed": 1.0})
-VIEWS = {"Evaluator": View(None, VIEW.metrics), "AtomicPusher": View(VIEW.html, {})}
+VIEWS = {"Evaluator": View(None, VIEW.metrics), "Report": View(VIEW.html, {})}
 
 
 @dsl.container_component
-def node(push_page: dsl.Output[dsl.HTML], evaluation_metrics: dsl.Output[dsl.Metrics]):
-    return dsl.ContainerSpec(image="none", command=["true"], args=[push_page.path, evaluation_metrics.path])
+def node(report_page: dsl.Output[dsl.HTML], evaluation_metrics: dsl.Output[dsl.Metrics]):
+    return dsl.ContainerSpec(image="none", command=["true"], args=[report_page.path, evaluation_metrics.path])
 
 
-def executor_input(root, file, names=("push_page", "evaluation_metrics")):
+def executor_input(root, file, names=("report_page", "evaluation_metrics")):
     """As the launcher substitutes `{{$}}`."""
     artifacts = {
         name: {
@@ -57,8 +57,8 @@ def test_kubeflow_finds_the_page_and_the_numbers(tmp_path):
     given = executor_input(tmp_path / "root", tmp_path / "new/folder/executor_output.json")
     write_outputs(given, VIEWS)
     found = read_back(given, tmp_path)
-    assert type(found["push_page"]) is dsl.HTML
-    assert pathlib.Path(found["push_page"].path).read_text() == VIEW.html
+    assert type(found["report_page"]) is dsl.HTML
+    assert pathlib.Path(found["report_page"].path).read_text() == VIEW.html
     assert type(found["evaluation_metrics"]) is dsl.Metrics
     assert found["evaluation_metrics"].metadata == VIEW.metrics
     assert found["evaluation_metrics"].uri == f"{tmp_path}/root/task/evaluation_metrics"
@@ -78,9 +78,9 @@ def test_a_task_of_version_0_1_has_one_page_and_one_set_of_numbers(tmp_path):
 def test_in_an_object_store_the_page_goes_where_the_launcher_takes_it_from(tmp_path, monkeypatch, scheme, constant):
     monkeypatch.setattr(f"kfp.dsl.types.artifact_types.{constant}", f"{tmp_path}/mount/")
     write_outputs(executor_input(f"{scheme}://bucket/run", tmp_path / "out.json"), VIEWS)
-    assert (tmp_path / "mount/bucket/run/task/push_page").read_text() == VIEW.html
+    assert (tmp_path / "mount/bucket/run/task/report_page").read_text() == VIEW.html
     written = json.loads((tmp_path / "out.json").read_text())
-    assert written["artifacts"]["push_page"]["artifacts"][0]["uri"] == f"{scheme}://bucket/run/task/push_page"
+    assert written["artifacts"]["report_page"]["artifacts"][0]["uri"] == f"{scheme}://bucket/run/task/report_page"
 
 
 def test_a_task_without_outputs_writes_an_empty_file(tmp_path):
@@ -106,10 +106,10 @@ def test_a_page_that_cannot_be_written_is_a_storage_error(tmp_path):
     (tmp_path / "task").write_text("a file where a folder must be")
     with pytest.raises(StorageError) as error:
         write_outputs(executor_input(tmp_path, tmp_path / "out.json"), VIEWS)
-    assert error.value.failure.value == f"{tmp_path}/task/push_page"
+    assert error.value.failure.value == f"{tmp_path}/task/report_page"
     assert error.value.failure.sentence.startswith("the node's page cannot be written to ")
 
 
 def test_nothing_unfinished_is_left(tmp_path):
     write_outputs(executor_input(tmp_path / "root", tmp_path / "out.json"), VIEWS)
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"push_page", "out.json"}
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"report_page", "out.json"}

@@ -17,18 +17,20 @@ from components.gate.serving import versions
 from components.gate.verdict import Verdict
 from kubeflow.node import attempt, notify, supervisor
 from kubeflow.run_node import main
-from kubeflow.spec.contract import METRICS, OUTCOME, PAGES
+from kubeflow.spec.contract import ARGO_NODE, METRICS, OUTCOME, PAGES
 from kubeflow.spec.parameters import parameters
-from kubeflow.spec.tasks import TASKS, nodes_of
+from kubeflow.spec.tasks import TASKS, VERDICT, left_out, nodes_of
 from own_data import write_files
 from pipeline import local
 from pipeline.beam import job_service
 from pipeline.local import plan
 from pipeline.outcome import Outcome
-from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
+from pipeline.settings import PipelineConfig
 from series import gradients
+from tables import Tables
 from toy_data import write_toy
 from trainer.errors import InterruptError
+from trainer.exit_codes import BAD_INPUT, DONE, FAILED, REFUSED
 from trainer.failure import Failure, Kind, left
 
 DEFAULTS = {name: found.default for name, found in parameters().items()}
@@ -126,7 +128,7 @@ def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(
     run, node, told, volume, tmp_path, termination_log
 ):
     first = run("run-1")
-    assert {code for code, _ in first.values()} == {PUSHED}
+    assert {code for code, _ in first.values()} == {DONE}
     assert not cached(first)
     assert "Tuner has nothing to do with these parameters" in first["train"][1]
     assert "epoch 1/1" in first["train"][1]
@@ -134,20 +136,32 @@ def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(
     pushed = volume / "pushed/vaeiaf-toy"
     (version,) = versions(str(pushed))
     assert f"PUSHED to {pushed / str(version)}" in first["gate"][1]
-    html = pathlib.Path(tmp_path, "run-1/gate/evaluation_page").read_text()
-    assert "blessed" in html.lower()
+    html = pathlib.Path(tmp_path, "run-1/gate/report_page").read_text()
+    assert html == next(volume.rglob("Report/report/*/index.html")).read_text()
+    assert len(html.encode()) < 2_000_000, "the UI shows it"
+    page = Tables(html)
+    nodes = {row[0].partition(" ")[0] for row in page.rows["nodes"][1:]}
+    assert nodes == {name for stage in TASKS.values() for name in stage.nodes} - left_out(PipelineConfig()) - {
+        "Report",
+        VERDICT,
+    }
     outputs = json.loads(pathlib.Path(tmp_path, "run-1/gate/output.json").read_text())["artifacts"]
-    assert set(outputs) == {"evaluation_page", "evaluation_metrics", "push_page"}
+    assert set(outputs) == {"evaluation_metrics", "report_page"}
     assert outputs["evaluation_metrics"]["artifacts"][0]["metadata"]["blessed"] == 1
 
     refused = run("run-2", min_elbo="-100")
     assert {"ImageExampleGen", "StatisticsGen", "Transform", "Trainer"} <= cached(refused)
-    assert {name: code for name, (code, _) in refused.items()} == {"ingest": PUSHED, "train": PUSHED, "gate": REFUSED}
+    assert {name: code for name, (code, _) in refused.items()} == {"ingest": DONE, "train": DONE, "gate": REFUSED}
     failure = left(str(termination_log))
     assert (failure.kind, "the bound -100.00" in failure.sentence) == (Kind.REFUSED, True)
     assert f"REFUSED: {failure.sentence}." in refused["gate"][1]
     assert left(str(volume / "logs/run-2/gate.error.json")) == failure
-    assert "below the bound -100.00" in pathlib.Path(tmp_path, "run-2/gate/evaluation_page").read_text()
+    html = pathlib.Path(tmp_path, "run-2/gate/report_page").read_text()
+    assert "below the bound -100.00" in html
+    page = Tables(html)
+    assert page.rows["changes"] == [["min_elbo -100000.0 → -100.0"]]
+    assert page.told("nodes", "Trainer") == ["made by the run run-1", "cached"]
+    assert page.told("nodes", "Evaluator")[0].startswith("setting ")
     assert versions(str(pushed)) == [version]
 
     event, other = told("run-1"), told("run-2", min_elbo="-100")
@@ -156,16 +170,16 @@ def test_a_run_pushes_and_the_next_is_cached_up_to_a_gate_that_refuses(
 
     # Kubeflow tries again what it did not see end
     code, console = node("gate", "run-1")
-    assert (code, console.count("was finished by an earlier attempt")) == (PUSHED, 4)
+    assert (code, console.count("was finished by an earlier attempt")) == (DONE, 4)
     # A pipeline of version 0.1 has a task for each node
     code, console = node("AtomicPusher", "run-1")
-    assert (code, console.count("was finished by an earlier attempt")) == (PUSHED, 1)
-    assert node("Report", "run-1")[0] == node("Verdict", "run-1")[0] == PUSHED
+    assert (code, console.count("was finished by an earlier attempt")) == (DONE, 1)
+    assert node("Report", "run-1")[0] == node("Verdict", "run-1")[0] == DONE
 
 
 @pytest.mark.slow
 def test_a_run_keeps_its_spans_though_its_pods_start_again_and_directories_come(
-    run, node, told, volume, monkeypatch, termination_log
+    run, node, told, volume, monkeypatch, termination_log, tmp_path
 ):
     def arrive(number):
         for name, image, label in gradients("x", 60, 1000 * number, (8, 8, 1)):
@@ -183,8 +197,10 @@ def test_a_run_keeps_its_spans_though_its_pods_start_again_and_directories_come(
     assert node("ingest", "spans-1", **spans)[0] == 128 + signal.SIGTERM
     monkeypatch.setattr("pipeline.local.launch_node", launch)
     arrive(2)
+    monkeypatch.setenv(ARGO_NODE, "ingest(1)")
     first = run("spans-1", **spans)
-    assert {code for code, _ in first.values()} == {PUSHED}
+    monkeypatch.delenv(ARGO_NODE)
+    assert {code for code, _ in first.values()} == {DONE}
     again = first["ingest"][1]
     finished = re.findall(r"(\w+) was finished by an earlier attempt", again)
     assert sorted(finished) == ["ImageExampleGen", "LastBlessedModel", "PreviousSpan", "Schema", "SpanWindow"]
@@ -192,12 +208,21 @@ def test_a_run_keeps_its_spans_though_its_pods_start_again_and_directories_come(
     assert all("span 2" not in console for _, console in first.values())
     assert "training on" in first["train"][1]
     assert told("spans-1", **spans)["type"] == "io.vaeiaf.model.pushed"
+    html = pathlib.Path(tmp_path, "spans-1/gate/report_page").read_text()
+    assert "<li>ingest: " in html, "an attempt of another task"
+    page = Tables(html)
+    assert page.rows["images"][0][0].startswith("span 1: ")
 
     second = run("spans-2", **spans)
     assert "span 2\n" in second["ingest"][1]
     assert "starting from the weights of" in second["train"][1]
+    html = pathlib.Path(tmp_path, "spans-2/gate/report_page").read_text()
+    assert re.search(r"from Images and Base model \(version \d+, digest \w+\)", html)
+    page = Tables(html)
+    assert page.told("nodes", "Schema, span 2") == ["made by the run spans-1.span-1", "cached"]
+    assert "since the run spans-1.span-1" in page.told("nodes", "ImageExampleGen, span 2")[0]
     third = run("spans-3", **spans)
-    assert {code for code, _ in third.values()} == {PUSHED}
+    assert {code for code, _ in third.values()} == {DONE}
     text = json.loads(re.search(r"\{.*\}", third["gate"][1].splitlines()[-1]).group())[OUTCOME]
     assert text.startswith("Nothing is new, so nothing was trained: the newest complete span is 2, and its model is ")
     assert told("spans-3", **spans) is None
@@ -205,7 +230,7 @@ def test_a_run_keeps_its_spans_though_its_pods_start_again_and_directories_come(
 
 @pytest.mark.slow
 def test_sigterm_ends_the_training_after_a_checkpoint_with_a_code_to_try_again(node, arguments, told, volume):
-    assert node("ingest", "run-stopped", seed=5)[0] == PUSHED
+    assert node("ingest", "run-stopped", seed=5)[0] == DONE
     log = volume / "logs/run-stopped/train.log"
     command = [sys.executable, "-m", "kubeflow.run_node", *arguments("train", "run-stopped", epochs=500, seed=5)]
     pod = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -228,7 +253,7 @@ def test_sigterm_ends_the_training_after_a_checkpoint_with_a_code_to_try_again(n
     assert (lost["task"], lost["kind"], lost["log"]) == ("train", "infrastructure", str(log))
 
 
-@pytest.mark.parametrize(("nodes", "code"), [(["ImageExampleGen"], FAILED), (["Evaluator"], PUSHED)])
+@pytest.mark.parametrize(("nodes", "code"), [(["ImageExampleGen"], FAILED), (["Evaluator"], DONE)])
 def test_beam_runs_on_the_cluster_s_engine_in_the_nodes_that_it_is_for(
     nodes, code, node, cluster, termination_log, monkeypatch
 ):
@@ -311,7 +336,7 @@ def test_the_last_line_of_a_success_is_its_outcome_for_a_client(node, monkeypatc
     code, console = node("Verdict", "r", min_elbo="-1900")
     last = console.splitlines()[-1]
     text = json.loads(last[last.index("{") :])[OUTCOME]
-    assert code == PUSHED
+    assert code == DONE
     assert all(f"  {line}\n" in console for line in text.splitlines()), "a person reads it too"
     assert "Test-set ELBO -1852.21 nats per image, standard error 2.05 over 10000 images" in text
     assert "\nPUSHED to /mnt/vaeiaf/pushed/7\n" in text
@@ -331,7 +356,7 @@ def test_a_node_that_the_image_does_not_know_is_no_success(node, termination_log
 def test_a_page_that_cannot_be_made_fails_nothing(node, monkeypatch, tmp_path, volume):
     monkeypatch.setattr("kubeflow.node.work.is_finished", lambda *_: True)  # it is not, so nothing can be drawn
     code, console = node("Evaluator", "run-undrawn")
-    assert code == PUSHED
+    assert code == DONE
     assert "Evaluator is done, but its page could not be made; see the log" in console
     assert "Traceback" in (volume / "logs/run-undrawn/Evaluator.log").read_text()
     written = json.loads((tmp_path / "run-undrawn/Evaluator/output.json").read_text())

@@ -230,7 +230,7 @@ def test_the_outputs_are_named_for_what_they_are(documents):
     assert outputs == {
         "comp-ingest": ["drift_metrics", "drift_page"],
         "comp-train": ["skew_metrics", "skew_page", "training_metrics", "training_page"],
-        "comp-gate": ["evaluation_metrics", "evaluation_page", "push_page"],
+        "comp-gate": ["evaluation_metrics", "report_page"],
     }
 
 

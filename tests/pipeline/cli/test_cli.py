@@ -7,8 +7,9 @@ import sys
 import pytest
 import tensorflow as tf
 
-from pipeline import cli, local, words
+from pipeline import cli, local
 from pipeline.failures import failure_of
+from trainer import exit_codes
 from trainer.errors import InterruptError, StorageError, UserError
 from trainer.failure import Kind, left
 from trainer.presets import PRESETS
@@ -71,7 +72,7 @@ def test_help_lists_every_exit_code(capsys):
 )
 def test_a_bad_value_is_one_sentence_and_exit_code_2(capsys, tmp_path, arguments, setting, value):
     root = tmp_path / "root"
-    assert run(*arguments, "--root", str(root)) == words.BAD_INPUT
+    assert run(*arguments, "--root", str(root)) == exit_codes.BAD_INPUT
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"vaeiaf: {setting}: expected ")
     assert re.search(rf", got '?{re.escape(str(value))}(\.0)?'?(\.|$)", line)
@@ -94,12 +95,12 @@ def test_a_bad_value_is_one_sentence_and_exit_code_2(capsys, tmp_path, arguments
     ],
 )
 def test_the_wording_of_a_bad_value(capsys, arguments, message):
-    assert run(*arguments) == words.BAD_INPUT
+    assert run(*arguments) == exit_codes.BAD_INPUT
     assert capsys.readouterr().err == f"vaeiaf: {message}\n"
 
 
 def test_a_mistyped_setting_gets_the_nearest_name(capsys):
-    assert run("--set=iaf_step=3") == words.BAD_INPUT
+    assert run("--set=iaf_step=3") == exit_codes.BAD_INPUT
     assert capsys.readouterr().err.endswith(", got 'iaf_step'. Did you mean iaf_steps?\n")
 
 
@@ -122,7 +123,7 @@ def test_a_folder_that_cannot_be_used_is_refused_before_anything_is_made(
 ):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert run(option, name) == words.BAD_INPUT
+    assert run(option, name) == exit_codes.BAD_INPUT
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"vaeiaf: {option[2:].replace('-', '_')}: expected {expected}")
     assert list(tmp_path.iterdir()) == [tmp_path / "elsewhere"]
@@ -132,7 +133,7 @@ def test_a_folder_that_cannot_be_used_is_refused_before_anything_is_made(
 def test_a_working_directory_that_cannot_be_used_is_named(capsys, tmp_path, monkeypatch):
     (tmp_path / "br[1]").mkdir()
     monkeypatch.chdir(tmp_path / "br[1]")
-    assert run() == words.BAD_INPUT
+    assert run() == exit_codes.BAD_INPUT
     assert f"got '{tmp_path}/br[1]/vaeiaf'" in capsys.readouterr().err
     assert not list((tmp_path / "br[1]").iterdir())
 
@@ -147,11 +148,15 @@ def caused(error, cause):
     [
         (
             UserError("the data are wrong", remedy="Mend them"),
-            words.BAD_INPUT,
+            exit_codes.BAD_INPUT,
             "vaeiaf: the data are wrong. Mend them\n",
         ),
-        (OSError("{{function_node x}} read-only [Op:SaveV2]"), words.FAILED, "vaeiaf: OSError: read-only\n"),
-        (caused(LookupError(), OSError("/models is a file")), words.FAILED, "vaeiaf: OSError: /models is a file\n"),
+        (OSError("{{function_node x}} read-only [Op:SaveV2]"), exit_codes.FAILED, "vaeiaf: OSError: read-only\n"),
+        (
+            caused(LookupError(), OSError("/models is a file")),
+            exit_codes.FAILED,
+            "vaeiaf: OSError: /models is a file\n",
+        ),
         (caused(RuntimeError("in user code"), InterruptError(signal.SIGINT)), 130, "vaeiaf: interrupted by SIGINT"),
         (InterruptError(signal.SIGTERM), 143, "vaeiaf: interrupted by SIGTERM. The next run resumes"),
     ],

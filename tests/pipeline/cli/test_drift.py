@@ -10,6 +10,7 @@ import pytest
 from comparisons import DRIFTED, EQUAL
 from pipeline import cli, words
 from toy_data import pixels
+from trainer import exit_codes
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_two_folders_are_compared_and_nothing_else_is_left(folder, tmp_path, cap
     page = tmp_path / "page.html"
     code = cli.main(["drift", str(tmp_path / "new.npz"), str(tmp_path / "old.npz"), "--json", f"--output={page}"])
     captured = capfd.readouterr()
-    assert code == words.REFUSED
+    assert code == exit_codes.REFUSED
     assert len(captured.err.splitlines()) == 2, "a line for each set that is ingested"
     found = {figure["name"]: figure for figure in json.loads(captured.out)["figures"]}
     assert {name for name, figure in found.items() if figure["drifted"]} >= {"brightness", "contrast", "sharpness"}
@@ -50,7 +51,7 @@ def test_two_folders_are_compared_and_nothing_else_is_left(folder, tmp_path, cap
 def test_a_mistake_is_one_sentence_and_leaves_nothing(arguments, value, folder, capfd):
     code = cli.main(["drift", *arguments])
     captured = capfd.readouterr()
-    assert (code, captured.out) == (words.BAD_INPUT, "")
+    assert (code, captured.out) == (exit_codes.BAD_INPUT, "")
     assert value in captured.err
     assert len(captured.err.splitlines()) == 1
     assert not os.listdir(folder)

@@ -12,8 +12,8 @@ from components.gate.verdict import Verdict
 from pipeline import cli, local
 from pipeline.outcome import Outcome
 from pipeline.settings import NOTIFY_SECRET
-from pipeline.words import BAD_INPUT, FAILED, PUSHED, REFUSED
 from trainer.errors import InterruptError, UserError
+from trainer.exit_codes import BAD_INPUT, DONE, FAILED, REFUSED
 from trainer.storage.lock import alone
 
 NUMBERS = {"elbo": -1850.0, "elbo_standard_error": 2.0, "images": 50.0, "independent_pixels": -2100.0}
@@ -55,7 +55,7 @@ def events(receiver):
 @pytest.mark.parametrize(
     ("ending", "code", "kind", "what"),
     [
-        (PUSH, PUSHED, "io.vaeiaf.model.pushed", {"pushed_to": "/pushed/7", "candidate": NUMBERS}),
+        (PUSH, DONE, "io.vaeiaf.model.pushed", {"pushed_to": "/pushed/7", "candidate": NUMBERS}),
         (REFUSAL, REFUSED, "io.vaeiaf.model.refused", {"reasons": ["too low"]}),
         (UserError("no images"), BAD_INPUT, "io.vaeiaf.run.failed", {"kind": "bad input", "message": "no images"}),
         (RuntimeError("it broke"), FAILED, "io.vaeiaf.run.failed", {"kind": "bug"}),
@@ -75,11 +75,11 @@ def test_an_ending_is_told_once_and_keeps_its_exit_code(run, receiver, tmp_path,
 
 
 def test_an_unchanged_model_is_not_told(run, receiver):
-    assert run(UNCHANGED)[0] == PUSHED
+    assert run(UNCHANGED)[0] == DONE
     assert receiver.received == []
 
 
-@pytest.mark.parametrize(("ending", "code"), [(PUSH, PUSHED), (REFUSAL, REFUSED), (UserError("no images"), BAD_INPUT)])
+@pytest.mark.parametrize(("ending", "code"), [(PUSH, DONE), (REFUSAL, REFUSED), (UserError("no images"), BAD_INPUT)])
 def test_a_webhook_that_is_away_changes_no_exit_code(run, receiver, ending, code):
     receiver.answers = [(503, {"retry-after": "3600"})]
     found, said = run(ending)
@@ -103,7 +103,7 @@ def test_a_run_that_could_not_start_is_told(run, receiver, tmp_path):
     with alone(str(tmp_path / "root"), "run", "--root"):
         code, said = run(PUSH)
     (event,) = events(receiver)
-    assert code == event["data"]["exit_code"] != PUSHED
+    assert code == event["data"]["exit_code"] != DONE
     assert f"vaeiaf: {event['data']['message']}\n" in said
 
 

@@ -4,8 +4,8 @@ import webbrowser
 
 import pytest
 
-from pipeline import words
 from state_root import PIPELINE
+from trainer import exit_codes
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_the_page_of_the_last_report_is_printed_and_opened_where_there_is_a_desk
     pages, three, vaeiaf, opened, monkeypatch
 ):
     three.run("d", fails="Trainer")
-    assert vaeiaf("open") == (words.PUSHED, f"{pages[-1]}\n", "")
+    assert vaeiaf("open") == (exit_codes.DONE, f"{pages[-1]}\n", "")
     assert opened == []
     monkeypatch.setattr("pipeline.cli.open._has_desktop", lambda: True)
     assert vaeiaf("open")[1] == f"{pages[-1]}\n"
@@ -43,7 +43,7 @@ def test_a_report_that_was_pruned_is_said_to_be(pages, three, vaeiaf, facts):
     vaeiaf("prune", "--keep=1")
     code, _, err = vaeiaf("open", "--run", first)
     assert (code, err) == (
-        words.BAD_INPUT,
+        exit_codes.BAD_INPUT,
         f"vaeiaf: there is no report of run {first}. It ended early, or prune removed it; vaeiaf status lists the "
         "runs\n",
     )

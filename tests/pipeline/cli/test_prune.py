@@ -8,12 +8,12 @@ import shutil
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from pipeline import words
 from pipeline.state import prune as prune_module
 from pipeline.state.executions import open_store, runs_of
 from pipeline.state.prune import Rules, prune
 from pipeline.state.verify import verify
 from state_root import PIPELINE
+from trainer import exit_codes
 from trainer.storage.lock import alone
 
 WHY = ("--reason", "grey samples", "--who", "ada")
@@ -39,7 +39,7 @@ def test_the_newest_stay_and_the_others_go_from_the_disk_and_the_metadata(three,
     assert "vaeiaf-toy: 2 versions, 2 runs, 10 artifacts, 0.0 MB would be removed." in would
     assert models(three) == set("abc")
     code, out, _ = vaeiaf("prune", "--keep=1")
-    assert (code, out) == (words.PUSHED, would.splitlines()[0].replace("would be removed", "removed") + "\n")
+    assert (code, out) == (exit_codes.DONE, would.splitlines()[0].replace("would be removed", "removed") + "\n")
     assert (three.versions(), models(three)) == ([c], {"c"})
     assert sound(three)
     assert not list(three.root.glob(f"artifacts/{PIPELINE}/Report/report/*/index.html"))[1:]
@@ -99,7 +99,7 @@ def test_withdrawn_versions_lose_their_files_and_stay_withdrawn(three, vaeiaf, f
     vaeiaf("withdraw", b, *WHY)
     assert "1 withdrawn version" in vaeiaf("prune", "--keep=5")[1]
     assert {one["version"]: (one["state"], one["size"]) for one in facts("models")}[b] == ("withdrawn", 0)
-    assert vaeiaf("rollback", b, *WHY)[0] == words.BAD_INPUT
+    assert vaeiaf("rollback", b, *WHY)[0] == exit_codes.BAD_INPUT
     assert sound(three)
 
 
@@ -164,7 +164,7 @@ def test_a_run_that_starts_during_the_prune_of_a_shared_volume_keeps_what_it_wri
 def test_a_running_run_is_not_disturbed(three, vaeiaf):
     with alone(str(three.root), "run", "--root"):
         code, _, err = vaeiaf("prune", "--keep=1")
-    assert (code, models(three)) == (words.FAILED, set("abc"))
+    assert (code, models(three)) == (exit_codes.FAILED, set("abc"))
     assert err == f"vaeiaf: {three.root} is in use by another run. Wait until it ends, or choose another --root\n"
 
 
@@ -177,7 +177,7 @@ def test_a_running_run_is_not_disturbed(three, vaeiaf):
     ],
 )
 def test_the_wording_of_mistakes(three, vaeiaf, arguments, message):
-    assert vaeiaf("prune", *arguments) == (words.BAD_INPUT, "", f"vaeiaf: {message}\n")
+    assert vaeiaf("prune", *arguments) == (exit_codes.BAD_INPUT, "", f"vaeiaf: {message}\n")
 
 
 def test_what_cannot_be_removed_is_named_and_the_next_prune_removes_it(three, vaeiaf, monkeypatch):
@@ -188,7 +188,7 @@ def test_what_cannot_be_removed_is_named_and_the_next_prune_removes_it(three, va
 
         patch.setattr(shutil, "rmtree", refuse)
         code, _, err = vaeiaf("prune", "--keep=1")
-    assert code == words.FAILED
+    assert code == exit_codes.FAILED
     assert "cannot be removed: Permission denied. Give this user the right to, and prune again" in err
     assert sound(three)
     vaeiaf("prune", "--keep=1")
@@ -229,3 +229,12 @@ def test_a_prune_that_is_killed_anywhere_leaves_a_sound_directory_and_the_next_o
         path.name for path in three.pushed.iterdir() if ".pruned-" in path.name and "unfinished" not in path.name
     ] == []
     assert len(steps) <= 34
+
+
+def test_a_dry_run_needs_no_lock_and_counts_nothing_of_a_run_that_is_running(three, vaeiaf):
+    three.run("d", stops="Trainer")
+    with alone(str(three.root), "run", "--root"):
+        code, out, _ = vaeiaf("prune", "--keep=1", "--dry-run")
+        assert (code, out.count("leftover")) == (exit_codes.DONE, 0)
+        assert vaeiaf("prune", "--keep=1")[0] == exit_codes.FAILED
+    assert "1 leftover" in vaeiaf("prune", "--keep=1", "--dry-run")[1]

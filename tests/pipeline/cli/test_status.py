@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline import words
 from state_root import StateRoot
+from trainer import exit_codes
 from trainer.storage.lock import alone
 
 
@@ -49,7 +49,7 @@ def test_the_text_says_what_is_served_and_what_happened(state, vaeiaf):
     state.run("a", elbo=-12.0)
     state.run("c", refused="too low")
     code, out, _ = vaeiaf("status")
-    assert code == words.PUSHED
+    assert code == exit_codes.DONE
     (version,) = state.versions()
     serving, _, heads, *rows = [line.rstrip() for line in out.splitlines()]
     assert serving == f"vaeiaf-toy serves version {version}, ELBO -12.00 ± 0.50."
@@ -75,7 +75,7 @@ def test_two_pipelines_are_told_apart(state, facts, vaeiaf):
     assert [run["pipeline"] for run in facts("status", "--pipeline=vaeiaf-other")["runs"]] == ["vaeiaf-other"]
     assert "vaeiaf-other" in vaeiaf("status")[1].splitlines()[4]
     assert vaeiaf("rollback", "--reason=x") == (
-        words.BAD_INPUT,
+        exit_codes.BAD_INPUT,
         "",
         "vaeiaf: the state directory has several pipelines. Name one with --pipeline: vaeiaf-other, vaeiaf-toy\n",
     )
@@ -92,13 +92,13 @@ def test_two_pipelines_are_told_apart(state, facts, vaeiaf):
     ],
 )
 def test_the_wording_of_mistakes(three, vaeiaf, arguments, message):
-    assert vaeiaf("status", *arguments) == (words.BAD_INPUT, "", f"vaeiaf: {message}\n")
+    assert vaeiaf("status", *arguments) == (exit_codes.BAD_INPUT, "", f"vaeiaf: {message}\n")
 
 
 @pytest.mark.parametrize("command", ["status", "models", "rollback --reason=x", "withdraw 1 --reason=x"])
 def test_a_folder_that_is_no_state_directory_is_refused(tmp_path, vaeiaf, command):
     code, out, err = vaeiaf(*command.split(), f"--root={tmp_path}/nothing")
-    assert (code, out) == (words.BAD_INPUT, "")
+    assert (code, out) == (exit_codes.BAD_INPUT, "")
     assert err == (
         f"vaeiaf: --root {tmp_path}/nothing is not a state directory with metadata.sqlite. Give the --root of earlier "
         "runs, or start one with vaeiaf run\n"

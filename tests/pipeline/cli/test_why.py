@@ -69,6 +69,26 @@ def test_it_is_compared_with_the_newest_execution_that_succeeded(state, trainer)
     assert {one["kind"] for one in trainer()["differences"]} == {"input"}
 
 
+def of_span(number, seed):
+    return {"inputs": {}, "parameters": {"span": number, "seed": seed}, "sources": {}}
+
+
+def test_a_span_is_compared_with_the_earlier_run_and_there_with_itself(state, trainer):
+    first = state.run("a")
+    for number in (1, 2):
+        state.span(first, number, of_span(number, seed=7))
+    second = state.run("b")
+    for number in (1, 2, 3):
+        state.span(second, number, of_span(number, seed=8))
+    for number in (1, 2):
+        found = trainer(f"ImageExampleGen.span-{number}")
+        assert found["compared_with"] == f"{first}.span-{number}"
+        assert [one["name"] for one in found["differences"]] == ["seed"]
+    new = trainer("ImageExampleGen.span-3")
+    assert new["compared_with"] == f"{first}.span-2", "the newest of the earlier run, as it has no span 3"
+    assert [(one["name"], one["old"]) for one in new["differences"]] == [("seed", 7), ("span", 2)]
+
+
 def test_reasons_that_are_no_difference(state, trainer, vaeiaf):
     first = state.run("a", parts=OLD)
     assert trainer()["reason"] == "it is its first execution"

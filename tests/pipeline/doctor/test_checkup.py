@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
-from pipeline import cli, words
+from pipeline import cli
 from pipeline.doctor import memory
 from state_root import StateRoot
+from trainer import exit_codes
 from trainer.storage.lock import alone
 
 CHECKS = ["versions", "c-library", "memory", "temporary", "state", "database", "data", "docker"]
@@ -45,7 +46,7 @@ def doctor(root, capsys, monkeypatch, tmp_path):
 def test_a_sound_machine_has_no_fault(doctor, root, tmp_path):
     found, code = doctor()
     assert {check: finding["state"] for check, finding in found.items()} == dict.fromkeys(CHECKS, "ok")
-    assert code == words.PUSHED
+    assert code == exit_codes.DONE
     found, _ = doctor(f"--root={tmp_path}/new/root")
     assert {finding["state"] for finding in found.values()} == {"ok"}
     assert not (tmp_path / "new").exists()
@@ -109,13 +110,13 @@ def test_a_fault_is_found_named_and_mended(doctor, root, monkeypatch, breaks, ch
     assert found[check]["state"] == "WRONG"
     assert sentence in found[check]["sentence"]
     assert found[check]["remedy"].startswith(remedy)
-    assert code == words.FAILED
+    assert code == exit_codes.FAILED
 
 
 def test_a_root_in_a_place_that_is_no_folder_is_found(doctor, tmp_path):
     (tmp_path / "file").touch()
     found, code = doctor(f"--root={tmp_path}/file/root")
-    assert (found["state"]["state"], code) == ("WRONG", words.FAILED)
+    assert (found["state"]["state"], code) == ("WRONG", exit_codes.FAILED)
     assert f"{tmp_path}/file is not a folder to write to" in found["state"]["sentence"]
 
 
@@ -126,7 +127,7 @@ def test_a_run_that_is_running_is_no_fault(doctor, root):
 
 def test_data_are_looked_for_where_a_run_looks(doctor, tmp_path):
     found, code = doctor("--dataset=cifar10")
-    assert (found["data"]["state"], code) == ("unknown", words.PUSHED)
+    assert (found["data"]["state"], code) == ("unknown", exit_codes.DONE)
     assert "cifar10 is not prepared in " in found["data"]["sentence"]
     prepared = tmp_path / "data sets/cifar10/3.0.2"
     prepared.mkdir(parents=True)
@@ -155,11 +156,11 @@ def test_docker_that_does_not_answer_is_no_fault(doctor, tmp_path, monkeypatch, 
     (tmp_path / "bin/docker").write_text(f"#!/bin/sh\n{program}\n")
     monkeypatch.setattr("pipeline.doctor.docker.SECONDS", 5.0 if "exit" in program else 0.01)
     found, code = doctor()
-    assert (found["docker"]["state"], code) == ("unknown", words.PUSHED)
+    assert (found["docker"]["state"], code) == ("unknown", exit_codes.DONE)
     assert sentence in found["docker"]["sentence"]
 
 
 def test_options_of_a_server_need_a_cluster(capsys):
-    assert cli.main(["doctor", "--host=http://kfp"]) == words.BAD_INPUT
+    assert cli.main(["doctor", "--host=http://kfp"]) == exit_codes.BAD_INPUT
     message = "vaeiaf: --host has no meaning without --cluster. Give --cluster too, or leave it out\n"
     assert capsys.readouterr().err == message

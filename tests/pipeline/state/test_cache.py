@@ -210,6 +210,13 @@ def test_with_spans_a_push_is_no_reason_to_train_again_but_another_start_is(keys
     assert differ(keys(spans), keys(dataclasses.replace(spans, warm_start=False))) == {"Trainer"}
 
 
+def test_a_cold_start_that_the_default_allows_is_none_for_an_explicit_warm_start(keys):
+    spans = dataclasses.replace(BASE, tune=0, data="/photos/{SPAN}")
+    explicit = dataclasses.replace(spans, warm_start=True)
+    assert differ(keys(spans), keys(explicit)) == {"Trainer"}
+    assert differ(keys(explicit), keys(explicit, changed="base_model")) == set()
+
+
 def test_how_the_spans_are_chosen_changes_no_key_but_the_spans_do(keys):
     spans = dataclasses.replace(BASE, tune=0, data="/photos/{SPAN}", serving_data=None)
     other = dataclasses.replace(spans, spans=3, span_marker="_SUCCESS", span_age_minutes=1.0)
@@ -263,6 +270,7 @@ def test_a_librarys_version_changes_the_keys_of_the_nodes_that_use_it(keys, libr
         ("components.ingest.datasets", EXAMPLES),
         ("components.ingest.numbers", {*EXAMPLES, "ServingSkew"}),
         ("components.drift.bins", {"ServingSkew"}),
+        ("components/html/page.css", {"ServingSkew"}),
         ("components.ingest.validator", {"StrictExampleValidator"}),
         ("components.ingest.schema", {"Schema", "StrictExampleValidator"}),
         ("trainer.images", {*EXAMPLES, "ServingSkew", "Transform", "Tuner", "Trainer", "ServingCheck"}),

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 import trainer.workers.job
-from pipeline import words
 from series import quarantined, took
+from trainer import exit_codes
 
 pytestmark = pytest.mark.slow
 
@@ -19,13 +19,13 @@ def flip(path):
 
 
 def test_damaged_results_are_quarantined_and_made_anew(series):
-    assert series.first()[0] == words.PUSHED
+    assert series.first()[0] == exit_codes.DONE
     examples = series.only("ImageExampleGen/examples/*/Split-train/*")
     graph = series.only("Transform/transform_graph/*/transform_fn/saved_model.pb")
     flip(examples)
     graph.unlink()
     code, console = series.run()
-    assert code == words.PUSHED
+    assert code == exit_codes.DONE
     for path, node in ((examples, "ImageExampleGen"), (graph, "Transform")):
         (line,) = [line for line in console.splitlines() if str(path) in line]
         assert "an earlier result is damaged" in line
@@ -35,7 +35,7 @@ def test_damaged_results_are_quarantined_and_made_anew(series):
     assert examples.name in quarantined(artifact)
     assert not artifact.exists()
     code, console = series.run()
-    assert code == words.PUSHED
+    assert code == exit_codes.DONE
     assert "an earlier result is damaged" not in console
     for node in ("ImageExampleGen", "StatisticsGen", "Transform", "Trainer"):
         assert took(console, node) == "cached"
@@ -46,7 +46,7 @@ def test_a_pushed_version_that_lost_its_graph_is_pushed_again(series):
     (version,) = series.versions()
     (series.pushed / str(version) / "saved_model.pb").unlink()
     code, console = series.run()
-    assert code == words.PUSHED
+    assert code == exit_codes.DONE
     assert "UNCHANGED" not in console
     assert f"The version served before is damaged and was moved to {series.pushed}/{version}.damaged-" in console
     (again,) = series.versions()
@@ -69,9 +69,9 @@ def test_damage_amid_a_run_is_named_and_the_next_run_recovers(series, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(trainer.workers.job, "train_and_evaluate", lose_examples)
         code, console = series.run()
-    assert code == words.FAILED
+    assert code == exit_codes.FAILED
     (sentence,) = re.findall("^vaeiaf: (.+)$", console, re.MULTILINE)
     assert re.search(r"Split-train/\S+ is missing: the Examples that this run made or reused was damaged", sentence)
     code, console = series.run()
-    assert code == words.PUSHED
+    assert code == exit_codes.DONE
     assert took(console, "ImageExampleGen") != "cached"

@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
-from pipeline import words
 from pipeline.settings import PipelineConfig
 from pipeline.state.root import open_root
+from trainer import exit_codes
 from trainer.errors import StorageError, UserError
 from trainer.settings import TrainConfig
 from trainer.storage.lock import BusyError
@@ -170,7 +170,7 @@ def test_a_root_that_is_read_only_is_one_sentence(made_before, tmp_path):
         pytest.skip("no file systems of one's own here")
     command = [*shell, mount + 'exec "$2" -m pipeline run "--root=$0/vaeiaf"', str(tmp_path), made_before]
     done = subprocess.run([*command, sys.executable], capture_output=True, text=True)
-    assert done.returncode == words.BAD_INPUT
+    assert done.returncode == exit_codes.BAD_INPUT
     sentence = f"vaeiaf: --root {tmp_path}/vaeiaf cannot be written: Read-only file system. Choose another folder\n"
     assert done.stderr == sentence
     assert done.stdout == ""

@@ -10,7 +10,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from pipeline import cli
 from pipeline.state.database import Database, sqlite_connection
 from pipeline.state.store import Store
-from pipeline.words import BAD_INPUT, FAILED, PUSHED
+from trainer.exit_codes import BAD_INPUT, DONE, FAILED
 from trainer.storage.digests import write_digests
 
 
@@ -50,11 +50,11 @@ def verify(root, capsys):
 
 def test_a_sound_directory_is_said_to_be_so_also_after_a_move(root, verify):
     code, damage, last = verify()
-    assert (code, damage) == (PUSHED, [])
+    assert (code, damage) == (DONE, [])
     assert last.startswith("4 folders verified, 0 MB in ")
     assert last.endswith("s: no damage.")
     moved = root.rename(root.with_name("moved"))
-    assert verify(moved)[:2] == (PUSHED, [])
+    assert verify(moved)[:2] == (DONE, [])
 
 
 def gone_whole(root):
@@ -103,7 +103,7 @@ def test_what_was_quarantined_is_no_damage_any_more(root, verify):
     path.with_name("2.damaged-20260101T000000.json").write_text(json.dumps({"reason": "x"}))
     with sqlite3.connect(root / "metadata.sqlite") as connection:
         connection.execute(f"UPDATE Artifact SET state = {mlmd.Artifact.DELETED} WHERE uri LIKE '%graph/2'")
-    assert verify()[:2] == (PUSHED, [])
+    assert verify()[:2] == (DONE, [])
 
 
 def test_a_folder_that_is_no_state_directory_is_refused(verify, tmp_path):

@@ -8,9 +8,10 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
+from trainer.model.build import build
 from trainer.model.flows import IAFStep, LocationStep
 from trainer.model.objective import draw
-from trainer.model.vae import LOGVAR_BOUND, build
+from trainer.model.vae import LOGVAR_BOUND
 from trainer.schema import SettingError
 from trainer.settings import DECODERS, ENCODERS
 from trainer.shape import Shape

@@ -95,13 +95,14 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_everything_comes_back_to_the_bit(folder, make_vae, scramble, weights_of):
+@pytest.mark.parametrize("settings", [{}, {"encoder": "GaussianLadder", "decoder": "BernoulliLadder"}], ids=str)
+def test_everything_comes_back_to_the_bit(settings, folder, make_vae, scramble, weights_of):
     config = TrainConfig(ema_decay=0.5)
     mean = MeanELBO(-1 / 3, 2e-300, -3e300)
     progress = Progress(7, -0.1, 1e9 / 7, (Epoch(1, -np.pi, mean, mean, 1 / 7, 0.1), Epoch(2, 5.0, mean, mean, 1.0, 2)))
 
     def make(seed):
-        model = make_vae(seed)
+        model = make_vae(seed, **settings)
         state = {"model": model, "optimizer": build_optimizer(config, model.trainable_variables, 5)}
         return scramble(state["optimizer"], seed=seed), Checkpoints(str(folder), {}, True, **state)
 
@@ -109,7 +110,9 @@ def test_everything_comes_back_to_the_bit(folder, make_vae, scramble, weights_of
     checkpoints.save(progress.steps, progress.to_dict())
     restored, others = make(2)
     assert Progress.from_dict(others.restore()) == progress
-    assert len(restored.variables) == 4 * len(make_vae().trainable_variables), "the weights, two moments, and the mean"
+    assert len(restored.variables) == 4 * len(make_vae(**settings).trainable_variables), (
+        "the weights, two moments, and the mean"
+    )
     for one, other in zip(weights_of(saved), weights_of(restored), strict=True):
         np.testing.assert_array_equal(one, other)
 

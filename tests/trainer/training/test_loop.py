@@ -16,9 +16,9 @@ import trainer.training.step
 from trainer.errors import UserError
 from trainer.evaluate import Evaluator, MeanELBO, quality
 from trainer.images import ImageSet, hold_out, pixel_model, to_unit_interval
+from trainer.model.build import build
 from trainer.model.likelihoods import Bernoulli, DiscretizedLogistic, GaussianPixels
 from trainer.model.objective import draw
-from trainer.model.vae import build
 from trainer.schema import SettingError
 from trainer.settings import TrainConfig
 from trainer.shape import Shape

@@ -1,5 +1,6 @@
 """A run that is killed or stopped, anywhere, and started again ends to the bit like one that is left alone."""
 
+import dataclasses
 import fcntl
 import json
 import math
@@ -36,6 +37,16 @@ CONFIG = TrainConfig(
     ema_decay=0.5,
     horizontal_flips=True,
 )
+LADDER = {
+    "encoder": "GaussianLadder",
+    "decoder": "BernoulliLadder",
+    "channels": 2,
+    "ladder_layers": 1,
+    "latent_channels": 1,
+    "iaf_steps": 1,
+    "iaf_hidden_size": 2,
+    "learning_rate": 0.01,
+}
 IMAGES = 302  # to train on, and hold out: 37 steps an epoch, as calls of 16, 16 and 5
 CALLS = [0, 16, 32, 37, 53, 69, 74, 90, 106, 111]  # first steps of the calls, and the end
 
@@ -177,22 +188,31 @@ class Deaths:
 
 
 @pytest.mark.slow
-def test_a_run_that_dies_anywhere_ends_as_one_that_does_not(data, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("settings", "places"),
+    [
+        ({}, {4: 16, 10: 37, 29: 90}),  # after a checkpoint, in an evaluation, and when the best epoch is over
+        (LADDER, {4: 16}),
+    ],
+    ids=["VAE", "ladder"],
+)
+def test_a_run_that_dies_anywhere_ends_as_one_that_does_not(settings, places, data, tmp_path, monkeypatch):
+    config = dataclasses.replace(CONFIG, **settings)
 
     def start(folder):
-        return train_and_evaluate(CONFIG, *data, str(tmp_path / folder), checkpoint_minutes=0.0)
+        return train_and_evaluate(config, *data, str(tmp_path / folder), checkpoint_minutes=0.0)
 
     deaths = Deaths(monkeypatch)
     monkeypatch.setattr(Progress, "best", property(lambda progress: progress.epochs[:2][-1]))  # never the last epoch
     undisturbed = start("undisturbed")
     assert undisturbed.best_epoch < CONFIG.epochs
     died = []
-    for place in (4, 10, 29):  # after a checkpoint, in an evaluation, and when the best epoch is over
+    for place in places:
         deaths.calls, deaths.place = 0, place
         with pytest.raises(Killed):
             start("disturbed")
         died.append(steps(tmp_path / "disturbed" / "checkpoints")[-1])
-    assert died == [16, 37, 90]
+    assert died == list(places.values())
     deaths.place = None
     result = start("disturbed")
     assert_same(weights(result.model), weights(undisturbed.model))

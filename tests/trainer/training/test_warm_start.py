@@ -14,7 +14,7 @@ from trainer.errors import UserError
 from trainer.evaluate import Evaluator
 from trainer.export import Servable, save
 from trainer.images import pixel_model, preprocessing
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.shape import Shape
 from trainer.training.loop import train_and_evaluate
 from trainer.training.warm_start import fits, load_weights

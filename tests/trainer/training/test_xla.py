@@ -10,21 +10,30 @@ import tensorflow as tf
 import trainer.evaluate
 from trainer.evaluate import DRAWS_AT_ONCE, Evaluator, MapImages, quality
 from trainer.images import ImageSet
+from trainer.model.build import build
 from trainer.model.flows import BLOCK
-from trainer.model.vae import build
 from trainer.presets import PRESETS
 from trainer.shape import Shape
 from trainer.training.optimizer import build_optimizer
 from trainer.training.step import TrainStep
 
 BATCH, SAMPLES, STEPS_PER_EPOCH = 4, 3, 2
-SMALL = {"hidden_size": 64, "latent_size": 64, "iaf_hidden_size": 8, "channels": 2, "batch_size": BATCH, "epochs": 3}
+SMALL = {
+    "ladder_layers": 1,
+    "latent_channels": 2,
+    "hidden_size": 64,
+    "latent_size": 64,
+    "iaf_hidden_size": 8,
+    "channels": 2,
+    "batch_size": BATCH,
+    "epochs": 3,
+}
 PLAIN = dataclasses.replace(PRESETS["seed"], **SMALL, iaf_steps=0)
 CONFIGS = {
     **{
         name: dataclasses.replace(preset, **SMALL, iaf_steps=min(preset.iaf_steps, 2))
         for name, preset in PRESETS.items()
-        if name != "smoke"  # the networks of `default`
+        if name not in ("smoke", "ladder_small")  # the networks of `default` and of `ladder`
     },
     "flow in blocks": dataclasses.replace(PLAIN, iaf_hidden_size=2 * BLOCK, iaf_steps=1, iaf_layers=2),
     "IWAE": dataclasses.replace(PLAIN, objective="iwae", train_samples=2),

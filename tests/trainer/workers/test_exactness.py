@@ -19,7 +19,7 @@ import replicas
 from trainer.evaluate import image_elbo
 from trainer.failure import Failure
 from trainer.images import to_unit_interval
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.shape import Shape
 from trainer.workers.job import Job, run_job
 from trainer.workers.launch import launch_local

@@ -14,7 +14,7 @@ from replicas import SETS, on_disk, some_images
 from trainer import images
 from trainer.errors import ReportedError, UnreadableError, UserError
 from trainer.failure import left
-from trainer.model.vae import build
+from trainer.model.build import build
 from trainer.schema import SettingError
 from trainer.settings import Execution, TrainConfig
 from trainer.shape import Shape

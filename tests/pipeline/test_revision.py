@@ -1,6 +1,8 @@
+from importlib import metadata
+
 import pytest
 
-from kubeflow.spec.revision import revision
+from pipeline.revision import release, revision
 
 
 @pytest.mark.parametrize(
@@ -21,3 +23,15 @@ def test_a_revision_is_short_and_says_if_the_sources_were_changed(monkeypatch, g
 def test_a_revision_is_gits_or_the_releases_where_no_image_names_it(monkeypatch):
     monkeypatch.delenv("VAEIAF_REVISION", raising=False)
     assert revision()
+    monkeypatch.setattr("pipeline.revision._of_git", lambda: "")
+    monkeypatch.setenv("VAEIAF_VERSION", "9.8.7")
+    assert revision() == release() == "9.8.7"
+
+
+def test_sources_that_are_not_installed_have_an_unknown_release(monkeypatch):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.delenv("VAEIAF_VERSION", raising=False)
+    monkeypatch.setattr(metadata, "version", missing)
+    assert release() == "unknown"
