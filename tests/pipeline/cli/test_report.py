@@ -1,6 +1,7 @@
 """report --series: what the page of a state directory says and links to."""
 
 import shutil
+from unittest import mock
 
 import pytest
 
@@ -95,6 +96,18 @@ def test_a_disk_that_is_full_leaves_the_older_page(three, vaeiaf, page, monkeypa
     code, out, _ = vaeiaf("report", "--series")
     assert (code, out) == (exit_codes.FAILED, "")
     assert (three.root / "index.html").read_bytes() == before
+
+
+def test_a_run_that_ends_writes_the_page_or_says_why_not(three, monkeypatch):
+    said = []
+    writing.refresh(str(three.root), lambda: three.store, said.append)
+    assert "3 pushed" in text(Page((three.root / "index.html").read_text()))
+    monkeypatch.setattr(writing, "write_durably", mock.Mock(side_effect=OSError(28, "No space left on device")))
+    assert said == []
+    writing.refresh(str(three.root), lambda: three.store, said.append)
+    (line,) = said
+    assert line.startswith("The page of all runs is as old as before: ")
+    assert str(three.root / "index.html") in line
 
 
 def test_a_page_elsewhere_has_the_numbers_and_no_links(three, vaeiaf, tmp_path):
