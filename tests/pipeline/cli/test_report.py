@@ -48,6 +48,15 @@ def test_runs_changes_and_what_is_served_are_on_the_page(three, vaeiaf, page):
     assert "ada: grey samples" in found
 
 
+def test_drift_of_a_runs_data_is_marked(three, page):
+    three.compare_data(three.run("d"), "the data differ from the served ones in brightness")
+    three.compare_data(three.run("e"), "")
+    found = page()
+    assert "Drift: the data differ from the served ones in brightness" in text(found)
+    assert "1 with drift" in text(found)
+    assert "drift 1" in found.texts("text")
+
+
 def test_a_pruned_run_keeps_its_row_without_a_link(three, vaeiaf, page):
     before = page()
     assert vaeiaf("prune", "--keep", "1")[0] == exit_codes.DONE
