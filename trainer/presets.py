@@ -25,7 +25,7 @@ _RESNET = TrainConfig(
 
 _LADDER = TrainConfig(
     encoder="GaussianLadder",
-    decoder="DiscretizedLogisticLadder",
+    decoder="DiscretizedLogisticMixtureLadder",
     channels=64,
     ladder_layers=2,
     latent_channels=8,

@@ -73,6 +73,15 @@ class Ladder(LatentModel):
         self.rungs = list(rungs)
         self.top = tf.Variable(tf.zeros([*sides[-1], channels], dtype), name="top")
 
+    @property
+    def scales(self) -> dict[str, int]:
+        """The scales from the top downwards: the sides of their maps, and how many latents their layers have."""
+        sizes: dict[str, int] = {}
+        for height, width, latents in self._maps:
+            name = f"{height}x{width}"
+            sizes[name] = sizes.get(name, 0) + height * width * latents
+        return sizes
+
     def joint(self, x: tf.Tensor, eps: tf.Tensor) -> Joint:
         """Draws each layer from its posterior, from the top downwards; see LatentModel."""
         below = [_repeated(part, eps) for part in self._ascend(x)]
@@ -96,6 +105,10 @@ class Ladder(LatentModel):
 
         pixels = self._descend(take, z)
         return _flat(densities, z), pixels
+
+    def decode(self, z: tf.Tensor) -> Likelihood:
+        """Returns p(x|z) for z [..., L]."""
+        return self.generate(z)[1]
 
     def sample(self, eps: tf.Tensor) -> tf.Tensor:
         """Returns mean images, [N, D], of z_l = mu_p + sigma_p eps_l from the top downwards; see LatentModel."""
