@@ -24,9 +24,9 @@ class Curve(NamedTuple):
 
 CURVES = (
     Curve("elbo", "ELBO", NATS, lambda epoch: epoch["test"]["elbo"]),
-    Curve("reconstruction", "reconstruction", NATS, lambda epoch: epoch["test"]["reconstruction"]),
+    Curve("reconstruction", "Reconstruction", NATS, lambda epoch: epoch["test"]["reconstruction"]),
     Curve("kl", "KL", NATS, lambda epoch: epoch["test"]["kl"]),
-    Curve("images-per-second", "training", "images per second", lambda epoch: epoch["images_per_second"]),
+    Curve("images-per-second", "Training", "images per second", lambda epoch: epoch["images_per_second"]),
 )
 
 
@@ -49,7 +49,7 @@ def _drawn(curve: Curve, history: History, served: History | None) -> Chart:
         name = "this model" if theirs else "test images" if curve.unit == NATS else None
         axes.plot(*_points(ours), ".-", color=ACCENT, markersize=3, label=name)
         axes.axvline(history["best_epoch"], color=INK, alpha=0.5, linewidth=0.8, linestyle=":")
-        axes.set(xlabel="epoch", ylabel=f"{curve.title}, {curve.unit}")
+        axes.set(xlabel="epoch", title=f"{curve.title}, {curve.unit}")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if theirs or curve.name == "elbo":
             axes.legend()

@@ -42,7 +42,7 @@ def _group(name: str, kl: list[float], served: list[float] | None) -> Group:
         if served:
             axes.stairs(_sorted(served), color=INK, linewidth=1.0, label="served model")
             axes.legend()
-        axes.set(xlabel=f"latents of {name}, by their KL", ylabel="KL, nats per image")
+        axes.set(xlabel="latents, by their KL", title=f"KL of each latent of {name}, nats per image")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     told = [_told("This model", ours, kl), *([_told("The served model", theirs, served)] if theirs and served else [])]

@@ -202,7 +202,7 @@ def samples_with_the_variance(put):
 
 
 def samples_of_independent_layers(put):
-    put(Ladder, "sample", lambda self, eps: self.generate(eps)[1].mean())
+    put(Ladder, "sample", lambda self, eps: ladder_laws.generate(self, eps)[1].mean())
 
 
 def an_image_that_reaches_the_finest_scale_only(put):
