@@ -14,6 +14,7 @@ from trainer.images import first_examples, load_images, pixel_model, shape_of
 from trainer.settings import TrainConfig
 from trainer.storage.atomic import reading, storing
 from trainer.storage.leftovers import clear
+from trainer.training.record import read_history
 from trainer.training.warm_start import fits
 from trainer.units import Units
 from trainer.warmup import IMAGES
@@ -57,7 +58,8 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
         training_state.finish(job.state)
     servable = Servable(model, pixel_model(train), config.eval_samples, transform, shape)
     examples = first_examples(fn_args.eval_files, IMAGES)
-    save(servable, Units.of(config, shape), fn_args.serving_model_dir, examples)
+    history = read_history(fn_args.model_run_dir)
+    save(servable, Units.of(config, shape), fn_args.serving_model_dir, examples, history)
     with storing("the name of the training", fn_args.model_run_dir):
         training_state.leave_name(fn_args.model_run_dir, name)
 

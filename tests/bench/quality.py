@@ -1,11 +1,12 @@
 """Measures quality against the time of training, for the presets and for PyTorch and pythae, on CIFAR-10.
 
-Each contestant trains in a process of its own, whose threads' time is the clock. So other work on the machine counts for
-little, and contestants need not take turns. quality.json has each point as soon as it is measured, and the next run trains
-only contestants that are not complete there with the same budget and recipe.
+Each contestant trains in a process of its own, whose threads' time is the clock. So other work on the machine counts
+for little, and contestants need not take turns. quality.json has each point as soon as it is measured, and the next run
+trains only contestants that are not complete there with the same budget and recipe.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -69,7 +70,7 @@ def minutes_to(target: float, points: Sequence[Sequence[float]]) -> float | None
     Args:
       points: seconds and figures in their order.
     """
-    for (start, before), (end, after) in zip(points, points[1:], strict=False):
+    for (start, before), (end, after) in itertools.pairwise(points):
         if min(before, after) <= target <= max(before, after):
             return (start + (end - start) * (target - before) / ((after - before) or 1.0)) / 60.0
     return None

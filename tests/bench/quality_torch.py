@@ -1,7 +1,7 @@
 """Trains a PyTorch baseline with the recipe of the preset `default` for a budget, with its evaluations.
 
-`python -m tests.bench.quality_torch MINUTES FOLDER RECIPE NAME` reads the arrays train.npy and test.npy in FOLDER, and of
-the recipe, as JSON, what is not the networks'. Imports no TensorFlow.
+`python -m tests.bench.quality_torch MINUTES FOLDER RECIPE NAME` reads the arrays train.npy and test.npy in FOLDER, and
+the recipe's batch and learning rate from its JSON. Imports no TensorFlow.
 """
 
 import json
@@ -48,7 +48,7 @@ def _take(training: Iterator[None]) -> int:
 
 
 def _steps(loss_of: torch.nn.Module, train: torch.Tensor, options: dict[str, Any], steps: int) -> Iterator[None]:
-    """Trains without end on shuffled bytes in memory, with Adam and a cosine over `steps` steps; yields at each step."""
+    """Trains without end on shuffled bytes, with Adam and a cosine over `steps` steps; yields after each step."""
     batch_size, done = options["batch_size"], 0
     warm_up = min(options["warmup_epochs"] * (len(train) // batch_size), steps / 2)
     optimizer = torch.optim.Adam(loss_of.parameters())

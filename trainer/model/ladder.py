@@ -72,6 +72,15 @@ class Ladder(LatentModel):
         self.rungs = list(rungs)
         self.top = tf.Variable(tf.zeros([*sides[-1], channels], dtype), name="top")
 
+    @property
+    def scales(self) -> dict[str, int]:
+        """The scales from the top downwards: the sides of their maps, and how many latents their layers have."""
+        sizes: dict[str, int] = {}
+        for height, width, latents in self._maps:
+            name = f"{height}x{width}"
+            sizes[name] = sizes.get(name, 0) + height * width * latents
+        return sizes
+
     def joint(self, x: tf.Tensor, eps: tf.Tensor) -> Joint:
         """Draws each layer from its posterior, from the top downwards; see LatentModel."""
         below = [_repeated(part, eps) for part in self._ascend(x)]
@@ -84,6 +93,11 @@ class Ladder(LatentModel):
         pixels = self._descend(infer, eps)
         z, log_q, log_prior = (_flat(parts, eps) for parts in zip(*draws, strict=True))
         return Joint(z, log_q, log_prior, pixels)
+
+    def decode(self, z: tf.Tensor) -> Likelihood:
+        """Returns p(x|z) for z [..., L]."""
+        given = self._as_maps(z)
+        return self._descend(lambda number, _: given[number], z)
 
     def sample(self, eps: tf.Tensor) -> tf.Tensor:
         """Returns mean images, [N, D], of z_l = mu_p + sigma_p eps_l from the top downwards; see LatentModel."""

@@ -74,6 +74,19 @@ def test_a_likelihood_that_is_no_probability_has_no_bits_and_compresses_nothing(
     assert "bits-back" not in text
 
 
+@pytest.mark.parametrize(
+    ("recipe", "kind"),
+    [
+        ({"encoder": "GaussianMLP", "iaf_steps": 3}, " with inverse autoregressive flow."),
+        ({"encoder": "GaussianLadder", "iaf_steps": 1}, " with a ladder of latents and inverse autoregressive flow."),
+        ({"encoder": "GaussianMLP", "iaf_steps": 0}, "."),
+    ],
+)
+def test_a_card_says_what_kind_of_model_it_is(recipe, kind):
+    text = markdown(card_with(training=CARD.training._replace(recipe=recipe)))
+    assert f"a variational autoencoder{kind}\n" in text
+
+
 def test_a_card_goes_without_what_is_not_recorded():
     assert page(NOTHING).texts("h1") == [f"Model card: {CARD.series}, version 0"]
     assert rows(NOTHING)["ELBO"] == ["n/a"]

@@ -97,10 +97,23 @@ def test_a_disk_that_is_full_leaves_the_older_page(three, vaeiaf, page, monkeypa
     assert (three.root / "index.html").read_bytes() == before
 
 
+def test_a_page_elsewhere_has_the_numbers_and_no_links(three, vaeiaf, tmp_path):
+    there = tmp_path / "runs.html"
+    assert vaeiaf("report", "--series", f"--output={there}") == (exit_codes.DONE, f"{there}\n", "")
+    found = Page(there.read_text())
+    assert "-12.00" in text(found)
+    assert found.attributes("a", "href") == []
+    assert not (three.root / "index.html").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ((), "report needs a subject. Add --series; vaeiaf open shows the report of one run"),
+        (
+            ("--series", "--output", "x.png"),
+            "--output: expected the name of a file that ends with .html, got 'x.png'",
+        ),
         (("--series", "--pipeline", "x"), "--pipeline: expected one of vaeiaf-toy, got 'x'"),
     ],
 )
