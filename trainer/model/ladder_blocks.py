@@ -11,6 +11,7 @@ from trainer.model.flows import OUTPUT_GAIN, FlowStep
 from trainer.model.resnet import Conv
 
 SIDE = 3  # of every kernel
+WIDEST = 2.0  # log variance of p and of q in units of p: a wider draw carries nothing and can blow up what is below it
 ABSORB_GAIN = 0.1  # a new layer hardly changes its input, so that many of them train
 
 
@@ -175,4 +176,4 @@ class StochasticLayer(tf.Module):
 
 
 def _clipped(logvar: tf.Tensor) -> tf.Tensor:
-    return smooth_clip(logvar, -LOGVAR_BOUND, LOGVAR_BOUND)
+    return smooth_clip(logvar, -LOGVAR_BOUND, WIDEST)
