@@ -30,9 +30,7 @@ EVERYWHERE = Place.RECIPE | Place.COMMAND_LINE | Place.FORM
 RUN = Place.COMMAND_LINE | Place.FORM
 FLOW = Needs("iaf_steps", lambda recipe: recipe.iaf_steps > 0)
 GATES = Needs("iaf_steps that scale z", lambda recipe: recipe.iaf_steps > 0 and not recipe.iaf_location_only)
-CONVOLUTIONS = Needs(
-    "a ResNet or a ladder", lambda recipe: recipe.is_ladder or "ResNet" in recipe.encoder + recipe.decoder
-)
+CONVOLUTIONS = Needs("a ResNet or a ladder", lambda recipe: recipe.has_convolutions)
 LADDER = Needs("a ladder", lambda recipe: recipe.is_ladder)
 FLAT = Needs("flat latents, which a ladder does not have", lambda recipe: not recipe.is_ladder)
 ELBO = Needs("objective elbo", lambda recipe: recipe.objective == "elbo")
@@ -141,6 +139,11 @@ class TrainConfig:
     def is_ladder(self) -> bool:
         """Whether the latents are groups of feature maps at several scales."""
         return self.encoder == "GaussianLadder"
+
+    @property
+    def has_convolutions(self) -> bool:
+        """Whether a network is convolutional."""
+        return self.is_ladder or "ResNet" in self.encoder + self.decoder
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types; the constructor takes them back."""

@@ -44,7 +44,7 @@ def _drawn(curve: Curve, history: History, served: History | None) -> Chart:
         if curve.name == "elbo":
             of_training = [epoch["train_elbo"] for epoch in history["epochs"]]
             held_out = [epoch["held_out"]["elbo"] for epoch in history["epochs"]]
-            axes.plot(*_points(of_training), ":", color=ACCENT, label="training images, during the epoch")
+            axes.plot(*_points(of_training), ":", color=ACCENT, label="training images")
             axes.plot(*_points(held_out), "--", color=ACCENT, label="held-out images")
         name = "this model" if theirs else "test images" if curve.unit == NATS else None
         axes.plot(*_points(ours), ".-", color=ACCENT, markersize=3, label=name)

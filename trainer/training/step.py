@@ -43,8 +43,8 @@ class TrainStep:
         self._replicas = strategy.num_replicas_in_sync
         self._shard = shard_size(config, self._replicas)
         self._loss = build_loss(config, steps_per_epoch, model.groups)
-        # XLA fuses passes over activations, but TensorFlow's kernels draw noise, flip and update weights faster.
-        self._gradients = tf.function(self._shard_gradients, jit_compile=True)
+        # XLA fuses passes over activations; TensorFlow's kernels convolve, draw noise, flip and update weights faster.
+        self._gradients = tf.function(self._shard_gradients, jit_compile=not config.has_convolutions or None)
         self._steps = tf.function(self._several)
 
     def __call__(self, pixels: Pixels, rows: np.ndarray, first: int, stop: bool = False) -> StepsResult:

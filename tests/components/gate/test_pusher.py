@@ -27,6 +27,7 @@ from components.gate.withdrawal import present, withdraw
 from components.ingest.properties import record_images
 from exported import RECIPE
 from served import SERVING, infra_blessing
+from trainer.carried import write_carried
 from trainer.errors import ReportedError
 from trainer.shape import Shape
 from trainer.storage import aside
@@ -166,12 +167,14 @@ def test_a_card_has_the_units_and_the_training_that_the_model_carries(push):
     write_units(units, str(path))
     epochs = [{"seconds": 30.0, "images_per_second": 1000.0}, {"seconds": 90.0, "images_per_second": 2000.0}]
     history = {"config": config.to_dict(), "best_epoch": 1, "epochs": epochs, "quality": None}
-    (path / "assets.extra/training.json").write_text(json.dumps(history))
+    write_carried(history | {"base_model": "of a base"}, str(path))
     write_digests(model.uri)
     card = read_card(push.push(model).pushed_to)
     assert (card.measure.words, card.measure.shape) == (str(units), "2x3x1")
     assert card.measure.bits_per_dim == units.bits_per_dim(-1.5)
-    assert card.training == Training(config.to_dict(), 2, 1, 120.0, 1750.0, None, config.importance_samples)
+    assert card.training == Training(
+        config.to_dict(), 2, 1, 120.0, 1750.0, None, config.importance_samples, "of a base"
+    )
 
 
 def test_a_version_whose_card_cannot_be_written_is_not_there(push, monkeypatch):

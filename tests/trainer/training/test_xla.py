@@ -131,12 +131,20 @@ def test_with_the_same_noise_a_step_is_the_same_compiled_or_not(name, start, mak
     scramble(model, scale=0.05)
     pixels, number = tf.constant(make_images(BATCH).pixels), tf.constant(1)
     eps = tf.random.stateless_normal([CONFIGS[name].train_samples, BATCH, model.latent_size], [0, 0])
-    gradients, elbo = step._gradients(pixels, eps, number)
+    gradients, elbo = tf.function(step._shard_gradients, jit_compile=True)(pixels, eps, number)
     expected_gradients, expected_elbo = step._shard_gradients(pixels, eps, number)
     np.testing.assert_allclose(elbo, expected_elbo, rtol=1e-5)
     assert tf.linalg.global_norm(expected_gradients) > 1.0
     for found, expected in zip(gradients, expected_gradients, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("name", "is_compiled"), [("default", True), ("resnet", False), ("ladder", False)])
+def test_xla_compiles_products_and_not_convolutions(name, is_compiled, start):
+    model, step = start(name)
+    pixels, eps = tf.zeros([BATCH, 32, 32, 3], tf.uint8), tf.zeros([1, BATCH, model.latent_size])
+    traced = step._gradients.get_concrete_function(pixels, eps, tf.constant(0))
+    assert traced.function_def.attr["_XlaMustCompile"].b is is_compiled
 
 
 @pytest.mark.parametrize("count", [1, 7, 20, 23])
