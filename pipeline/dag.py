@@ -131,6 +131,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         model_run=trainer.outputs["model_run"],
         evaluation=evaluator.outputs["evaluation"],
         pushed_model=pusher.outputs["pushed_model"],
+        baseline=served.outputs["model"],
         settings=json.dumps(config.recorded),
         **({"drift": union(drifts)} if drifts else {}),
     )

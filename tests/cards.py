@@ -12,6 +12,7 @@ TRAINING = Training(
     images_per_second=1750.0,
     importance_weighted_bound=-9.25,
     importance_samples=64,
+    base_model=None,
 )
 CARD = Card(
     version=0,

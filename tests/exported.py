@@ -34,9 +34,10 @@ def push(folder: pathlib.Path, version: int, shape: Shape, config: TrainConfig =
 
 
 def export_without_temperature(path: pathlib.Path, shape: Shape) -> pathlib.Path:
-    """Exports a model as versions did that had no sampling at a temperature. Returns `path`."""
+    """Exports a model as versions did that had no sampling at a temperature and no decoder. Returns `path`."""
     model = servable(shape, 1)
-    signatures = {name: one for name, one in model.signatures().items() if name != "sample_at_temperature"}
+    later = {"sample_at_temperature", "decode"}
+    signatures = {name: one for name, one in model.signatures().items() if name not in later}
     tf.saved_model.save(model, str(path), signatures=signatures)
     write_units(Units.of(RECIPE, shape), str(path))
     return path

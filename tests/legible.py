@@ -57,6 +57,10 @@ class Source(HTMLParser):
                 self.faults.append(f"two elements have the id {value}")
             if name == "id":
                 self._ids.add(str(value))
+        if tag == "style" and "body" in self._open:
+            self.faults.append("it has a <style> in its body")
+        if tag == "img" and not {"width", "height"} <= dict(attrs).keys():
+            self.faults.append("an <img> has no size, so the page moves while it loads")
         if tag not in VOID:
             self._open.append(tag)
 

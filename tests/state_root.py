@@ -65,6 +65,19 @@ class StateRoot:
         content = f"span {number} in {run}"
         self._execute("ImageExampleGen", content, [*contexts, self._cache(parts)], None, None, (0.0, ""))
 
+    def compare_data(self, run, sentence):
+        """Records a comparison of the data of `run` that found this, in words; empty: no drift."""
+        names = [("pipeline", self.pipeline), ("pipeline_run", run), ("node", f"{self.pipeline}.ServingSkew")]
+        contexts = [self._context(*name) for name in names]
+        kind = self.store.put_artifact_type(mlmd.ArtifactType(name="VaeIafDrift"))
+        artifact = mlmd.Artifact(type_id=kind, uri=str(self.root / "drift" / run), state=mlmd.Artifact.LIVE)
+        artifact.custom_properties["drift"].string_value = sentence
+        node = mlmd.ExecutionType(name="ServingSkew")
+        execution = mlmd.Execution(
+            type_id=self.store.put_execution_type(node), last_known_state=mlmd.Execution.COMPLETE
+        )
+        self.store.put_execution(execution, [(artifact, _event(mlmd.Event.OUTPUT, "drift"))], contexts)
+
     def _execute(self, node, content, contexts, previous, broken, result):
         key, kind = OUTPUTS[node]
         store, cached = self.store, self._made.get((node, content))

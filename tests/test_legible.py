@@ -43,6 +43,7 @@ FAULTS = {
     "a picture that does not decode": (SOUND.replace(PNG, PNG[:40]), "does not decode (360 pixels, light; 360"),
     "no alternative text": (SOUND.replace("a black picture", ""), "no alternative text"),
     "a drawing without alternative text": (SOUND.replace(' aria-label="a word"', ""), "no alternative text"),
+    "no size": (SOUND.replace(' width="32" height="8">', ">"), "an <img> has no size"),
     "a stretched picture": (SOUND.replace('height="8"', 'height="30"'), "stretched by"),
     "a table that is too wide": (
         added(f"<table>{WIDE}</table>"),
@@ -75,6 +76,7 @@ FAULTS = {
     "text in a table": (added("<table><div>x</div></table>"), "the browser corrects the nesting"),
     "an element without an end": (added("<div>x"), "</body> ends another element"),
     "a heading left out": (added("<h4>x</h4>"), "a level of headings is left out: [1, 2, 4]"),
+    "a style in the body": (added("<style>p {color: inherit}</style>"), "a <style> in its body"),
     "two titles": (added("<h1>x</h1>"), "its only <h1>"),
     "the same id twice": (added('<p id="a">x</p><p id="a">y</p>'), "two elements have the id a"),
     "no language": (SOUND.replace(' lang="en"', ""), "it has no <html lang="),

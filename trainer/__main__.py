@@ -65,6 +65,7 @@ def _train(config: TrainConfig, execution: Execution, train_files: str, test_fil
     from trainer.export import Servable, save
     from trainer.images import first_examples, load_images, pixel_model, preprocessing, shape_of
     from trainer.storage.atomic import discard, recover, storing
+    from trainer.training.record import read_history
     from trainer.units import Units
     from trainer.warmup import IMAGES
     from trainer.workers.job import Job, run_job
@@ -88,7 +89,8 @@ def _train(config: TrainConfig, execution: Execution, train_files: str, test_fil
         discard(os.path.join(output, FILE))  # of an earlier start
         model = run_job(job, train, test, launch_local)
         servable = Servable(model, pixel_model(train), config.eval_samples, transform, shape)
-        save(servable, Units.of(config, shape), saved, first_examples([test_files], IMAGES))
+        examples = first_examples([test_files], IMAGES)
+        save(servable, Units.of(config, shape), saved, examples, read_history(output))
         discard(job.state)
 
 

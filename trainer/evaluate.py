@@ -25,6 +25,20 @@ class MeanELBO(NamedTuple):
     kl: float  # nats per image
 
 
+class GroupKL(NamedTuple):
+    """The KL of a group of latents."""
+
+    group: str
+    kl: tuple[float, ...]  # [L], nats: each latent's share, averaged over images and draws
+
+
+class Detailed(NamedTuple):
+    """An ELBO with the share of each latent in its KL."""
+
+    mean: MeanELBO
+    latents: tuple[GroupKL, ...]  # the groups of the model, in their order
+
+
 class Quality(NamedTuple):
     """Further measures of a model."""
 
@@ -64,6 +78,25 @@ class Evaluator:
     def __call__(self, images: ImageSet) -> MeanELBO:
         """Returns the mean over all images, each counted once."""
         return MeanELBO(*(float(np.mean(part, dtype=np.float64)) for part in self._map(images)))
+
+
+def evaluate_latents(
+    model: LatentModel, images: ImageSet, samples: int, strategy: tf.distribute.Strategy | None = None
+) -> Detailed:
+    """Computes what `Evaluator` does, from the same draws, and each latent's share of the KL."""
+
+    def look(pixels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        draws = draw(model, to_unit_interval(pixels), image_noise(seeds, samples, model.latent_size))
+        return (*(tf.reduce_mean(part, axis=0) for part in draws.elbo()), tf.reduce_mean(draws.kl, axis=0))
+
+    parts, kl = [], np.zeros(model.latent_size)
+    for *found, shares in MapImages(look, samples, strategy).batches(images):
+        parts.append(found)
+        kl += shares.sum(axis=0, dtype=np.float64)
+    mean = (float(np.mean(np.concatenate(part), dtype=np.float64)) for part in zip(*parts, strict=True))
+    ends = np.cumsum([*model.scales.values()])[:-1]
+    groups = zip(model.scales, np.split(kl / len(images), ends), strict=True)
+    return Detailed(MeanELBO(*mean), tuple(GroupKL(name, tuple(share.tolist())) for name, share in groups))
 
 
 def quality(

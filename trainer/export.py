@@ -1,11 +1,13 @@
 """The SavedModel: the model and its preprocessing graph, for evaluation and serving."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
+from trainer.carried import write_carried
 from trainer.evaluate import image_elbo
-from trainer.images import EXAMPLE_FEATURES, Transform, noise_seed, to_bytes
+from trainer.images import EXAMPLE_FEATURES, Transform, fingerprint, noise_seed, to_bytes
 from trainer.model.latent_model import Joint, LatentModel
 from trainer.model.likelihoods.pixels import PixelModel
 from trainer.shape import Shape
@@ -16,7 +18,7 @@ from trainer.warmup import Trained, write_warmup
 Signature = Callable[..., dict[str, tf.Tensor]]
 
 NAMES = (
-    *("evaluate", "reconstruct", "reconstruct_pixels", "encode", "encode_pixels"),
+    *("evaluate", "reconstruct", "reconstruct_pixels", "encode", "encode_pixels", "decode"),
     *("sample", "sample_at_temperature"),
 )
 
@@ -48,6 +50,8 @@ class Servable(tf.Module):
         self._size, self._images = shape.size, tf.TensorSpec([None, *shape], tf.uint8, name="images")
         self.reconstruct_pixels = tf.function(self._reconstruct_pixels, input_signature=[self._images])
         self.encode_pixels = tf.function(self._encode_pixels, input_signature=[self._images])
+        latents = tf.TensorSpec([None, model.latent_size], tf.float32, name="latents")
+        self.decode = tf.function(self._decode, input_signature=[latents])
 
     @tf.function(input_signature=[SERIALIZED])
     def evaluate(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -65,7 +69,7 @@ class Servable(tf.Module):
             **result._asdict(),
             "independent_pixels": self._independent.log_prob(x),
             "ceiling": self.model.likelihood.ceiling(x),
-            "fingerprint": tf.strings.to_hash_bucket_fast(raw["id"] + raw["image"], 2**31 - 1),
+            "fingerprint": fingerprint(raw["id"], raw["image"]),
         }
 
     @tf.function(input_signature=[ENCODED])
@@ -103,6 +107,10 @@ class Servable(tf.Module):
         """Maps images [B, H, W, C] uint8 to latents [B, L]."""
         return self.encode(_encoded(images))
 
+    def _decode(self, latents: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Decodes latents [B, L] as images [B, H, W, C] uint8."""
+        return {"images": self._as_images(self.model.decode(latents).mean())}
+
     def _as_images(self, x: tf.Tensor) -> tf.Tensor:
         return tf.reshape(to_bytes(x), [-1, *self._images.shape[1:]])
 
@@ -122,10 +130,17 @@ class Servable(tf.Module):
         return Trained(self.model, self._independent, self._samples, self._shape)
 
 
-def save(servable: Servable, units: Units, path: str, examples: Sequence[bytes] = ()) -> None:
+def save(
+    servable: Servable,
+    units: Units,
+    path: str,
+    examples: Sequence[bytes] = (),
+    history: dict[str, Any] | None = None,
+) -> None:
     """Writes `servable` atomically to the folder `path`, as a SavedModel that states the units of its ELBO.
 
-    Serialized test Examples become its warm-up requests. Without any it has none, and is not pushed.
+    Serialized test Examples become its warm-up requests. Without any it has none, and is not pushed. It carries the
+    `history` of its training, with which the report of a later run compares.
 
     Raises:
       StorageError: it cannot be written.
@@ -133,6 +148,8 @@ def save(servable: Servable, units: Units, path: str, examples: Sequence[bytes] 
     with whole("the model", path) as unfinished:
         tf.saved_model.save(servable, unfinished, signatures=servable.signatures())
         write_units(units, unfinished)
+        if history:
+            write_carried(history, unfinished)
         if examples:
             write_warmup(servable.trained(), examples, unfinished)
 

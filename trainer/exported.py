@@ -59,6 +59,12 @@ class Exported:
         """Returns the latents, [B, L]: the centre of the posterior, pushed through the flow."""
         return self.signatures["encode"](images=images)["latents"].numpy()
 
+    def decode(self, latents: np.ndarray) -> np.ndarray | None:
+        """Returns the images of latents [B, L], [B, H, W, C] uint8; None if the model is of an earlier version."""
+        if "decode" not in self.signatures:
+            return None
+        return self.signatures["decode"](latents=tf.constant(latents, tf.float32))["images"].numpy()
+
     def sample(self, count: int, seed: int, temperature: float = 1.0) -> np.ndarray:
         """Returns `count` draws from the prior, [count, H, W, C] uint8.
 

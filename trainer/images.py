@@ -6,7 +6,7 @@ import hashlib
 import heapq
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -139,6 +139,11 @@ def preprocessing(shape: Shape) -> Transform:
     return functools.partial(preprocess, shape=shape)
 
 
+def fingerprint(ids: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+    """Returns numbers below 2^31 made from the ids and bytes of encoded images, [B] int64."""
+    return tf.strings.to_hash_bucket_fast(ids + encoded, 2**31 - 1)
+
+
 def noise_seed(ids: tf.Tensor) -> tf.Tensor:
     """Returns the seed of each image's noise, [B] int64, a function of its id only."""
     return tf.strings.to_hash_bucket_fast(ids, 2**31 - 1)
@@ -177,6 +182,28 @@ def first_examples(files: Sequence[str], count: int) -> list[bytes]:
     if not first:
         raise _empty(files)
     return [example for _, example in first]
+
+
+def examples_of(files: Sequence[str], fingerprints: Collection[int]) -> dict[int, bytes]:
+    """Finds the serialized Examples of images by their `fingerprint` in gzipped TFRecord files of Examples.
+
+    A fingerprint that no image has is left out. Of several images that have it, one in a billion pairs, the first is
+    taken.
+
+    Raises:
+      UserError: there is no file, or a file cannot be read.
+    """
+    found: dict[int, bytes] = {}
+    wanted = np.array(sorted(fingerprints), np.int64)
+    with _reading(files, "images", 512) as records:
+        for serialized in records if len(wanted) else ():
+            raw = tf.io.parse_example(serialized, EXAMPLE_FEATURES)
+            numbers = fingerprint(raw["id"], raw["image"]).numpy()
+            for row in np.flatnonzero(np.isin(numbers, wanted)):
+                found.setdefault(int(numbers[row]), serialized[row].numpy())
+            if len(found) == len(wanted):
+                break
+    return found
 
 
 def load_images(

@@ -113,8 +113,10 @@ class TrainConfig:
     importance_samples: int = setting("draws of the importance-weighted bound in the report; 0: none", default=0, ge=0)
 
     def __post_init__(self) -> None:
-        if self.is_ladder != self.decoder.endswith("Ladder"):
-            raise SettingError("encoder", "GaussianLadder with a decoder that is a ladder, and only then", self.encoder)
+        if self.is_ladder and not self.decoder.endswith("Ladder"):
+            raise SettingError("decoder", f"a ladder, such as {self.likelihood}Ladder, like the encoder", self.decoder)
+        if self.decoder.endswith("Ladder") and not self.is_ladder:
+            raise SettingError("encoder", f"GaussianLadder with the decoder {self.decoder}", self.encoder)
         if self.iaf_steps and self.latent_size < 2 and not self.is_ladder:
             raise SettingError("latent_size", "at least 2 with iaf_steps", self.latent_size)
         if self.latent_maps and not (self.encoder.endswith("ResNet") and self.decoder.endswith("ResNet")):

@@ -26,6 +26,7 @@ SIGNATURES = {
     "reconstruct_pixels": Signature({"images": PIXELS}, {"images": PIXELS}),
     "encode": Signature({"images": ENCODED}, {"latents": LATENTS}),
     "encode_pixels": Signature({"images": PIXELS}, {"latents": LATENTS}),
+    "decode": Signature({"latents": LATENTS}, {"images": PIXELS}),
     "sample": Signature({"n": Tensor("int32"), "seed": Tensor("int32")}, {"images": PIXELS}),
     "sample_at_temperature": Signature(
         {"n": Tensor("int32"), "seed": Tensor("int32"), "temperature": Tensor("float32")}, {"images": PIXELS}

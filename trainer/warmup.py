@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2 as logs
 
 from trainer.evaluate import image_elbo
-from trainer.images import EXAMPLE_FEATURES, decode, noise_seed, to_bytes, to_unit_interval
+from trainer.images import EXAMPLE_FEATURES, decode, fingerprint, noise_seed, to_bytes, to_unit_interval
 from trainer.model.latent_model import LatentModel
 from trainer.model.likelihoods import Likelihood
 from trainer.shape import Shape
@@ -86,7 +86,7 @@ def _exchanges(trained: Trained, examples: np.ndarray) -> Iterator[Exchange]:
         **image_elbo(model, x, noise_seed(ids), trained.samples)._asdict(),
         "independent_pixels": trained.independent.log_prob(x),
         "ceiling": model.likelihood.ceiling(x),
-        "fingerprint": tf.strings.to_hash_bucket_fast(ids + encoded, 2**31 - 1),
+        "fingerprint": fingerprint(ids, encoded),
     }
     yield Exchange("evaluate", {"examples": examples}, {name: part.numpy() for name, part in numbers.items()})
     centre = model.joint(x, tf.zeros([IMAGES, model.latent_size]))
@@ -95,6 +95,7 @@ def _exchanges(trained: Trained, examples: np.ndarray) -> Iterator[Exchange]:
     for form, inputs in forms.items():
         yield Exchange(f"reconstruct{form}", inputs, reconstructed)
         yield Exchange(f"encode{form}", inputs, {"latents": latents.numpy()})
+    yield Exchange("decode", {"latents": latents.numpy()}, reconstructed)
     yield Exchange("serving_default", forms[""], reconstructed)
     eps = tf.random.stateless_normal([IMAGES, model.latent_size], [SEED, 0])
     draws = {"n": np.int32(IMAGES), "seed": np.int32(SEED)}

@@ -45,6 +45,7 @@ class Training(NamedTuple):
     images_per_second: float
     importance_weighted_bound: float | None  # nats per image over the test images; None: was not computed
     importance_samples: int  # draws of each image for it
+    base_model: str | None  # identity of the model whose weights it started from; None: random weights
 
 
 class Copied(NamedTuple):

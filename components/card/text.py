@@ -20,8 +20,8 @@ FOLDER = pathlib.Path(__file__).parent
 
 def markdown(card: Card) -> str:
     """Returns the card as Markdown."""
-    recipe = card.training.recipe if card.training else {}
-    page = TEMPLATES.get_template("model_card.md.j2").render(card=card, has_flow=recipe.get("iaf_steps", 1) > 0)
+    kind = _kind(card.training.recipe) if card.training else "a variational autoencoder"
+    page = TEMPLATES.get_template("model_card.md.j2").render(card=card, kind=kind)
     return BLANK.sub("\n\n", page).strip() + "\n"
 
 
@@ -29,6 +29,13 @@ def html(text: str, title: str) -> str:
     """Returns the page of a card that `markdown` wrote. A table that is too wide for a phone scrolls."""
     body = MARKDOWN.render(text).replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
     return PAGES.get_template("model_card.html.j2").render(title=title, body=Markup(body))
+
+
+def _kind(recipe: Mapping[str, Any]) -> str:
+    """Returns what a model of these settings is."""
+    parts = ["a ladder of latents"] if str(recipe.get("encoder")).endswith("Ladder") else []
+    parts += ["inverse autoregressive flow"] if recipe.get("iaf_steps") else []
+    return f"a variational autoencoder{' with ' if parts else ''}{' and '.join(parts)}"
 
 
 def _shown(value: Any) -> str:

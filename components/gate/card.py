@@ -3,10 +3,8 @@
 import contextlib
 import datetime
 import importlib.metadata
-import json
 import math
 import os
-import pathlib
 from collections.abc import Iterator
 
 from tfx.types import standard_component_specs as specs
@@ -19,11 +17,10 @@ from components.gate.verdict import Verdict
 from components.ingest.duplicates import shared_images
 from components.ingest.properties import images_in, span_name, span_number, unreadable_images
 from components.train.code import CODE, code_of
+from trainer.carried import read_carried
 from trainer.errors import UserError
 from trainer.storage.digests import Digests
 from trainer.units import read_units
-
-TRAINING = "assets.extra/training.json"  # the record of the training, in the model
 
 
 def card_of(base: str, model: str, digests: Digests, verdict: Verdict, inputs: Artifacts, run: str | None) -> Card:
@@ -107,10 +104,9 @@ def _serving(verdict: Verdict) -> Serving | None:
 
 def _training(model: str) -> Training | None:
     """Returns what the SavedModel at the path `model` carries of its training."""
-    path = pathlib.Path(model, TRAINING)
-    if not path.exists():
+    history = read_carried(model)
+    if history is None:
         return None
-    history = json.loads(path.read_text())
     quality, seconds = history["quality"] or {}, sum(epoch["seconds"] for epoch in history["epochs"])
     images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in history["epochs"])
     return Training(
@@ -121,4 +117,5 @@ def _training(model: str) -> Training | None:
         images_per_second=images / seconds if seconds else 0.0,
         importance_weighted_bound=quality.get("importance_weighted_bound"),
         importance_samples=history["config"]["importance_samples"],
+        base_model=history.get("base_model"),
     )

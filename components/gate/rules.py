@@ -34,14 +34,17 @@ def eval_config(
     if min_label_elbo is not None:
         bounds.setdefault("elbo", []).append(_at_least(min_label_elbo, LABELS))
     kept = json.dumps({"no_baseline": no_baseline})
-    metric = {"module": "components.gate.metric", "class_name": "MeanELBO", "config": kept}
+    metrics = [
+        {"module": "components.gate.metric", "class_name": "MeanELBO", "config": kept},
+        {"module": "components.gate.extremes_metric", "class_name": "ExtremeImages"},
+    ]
     model = {"signature_name": "evaluate", "model_type": "tf_generic"}
     return tfma.EvalConfig(
         model_specs=[{"name": CANDIDATE, **model}, {"name": BASELINE, "is_baseline": True, **model}],
         slicing_specs=[WHOLE, LABELS],
         metrics_specs=[
             {
-                "metrics": [metric],
+                "metrics": metrics,
                 "model_names": [CANDIDATE, BASELINE],
                 # `thresholds` would apply to every slice.
                 "per_slice_thresholds": {

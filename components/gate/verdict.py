@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import tensorflow_model_analysis as tfma
 
 from components.gate.evaluator import Evidence, read_evidence
+from components.gate.extremes import Extremes
+from components.gate.extremes_metric import NAME as EXTREMES
 from components.gate.metric import BASELINE, CANDIDATE
 from components.gate.serving_record import Serving
 from components.gate.sums import Metrics
@@ -23,6 +25,7 @@ class Verdict(NamedTuple):
     reasons: list[str]  # of the refusal, with their numbers
     notes: list[str]  # on the comparison: overrides, and a version that was pushed meanwhile; on the data: drift
     serving: Serving | None = None  # what a fresh process found of the candidate; None in an earlier version
+    extremes: Extremes = Extremes()  # the candidate's best and worst images; none in an earlier version
 
     @property
     def answers(self) -> bool:
@@ -41,9 +44,13 @@ def read_verdict(evaluation: str) -> Verdict:
     if serving and not serving.answers:  # so nothing was evaluated
         return Verdict(False, {}, None, {}, serving.reasons, list(_notes(evidence)), serving)
     found: dict[str, dict[str | None, Metrics]] = {CANDIDATE: {}, BASELINE: {}}
+    extremes = Extremes()
     for slice_metrics in tfma.load_metrics(evaluation):
         for item in slice_metrics.metric_keys_and_values:
-            if not item.key.is_diff:
+            if item.key.name == EXTREMES:
+                if _label(slice_metrics) is None:
+                    extremes = Extremes.from_json(item.value.bytes_value)
+            elif not item.key.is_diff:
                 of_model = found[item.key.model_name or CANDIDATE]
                 of_model.setdefault(_label(slice_metrics), {})[item.key.name] = item.value.double_value.value
     candidate, baseline = found[CANDIDATE].pop(None, {}), found[BASELINE].get(None)
@@ -58,7 +65,7 @@ def read_verdict(evaluation: str) -> Verdict:
     if not result.validation_ok and not reasons:
         reasons = ["TFMA has no numbers to compare with the bounds"]
     reasons = [*sorted(set(reasons)), *(serving.reasons if serving else [])]
-    return Verdict(not reasons, candidate, baseline, labels, reasons, list(_notes(evidence)), serving)
+    return Verdict(not reasons, candidate, baseline, labels, reasons, list(_notes(evidence)), serving, extremes)
 
 
 def _notes(evidence: Evidence) -> Iterator[str]:

@@ -61,7 +61,7 @@ class Account:
     changes: tuple[Change, ...]
     data: str  # name of the data set, or path
     examples: tuple[Examples, ...]  # the oldest span first
-    made_with: dict[str, str]  # what the code, its libraries and the machine are
+    made_with: dict[str, str]  # code, libraries and machine of the process that tells it
     digests: dict[str, str]  # of models, by what they are
     lineage: tuple[Step, ...]
     attempts: tuple[str, ...] = ()  # what became of earlier attempts at tasks on a cluster

@@ -1,6 +1,5 @@
-"""Pictures on the pages: reconstructions and samples of a model, and the curve of a training."""
+"""Pictures on the pages: reconstructions and samples of a model."""
 
-import io
 import math
 import os
 from collections.abc import Sequence
@@ -11,10 +10,11 @@ import tensorflow as tf
 
 from trainer.exported import Exported
 from trainer.images import EXAMPLE_FEATURES, decode, first_examples
+from trainer.shape import Shape
 
 IMAGES = 10
 SAMPLES = 40
-SHOWN_PIXELS = 64 * 64  # of an image on a page: 60 images, even of noise with alpha, take 1.4 MB there
+SHOWN_PIXELS = 48 * 48  # of an image on a page: the report's 110 images, even of noise with alpha, take 1.4 MB there
 
 
 class Pictures(NamedTuple):
@@ -28,13 +28,14 @@ class Pictures(NamedTuple):
 def pictures(model: str, splits: Sequence[str]) -> Pictures:
     """Draws the pictures of the SavedModel at `model`, with test images from the Examples in the folders `splits`."""
     exported, originals = Exported(model), first_images(splits)
-    height, width = shown(np.zeros([1, *exported.shape], np.uint8)).shape[1:3]
-    is_smaller = (height, width) != exported.shape[:2]
-    return Pictures(
-        pairs=reconstructions(originals, [exported]),
-        samples=samples(exported),
-        scale=f"{height}x{width} of {exported.shape.height}x{exported.shape.width}" if is_smaller else "",
-    )
+    return Pictures(reconstructions(originals, [exported]), samples(exported), scale(exported.shape))
+
+
+def scale(shape: Shape) -> str:
+    """Describes how images of `shape` are scaled down; empty if they are shown as they are."""
+    height, width = shown(np.zeros([1, *shape], np.uint8)).shape[1:3]
+    is_smaller = (height, width) != shape[:2]
+    return f"{height}x{width} of {shape.height}x{shape.width}" if is_smaller else ""
 
 
 def reconstructions(encoded: tf.Tensor, models: Sequence[Exported]) -> bytes:
@@ -70,26 +71,6 @@ def image_grid(images: np.ndarray, columns: int) -> bytes:
 def png(pixels: np.ndarray) -> bytes:
     """Returns a PNG of pixels [H, W, C] uint8."""
     return tf.io.encode_png(pixels).numpy()
-
-
-def elbo_curve(history: dict) -> bytes:
-    """Returns a PNG of the ELBO after each epoch, with gaps at non-finite values."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
-    axes = figure.subplots()
-    epochs = [epoch["epoch"] for epoch in history["epochs"]]
-    axes.plot(epochs, [epoch["train_elbo"] for epoch in history["epochs"]], ".-", label="train, during the epoch")
-    axes.plot(epochs, [epoch["held_out"]["elbo"] for epoch in history["epochs"]], ".-", label="held out")
-    axes.plot(epochs, [epoch["test"]["elbo"] for epoch in history["epochs"]], ".-", label="test")
-    axes.axvline(history["best_epoch"], color="grey", linewidth=0.8, linestyle=":", label="exported epoch")
-    axes.set(xlabel="epoch", ylabel="ELBO, nats per image")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.legend()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()
 
 
 def first_images(splits: Sequence[str]) -> tf.Tensor:

@@ -12,8 +12,9 @@ from components.gate.sums import Metrics
 from components.gate.verdict import interval
 from components.html.templates import MISSING, Filters, environment
 from components.pages.account import in_words
+from components.pages.latents import ACTIVE
 from components.pages.lineage import draw
-from components.pages.pictures import elbo_curve
+from components.pages.looks import TEMPERATURES
 from trainer.units import Units
 
 FOLDER = pathlib.Path(__file__).parent
@@ -50,9 +51,9 @@ FILTERS: Filters = {
     "bits": _bits,
     "gain": _gain,
     "serving": words,
-    "elbo_curve": elbo_curve,
     "duration": _duration,
     "lineage": draw,
     "setting": in_words,
 }
 TEMPLATES = environment([FOLDER, page.FOLDER], FILTERS | page.FILTERS)
+TEMPLATES.globals |= {"active": ACTIVE, "temperatures": TEMPERATURES}

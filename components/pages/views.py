@@ -15,6 +15,8 @@ from components.drift.findings import read_findings
 from components.drift.names import NODES
 from components.gate.sums import GAINS, OUTPUTS, Metrics
 from components.gate.verdict import read_verdict
+from components.pages.curves import curves
+from components.pages.latents import groups
 from components.pages.pictures import pictures
 from components.pages.rendering import render
 from components.pages.report import PAGE
@@ -72,6 +74,8 @@ def _trainer(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> 
         history=history,
         units=read_units(servable),
         images_per_second=speed,
+        charts=curves(history),
+        latents=groups(history),
         took=str(datetime.timedelta(seconds=round(seconds))),
         pictures=pictures(servable, _test_splits(inputs)),
     )

@@ -42,7 +42,7 @@ CODE = {
     ),
     "ServingCheck": Code(("components.gate.serving_check",), (*NUMERIC, "tensorflow-serving-api", "tfx")),
     "Evaluator": Code(
-        ("components.gate.evaluator", "components.gate.metric"),
+        ("components.gate.evaluator", "components.gate.extremes_metric", "components.gate.metric"),
         (*NUMERIC, "tensorflow-model-analysis", "apache-beam", "tfx"),
     ),
 }

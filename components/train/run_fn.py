@@ -13,7 +13,9 @@ from trainer.export import Servable, save
 from trainer.images import first_examples, load_images, pixel_model, shape_of
 from trainer.settings import TrainConfig
 from trainer.storage.atomic import reading, storing
+from trainer.storage.digests import below, identity, recorded_or_present
 from trainer.storage.leftovers import clear
+from trainer.training.record import read_history
 from trainer.training.warm_start import fits
 from trainer.units import Units
 from trainer.warmup import IMAGES
@@ -57,9 +59,16 @@ def run_fn(fn_args: fn_args_utils.FnArgs) -> None:
         training_state.finish(job.state)
     servable = Servable(model, pixel_model(train), config.eval_samples, transform, shape)
     examples = first_examples(fn_args.eval_files, IMAGES)
-    save(servable, Units.of(config, shape), fn_args.serving_model_dir, examples)
+    history = read_history(fn_args.model_run_dir) | {"base_model": base_model and _identity(base_model)}
+    save(servable, Units.of(config, shape), fn_args.serving_model_dir, examples, history)
     with storing("the name of the training", fn_args.model_run_dir):
         training_state.leave_name(fn_args.model_run_dir, name)
+
+
+def _identity(model: str) -> str:
+    """Returns the digest of the SavedModel at the path `model`, by which its card names it."""
+    with reading("the base model", model):
+        return identity(below(recorded_or_present(os.path.dirname(model)), os.path.basename(model)))
 
 
 def _state_name(config: TrainConfig, site: Site, fn_args: fn_args_utils.FnArgs, base_model: str | None) -> str:

@@ -19,6 +19,7 @@ from kubeflow.workers.launcher import launch_pods
 from pipeline.console import Story
 from pipeline.dag import WINDOW_NODE
 from pipeline.facts import run_facts
+from pipeline.index.writing import refresh
 from pipeline.local import ingest_spans, is_finished, launch_node, plan, site_of
 from pipeline.outcome import read_outcome
 from pipeline.retention import retain
@@ -130,6 +131,7 @@ def _verdict(task: Task, found: Metadata, story: Story) -> Failure | None:
         executions = find_run(handle.store, task.config.name, task.run_id)
         facts = run_facts(task.config.name, task.run_id, outcome, executions)
         retain(task.config, task.run_id, lambda: handle.store, False, story.say)
+        refresh(task.config.root, lambda: handle.store, story.say)
     if not outcome.verdict.blessed and not outcome.nothing_new:
         return Failure(Kind.REFUSED, "; ".join(outcome.verdict.reasons))
     story.say(json.dumps({OUTCOME: text, FACTS: facts}))  # for `submit --wait`

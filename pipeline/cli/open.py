@@ -15,7 +15,7 @@ from trainer.exit_codes import DONE
 
 HELP = "open the report of a run"
 EXAMPLE = "open --root vaeiaf"
-GUIDE = "howto/status.md"
+GUIDE = "howto/report.md"
 COPY = "vaeiaf-report.html"  # of a report on a cluster
 
 

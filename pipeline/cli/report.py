@@ -15,6 +15,7 @@ from trainer.exit_codes import DONE
 
 HELP = "write a page about all runs"
 EXAMPLE = "report --series --root vaeiaf"
+GUIDE = "howto/report.md"
 COPY = "vaeiaf-runs.html"  # of the page of a cluster
 
 

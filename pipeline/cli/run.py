@@ -66,6 +66,7 @@ def _run(
 ) -> "Outcome | Failure":
     try:
         from pipeline import local
+        from pipeline.index.writing import refresh
         from pipeline.retention import retain
         from pipeline.state.executions import open_store
 
@@ -85,6 +86,7 @@ def _run(
         story.say(f"Serve:  docker run -p 8501:8501 -e MODEL_NAME=vaeiaf -v {volume} tensorflow/serving")
     _notify(webhook, config, run_id, outcome, story.say)
     retain(config, run_id, lambda: open_store(config.root), True, story.say)
+    refresh(config.root, lambda: open_store(config.root), story.say)
     return outcome
 
 

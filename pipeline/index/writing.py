@@ -2,17 +2,28 @@
 
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ml_metadata.metadata_store import MetadataStore
 
 from pipeline.index.entries import Series, read_series
 from pipeline.index.page import render
-from trainer.errors import StorageError
+from pipeline.state.executions import pipelines_of
+from trainer.errors import ReportedError, StorageError
 from trainer.storage.durable import write_durably
 
 PAGE = "index.html"  # in the state directory, beside what it links to
 RUNS = 1000  # on a page, the newest; 0.8 MB
+
+
+def refresh(root: str, open_store: Callable[[], MetadataStore], say: Callable[[str], Any]) -> None:
+    """Writes the index of all pipelines as a run ends. A failure is a line, because the run is done."""
+    try:
+        store = open_store()
+        write_index(store, root, pipelines_of(store), os.path.join(root, PAGE))
+    except ReportedError as error:
+        say(f"The page of all runs is as old as before: {error}")
 
 
 def write_index(store: MetadataStore, root: str, pipelines: Sequence[str], path: str) -> list[Series]:

@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ml_metadata.metadata_store import MetadataStore
@@ -18,6 +18,7 @@ from trainer.schema import nearest
 METADATA = "metadata.sqlite"  # in a state directory
 PIPELINE, RUN, NODE = "pipeline", "pipeline_run", "node"  # TFX's types of contexts
 PART = re.compile(r"\.span-\d+$")  # end of the id of a part of a run, which ingests one span of its data
+MANY = 200  # executions, above which the names of all cost less than one by one: those of some ten runs
 SUCCESSFUL = (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED)
 
 
@@ -72,25 +73,27 @@ def attempts_of(store: MetadataStore, run_id: str) -> dict[str, list[mlmd.Execut
     """Returns the executions of a run by node id, of each node the oldest first."""
     found: dict[str, list[mlmd.Execution]] = {}
     run = store.get_context_by_type_and_name(RUN, run_id)
-    for name, execution in _named(store, run) if run else ():
+    for name, execution in _Names(store).of_run(run) if run else ():
         found.setdefault(name.node, []).append(execution)
     return found
 
 
 def runs_of(store: MetadataStore, pipeline: str | None = None) -> Iterator[RunExecutions]:
     """Yields the runs of `pipeline`, or of all pipelines, the newest first."""
-    found = store.get_contexts_by_type(RUN)
-    parts = [context for context in found if PART.search(context.name)]
+    found, names = store.get_contexts_by_type(RUN), _Names(store)
+    parts: dict[str, list[mlmd.Context]] = {}
+    for context in found:
+        if PART.search(context.name):
+            parts.setdefault(PART.sub("", context.name), []).append(context)
     for context in sorted(found, key=lambda run: (run.create_time_since_epoch, run.id), reverse=True):
         if PART.search(context.name):
             continue
-        named = list(_named(store, context))
+        named = list(names.of_run(context))
         if named and pipeline in (None, named[0][0].pipeline):
             nodes = {name.node: execution for name, execution in named}
-            for part in parts:
-                if PART.sub("", part.name) == context.name:
-                    suffix = part.name.removeprefix(context.name)
-                    nodes |= {f"{name.node}{suffix}": execution for name, execution in _named(store, part)}
+            for part in parts.get(context.name, ()):
+                suffix = part.name.removeprefix(context.name)
+                nodes |= {f"{name.node}{suffix}": execution for name, execution in names.of_run(part)}
             yield RunExecutions(context.name, named[0][0].pipeline, time_of(context.create_time_since_epoch), nodes)
 
 
@@ -147,11 +150,29 @@ class _Name(NamedTuple):
     node: str
 
 
-def _named(store: MetadataStore, run: mlmd.Context) -> Iterator[tuple[_Name, mlmd.Execution]]:
-    """Yields the executions of a run in the order of their start, with pipeline and node."""
-    for execution in sorted(store.get_executions_by_context(run.id), key=lambda execution: execution.id):
-        contexts: Iterable[mlmd.Context] = store.get_contexts_by_execution(execution.id)
-        for context in contexts:
-            if context.type == NODE:  # TFX writes PIPELINE.NODE
-                pipeline, _, node = context.name.rpartition(".")
-                yield _Name(pipeline, node), execution
+class _Names:
+    """Pipelines and nodes of executions: asked for one by one, and all at once when there are many."""
+
+    def __init__(self, store: MetadataStore) -> None:
+        self._store, self._asked = store, 0
+        self._known: dict[int, _Name] = {}  # by the id of an execution
+
+    def of_run(self, run: mlmd.Context) -> Iterator[tuple[_Name, mlmd.Execution]]:
+        """Yields the executions of a run in the order of their start, with pipeline and node."""
+        for execution in sorted(self._store.get_executions_by_context(run.id), key=lambda execution: execution.id):
+            if name := self._known.get(execution.id) or self._ask(execution.id):
+                yield name, execution
+
+    def _ask(self, execution: int) -> "_Name | None":
+        self._asked += 1
+        if self._asked == MANY:
+            for context in self._store.get_contexts_by_type(NODE):
+                found = self._store.get_executions_by_context(context.id)
+                self._known |= dict.fromkeys((one.id for one in found), _name(context))
+        contexts = self._store.get_contexts_by_execution(execution)
+        return next((_name(context) for context in contexts if context.type == NODE), None)
+
+
+def _name(context: mlmd.Context) -> _Name:
+    pipeline, _, node = context.name.rpartition(".")  # TFX writes PIPELINE.NODE
+    return _Name(pipeline, node)

@@ -91,6 +91,8 @@ def _json(name: str, tensor: Tensor) -> str:
     """Returns the value of an input as JSON has it: one image, or a number."""
     if tensor.dtype == "string":
         return f"[b64({_encoded(name)})]"
+    if name == "latents":
+        return 'ask("encode", {"images": [b64(IMAGE)]})'
     return "[PIXELS.tolist()]" if tensor.sizes else str(_number(name))
 
 
@@ -98,6 +100,8 @@ def _python(name: str, tensor: Tensor) -> str:
     """Returns the value of an input as `tf.make_tensor_proto` takes it; it makes int32 of a whole number."""
     if tensor.dtype == "string":
         return f"[{_encoded(name)}]"
+    if name == "latents":
+        return 'ask("encode", {"images": [IMAGE]})["latents"]'
     return "PIXELS[None]" if tensor.sizes else str(_number(name))
 
 

@@ -152,7 +152,7 @@ def signatures() -> str:
         [
             "# Signatures",
             "A pushed model is a SavedModel with these signatures. B is the number of images, H, W and C are their "
-            "height, width and channels, those of the training data, and L is the number of latents, `latent_size`. "
+            "height, width and channels, those of the training data, and L is the number of latents. "
             "TensorFlow Serving calls `serving_default` by default.",
             _table(("signature", "inputs", "outputs", "what it returns"), rows),
             "An encoded image is a PNG or JPEG file. An Example has the features `image`, `label` and `id`. All "

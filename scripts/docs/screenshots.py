@@ -38,6 +38,8 @@ SHOTS = {
     "refusal.png": Shot("refusal", Screen(760), 560),
     "comparison.png": Shot("comparison", Screen(760), 1100),
     "drift.png": Shot("drift", Screen(760), 900),
+    "runs.png": Shot("runs", Screen(760), 900),
+    "model-card.png": Shot("card", Screen(760), 700),
 }
 DATA = "--dataset=photo_patches"
 ROOT = "/home/me/vaeiaf/vaeiaf"  # the state directory of the tutorials
@@ -61,6 +63,9 @@ def write_pages(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     of_days = [_photographs(folder / day, brightness) for day, brightness in (("tuesday", 0.8), ("monday", 1.0))]
     written["drift"] = folder / "drift.html"
     _vaeiaf(folder, "drift", *of_days, f"--output={written['drift']}")
+    written["card"] = max(folder.glob("root/pushed/*/*/assets.extra/model_card.html"))
+    _vaeiaf(folder, "report", "--series")
+    written["runs"] = folder / "root/index.html"
     pages = {name: folder / f"{name}-page.html" for name in written}
     for name, path in written.items():
         pages[name].write_text(path.read_text().replace(f"{folder}/root", ROOT).replace(f"{folder}/", "photos/"))

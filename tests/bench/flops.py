@@ -28,7 +28,7 @@ def flops_per_image(config: TrainConfig) -> Flops:
     model = build(config, SHAPE)
     for variable in model.variables:
         variable.assign(tf.ones_like(variable))  # every zero in the weights comes from a mask
-    x, eps = tf.ones([1, SHAPE.size]), tf.ones([config.train_samples, 1, config.latent_size])
+    x, eps = tf.ones([1, SHAPE.size]), tf.ones([config.train_samples, 1, model.latent_size])
     counts = multiply_adds(lambda: draw(model, x, eps))
     return Flops(forward=2 * sum(counts), training=2 * (3 * sum(counts) - counts[0]))
 

@@ -14,7 +14,21 @@ import sys
 import numpy as np
 import pytest
 
-from tests.bench import checkpoints, disk, growth, inputs, limits, process, rounds, scale, scaling, shapes, spans, steps
+from tests.bench import (
+    checkpoints,
+    disk,
+    growth,
+    inputs,
+    limits,
+    memory,
+    process,
+    rounds,
+    scale,
+    scaling,
+    shapes,
+    spans,
+    steps,
+)
 from tests.bench.data import random_images, records
 from tests.bench.rows import Row
 from trainer.__main__ import main
@@ -146,6 +160,12 @@ def test_training_from_disk_is_held_against_training_from_memory(bench, patch):
         assert row.keys() == {"images_per_second", "to_memory", "cpu_to_memory", "reading_percent"}
         assert min(row.values()) > 0.0
     assert rows["training from memory", SIZE]["to_memory"] == 1.0
+
+
+def test_a_preset_has_its_peak_of_memory():
+    (row,) = memory.rows(["smoke"])
+    assert row.batch_size == PRESETS["smoke"].batch_size
+    assert 100.0 < row.more["peak_mb"] < 8192.0
 
 
 def test_a_trainer_on_all_images_of_some_files_has_its_time_and_memory(patch, capsys):

@@ -89,6 +89,7 @@ def expected_of(model):
     given = {"images": tf.constant([image]), "examples": tf.constant([example])}
     given |= {"n": tf.constant(4), "seed": tf.constant(0), "temperature": tf.constant(0.7)}
     signatures = tf.saved_model.load(model).signatures
+    given |= signatures["encode"](images=given["images"])  # latents
     answers = {}
     for name, signature in SIGNATURES.items():
         chosen = {key: (pixels if it.dtype == "uint8" else given)[key] for key, it in signature.inputs.items()}

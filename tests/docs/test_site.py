@@ -73,6 +73,7 @@ def test_it_has_every_signature(site):
         "reconstruct_pixels",
         "encode",
         "encode_pixels",
+        "decode",
         "sample",
         "sample_at_temperature",
         "serving_default",

@@ -8,9 +8,10 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 
+from trainer.model.distributions import LOGVAR_BOUND
 from trainer.model.flows import MADE, IAFStep, LocationStep
 from trainer.model.likelihoods.gaussian import MIN_LOGVAR, GaussianPixels
-from trainer.model.vae import LOGVAR_BOUND, VAE
+from trainer.model.vae import VAE
 
 PIXELS, LATENTS, IMAGES = 12, 3, 5
 

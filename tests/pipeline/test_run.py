@@ -397,6 +397,9 @@ def test_a_warm_start_starts_from_the_last_blessed_model_if_there_is_one(series)
     assert code == exit_codes.DONE
     assert f"starting from the weights of {model}" in console
     assert elbo(console) == pytest.approx(elbo(first), abs=0.02)
+    one, other = (read_card(str(series.pushed / str(version))) for version in series.versions())
+    assert (one.training.base_model, other.training.base_model) == (None, one.model)
+    assert "2 pushed" in (series.root / "index.html").read_text(), "each run writes the page of all runs"
     _, console = series.run("--warm-start", still)
     assert took(console, "Trainer") != "cached", "there is a new model to start from"
     code, console = series.run("--warm-start", "--set=hidden_size=4")

@@ -7,7 +7,7 @@ import scipy.stats
 import tensorflow as tf
 
 import trainer.evaluate
-from trainer.evaluate import Evaluator, image_elbo, image_noise, quality
+from trainer.evaluate import Evaluator, evaluate_latents, image_elbo, image_noise, quality
 from trainer.images import ImageSet, to_unit_interval
 from trainer.model.build import build
 from trainer.model.likelihoods import Bernoulli
@@ -67,6 +67,27 @@ def test_the_evaluators_mean_is_the_mean_over_images(at_once, model, images, who
     monkeypatch.setattr(trainer.evaluate, "DRAWS_AT_ONCE", at_once)
     expected = [np.mean(part.numpy().astype(float)) for part in whole]
     np.testing.assert_allclose(Evaluator(model, SAMPLES)(images), expected, rtol=1e-6, atol=1e-3)
+
+
+@pytest.mark.parametrize("at_once", [7 * SAMPLES, 2000])
+def test_the_shares_of_the_latents_are_those_of_the_evaluators_draws_and_sum_to_its_kl(
+    at_once, model, images, monkeypatch
+):
+    monkeypatch.setattr(trainer.evaluate, "DRAWS_AT_ONCE", at_once)
+    mean, (group,) = evaluate_latents(model, images, SAMPLES)
+    np.testing.assert_allclose(mean, Evaluator(model, SAMPLES)(images), rtol=1e-6)
+    assert sum(group.kl) == pytest.approx(mean.kl, rel=1e-6)
+    noise = image_noise(tf.constant(images.noise_seeds), SAMPLES, LATENTS)
+    shares = draw(model, to_unit_interval(images.pixels), noise).kl.numpy().astype(float)
+    assert (group.group, len(group.kl)) == ("z", LATENTS)
+    np.testing.assert_allclose(group.kl, shares.mean(axis=(0, 1)), rtol=1e-5, atol=1e-4)
+    assert np.ptp(group.kl) > 0.1, "latents differ, or the law is empty"
+
+
+def test_the_shares_are_in_the_groups_of_the_model(model, images, monkeypatch):
+    (whole,) = evaluate_latents(model, images, SAMPLES).latents
+    monkeypatch.setattr(VAE, "scales", {"8x8": 6, "4x4": 2})
+    assert evaluate_latents(model, images, SAMPLES).latents == (("8x8", whole.kl[:6]), ("4x4", whole.kl[6:]))
 
 
 def test_the_evaluator_sees_the_weights_of_now(model, images, scramble):

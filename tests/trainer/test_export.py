@@ -10,6 +10,7 @@ import scipy.special
 import tensorflow as tf
 
 import trainer.export
+from trainer.carried import read_carried
 from trainer.errors import StorageError
 from trainer.evaluate import image_elbo
 from trainer.export import Servable, save
@@ -97,6 +98,7 @@ def test_every_signature_takes_any_batch_and_says_its_shapes(signatures, model):
         "reconstruct_pixels": ({"images": image}, {"images": image}),
         "encode": ({"images": encoded}, {"latents": latents}),
         "encode_pixels": ({"images": image}, {"latents": latents}),
+        "decode": ({"latents": latents}, {"images": image}),
         "sample": ({"n": scalar, "seed": scalar}, {"images": image}),
         "sample_at_temperature": (
             {"n": scalar, "seed": scalar, "temperature": ((), tf.float32)},
@@ -206,6 +208,12 @@ def test_reconstruct_is_the_mean_image_of_the_posterior_without_noise(model, sig
     assert len(np.unique(images, axis=0)) > 1
 
 
+def test_latents_decode_to_the_reconstruction(signatures, pixels):
+    latents = signatures["encode_pixels"](images=pixels)["latents"]
+    expected = signatures["reconstruct_pixels"](images=pixels)["images"]
+    np.testing.assert_array_equal(signatures["decode"](latents=latents)["images"], expected)
+
+
 @pytest.mark.parametrize("name", ["reconstruct", "serving_default"])
 def test_encoded_images_are_reconstructed_as_their_pixels_are(name, signatures, pixels, encoded):
     np.testing.assert_array_equal(decode(encoded, SHAPE), pixels)
@@ -284,6 +292,13 @@ def test_fewer_images_are_used_again_and_a_model_without_any_has_no_requests(ser
     found = [list(one.inputs["examples"]) for one in read_warmup(str(tmp_path / "one")) if one.signature == "evaluate"]
     assert found == [[image], [image] * IMAGES]
     assert read_warmup(str(tmp_path / "none")) == []
+
+
+def test_a_model_carries_the_history_of_its_training(servable, tmp_path):
+    history = {"best_epoch": 3, "latents": [{"group": "z", "kl": [0.5, 0.25]}]}
+    for name, given in (("with", history), ("without", None)):
+        save(servable, Units.of(TrainConfig(), SHAPE), str(tmp_path / name), history=given)
+        assert read_carried(str(tmp_path / name)) == given
 
 
 def test_no_images_are_a_batch_too(servable):

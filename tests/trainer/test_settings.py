@@ -132,7 +132,7 @@ MAPS = {**RESNETS, "latent_maps": True, "latent_size": 128, "hidden_size": 64}
         (MAPS | {"decoder": "BernoulliMLP"}, "latent_maps", "GaussianResNet, BernoulliMLP"),
         (LADDER | {"latent_maps": True}, "latent_maps", "GaussianLadder, BernoulliLadder"),
         (LADDER | {"encoder": "GaussianResNet"}, "encoder", "GaussianResNet"),
-        (LADDER | {"decoder": "BernoulliMLP"}, "encoder", "GaussianLadder"),
+        (LADDER | {"decoder": "BernoulliMLP"}, "decoder", "BernoulliMLP"),
     ],
 )
 def test_settings_that_exclude_each_other_are_refused(settings, setting, value):

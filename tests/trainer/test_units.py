@@ -44,7 +44,8 @@ def test_units_read_as_one_sentence():
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_units_survive_being_written(decoder, tmp_path):
-    units = Units.of(TrainConfig(decoder=decoder), SHAPE)
+    encoder = "GaussianLadder" if decoder.endswith("Ladder") else "GaussianMLP"
+    units = Units.of(TrainConfig(encoder=encoder, decoder=decoder), SHAPE)
     write_units(units, str(tmp_path / "model"))
     assert read_units(str(tmp_path / "model")) == units
 

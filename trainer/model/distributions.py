@@ -6,6 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 LOG_2PI = math.log(2.0 * math.pi)
+LOGVAR_BOUND = 12.0  # on |log variance| of latents: standard deviations from 1/400 to 400
 
 
 class Gaussian(NamedTuple):

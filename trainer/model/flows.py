@@ -21,6 +21,9 @@ class FlowResult(NamedTuple):
     log_gates: tf.Tensor  # [..., L], nats: log of each diagonal entry of dz_out / dz_in; their sum is its log |det|
 
 
+FlowStep = Callable[[tf.Tensor, tf.Tensor], FlowResult]  # (z, h) -> z and its log-determinant
+
+
 class MaskedDense(tf.Module):
     """y = x (W * mask) + b, where mask lets input i reach output j iff degree_in[i] <= degree_out[j].
 

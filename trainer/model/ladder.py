@@ -3,7 +3,7 @@
     p(x, z) = p(x | z) prod_l p(z_l | z_<l),   q(z | x) = prod_l q(z_l | z_<l, x)
 
 A path upwards computes features of the image at each scale; a path downwards meets them, one stochastic layer after
-another (Soenderby et al., 2016, arXiv 1602.02282; Kingma et al., 2016, arXiv 1606.04934, section 5 and appendix C.3).
+another (Sønderby et al., 2016, arXiv 1602.02282; Kingma et al., 2016, arXiv 1606.04934, section 5 and appendix C.3).
 """
 
 import math
@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from trainer.model.distributions import log_normal
-from trainer.model.flows import IAFStep, LocationStep
-from trainer.model.ladder_blocks import FlowStep, LayerDraw, MaskedConvs, Prior, StochasticLayer
+from trainer.model.flows import FlowStep, IAFStep, LocationStep
+from trainer.model.ladder_blocks import LayerDraw, MaskedConvs, Prior, StochasticLayer
 from trainer.model.latent_model import Joint, LatentModel
 from trainer.model.likelihoods import LIKELIHOODS, Likelihood
 from trainer.model.resnet import Conv, Layer, ResidualBlock, Upsample, as_rows, flat_parts
@@ -73,6 +72,15 @@ class Ladder(LatentModel):
         self.rungs = list(rungs)
         self.top = tf.Variable(tf.zeros([*sides[-1], channels], dtype), name="top")
 
+    @property
+    def scales(self) -> dict[str, int]:
+        """The scales from the top downwards: the sides of their maps, and how many latents their layers have."""
+        sizes: dict[str, int] = {}
+        for height, width, latents in self._maps:
+            name = f"{height}x{width}"
+            sizes[name] = sizes.get(name, 0) + height * width * latents
+        return sizes
+
     def joint(self, x: tf.Tensor, eps: tf.Tensor) -> Joint:
         """Draws each layer from its posterior, from the top downwards; see LatentModel."""
         below = [_repeated(part, eps) for part in self._ascend(x)]
@@ -86,16 +94,10 @@ class Ladder(LatentModel):
         z, log_q, log_prior = (_flat(parts, eps) for parts in zip(*draws, strict=True))
         return Joint(z, log_q, log_prior, pixels)
 
-    def generate(self, z: tf.Tensor) -> tuple[tf.Tensor, Likelihood]:
-        """Returns each latent's share of log p(z), [..., L] in nats, and p(x|z), for z [..., L]."""
-        given, densities = self._as_maps(z), list[tf.Tensor]()
-
-        def take(number: int, prior: Prior) -> tf.Tensor:
-            densities.append(log_normal(given[number], prior.p.loc, prior.p.logvar))
-            return given[number]
-
-        pixels = self._descend(take, z)
-        return _flat(densities, z), pixels
+    def decode(self, z: tf.Tensor) -> Likelihood:
+        """Returns p(x|z) for z [..., L]."""
+        given = self._as_maps(z)
+        return self._descend(lambda number, _: given[number], z)
 
     def sample(self, eps: tf.Tensor) -> tf.Tensor:
         """Returns mean images, [N, D], of z_l = mu_p + sigma_p eps_l from the top downwards; see LatentModel."""

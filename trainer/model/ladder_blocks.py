@@ -1,19 +1,17 @@
 """The blocks of the ladder: a masked convolution, the network of an IAF step, and a stochastic layer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from trainer.model.distributions import Gaussian, log_normal, smooth_clip
-from trainer.model.flows import OUTPUT_GAIN, FlowResult
+from trainer.model.distributions import LOGVAR_BOUND, Gaussian, log_normal, smooth_clip
+from trainer.model.flows import OUTPUT_GAIN, FlowStep
 from trainer.model.resnet import Conv
 
-FlowStep = Callable[[tf.Tensor, tf.Tensor], FlowResult]  # (z, h) -> z and its log-determinant
-
 SIDE = 3  # of every kernel
-LOGVAR_BOUND = 12.0  # on |log variance| of p and q: standard deviations from 1/400 to 400
+WIDEST = 2.0  # log variance of p and of q in units of p: a wider draw carries nothing and can blow up what is below it
 ABSORB_GAIN = 0.1  # a new layer hardly changes its input, so that many of them train
 
 
@@ -178,4 +176,4 @@ class StochasticLayer(tf.Module):
 
 
 def _clipped(logvar: tf.Tensor) -> tf.Tensor:
-    return smooth_clip(logvar, -LOGVAR_BOUND, LOGVAR_BOUND)
+    return smooth_clip(logvar, -LOGVAR_BOUND, WIDEST)

@@ -36,6 +36,11 @@ class LatentModel(tf.Module, abc.ABC):
         """The number of latents, L."""
         return len(self.groups)
 
+    @property
+    def scales(self) -> dict[str, int]:
+        """The scales of the latents, in the order of z: a name for each, and how many latents it has."""
+        return {"z": self.latent_size}
+
     @abc.abstractmethod
     def joint(self, x: tf.Tensor, eps: tf.Tensor) -> Joint:
         """Draws from q(z|x), once for each row of noise.
@@ -45,6 +50,10 @@ class LatentModel(tf.Module, abc.ABC):
           eps: [..., B, L], standard normal; axes before B are further draws for the same images. With 0 the draw is
             the centre of q(z|x).
         """
+
+    @abc.abstractmethod
+    def decode(self, z: tf.Tensor) -> Likelihood:
+        """Returns p(x|z) for z [..., L]."""
 
     @abc.abstractmethod
     def sample(self, eps: tf.Tensor) -> tf.Tensor:

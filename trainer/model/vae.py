@@ -1,13 +1,13 @@
 """The variational autoencoder with inverse autoregressive flow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from trainer.model.distributions import Gaussian, log_normal, smooth_clip
-from trainer.model.flows import MADE, FlowResult, IAFStep, LocationStep
+from trainer.model.distributions import LOGVAR_BOUND, Gaussian, log_normal, smooth_clip
+from trainer.model.flows import MADE, FlowStep, IAFStep, LocationStep
 from trainer.model.latent_model import Joint, LatentModel
 from trainer.model.likelihoods import LIKELIHOODS, Likelihood
 from trainer.model.networks import MLP, Network
@@ -15,10 +15,6 @@ from trainer.model.resnet import ResNetDecoder, ResNetEncoder, smallest_map
 from trainer.schema import SettingError
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
-
-FlowStep = Callable[[tf.Tensor, tf.Tensor], FlowResult]  # (z, h) -> z and its log-determinant
-
-LOGVAR_BOUND = 12.0  # on |log variance| of q(z0|x): standard deviations from 1/400 to 400
 
 
 class Encoding(NamedTuple):

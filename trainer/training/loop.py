@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.errors import InterruptError, UserError
-from trainer.evaluate import Evaluator, quality
+from trainer.evaluate import Evaluator, evaluate_latents, quality
 from trainer.images import ImageSet, hold_out, shuffled_batches
 from trainer.interrupt import signals_noted
 from trainer.model.build import build
@@ -251,7 +251,7 @@ def _evaluate(
     model: LatentModel, config: TrainConfig, epochs: tuple[Epoch, ...], test: ImageSet, strategy: tf.distribute.Strategy
 ) -> TrainResult:
     """Evaluates the trained model like the gate, with the importance-weighted bound if `config` asks for it."""
-    mean = Evaluator(model, config.eval_samples, strategy)(test)
+    mean, latents = evaluate_latents(model, test, config.eval_samples, strategy)
     likelihood, best_epoch = model.likelihood, Progress(epochs=epochs).best.epoch
     bits = f", {bits_per_dim(likelihood, mean.elbo, test.shape.size):.3f} bits/dim" if likelihood.IS_PROBABILITY else ""
     log.info(
@@ -262,7 +262,7 @@ def _evaluate(
         bits,
     )
     if not config.importance_samples:
-        return TrainResult(model, epochs, best_epoch, mean, quality=None)
+        return TrainResult(model, epochs, best_epoch, mean, quality=None, latents=latents)
     log.info("drawing %d samples of each test image for the importance-weighted bound", config.importance_samples)
     looked = quality(model, test, config.importance_samples, strategy)
     log.info(
@@ -273,4 +273,4 @@ def _evaluate(
         looked.active_latents,
         model.latent_size,
     )
-    return TrainResult(model, epochs, best_epoch, mean, looked)
+    return TrainResult(model, epochs, best_epoch, mean, looked, latents)

@@ -10,7 +10,7 @@ import numpy as np
 import pydantic
 import tensorflow as tf
 
-from trainer.evaluate import MeanELBO, Quality
+from trainer.evaluate import GroupKL, MeanELBO, Quality
 from trainer.model.latent_model import LatentModel
 from trainer.settings import TrainConfig
 from trainer.storage.atomic import discard, storing, whole
@@ -76,6 +76,7 @@ class TrainResult(NamedTuple):
     best_epoch: int
     test: MeanELBO  # of `model`, with config.eval_samples draws per image
     quality: Quality | None  # on the test set, if config.importance_samples
+    latents: tuple[GroupKL, ...]  # on the test set, from the draws of `test`
 
 
 class Writer:
@@ -162,6 +163,7 @@ def write_history(config: TrainConfig, result: TrainResult, workdir: str) -> Non
         "best_epoch": result.best_epoch,
         "test": result.test._asdict(),
         "quality": result.quality and result.quality._asdict(),
+        "latents": [group._asdict() for group in result.latents],
         "epochs": [epoch.to_dict() for epoch in result.epochs],
     }
     with whole("the history", os.path.join(workdir, HISTORY)) as path:

@@ -63,6 +63,9 @@ def test_its_figures_are_those_of_the_gate_with_their_intervals():
     assert found["spans, the oldest first"] == ["2026-01-30, 2026-01-31"]
     assert found["sample"] == ["32", "0.061", "0.078"]
     assert found["training"][0].startswith("2 epochs in 0:02:00 (h:mm:ss), 1,750 images per second; epoch 1 ")
+    assert found["start"] == ["random weights"]
+    warm = card_with(training=CARD.training._replace(base_model="1f" * 32))
+    assert rows(warm)["start"] == [f"the weights of the model {'1f' * 32}"]
     assert (found["seed"], found["tensorflow"]) == (["7"], ["2.21.0"])
     assert found["SHA-256 of the model"] == [CARD.model]
 
@@ -72,6 +75,19 @@ def test_a_likelihood_that_is_no_probability_has_no_bits_and_compresses_nothing(
     assert "no bits per dimension" in text
     assert "bits-back" in markdown(CARD)
     assert "bits-back" not in text
+
+
+@pytest.mark.parametrize(
+    ("recipe", "kind"),
+    [
+        ({"encoder": "GaussianMLP", "iaf_steps": 3}, " with inverse autoregressive flow."),
+        ({"encoder": "GaussianLadder", "iaf_steps": 1}, " with a ladder of latents and inverse autoregressive flow."),
+        ({"encoder": "GaussianMLP", "iaf_steps": 0}, "."),
+    ],
+)
+def test_a_card_says_what_kind_of_model_it_is(recipe, kind):
+    text = markdown(card_with(training=CARD.training._replace(recipe=recipe)))
+    assert f"a variational autoencoder{kind}\n" in text
 
 
 def test_a_card_goes_without_what_is_not_recorded():

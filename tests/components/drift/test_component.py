@@ -11,9 +11,12 @@ from components.drift.compare import Comparator
 from components.drift.component import Drift
 from components.drift.findings import PAGE, read_findings
 from components.drift.gate import DriftGate, judge
+from components.drift.names import SENTENCE
 from components.ingest import statistics
 from components.ingest.numbers import NUMBERS
 from own_data import asked
+from pipeline.state.database import sqlite_connection
+from pipeline.state.metadata import Metadata
 from toy_data import pixels
 from trainer.errors import ReportedError
 from trainer.export import SERIALIZED
@@ -55,6 +58,9 @@ def test_findings_have_every_number_and_the_models_elbo_on_test_images(data, exp
     findings, page = read_findings(str(drift)), drift / PAGE
     assert [figure.name for figure in findings.figures] == [*NUMBERS, "elbo", "elbo_gap"]
     assert findings.sentence in caplog.text
+    with Metadata(sqlite_connection(str(folder.parent / "mlmd.sqlite")), str(folder.parent)) as lineage:
+        (recorded,) = lineage.store.get_artifacts_by_type("VaeIafDrift")
+    assert recorded.custom_properties[SENTENCE].string_value == findings.sentence, "the page of all runs reads it"
     (elbo,) = (figure for figure in findings.figures if figure.name == "elbo")
     assert (sum(elbo.cells.current), sum(elbo.cells.reference)) == (60, 60)
     evaluate = tf.saved_model.load(str(exported)).signatures["evaluate"]

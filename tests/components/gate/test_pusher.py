@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ from tfx.components.evaluator import constants
 from tfx.types import standard_artifacts
 from tfx.types import standard_component_specs as specs
 
-from components.card.card import Data
+from components.card.card import Data, Training
 from components.card.files import read_card
 from components.card.names import FILES, model_identity
 from components.gate import publish
@@ -24,11 +25,15 @@ from components.gate.serving import newest, saved_model_digests, versions
 from components.gate.verdict import Verdict
 from components.gate.withdrawal import present, withdraw
 from components.ingest.properties import record_images
+from exported import RECIPE
 from served import SERVING, infra_blessing
+from trainer.carried import write_carried
 from trainer.errors import ReportedError
+from trainer.shape import Shape
 from trainer.storage import aside
 from trainer.storage.digests import verify_digests, write_digests
 from trainer.storage.leftovers import DAY
+from trainer.units import Units, write_units
 
 VERDICT = Verdict(
     blessed=True,
@@ -153,6 +158,23 @@ def test_a_version_has_a_card_with_the_numbers_that_decided(push):
     assert card.serving.latency["serving_default"]["32"] == [0.061, 0.078]
     assert card.data == Data("serving", 70, 10, ["monday", "tuesday"], shared_images=0, unreadable_images=2)
     assert card.libraries["tensorflow"] == tf.__version__
+
+
+def test_a_card_has_the_units_and_the_training_that_the_model_carries(push):
+    model, config = push.make(1.0), dataclasses.replace(RECIPE, decoder="DiscretizedLogisticMLP", seed=7)
+    path = pathlib.Path(model.uri) / "Format-Serving"
+    units = Units.of(config, Shape(2, 3, 1))
+    write_units(units, str(path))
+    epochs = [{"seconds": 30.0, "images_per_second": 1000.0}, {"seconds": 90.0, "images_per_second": 2000.0}]
+    history = {"config": config.to_dict(), "best_epoch": 1, "epochs": epochs, "quality": None}
+    write_carried(history | {"base_model": "of a base"}, str(path))
+    write_digests(model.uri)
+    card = read_card(push.push(model).pushed_to)
+    assert (card.measure.words, card.measure.shape) == (str(units), "2x3x1")
+    assert card.measure.bits_per_dim == units.bits_per_dim(-1.5)
+    assert card.training == Training(
+        config.to_dict(), 2, 1, 120.0, 1750.0, None, config.importance_samples, "of a base"
+    )
 
 
 def test_a_version_whose_card_cannot_be_written_is_not_there(push, monkeypatch):

@@ -5,6 +5,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+from markupsafe import Markup
 
 from components.pages.account import Account, Change, Examples, Node, Step
 from components.pages.lineage import MAIN, SIDE, WIDTH, draw, in_words
@@ -92,6 +93,13 @@ def test_images_models_and_origins_are_named_with_their_digests():
     assert page.rows["digests"] == [[f"model {'5d' * 32}"]]
     assert page.terms["made-with"] == ACCOUNT.made_with
     assert "<summary>5 spans</summary>" in shown(examples=ACCOUNT.examples[:1] * 5)
+
+
+def test_the_account_reads_well(tmp_path, faults_of):
+    framed = '{% extends "page.html.j2" %}{% block title %}Run{% endblock %}{% block body %}<h1>Run</h1>{{ account }}'
+    path = tmp_path / "page.html"
+    path.write_text(TEMPLATES.from_string(framed + "{% endblock %}").render(account=Markup(shown())))
+    assert faults_of(path) == []
 
 
 def test_the_lineage_is_told_in_words_too():

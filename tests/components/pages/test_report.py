@@ -1,12 +1,19 @@
+import functools
+import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from comparisons import DRIFTED, EQUAL
+from components.gate.extremes import ImageELBO
 from components.gate.verdict import Verdict
 from components.pages.account import Account
-from components.pages.pictures import Pictures
+from components.pages.curves import curves
+from components.pages.latents import groups
+from components.pages.looks import Extreme, Looks, Picture
 from components.pages.rendering import TEMPLATES, render
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
@@ -30,24 +37,49 @@ LABELS = {"<cat>": {**NUMBERS, "elbo": -1700.25}, "7": {**NUMBERS, "elbo": -2050
 @pytest.fixture
 def history():
     epochs = [
-        {"epoch": i, "train_elbo": -2000.0 + i, "held_out": {"elbo": -1990.0 + i}, "test": {"elbo": -1995.0 + i}}
+        {
+            "epoch": i,
+            "train_elbo": -2000.0 + i,
+            "held_out": {"elbo": -1990.0 + i},
+            "test": {"elbo": -1995.0 + i, "reconstruction": -1965.0 + i, "kl": 30.0},
+            "images_per_second": 100.0,
+        }
         for i in (1, 2, 3)
     ]
+    latents = [{"group": "z", "kl": [29.5, 0.5, 0.0]}]
     config = {"latent_size": 500, "seed": 0}
-    return {"config": config, "best_epoch": 3, "epochs": epochs, "quality": None}
+    return {"config": config, "best_epoch": 3, "epochs": epochs, "quality": None, "latents": latents}
 
 
-def page(verdict, history, pushed_to="", decoder="BernoulliMLP", compared=(), scale=""):
-    units = Units.of(TrainConfig(decoder=decoder), Shape(32, 32, 3))
-    pictures = Pictures(pairs=b"pairs", samples=b"samples", scale=scale)
+def looks(scale=""):
+    """Pictures with markup in the names of their images."""
+    dot = tf.io.encode_png(np.zeros([1, 1, 3], np.uint8)).numpy()
+    pictures = [Picture(name, dot, f"the {name}") for name in ("reconstructions", "samples", "interpolation")]
+    ends = [
+        [Extreme(f"<{end}>", ImageELBO(elbo, 1, elbo + 30.0, 30.0), Picture(f"{end}-1", dot, f"image <{end}>"))]
+        for end, elbo in (("best", -1000.25), ("worst", -3000.75))
+    ]
+    return Looks(["test images", "this model"], *pictures, *ends, scale)
+
+
+@functools.cache
+def drawn(history, served):
+    """The charts of histories as JSON, which take a while."""
+    both = json.loads(history), json.loads(served)
+    return {"charts": curves(*both), "latents": groups(*both)}
+
+
+def page(verdict, history, pushed_to="", decoder="BernoulliMLP", compared=(), scale="", served=None, missing=False):
     html = render(
         "report.html.j2",
         verdict=verdict,
         compared=compared,
         history=history,
-        units=units,
+        is_history_missing=missing,
+        **drawn(json.dumps(history), json.dumps(served)),
+        units=Units.of(TrainConfig(decoder=decoder), Shape(32, 32, 3)),
         pushed_to=pushed_to,
-        pictures=pictures,
+        pictures=looks(scale),
         spans=[],
         settings={},
         account=ACCOUNT,
@@ -74,9 +106,9 @@ def test_a_probability_of_pixels_is_also_given_in_bits(history):
 
 
 def test_a_closer_look_at_the_model_is_shown_where_there_was_one(history):
-    history["quality"] = {"importance_samples": 100, "importance_weighted_bound": -1895.5, "active_latents": 77}
+    history["quality"] = {"importance_samples": 100, "importance_weighted_bound": -1895.5, "active_latents": 2}
     html = " ".join(page(Verdict(True, NUMBERS, None, {}, [], []), history).split())
-    assert "Importance-weighted bound with 100 draws: -1895.50; 77 of 500 latents active" in html
+    assert "bound with 100 draws: -1895.50; the posterior mean of 2 of 3 latents varies with the image." in html
 
 
 def test_a_refused_run_says_why(history):
@@ -94,8 +126,9 @@ def test_comparisons_of_the_data_are_shown_with_their_histograms(history):
 
 def test_the_page_needs_nothing_from_elsewhere(history):
     html = page(Verdict(True, NUMBERS, None, {}, [], []), history, compared=[DRIFTED])
-    assert len(re.findall(r'src="data:image/png;base64,', html)) == 3
-    assert not re.search(r'(src|href)="(?!data:)', html)
+    assert len(re.findall(r'src="data:image/png;base64,', html)) == 5
+    assert html.count('<svg role="img" aria-label=') == 5
+    assert not re.search(r'(src|href)="(?!data:|#)|url\((?!#)', html), "a fragment is a part of the page"
     assert "<script" not in html
 
 
@@ -120,5 +153,33 @@ def test_missing_numbers_are_marked_as_missing():
 def test_the_caption_says_that_images_are_scaled_down(history):
     verdict = Verdict(True, NUMBERS, None, {}, [], [])
     html = page(verdict, history, scale="64x64 of 512x512")
-    assert html.count("Scaled down to 64x64 of 512x512 pixels, each the mean of the area that it covers.") == 2
+    assert html.count("Scaled down to 64x64 of 512x512 pixels, each the mean of the area that it covers.") == 1
     assert "Scaled down" not in page(verdict, history)
+
+
+def test_every_picture_and_chart_says_what_it_shows(history):
+    html = page(Verdict(True, NUMBERS, None, {}, [], []), history)
+    assert len(re.findall(r'<img [^>]*alt="[^"]+"', html)) == html.count("<img")
+    assert len(re.findall(r'<svg [^>]*aria-label(?:ledby)?="[^"]+"', html)) == html.count("<svg")
+
+
+def test_the_extreme_images_have_their_ids_and_numbers(history):
+    html = page(Verdict(True, NUMBERS, None, {}, [], []), history)
+    for text in ("&lt;best&gt;<br>ELBO -1000.25<br>KL 30.00", "&lt;worst&gt;<br>ELBO -3000.75", "image &lt;worst&gt;"):
+        assert text in html
+
+
+def test_latents_are_counted_beside_those_of_the_served_model(history):
+    verdict = Verdict(True, NUMBERS, None, {}, [], [])
+    alone = " ".join(page(verdict, history).split())
+    assert "<td>z</td><td>2 of 3</td><td>30.00</td> </tr>" in alone
+    served = {**history, "latents": [{"group": "z", "kl": [29.0, 0.0, 0.0]}]}
+    both = " ".join(page(verdict, history, served=served).split())
+    assert "<td>z</td><td>2 of 3</td><td>30.00</td> <td>1 of 3</td> <td>29.00</td></tr>" in both
+
+
+def test_a_served_model_without_a_history_is_told(history):
+    verdict = Verdict(True, NUMBERS, None, {}, [], [])
+    text = "The served model carries no history of its training, because an earlier version exported it."
+    assert text in " ".join(page(verdict, history, missing=True).split())
+    assert text not in " ".join(page(verdict, history).split())

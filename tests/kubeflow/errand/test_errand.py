@@ -162,6 +162,13 @@ def test_the_files_of_a_command_come_to_the_path_that_the_user_named(vaeiaf, kub
     assert os.listdir(tmp_path / "pages") == ["r.html"]
 
 
+def test_the_page_of_all_runs_comes_to_a_file_here(vaeiaf, kube, state, tmp_path, monkeypatch):
+    kube.script = works
+    monkeypatch.chdir(tmp_path)
+    assert vaeiaf("report", "--series") == (0, f"{tmp_path}/vaeiaf-runs.html\n", "")
+    assert "<h2>vaeiaf-toy</h2>" in (tmp_path / "vaeiaf-runs.html").read_text()
+
+
 def test_images_of_this_machine_are_encoded_there(vaeiaf, kube, state, tmp_path):
     kube.script = works
     push(state.root / "pushed" / "models", 7, SHAPE)

@@ -16,7 +16,7 @@ from trainer.errors import InterruptError, UserError
 NUMBERS = {"elbo": -1850.0, "elbo_standard_error": 2.0, "images": 50.0, "independent_pixels": -2100.0}
 GAIN = {"elbo_gain": 3.0, "elbo_gain_lower": 2.0, "elbo_gain_upper": float("nan")}
 SILENT = {"completion", "schema"}  # what they print has its own form
-CHANGING = {"rollback", "withdraw"}
+CHANGING = {"rollback", "withdraw", "report"}
 ELSEWHERE = {"run", "submit", "schedule", "compile"}  # below, and tests/kubeflow/client/test_json.py
 
 ON_A_STATE_DIRECTORY = {
@@ -26,6 +26,7 @@ ON_A_STATE_DIRECTORY = {
     "withdraw": ["--reason=why", "NEWEST"],
     "why": [],
     "open": [],
+    "report": ["--series"],
     "verify": [],
     "prune": ["--keep=1", "--dry-run"],
     "doctor": ["--dataset=photo_patches"],

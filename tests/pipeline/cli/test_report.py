@@ -1,6 +1,7 @@
 """report --series: what the page of a state directory says and links to."""
 
 import shutil
+from unittest import mock
 
 import pytest
 
@@ -45,6 +46,15 @@ def test_runs_changes_and_what_is_served_are_on_the_page(three, vaeiaf, page):
     assert "too low" in found
     assert f"rollback to {three.versions()[1]}, served as {served}" in found
     assert "ada: grey samples" in found
+
+
+def test_drift_of_a_runs_data_is_marked(three, page):
+    three.compare_data(three.run("d"), "the data differ from the served ones in brightness")
+    three.compare_data(three.run("e"), "")
+    found = page()
+    assert "Drift: the data differ from the served ones in brightness" in text(found)
+    assert "1 with drift" in text(found)
+    assert "drift 1" in found.texts("text")
 
 
 def test_a_pruned_run_keeps_its_row_without_a_link(three, vaeiaf, page):
@@ -97,10 +107,35 @@ def test_a_disk_that_is_full_leaves_the_older_page(three, vaeiaf, page, monkeypa
     assert (three.root / "index.html").read_bytes() == before
 
 
+def test_a_run_that_ends_writes_the_page_or_says_why_not(three, monkeypatch):
+    said = []
+    writing.refresh(str(three.root), lambda: three.store, said.append)
+    assert "3 pushed" in text(Page((three.root / "index.html").read_text()))
+    monkeypatch.setattr(writing, "write_durably", mock.Mock(side_effect=OSError(28, "No space left on device")))
+    assert said == []
+    writing.refresh(str(three.root), lambda: three.store, said.append)
+    (line,) = said
+    assert line.startswith("The page of all runs is as old as before: ")
+    assert str(three.root / "index.html") in line
+
+
+def test_a_page_elsewhere_has_the_numbers_and_no_links(three, vaeiaf, tmp_path):
+    there = tmp_path / "runs.html"
+    assert vaeiaf("report", "--series", f"--output={there}") == (exit_codes.DONE, f"{there}\n", "")
+    found = Page(there.read_text())
+    assert "-12.00" in text(found)
+    assert found.attributes("a", "href") == []
+    assert not (three.root / "index.html").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ((), "report needs a subject. Add --series; vaeiaf open shows the report of one run"),
+        (
+            ("--series", "--output", "x.png"),
+            "--output: expected the name of a file that ends with .html, got 'x.png'",
+        ),
         (("--series", "--pipeline", "x"), "--pipeline: expected one of vaeiaf-toy, got 'x'"),
     ],
 )

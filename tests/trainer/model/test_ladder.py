@@ -61,3 +61,12 @@ def test_no_log_variance_is_too_large_for_a_finite_bound(bias):
         bound = draw(model, x, laws.normal(BATCH, model.latent_size)).elbo().elbo
     for value in (bound, *tape.gradient(bound, model.trainable_variables)):
         assert np.all(np.isfinite(value))
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_latents_are_those_of_the_scales_and_decode_to_the_pixels_of_their_draw(layers):
+    model, x = ladder_laws.small_ladder(ladder_layers=layers), ladder_laws.black_and_white(BATCH)
+    assert list(model.scales.values()) == [4 * layers, 8 * layers], "the coarser scale first"
+    assert sum(model.scales.values()) == model.latent_size
+    z, *_, pixels = model.joint(x, laws.normal(BATCH, model.latent_size))
+    np.testing.assert_allclose(model.decode(z).logits, pixels.logits, rtol=1e-8)

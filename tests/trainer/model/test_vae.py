@@ -9,9 +9,9 @@ import scipy.stats
 import tensorflow as tf
 
 from trainer.model.build import build
+from trainer.model.distributions import LOGVAR_BOUND
 from trainer.model.flows import IAFStep, LocationStep
 from trainer.model.objective import draw
-from trainer.model.vae import LOGVAR_BOUND
 from trainer.schema import SettingError
 from trainer.settings import DECODERS, ENCODERS
 from trainer.shape import Shape
@@ -147,7 +147,7 @@ def test_build_takes_every_size_from_the_config(decoder, kind, make, eps, x):
     assert vae.likelihood.__name__.startswith(decoder.removesuffix("MLP"))
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("encoder", [name for name in ENCODERS if not name.endswith("Ladder")])
 @pytest.mark.parametrize("decoder", [name for name in DECODERS if name.endswith("ResNet")])
 @pytest.mark.parametrize("shape", [Shape(32, 32, 3), Shape(13, 6, 1)], ids=str)
 def test_a_resnet_takes_the_place_of_an_mlp(encoder, decoder, shape, make, scramble, eps):
