@@ -9,6 +9,7 @@ import tensorflow as tf
 from trainer.settings import TrainConfig
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7  # Keras's defaults
+YOUTH = 10.0  # steps after which the mean weights may keep half of what they were
 
 Schedule = Callable[[tf.Tensor], tf.Tensor | float]  # step number, from 0, to learning rate
 
@@ -18,7 +19,9 @@ class Adam(tf.Module):
 
         m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2
         w <- w - rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)
-        a <- d a + (1 - d) w, and a <- w in the first step
+        a <- e a + (1 - e) w,   e = min(d, t' / (t' + 10)) in step t' = 0, 1, ...
+
+    The mean is young while t' is small: with d alone it would hold the first, random weights for 1 / (1 - d) steps.
 
     The update is TensorFlow's kernel. It is bound by memory and makes one pass over the four arrays, where XLA makes
     three. Unlike Keras's Adam, against which it is tested, it runs inside a replica.
@@ -72,7 +75,8 @@ class Adam(tf.Module):
 
     @tf.function(jit_compile=True)
     def _follow(self, number: tf.Tensor) -> None:
-        decay = self._decay * tf.cast(number > 0, tf.float32)
+        steps = tf.cast(number, tf.float32)
+        decay = tf.minimum(self._decay, steps / (steps + YOUTH))
         for a, w in zip(self.average, self._variables, strict=True):
             a.assign(decay * a + (1.0 - decay) * w)
 

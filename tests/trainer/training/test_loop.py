@@ -237,8 +237,9 @@ def test_with_a_decay_the_averaged_weights_are_evaluated_and_returned(quick, uns
         result = quick(batch_size=270, epochs=3, ema_decay=decay)  # one step an epoch
         seen[decay] = script.weights
     mean = seen[0.0][0]
-    for trained, averaged in zip(seen[0.0], seen[0.75], strict=True):
-        mean = [0.75 * old + 0.25 * new for old, new in zip(mean, trained, strict=True)]
+    for step, (trained, averaged) in enumerate(zip(seen[0.0], seen[0.75], strict=True)):
+        kept = min(0.75, step / (step + 10))
+        mean = [kept * old + (1.0 - kept) * new for old, new in zip(mean, trained, strict=True)]
         for weights, expected in zip(averaged, mean, strict=True):
             np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-7)
     for weights, expected in zip(weights_of(result.model), seen[0.75][2], strict=True):
