@@ -77,7 +77,8 @@ def main() -> None:
         type=lambda text: text.split(","),
         metavar="NAME,NAME,...",
         default=list(PRESETS),
-        help="presets that the section `quality` trains (default: all)",
+        help="presets that the section `quality` trains, also with other settings, as in resnet:learning_rate=1e-3 "
+        "(default: all)",
     )
     parser.add_argument(
         "--minutes",

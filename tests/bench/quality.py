@@ -24,7 +24,7 @@ from tests.bench.rows import Row
 from tests.bench.torch_parent import lacks_packages
 from trainer.images import load_images, preprocessing
 from trainer.model.likelihoods import LIKELIHOODS, bits_per_dim
-from trainer.presets import PRESETS
+from trainer.presets import PRESETS, recipe
 from trainer.settings import TrainConfig
 
 MINUTES = 60.0
@@ -76,9 +76,27 @@ def minutes_to(target: float, points: Sequence[Sequence[float]]) -> float | None
     return None
 
 
+def recipe_of(text: str) -> TrainConfig:
+    """Returns the recipe that `text` names: a preset, and settings that replace its own, as in resnet:epochs=3:seed=1.
+
+    Raises:
+      SettingError: there is no such preset, or a setting is invalid.
+    """
+    preset, *changes = text.split(":")
+    given = dict(change.split("=", 1) for change in changes)
+    return recipe(preset, {name: _value(value) for name, value in given.items()})
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def _contestants(torch_python: str, presets: Sequence[str], minutes: float, folder: str) -> Iterator[Contestant]:
     for name in presets:
-        config = PRESETS[name]
+        config = recipe_of(name)
         options = [str(minutes), folder, json.dumps(config.to_dict())]
         yield Contestant(name, config, [sys.executable, "-m", "tests.bench.quality_ours", *options])
     if missing := lacks_packages(torch_python):

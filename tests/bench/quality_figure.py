@@ -68,12 +68,12 @@ def _panel(curves: Sequence[Curve], units: str, target: float) -> tuple[str, flo
         colour = COLOURS[i % len(COLOURS)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in shown)
         parts.append(f'<polyline class="curve" stroke="{colour}" points="{path}"/>')
-        x, y = LEFT + i // rows * (WIDTH - LEFT) / 2, HEIGHT + 6 + i % rows * 16
+        x, y = LEFT + i // rows * (WIDTH - LEFT) / 2, HEIGHT + 14 + i % rows * 16
         parts.append(
             f'<line class="curve" stroke="{colour}" x1="{x:g}" y1="{y - 4:g}" x2="{x + 18:g}" y2="{y - 4:g}"/>'
         )
         parts.append(f'<text x="{x + 23:g}" y="{y:g}">{escape(curve.name)}, {curve.points[-1][1]:.5g}</text>')
-    return "\n".join(parts), HEIGHT + 10 + 16 * rows
+    return "\n".join(parts), HEIGHT + 20 + 16 * rows
 
 
 def _spacing(minutes: float) -> float:

@@ -32,6 +32,14 @@ def test_a_target_is_reached_where_a_line_between_two_points_crosses_it(points, 
     assert found == (None if expected is None else pytest.approx(expected))
 
 
+def test_a_contestant_is_a_preset_or_one_with_other_settings():
+    assert quality.recipe_of("resnet") == PRESETS["resnet"]
+    changed = quality.recipe_of("resnet:learning_rate=1e-3:decoder=GaussianResNet:horizontal_flips=false")
+    assert changed == dataclasses.replace(
+        PRESETS["resnet"], learning_rate=1e-3, decoder="GaussianResNet", horizontal_flips=False
+    )
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that the test moves."""
