@@ -20,6 +20,7 @@ from components.train.code import CODE, code_of
 from trainer.carried import read_carried
 from trainer.errors import UserError
 from trainer.storage.digests import Digests
+from trainer.training.record import pace
 from trainer.units import read_units
 
 
@@ -110,14 +111,13 @@ def _training(model: str) -> Training | None:
     history = read_carried(model)
     if history is None:
         return None
-    quality, seconds = history["quality"] or {}, sum(epoch["seconds"] for epoch in history["epochs"])
-    images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in history["epochs"])
+    quality, (seconds, speed) = history["quality"] or {}, pace(history)
     return Training(
         recipe=history["config"],
         epochs=len(history["epochs"]),
         best_epoch=history["best_epoch"],
         seconds=seconds,
-        images_per_second=images / seconds if seconds else 0.0,
+        images_per_second=speed,
         importance_weighted_bound=quality.get("importance_weighted_bound"),
         importance_samples=history["config"]["importance_samples"],
         base_model=history.get("base_model"),

@@ -21,7 +21,7 @@ from components.pages.looks import looks
 from components.pages.rendering import render
 from components.pages.report import PAGE
 from trainer.exported import Exported
-from trainer.training.record import read_history
+from trainer.training.record import pace, read_history
 from trainer.units import read_units
 
 
@@ -65,9 +65,7 @@ def _trainer(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> 
     """Shows ELBO per epoch, pictures and recipe; numbers of the exported model and of the training."""
     history = read_history(_path(outputs, "model_run"))
     servable = path_utils.serving_model_path(_path(outputs, "model"))
-    seconds = sum(epoch["seconds"] for epoch in history["epochs"])  # without evaluation
-    images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in history["epochs"])
-    speed = images / seconds if seconds else math.nan
+    seconds, speed = pace(history)
     best = next(epoch for epoch in history["epochs"] if epoch["epoch"] == history["best_epoch"])
     html = render(
         "trainer.html.j2",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from components.gate.sums import Z
+from components.gate.sums import Z, interval
 from components.html.templates import environment
 from pipeline.index.chart import Event, Point, draw
 from pipeline.index.entries import Entry, Series
@@ -122,8 +122,8 @@ def _results(entries: Sequence[Entry]) -> str:
 def _interval(run: Run) -> str:
     if run.elbo is None or run.standard_error is None:
         return ""
-    half = Z * run.standard_error
-    return f"{run.elbo - half:,.2f} to {run.elbo + half:,.2f}"
+    lower, upper = interval(run.elbo, run.standard_error)
+    return f"{lower:,.2f} to {upper:,.2f}"
 
 
 def _cut(text: str) -> str:

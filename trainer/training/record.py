@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import pathlib
 from typing import Any, NamedTuple
@@ -173,3 +174,17 @@ def write_history(config: TrainConfig, result: TrainResult, workdir: str) -> Non
 def read_history(workdir: str) -> dict[str, Any]:
     """Returns the history that `write_history` wrote to the folder `workdir`."""
     return json.loads(pathlib.Path(workdir, HISTORY).read_text())
+
+
+class Pace(NamedTuple):
+    """The time that a training took, without evaluation."""
+
+    seconds: float  # of all epochs
+    images_per_second: float  # NaN if they took no time
+
+
+def pace(history: dict[str, Any]) -> Pace:
+    """Returns the pace of the training of a history."""
+    seconds = sum(epoch["seconds"] for epoch in history["epochs"])
+    images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in history["epochs"])
+    return Pace(seconds, images / seconds if seconds else math.nan)
