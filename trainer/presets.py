@@ -35,7 +35,7 @@ _LADDER = TrainConfig(
     epochs=12,
     learning_rate=2e-3,
     warmup_epochs=0.2,
-    clip_norm=1000.0,  # and rate: with 5000 and 3e-3 a training diverged in its first epoch
+    clip_norm=1000.0,  # with 5000 a training diverged in its first epoch
     ema_decay=0.999,
     horizontal_flips=True,
 )
