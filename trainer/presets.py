@@ -68,7 +68,9 @@ PRESETS = {
     # The fewest bits/dim: about an hour on two cores.
     "ladder": _LADDER,
     # Fewer bits/dim than `logistic` in a few minutes.
-    "ladder_small": dataclasses.replace(_LADDER, channels=32, ladder_layers=1, iaf_hidden_size=32, epochs=6),
+    "ladder_small": dataclasses.replace(
+        _LADDER, channels=32, ladder_layers=1, iaf_hidden_size=32, epochs=6, learning_rate=3e-3
+    ),
     # Small enough for the embedded data and a test machine.
     "smoke": TrainConfig(
         hidden_size=256,
