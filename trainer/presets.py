@@ -57,7 +57,7 @@ PRESETS = {
     # Discretized pixels: this needs many more latents, each near its part of the image.
     "logistic": dataclasses.replace(
         _RESNET,
-        decoder="DiscretizedLogisticResNet",
+        decoder="DiscretizedLogisticMixtureResNet",
         latent_size=1024,
         latent_maps=True,
         iaf_steps=1,
