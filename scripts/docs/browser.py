@@ -119,10 +119,10 @@ class Browser:
             raise BrowserError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    def screenshot(self, height: int | None = None, scale: float = 1.0) -> bytes:
-        """Returns a PNG of the page, from its top to its end or to `height` CSS pixels."""
+    def screenshot(self, top: float = 0.0, height: int | None = None, scale: float = 1.0) -> bytes:
+        """Returns a PNG of the page from `top` to its end, or of `height` CSS pixels."""
         width, whole = self.evaluate("[innerWidth, document.documentElement.offsetHeight]")
-        clip = {"x": 0, "y": 0, "width": width, "height": min(height or whole, whole), "scale": scale}
+        clip = {"x": 0, "y": top, "width": width, "height": min(height or whole, whole - top), "scale": scale}
         answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
         return base64.b64decode(answer["data"])
 

@@ -28,12 +28,14 @@ class Shot(NamedTuple):
 
     page: str  # of which page
     screen: Screen
-    height: int  # CSS pixels from the top, at most
+    height: int  # CSS pixels, at most
     scale: float = 1.0  # pixels in the file for each
+    start: str = ""  # the heading with which it starts, or the top
 
 
 SHOTS = {
-    "report.png": Shot("report", Screen(760), 1600),
+    "report.png": Shot("report", Screen(760), 1240),
+    "report-pictures.png": Shot("report", Screen(760), 1200, start="Test images and reconstructions"),
     "report-phone.png": Shot("report", Screen(360, dark=True), 760, scale=2.0),
     "refusal.png": Shot("refusal", Screen(760), 560),
     "comparison.png": Shot("comparison", Screen(760), 1100),
@@ -42,6 +44,7 @@ SHOTS = {
     "model-card.png": Shot("card", Screen(760), 700),
 }
 DATA = "--dataset=photo_patches"
+TOP = "[...document.querySelectorAll('h2')].find(one => one.textContent === %s).getBoundingClientRect().top - 12"
 ROOT = "/home/me/vaeiaf/vaeiaf"  # the state directory of the tutorials
 
 
@@ -98,7 +101,8 @@ def _photographs(folder: pathlib.Path, brightness: float) -> pathlib.Path:
 def take(browser: Browser, page: pathlib.Path, shot: Shot) -> bytes:
     """Returns the screenshot of `page` as a PNG of 256 colours, with the page's headings."""
     browser.open(page, shot.screen)
-    picture = Image.open(io.BytesIO(browser.screenshot(shot.height, shot.scale))).convert("RGB").quantize(256)
+    top = browser.evaluate(TOP % json.dumps(shot.start)) if shot.start else 0
+    picture = Image.open(io.BytesIO(browser.screenshot(top, shot.height, shot.scale))).convert("RGB").quantize(256)
     about = PngInfo()
     about.add_text(HEADINGS, json.dumps(headings(page)))
     written = io.BytesIO()

@@ -33,4 +33,6 @@ def test_a_screenshot_ends_with_its_page_and_knows_its_headings(browser, tmp_pat
         taken = Image.open(io.BytesIO(take(browser, page, shot)))
         assert taken.width == shot.screen.width * shot.scale
         assert 0 <= taken.height / shot.scale - expected <= (0 if height > shot.height else 60)
+        below = Image.open(io.BytesIO(take(browser, page, shot._replace(start="Part"))))
+        assert (below.height < taken.height) == (height < shot.height)
         assert json.loads(taken.text[HEADINGS]) == ["Top", "Part"]

@@ -67,7 +67,7 @@ def test_its_figures_are_those_of_the_gate_with_their_intervals():
     warm = card_with(training=CARD.training._replace(base_model="1f" * 32))
     assert rows(warm)["start"] == [f"the weights of the model {'1f' * 32}"]
     assert (found["seed"], found["tensorflow"]) == (["7"], ["2.21.0"])
-    assert found["SHA-256 of the model"] == [CARD.model]
+    assert found["digest of the model, SHA-256"] == [CARD.model]
 
 
 def test_a_likelihood_that_is_no_probability_has_no_bits_and_compresses_nothing():
