@@ -122,6 +122,7 @@ def create_pipeline(config: PipelineConfig, site: Site = Site()) -> Pipeline:  #
         model_blessing=evaluator.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
         push_directory=config.push_directory,
+        source=config.source,
         eval_config=gate,
     )
     drifts = [node.outputs["drift"] for node in (*ingestion.nodes, *skew) if "drift" in node.outputs]

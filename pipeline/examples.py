@@ -53,7 +53,7 @@ def examples_of(config: PipelineConfig, shape: Shape | None = None) -> Iterator[
     with own_temporary_folder():
         examples = _recorded(config, properties)
         if examples is None:
-            log.info("ingesting %s into a temporary folder", config.data or config.dataset)
+            log.info("ingesting %s into a temporary folder", config.source)
             examples = _ingested(properties)
         if shape and (found := recorded_shape(examples)) != shape:
             raise _other_shape(str(found), shape)

@@ -11,6 +11,7 @@ from pydantic import Field
 from components.drift.names import NODES
 from components.ingest.spans import check_pattern, folder_of, is_pattern
 from components.ingest.splits import PATTERN
+from pipeline.masking import masked
 from trainer.presets import PRESETS, recipe
 from trainer.schema import Needs, Place, SettingError, check_needs, setting, table
 from trainer.settings import RUN, Execution, Number, TrainConfig, check_workers
@@ -206,6 +207,11 @@ class PipelineConfig(Execution):
         return self.warm_start
 
     @property
+    def source(self) -> str:
+        """Path of the data, or name of the data set."""
+        return self.data or self.dataset
+
+    @property
     def name(self) -> str:
         """Name of the pipeline: models of one data set, or of data of the same name, compete with each other."""
         path = folder_of(self.data) if self.data and self.has_spans else self.data
@@ -217,9 +223,11 @@ class PipelineConfig(Execution):
         """The settings by name, with those of the recipe, for a comparison with later runs.
 
         The state directory is left out because it may be moved, and the webhook because its address may be a secret.
+        Secrets among Beam's arguments are masked.
         """
         own = dataclasses.asdict(self)
         recipe = own.pop("train")
+        own["beam_args"] = masked(self.beam_args)
         return {name: value for name, value in {**own, **recipe}.items() if name not in ("root", "notify_url")}
 
     @property

@@ -19,7 +19,7 @@ class Measure(NamedTuple):
 class Data(NamedTuple):
     """What the model is trained and tested on."""
 
-    source: str  # the name of the pipeline, which is that of the data
+    source: str  # name of the data set, or path of the data
     train_images: int
     test_images: int
     spans: list[str]  # names, the oldest first; empty: the data have no spans

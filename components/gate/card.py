@@ -23,7 +23,9 @@ from trainer.storage.digests import Digests
 from trainer.units import read_units
 
 
-def card_of(base: str, model: str, digests: Digests, verdict: Verdict, inputs: Artifacts, run: str | None) -> Card:
+def card_of(
+    base: str, model: str, digests: Digests, verdict: Verdict, source: str, inputs: Artifacts, run: str | None
+) -> Card:
     """Returns the card of a model that is pushed, without the number of its version.
 
     A fact that is missing is left out: it is no reason not to push a model that the gate has blessed.
@@ -33,6 +35,7 @@ def card_of(base: str, model: str, digests: Digests, verdict: Verdict, inputs: A
       model: path of the SavedModel.
       digests: of its files.
       verdict: the gate's.
+      source: name of the data set, or path of the data.
       inputs: of the pusher.
       run: id of the run.
     """
@@ -47,7 +50,7 @@ def card_of(base: str, model: str, digests: Digests, verdict: Verdict, inputs: A
         labels={label: _figures(metrics) for label, metrics in verdict.labels.items()},
         notes=verdict.notes,
         measure=_measure(model, verdict.candidate),
-        data=_data(os.path.basename(base), inputs),
+        data=_data(source, inputs),
         serving=_serving(verdict),
         training=_training(model),
         libraries=dict(_versions("vaeiaf", *CODE["Trainer"].libraries)),
@@ -77,12 +80,12 @@ def _measure(model: str, metrics: Metrics) -> Measure | None:
     return Measure(str(units), units.likelihood, units.shape, bits)
 
 
-def _data(series: str, inputs: Artifacts) -> Data | None:
+def _data(source: str, inputs: Artifacts) -> Data | None:
     examples = sorted(inputs.get(specs.EXAMPLES_KEY) or [], key=span_number)
     if not examples:
         return None
     return Data(
-        source=series.removeprefix("vaeiaf-"),
+        source=source,
         train_images=sum(images_in(one, "train") for one in examples),
         test_images=sum(images_in(one, "test") for one in examples),
         spans=[name for name in map(span_name, examples) if name],

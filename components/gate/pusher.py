@@ -32,7 +32,7 @@ from trainer.storage.lock import locked
 from trainer.storage.quarantine import damage, quarantine_folder
 from trainer.units import read_units
 
-PUSH_DIRECTORY = "push_directory"
+PUSH_DIRECTORY, SOURCE = "push_directory", "source"  # parameters
 AGAIN = "evaluation"  # folder in the artifact, of the second evaluation
 AGAIN_INPUTS = (specs.EXAMPLES_KEY, specs.MODEL_KEY, specs.INFRA_BLESSING_KEY)  # of the second evaluation
 
@@ -102,7 +102,8 @@ class Executor(executor.Executor):
             return Push(unchanged=served.path, decided_again=again)
         clear(base, STAGING, days=1)
         verdict = read_verdict(os.path.join(artifact.uri, AGAIN) if again else evaluation)
-        pushed = publish(model, digests, base, card_of(base, model, digests, verdict, inputs, self._run))
+        card = card_of(base, model, digests, verdict, exec_properties[SOURCE], inputs, self._run)
+        pushed = publish(model, digests, base, card)
         moved = quarantine_folder(served.path, fault) if served and fault else None  # only after its successor is there
         return Push(pushed_to=pushed, damaged=moved, decided_again=again)
 
@@ -147,6 +148,7 @@ class AtomicPusherSpec(component_spec.ComponentSpec):
         specs.EVAL_CONFIG_KEY: specs.EvaluatorSpec.PARAMETERS[specs.EVAL_CONFIG_KEY],
         specs.EXAMPLE_SPLITS_KEY: specs.EvaluatorSpec.PARAMETERS[specs.EXAMPLE_SPLITS_KEY],
         PUSH_DIRECTORY: component_spec.ExecutionParameter(type=str),
+        SOURCE: component_spec.ExecutionParameter(type=str),
     }
     INPUTS: ClassVar[dict] = {
         specs.EXAMPLES_KEY: specs.EvaluatorSpec.INPUTS[specs.EXAMPLES_KEY],
@@ -168,6 +170,7 @@ class AtomicPusher(base_beam_component.BaseBeamComponent):
       model_blessing: the gate's decision.
       evaluation: the evaluation behind it, with its evidence.
       push_directory: folder that models are served from.
+      source: name of the data set, or path of the data, for the model card.
       eval_config: the gate's rules, a tfma.EvalConfig.
     """
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions, WorkerOptions
 from apache_beam.runners.runner import create_runner
 
+from pipeline.masking import masked
 from trainer.errors import reason
 from trainer.schema import SettingError
 
@@ -93,4 +94,4 @@ def _check_runner(options: PipelineOptions, given: Sequence[str], setting: str) 
 
 
 def _refused(given: Sequence[str], setting: str, said: str) -> SettingError:
-    return SettingError(setting, "arguments that Beam accepts", list(given), remedy=f"Beam says: {said}")
+    return SettingError(setting, "arguments that Beam accepts", masked(given), remedy=f"Beam says: {said}")

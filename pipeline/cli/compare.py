@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
             measured = measure(b, splits, a)
             if output:
                 write_comparison(output, a, b, measured, splits, options.split)
-    facts = _facts(paths, config.data or config.dataset, options.split, a.units, measured, output)
+    facts = _facts(paths, config.source, options.split, a.units, measured, output)
     if options.json:
         print_json(facts)
     else:

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         model = Exported(path)
         with examples_of(config, model.shape) as examples:
             measured = measure(model, folders_of(examples, options.split))
-    facts = _facts(path, config.data or config.dataset, options.split, model.units, measured)
+    facts = _facts(path, config.source, options.split, model.units, measured)
     if options.json:
         print_json(facts)
     else:

@@ -112,7 +112,7 @@ class Pushes:
                 specs.EVALUATION_KEY: [evaluation],
             },
             {specs.PUSHED_MODEL_KEY: [pushed]},
-            {"push_directory": str(self.serving)},
+            {"push_directory": str(self.serving), "source": "photo_patches"},
         )
         done, self.result = Push.read(pushed), Result.read(pushed.mlmd_artifact.custom_properties)
         if done.pushed_to:
@@ -156,7 +156,7 @@ def test_a_version_has_a_card_with_the_numbers_that_decided(push):
     assert (card.baseline["elbo"], card.labels["3"]["elbo"], card.notes) == (-2.5, -3.5, ["a note"])
     assert "elbo_gain" not in card.figures  # is not finite
     assert card.serving.latency["serving_default"]["32"] == [0.061, 0.078]
-    assert card.data == Data("serving", 70, 10, ["monday", "tuesday"], shared_images=0, unreadable_images=2)
+    assert card.data == Data("photo_patches", 70, 10, ["monday", "tuesday"], shared_images=0, unreadable_images=2)
     assert card.libraries["tensorflow"] == tf.__version__
 
 
