@@ -62,7 +62,9 @@ def push(folder, damage=False):
     pushed = artifacts.pop("pushed_model")
     inputs = {name: [artifact] for name, artifact in artifacts.items()}
     inputs["infra_blessing"] = [infra_blessing(folder / "serving")]
-    pusher.Executor().Do(inputs, {"pushed_model": [pushed]}, {"push_directory": str(folder / "pushed"), "source": "toy"})
+    pusher.Executor().Do(
+        inputs, {"pushed_model": [pushed]}, {"push_directory": str(folder / "pushed"), "source": "toy"}
+    )
 
 
 def damaged_copy(folder):
