@@ -82,6 +82,7 @@ FILTERS: Filters = {
     "nats": _number(".2f"),
     "signed": _number("+.2f"),
     "bits": _number(".3f"),
+    "ms": _number(".3f"),
     "count": _number(",.0f"),
     "interval": _interval,
 }

@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,20 +14,6 @@ from trainer.shape import Shape
 IMAGES = 10
 SAMPLES = 40
 SHOWN_PIXELS = 48 * 48  # of an image on a page: the report's 110 images, even of noise with alpha, take 1.4 MB there
-
-
-class Pictures(NamedTuple):
-    """A model's images, as PNG."""
-
-    pairs: bytes  # a row of test images above a row of their reconstructions
-    samples: bytes  # decoded draws from the prior
-    scale: str = ""  # the sizes, if the images are larger than they are shown
-
-
-def pictures(model: str, splits: Sequence[str]) -> Pictures:
-    """Draws the pictures of the SavedModel at `model`, with test images from the Examples in the folders `splits`."""
-    exported, originals = Exported(model), first_images(splits)
-    return Pictures(reconstructions(originals, [exported]), samples(exported), scale(exported.shape))
 
 
 def scale(shape: Shape) -> str:

@@ -1,6 +1,5 @@
 """What the Kubeflow UI shows of a node: a page and numbers to compare."""
 
-import datetime
 import math
 import pathlib
 from collections.abc import Sequence
@@ -13,13 +12,15 @@ from components.artifacts import Artifacts
 from components.drift import page
 from components.drift.findings import read_findings
 from components.drift.names import NODES
+from components.gate.extremes import Extremes
 from components.gate.sums import GAINS, OUTPUTS, Metrics
 from components.gate.verdict import read_verdict
 from components.pages.curves import curves
 from components.pages.latents import groups
-from components.pages.pictures import pictures
+from components.pages.looks import looks
 from components.pages.rendering import render
 from components.pages.report import PAGE
+from trainer.exported import Exported
 from trainer.training.record import read_history
 from trainer.units import read_units
 
@@ -76,8 +77,8 @@ def _trainer(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> 
         images_per_second=speed,
         charts=curves(history),
         latents=groups(history),
-        took=str(datetime.timedelta(seconds=round(seconds))),
-        pictures=pictures(servable, _test_splits(inputs)),
+        seconds=seconds,
+        pictures=looks(Exported(servable), None, _test_splits(inputs), Extremes()),
     )
     metrics = {
         **{f"test_{part}_nats_per_image": value for part, value in history["test"].items()},

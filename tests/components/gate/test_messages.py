@@ -10,6 +10,7 @@ from tfx.types import standard_artifacts
 from components.gate import pusher
 from components.gate.evaluator import Evidence
 from components.gate.units_check import UnitsCheck
+from components.gate.verdict import Verdict
 from served import infra_blessing
 from trainer.errors import ReportedError
 from trainer.settings import TrainConfig
@@ -62,9 +63,14 @@ def push(folder, damage=False):
     pushed = artifacts.pop("pushed_model")
     inputs = {name: [artifact] for name, artifact in artifacts.items()}
     inputs["infra_blessing"] = [infra_blessing(folder / "serving")]
+<<<<<<< .merge_file_1BAlkN
     pusher.Executor().Do(
         inputs, {"pushed_model": [pushed]}, {"push_directory": str(folder / "pushed"), "source": "toy"}
     )
+=======
+    properties = {"push_directory": str(folder / "pushed"), "source": "toy"}
+    pusher.Executor().Do(inputs, {"pushed_model": [pushed]}, properties)
+>>>>>>> .merge_file_mR8agi
 
 
 def damaged_copy(folder):
@@ -99,7 +105,9 @@ MESSAGES = {
 
 
 @pytest.mark.parametrize("cause", MESSAGES, ids=lambda cause: cause.__name__)
-def test_a_message_says_what_is_wrong_what_is_valid_and_what_to_do(cause, tmp_path):
+def test_a_message_says_what_is_wrong_what_is_valid_and_what_to_do(cause, tmp_path, monkeypatch):
+    verdict = Verdict(True, {}, None, {}, [], [])  # TFMA's files are no part of these evaluations
+    monkeypatch.setattr(pusher, "read_verdict", lambda evaluation: verdict)
     with pytest.raises(ReportedError) as error:
         cause(tmp_path)
     message = re.sub(r"incomplete-\w+", "incomplete-X", str(error.value).replace(str(tmp_path), "FOLDER"))

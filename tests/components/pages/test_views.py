@@ -145,11 +145,17 @@ def test_every_page_is_small(pages):
         assert len(html.encode()) < MAX_BYTES, name
 
 
-def test_the_trainer_shows_its_curve_its_recipe_and_two_kinds_of_pictures(pages, tiny):
+def test_the_trainer_shows_its_curve_its_recipe_and_three_kinds_of_pictures(pages, tiny):
     html = pages["trainer"]
-    assert html.count('src="data:image/png') == 2
+    assert html.count('src="data:image/png') == 3
     assert html.count('<svg role="img" aria-label=') == 5
-    for text in ("-2249.25", "3 epochs in 0:00:06", "200 images per second", "Epoch 2 has the best", "Bernoulli"):
+    for text in (
+        "-2249.25",
+        "3 epochs in 6.0 s",
+        "200 images per second",
+        "Epoch 2 has the best",
+        "Bernoulli",
+    ):
         assert text in " ".join(html.split())
     for name, value in tiny.to_dict().items():
         assert f"<dt>{name}</dt><dd>{value}</dd>" in html
