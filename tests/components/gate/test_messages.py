@@ -63,14 +63,8 @@ def push(folder, damage=False):
     pushed = artifacts.pop("pushed_model")
     inputs = {name: [artifact] for name, artifact in artifacts.items()}
     inputs["infra_blessing"] = [infra_blessing(folder / "serving")]
-<<<<<<< .merge_file_1BAlkN
-    pusher.Executor().Do(
-        inputs, {"pushed_model": [pushed]}, {"push_directory": str(folder / "pushed"), "source": "toy"}
-    )
-=======
     properties = {"push_directory": str(folder / "pushed"), "source": "toy"}
     pusher.Executor().Do(inputs, {"pushed_model": [pushed]}, properties)
->>>>>>> .merge_file_mR8agi
 
 
 def damaged_copy(folder):
