@@ -9,6 +9,7 @@ import numpy as np
 from components.drift import page
 from components.gate.serving_record import words
 from components.gate.sums import Metrics
+from components.gate.sums import interval as bounds
 from components.gate.verdict import interval
 from components.html.templates import MISSING, Filters, environment
 from components.pages.account import in_words
@@ -27,6 +28,13 @@ def render(template: str, **values: Any) -> str:
 
 def _gain(candidate: Metrics) -> str:
     return interval(candidate) if "elbo_gain" in candidate else f"the gain is {MISSING}"
+
+
+def _confidence(candidate: Metrics) -> str:
+    if "elbo_standard_error" not in candidate:
+        return MISSING
+    lower, upper = bounds(candidate["elbo"], candidate["elbo_standard_error"])
+    return f"between {lower:.2f} and {upper:.2f}"
 
 
 def _bits(elbo: Any, units: Units) -> str:
@@ -50,6 +58,7 @@ def _duration(seconds: float) -> str:
 FILTERS: Filters = {
     "bits": _bits,
     "gain": _gain,
+    "confidence": _confidence,
     "serving": words,
     "duration": _duration,
     "lineage": draw,

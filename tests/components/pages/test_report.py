@@ -93,7 +93,14 @@ def test_a_blessed_run_says_its_numbers_and_where_the_model_is_served(history):
     html = page(verdict, history, pushed_to="/models/7")
     for text in ("Blessed", "/models/7", "-1900.00", "-1910.50", "10,000 images", "abcdef", "K = 4", "Bernoulli"):
         assert text in html
-    for text in ("+10.50", "between +10.10 and +10.90", "&lt;cat&gt;", "-1700.25", "-2050.75"):
+    for text in (
+        "+10.50",
+        "between +10.10 and +10.90",
+        "between -1903.92 and -1896.08",
+        "&lt;cat&gt;",
+        "-1700.25",
+        "-2050.75",
+    ):
         assert text in html
     assert "bits/dim" not in html
 
