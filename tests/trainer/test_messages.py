@@ -19,7 +19,7 @@ import trainer.__main__
 import trainer.images
 import trainer.training.loop
 from trainer.errors import InterruptError, ReportedError, StorageError, UnreadableError
-from trainer.evaluate import MeanELBO, Quality
+from trainer.evaluate import Detailed, MeanELBO, Quality
 from trainer.failure import Failure, Kind
 from trainer.images import ImageSet, hold_out, load_images, preprocessing, shape_of
 from trainer.model.build import build
@@ -543,6 +543,7 @@ def test_the_words_of_a_training(at, log_of):
     at.patch(TrainStep, "__call__", step)
     at.patch(trainer.training.loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     at.patch(trainer.training.loop, "Evaluator", lambda *_, **__: lambda _: MeanELBO(-3.0, -1.0, 2.0))
+    at.patch(trainer.training.loop, "evaluate_latents", lambda *_: Detailed(MeanELBO(-3.0, -1.0, 2.0), ()))
     at.patch(trainer.training.loop, "quality", lambda *_: Quality(5, -2.5, 1))
     config = dataclasses.replace(CONFIG, batch_size=39, epochs=2, importance_samples=5)
     train = lambda: train_and_evaluate(config, *SETS, str(at.path))  # noqa: E731
