@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.model.networks import Dense
+from trainer.settings import TrainConfig
 
 BLOCK = 256  # columns of a masked product: narrower blocks store fewer zeros, but multiply more slowly
 OUTPUT_GAIN = 0.01  # a new flow hardly mixes the latents, so a decoder can learn from them
@@ -22,6 +23,7 @@ class FlowResult(NamedTuple):
 
 
 FlowStep = Callable[[tf.Tensor, tf.Tensor], FlowResult]  # (z, h) -> z and its log-determinant
+Layer = Callable[[tf.Tensor], tf.Tensor]
 
 
 class MaskedDense(tf.Module):
@@ -63,8 +65,30 @@ class MaskedDense(tf.Module):
         return tf.concat(y, axis=-1) + self.b
 
 
-class MADE(tf.Module):
+class Autoregressive(tf.Module):
     """Masked autoregressive network: each output sees the latents before its own, and the whole context.
+
+        u1 = elu(first(z) + context(h)),   u = elu(deeper(u)),   y_k = output_k(u)
+
+    Args:
+      first, deeper, outputs: masked layers, from z to a hidden layer, between hidden layers, and to each output.
+      context: the layer from h, which is not masked.
+    """
+
+    def __init__(self, first: Layer, context: Layer, deeper: Sequence[Layer], outputs: Sequence[Layer]) -> None:
+        super().__init__()
+        self.first, self.context, self.deeper, self.outputs = first, context, list(deeper), list(outputs)
+
+    def __call__(self, z: tf.Tensor, h: tf.Tensor) -> list[tf.Tensor]:
+        """Maps z and its context h to one array like z per output."""
+        u = tf.nn.elu(self.first(z) + self.context(h))
+        for layer in self.deeper:
+            u = tf.nn.elu(layer(u))
+        return [output(u) for output in self.outputs]
+
+
+class MADE(Autoregressive):
+    """The network of z [..., L] and h [..., context] with dense layers.
 
         u1 = elu(z (W1 * M1) + h C + b1),   u = elu(u (W * M) + b),   y_k = u (Vk * S) + ck
 
@@ -89,23 +113,13 @@ class MADE(tf.Module):
         rng: np.random.Generator,
         dtype: tf.DType = tf.float32,
     ) -> None:
-        super().__init__()
         degree = np.arange(hidden) * len(order) // hidden
-        self.first = MaskedDense(order, degree, rng, dtype)
-        self.context = Dense(context, hidden, rng, dtype)
-        self.deeper = [MaskedDense(degree, degree, rng, dtype) for _ in range(layers - 1)]
-        self.outputs = [MaskedDense(degree, order - 1, rng, dtype, bias, OUTPUT_GAIN) for bias in biases]
-
-    def __call__(self, z: tf.Tensor, h: tf.Tensor) -> list[tf.Tensor]:
-        """Maps z [..., L] and h [..., context] to one [..., L] per output."""
-        u = tf.nn.elu(self.first(z) + self.context(h))
-        for layer in self.deeper:
-            u = tf.nn.elu(layer(u))
-        return [output(u) for output in self.outputs]
-
-
-# (z, h) -> a list of arrays like z, each coordinate of which sees the latents before its own, and all of h
-Autoregressive = Callable[[tf.Tensor, tf.Tensor], list[tf.Tensor]]
+        super().__init__(
+            MaskedDense(order, degree, rng, dtype),
+            Dense(context, hidden, rng, dtype),
+            [MaskedDense(degree, degree, rng, dtype) for _ in range(layers - 1)],
+            [MaskedDense(degree, order - 1, rng, dtype, bias, OUTPUT_GAIN) for bias in biases],
+        )
 
 
 class IAFStep(tf.Module):
@@ -141,3 +155,10 @@ class LocationStep(IAFStep):
         """Transforms z [..., L], given h [..., context]."""
         (m,) = self.made(z, h)
         return FlowResult(z + m, tf.zeros_like(z))
+
+
+def flow_step(config: TrainConfig, network: Callable[[Sequence[float]], Autoregressive]) -> FlowStep:
+    """Returns the step that `config` describes, with the network whose outputs have these initial biases."""
+    if config.iaf_location_only:
+        return LocationStep(network([0.0]))
+    return IAFStep(network([0.0, config.gate_bias]))

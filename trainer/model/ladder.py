@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from trainer.model.flows import FlowStep, IAFStep, LocationStep
+from trainer.model.flows import FlowStep, flow_step
 from trainer.model.ladder_blocks import LayerDraw, MaskedConvs, Prior, StochasticLayer
 from trainer.model.latent_model import Joint, LatentModel
 from trainer.model.likelihoods import LIKELIHOODS, Likelihood
@@ -190,7 +190,5 @@ def _layer(config: TrainConfig, rng: np.random.Generator, dtype: tf.DType) -> St
 
 
 def _step(config: TrainConfig, backwards: bool, rng: np.random.Generator, dtype: tf.DType) -> FlowStep:
-    biases = [0.0] if config.iaf_location_only else [0.0, config.gate_bias]
-    hidden = config.iaf_hidden_size
-    network = MaskedConvs(config.latent_channels, backwards, hidden, config.iaf_layers, hidden, biases, rng, dtype)
-    return LocationStep(network) if config.iaf_location_only else IAFStep(network)
+    sizes = config.iaf_hidden_size, config.iaf_layers, config.iaf_hidden_size
+    return flow_step(config, lambda biases: MaskedConvs(config.latent_channels, backwards, *sizes, biases, rng, dtype))

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.model.distributions import LOGVAR_BOUND, Gaussian, log_normal, smooth_clip
-from trainer.model.flows import OUTPUT_GAIN, FlowStep
+from trainer.model.flows import OUTPUT_GAIN, Autoregressive, FlowStep
 from trainer.model.resnet import Conv
 
 SIDE = 3  # of every kernel
@@ -48,8 +48,8 @@ class MaskedConv(Conv):
         return self.w * tf.reshape(mask, self.w.shape)
 
 
-class MaskedConvs(tf.Module):
-    """Masked autoregressive network of feature maps: MADE (trainer/model/flows.py) with masked convolutions.
+class MaskedConvs(Autoregressive):
+    """The network of z [N, H, W, channels] and h [N, H, W, context] with masked convolutions.
 
         u1 = elu(z * (W1 M1) + h * C + b1),   u = elu(u * (W M) + b),   y_k = u * (Vk S) + ck
 
@@ -77,20 +77,14 @@ class MaskedConvs(tf.Module):
         rng: np.random.Generator,
         dtype: tf.DType = tf.float32,
     ) -> None:
-        super().__init__()
         order = np.arange(1, channels + 1)[:: -1 if backwards else 1]
         degree = np.arange(hidden) * channels // hidden
-        self.first = MaskedConv(order, degree, backwards, rng, dtype)
-        self.context = Conv(context, hidden, 1, 1, rng, dtype)
-        self.deeper = [MaskedConv(degree, degree, backwards, rng, dtype) for _ in range(layers - 1)]
-        self.outputs = [MaskedConv(degree, order - 1, backwards, rng, dtype, bias, OUTPUT_GAIN) for bias in biases]
-
-    def __call__(self, z: tf.Tensor, h: tf.Tensor) -> list[tf.Tensor]:
-        """Maps z [N, H, W, channels] and h [N, H, W, context] to one [N, H, W, channels] per output."""
-        u = tf.nn.elu(self.first(z) + self.context(h))
-        for layer in self.deeper:
-            u = tf.nn.elu(layer(u))
-        return [output(u) for output in self.outputs]
+        super().__init__(
+            MaskedConv(order, degree, backwards, rng, dtype),
+            Conv(context, hidden, 1, 1, rng, dtype),
+            [MaskedConv(degree, degree, backwards, rng, dtype) for _ in range(layers - 1)],
+            [MaskedConv(degree, order - 1, backwards, rng, dtype, bias, OUTPUT_GAIN) for bias in biases],
+        )
 
 
 class Prior(NamedTuple):

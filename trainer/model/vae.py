@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.model.distributions import LOGVAR_BOUND, Gaussian, log_normal, smooth_clip
-from trainer.model.flows import MADE, FlowStep, IAFStep, LocationStep
+from trainer.model.flows import MADE, FlowStep, flow_step
 from trainer.model.latent_model import Joint, LatentModel
 from trainer.model.likelihoods import LIKELIHOODS, Likelihood
 from trainer.model.networks import MLP, Network
@@ -151,6 +151,5 @@ def _decoder(
 
 
 def _step(config: TrainConfig, order: np.ndarray, rng: np.random.Generator, dtype: tf.DType) -> FlowStep:
-    biases = [0.0] if config.iaf_location_only else [0.0, config.gate_bias]
-    made = MADE(order, config.iaf_hidden_size, config.iaf_layers, config.hidden_size, biases, rng, dtype)
-    return LocationStep(made) if config.iaf_location_only else IAFStep(made)
+    sizes = config.iaf_hidden_size, config.iaf_layers, config.hidden_size
+    return flow_step(config, lambda biases: MADE(order, *sizes, biases, rng, dtype))
