@@ -32,7 +32,7 @@ FLOW = Needs("iaf_steps", lambda recipe: recipe.iaf_steps > 0)
 GATES = Needs("iaf_steps that scale z", lambda recipe: recipe.iaf_steps > 0 and not recipe.iaf_location_only)
 CONVOLUTIONS = Needs("a ResNet or a ladder", lambda recipe: recipe.has_convolutions)
 LADDER = Needs("a ladder", lambda recipe: recipe.is_ladder)
-FLAT = Needs("flat latents, which a ladder does not have", lambda recipe: not recipe.is_ladder)
+FLAT = Needs("a flat VAE, of MLPs or ResNets", lambda recipe: not recipe.is_ladder)
 ELBO = Needs("objective elbo", lambda recipe: recipe.objective == "elbo")
 COSINE = Needs("schedule cosine", lambda recipe: recipe.schedule == "cosine")
 
