@@ -126,7 +126,7 @@ def mirror(pixels: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
     _, height, width, channels = pixels.shape
     rows = tf.reshape(pixels, [-1, width, channels])  # TensorFlow reverses three axes fastest
     turned = tf.reshape(tf.reverse(rows, axis=[1]), [-1, height, width, channels])
-    return tf.where(which[:, None, None, None], turned, pixels)
+    return tf.raw_ops.Select(condition=which, x=turned, y=pixels)  # copies whole images, tf.where value after value
 
 
 def preprocess(features: dict[str, tf.Tensor], shape: Shape) -> dict[str, tf.Tensor]:
