@@ -15,6 +15,7 @@ from tests.bench import (
     inputs,
     memory,
     numbers,
+    profile,
     quality,
     scale,
     scaling,
@@ -28,7 +29,7 @@ from tests.bench.rows import table, write
 from trainer.presets import PRESETS
 
 FILE = pathlib.Path("bench.json")
-RESULTS = {"spans", "quality"}  # sections that measure models and not the machine; they run only if they are named
+ON_DEMAND = {"spans", "quality", "profile"}  # run only if they are named: they measure models, or need another program
 SECTIONS = {
     "steps": lambda options: steps.rows(options.torch_python),
     "inputs": lambda _: inputs.rows(),
@@ -44,6 +45,7 @@ SECTIONS = {
     "tasks": lambda _: tasks.rows(),
     "spans": lambda _: spans.rows(),
     "shapes": lambda _: shapes.rows(),
+    "profile": lambda options: profile.rows(options.presets),
     "quality": lambda options: quality.rows(options.torch_python, options.presets, options.minutes),
 }
 
@@ -55,7 +57,7 @@ def main() -> None:
         "--only",
         nargs="+",
         choices=list(SECTIONS),
-        default=[name for name in SECTIONS if name not in RESULTS],
+        default=[name for name in SECTIONS if name not in ON_DEMAND],
         help="sections to run",
     )
     parser.add_argument(
@@ -77,7 +79,7 @@ def main() -> None:
         type=lambda text: text.split(","),
         metavar="NAME,NAME,...",
         default=list(PRESETS),
-        help="presets that the section `quality` trains, also with other settings, as in resnet:learning_rate=1e-3 "
+        help="presets of the sections `quality` and `profile`, also with other settings: resnet:learning_rate=1e-3 "
         "(default: all)",
     )
     parser.add_argument(
