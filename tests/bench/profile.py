@@ -22,7 +22,7 @@ GROUPS = {  # of functions, by their library and name: the first group that matc
     "packing for products": r"transpose|gemm_pack|InputMapper|reorder",
     "Adam": r"ApplyAdam",
     "noise": r"Philox",
-    "threads and the kernel": r"kernel\.kallsyms|RunQueue|ThreadPool|EventCount|EigenEnvironment|pthread",
+    "threads and the kernel": r"kernel\.kallsyms|RunQueue|ThreadPoolTempl|EventCount|EigenEnvironment|pthread",
     "element by element": r"\[JIT\]|libm\.so|Eigen::",
     "other": r"",
 }
