@@ -22,7 +22,7 @@ from trainer.presets import PRESETS
 from trainer.settings import Execution
 from trainer.storage.rows import Rows, TemporaryArray
 
-CONFIG = PRESETS["default"]
+CONFIG = PRESETS["mlp"]
 ROUNDS = 9
 IMAGES = 300_000  # too many for the rounds to read an image twice
 STEPS = 200  # of the program

@@ -27,7 +27,7 @@ def rows() -> list[Row]:
 
 @functools.cache
 def trained(images: int) -> Finished:
-    """Trains one epoch of the preset `default` with `python -m trainer`, from files to a saved model."""
+    """Trains one epoch of the preset `mlp` with `python -m trainer`, from files to a saved model."""
     files = records(images)
     with tempfile.TemporaryDirectory() as folder:
         output = os.path.join(folder, "output")

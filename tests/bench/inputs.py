@@ -19,13 +19,13 @@ from trainer.presets import PRESETS
 from trainer.strategy import shard
 from trainer.training.loop import steps_per_call
 
-CONFIG = PRESETS["default"]
+CONFIG = PRESETS["mlp"]
 ROUNDS = 3
 EVALUATED = 2000  # images per turn
 
 
 def rows() -> list[Row]:
-    """Measures the input of the first and of later epochs, evaluation, and the training step of `default`."""
+    """Measures the input of the first and of later epochs, evaluation, and the training step of `mlp`."""
     files = list(records(FULL))
     start = time.perf_counter()
     images = load_images(files, preprocessing(SHAPE), SHAPE)

@@ -30,7 +30,7 @@ from trainer.settings import TrainConfig
 MINUTES = 60.0
 TARGETS = {"nats": -1820.0, "bits/dim": 4.8}
 POINTS, FIGURE = pathlib.Path("quality.json"), pathlib.Path("quality.svg")
-TORCH = ("PyTorch", "pythae VAE_IAF")  # with the recipe of `default`
+TORCH = ("PyTorch", "pythae VAE_IAF")  # with the recipe of `mlp`
 
 
 class Contestant(NamedTuple):
@@ -103,8 +103,8 @@ def _contestants(torch_python: str, presets: Sequence[str], minutes: float, fold
         print(missing)
         return
     for name in TORCH:
-        options = [str(minutes), folder, json.dumps(PRESETS["default"].to_dict()), name]
-        yield Contestant(name, PRESETS["default"], [torch_python, "-m", "tests.bench.quality_torch", *options])
+        options = [str(minutes), folder, json.dumps(PRESETS["mlp"].to_dict()), name]
+        yield Contestant(name, PRESETS["mlp"], [torch_python, "-m", "tests.bench.quality_torch", *options])
 
 
 def _measure(contestant: Contestant, found: dict[str, dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Trains a PyTorch baseline with the recipe of the preset `default` for a budget, with its evaluations.
+"""Trains a PyTorch baseline with the recipe of the preset `mlp` for a budget, with its evaluations.
 
 `python -m tests.bench.quality_torch MINUTES FOLDER RECIPE NAME` reads the arrays train.npy and test.npy in FOLDER, and
 the recipe's batch and learning rate from its JSON. Imports no TensorFlow.

@@ -10,7 +10,7 @@ from tests.bench.rows import Row
 from trainer.workers.launch import launch
 
 # preset, and images per step and worker: the size of the exchanged gradients does not depend on the images
-CASES = (("default", 128), ("default", 512), ("resnet", 64), ("resnet", 128))
+CASES = (("mlp", 128), ("mlp", 512), ("resnet", 64), ("resnet", 128))
 
 
 class Scaling(NamedTuple):

@@ -24,7 +24,7 @@ from trainer.presets import PRESETS
 from trainer.shape import Shape
 
 SHAPES = (SHAPE, Shape(28, 28, 1), Shape(32, 64, 3), Shape(64, 64, 3))
-CONFIG = PRESETS["default"]
+CONFIG = PRESETS["mlp"]
 IMAGES = 4096  # of each shape
 ROUNDS = 5
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")  # in scikit-learn

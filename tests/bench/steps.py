@@ -81,12 +81,12 @@ def parameters(config: TrainConfig) -> int:
 
 
 def _limit_rows(limits: Limits) -> list[Row]:
-    count = parameters(PRESETS["default"])
+    count = parameters(PRESETS["mlp"])
     adam = {"parameters": count, "bytes": adam_bytes(count), "seconds": limits.adam_seconds(count)}
-    flops = flops_per_image(PRESETS["default"]).training
+    flops = flops_per_image(PRESETS["mlp"]).training
     return [
         Row("limit: float32 matrix product", more={"gigaflops": limits.flops / 1e9}),
         Row("limit: memory", more={"gigabytes_per_second": limits.bandwidth / 1e9}),
-        Row("limit: Adam of default", more=adam),
-        Row("limit: products of default", None, limits.flops / flops, None, 1.0, {"megaflops_per_image": flops / 1e6}),
+        Row("limit: Adam of mlp", more=adam),
+        Row("limit: products of mlp", None, limits.flops / flops, None, 1.0, {"megaflops_per_image": flops / 1e6}),
     ]

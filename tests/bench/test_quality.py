@@ -13,7 +13,7 @@ from tests.bench import quality, quality_ours, quality_points
 from tests.bench.quality_figure import Curve, figure
 from trainer.presets import PRESETS
 
-BERNOULLI, LOGISTIC = PRESETS["default"], PRESETS["logistic"]
+BERNOULLI, LOGISTIC = PRESETS["mlp"], PRESETS["logistic"]
 POINTS = [[60.0, -1900.0], [120.0, -1800.0]]
 
 

@@ -102,7 +102,7 @@ def figures(row):
 @pytest.fixture(scope="module")
 def measured(bench, patch):
     """Runs the section `steps` with two presets that have the same networks."""
-    patch.setattr(steps, "PRESETS", {"seed": SMALL, "default": SMALL})
+    patch.setattr(steps, "PRESETS", {"seed": SMALL, "mlp": SMALL})
     for name, value in {"BATCH_SIZES": (SIZE,), "ROUNDS": 1, "IMAGES": IMAGES}.items():
         patch.setattr(steps, name, value)
     patch.setattr(steps, "_flops", functools.cache(steps._flops.__wrapped__))  # a cache for these presets alone
@@ -112,7 +112,7 @@ def measured(bench, patch):
 def test_a_row_of_steps_holds_a_contestant_against_the_seed_and_the_machine(measured):
     rows, _ = measured
     contestants = {key: row for key, row in rows.items() if not key[0].startswith("limit: ")}
-    assert contestants.keys() == {(name, SIZE) for name in (steps.SEED, "seed", "default")}
+    assert contestants.keys() == {(name, SIZE) for name in (steps.SEED, "seed", "mlp")}
     for row in contestants.values():
         assert row.keys() >= COLUMNS - {"name", "batch_size"} | {"of_gemm_and_adam", "slowest", "fastest"}
         assert min(row.values()) > 0.0

@@ -33,15 +33,15 @@ CONFIGS = {
     **{
         name: dataclasses.replace(preset, **SMALL, iaf_steps=min(preset.iaf_steps, 2))
         for name, preset in PRESETS.items()
-        if name not in ("smoke", "ladder_small")  # the networks of `default` and of `ladder`
+        if name not in ("smoke", "default", "ladder_small")  # the networks of `mlp`, `resnet` and `ladder`
     },
     "flow in blocks": dataclasses.replace(PLAIN, iaf_hidden_size=2 * BLOCK, iaf_steps=1, iaf_layers=2),
     "IWAE": dataclasses.replace(PLAIN, objective="iwae", train_samples=2),
     "relaxed": dataclasses.replace(PLAIN, kl_warmup_epochs=1.0, free_bits=0.1),
 }
 EVERY = pytest.mark.parametrize("name", CONFIGS)
-EVERY_MODEL = pytest.mark.parametrize("name", sorted(CONFIGS.keys() - {"default", "IWAE", "relaxed"}))
-EVERY_LOSS = pytest.mark.parametrize("name", sorted(CONFIGS.keys() - {"default"}))  # whose loss is that of `seed`
+EVERY_MODEL = pytest.mark.parametrize("name", sorted(CONFIGS.keys() - {"mlp", "IWAE", "relaxed"}))
+EVERY_LOSS = pytest.mark.parametrize("name", sorted(CONFIGS.keys() - {"mlp"}))  # whose loss is that of `seed`
 
 # A size that depends on values; or a call of the host, or of a kernel that another kind of device may not have.
 NOT_FOR_A_TPU = re.compile(r"\[[^\]]*(?:<=|\?)[^\]]*\]|\b(?:custom-call|infeed|outfeed|send|recv)\S*\(")
@@ -110,7 +110,7 @@ def test_calls_of_several_lengths_are_each_traced_once_with_shapes_known_beforeh
         return replica_step(self, shards, *rest)
 
     monkeypatch.setattr(TrainStep, "_replica_step", look)
-    _, step = start("default", iaf_steps=0)
+    _, step = start("mlp", iaf_steps=0)
     for count in (3, 1, 3, 2, 1):
         rows = np.arange(count * BATCH).reshape(count, BATCH)
         assert np.isfinite(step(make_images(3 * BATCH).pixels, rows, 0).elbo).all()
@@ -139,7 +139,7 @@ def test_with_the_same_noise_a_step_is_the_same_compiled_or_not(name, start, mak
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize(("name", "is_compiled"), [("default", True), ("resnet", False), ("ladder", False)])
+@pytest.mark.parametrize(("name", "is_compiled"), [("mlp", True), ("resnet", False), ("ladder", False)])
 def test_xla_compiles_products_and_not_convolutions(name, is_compiled, start):
     model, step = start(name)
     pixels, eps = tf.zeros([BATCH, 32, 32, 3], tf.uint8), tf.zeros([1, BATCH, model.latent_size])
