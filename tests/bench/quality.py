@@ -59,7 +59,7 @@ def rows(torch_python: str, presets: Sequence[str], minutes: float) -> list[Row]
                 found[name] = {**wanted, "units": _units(config), "points": [], "is_complete": False}
                 _measure(contestant, found)
             measured.append(_row(found[name], name, config))
-            curves = [Curve(name, one["units"], one["points"]) for name, one in found.items() if one["points"]]
+            curves = [Curve(_label(name), one["units"], one["points"]) for name, one in found.items() if one["points"]]
             _replace(FIGURE, figure(curves, TARGETS))
     return measured
 
@@ -85,6 +85,12 @@ def recipe_of(text: str) -> TrainConfig:
     preset, *changes = text.split(":")
     given = dict(change.split("=", 1) for change in changes)
     return recipe(preset, {name: _value(value) for name, value in given.items()})
+
+
+def _label(name: str) -> str:
+    """Returns a contestant's name for the figure, which has no room for the names of settings."""
+    preset, *changes = name.split(":")
+    return ", ".join([preset, *(change.partition("=")[2] for change in changes)])
 
 
 def _value(text: str) -> Any:

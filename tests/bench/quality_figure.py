@@ -10,6 +10,7 @@ SHOWN = {"nats": (-1960.0, -1790.0), "bits/dim": (6.4, 3.9)}  # at the bottom an
 TITLES = {"nats": "ELBO, nats per image", "bits/dim": "bits per dimension"}
 TICKS = {"nats": 40.0, "bits/dim": 0.5}
 COLOURS = ("#0969da", "#cf222e", "#1a7f37", "#8250df", "#bc4c00", "#59636e", "#0a7d91", "#9a6700")
+HALF = 15  # letters of a name that fit into half the width
 STYLE = """
   svg { font-family: Arial, "Liberation Sans", Helvetica, sans-serif; font-size: 11px; }
   .card { fill: #ffffff; } text { fill: #1f2328; } .grid { stroke: #d1d9e0; } .target { stroke-dasharray: 4 3; }
@@ -62,7 +63,7 @@ def _panel(curves: Sequence[Curve], units: str, target: float) -> tuple[str, flo
         x = place_x(i * spacing)
         parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{i * spacing:g}</text>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - BOTTOM + 29}" text-anchor="end">minutes of all cores</text>')
-    rows = -(-len(curves) // 2)
+    rows = -(-len(curves) // (2 if all(len(curve.name) <= HALF for curve in curves) else 1))
     for i, curve in enumerate(curves):
         shown = [(place_x(s / 60.0), place_y(v)) for s, v in curve.points if low <= v <= high]
         colour = COLOURS[i % len(COLOURS)]
