@@ -261,16 +261,27 @@ def _evaluate(
         mean.elbo,
         bits,
     )
+    for group in latents:
+        log.info(
+            "latents %s: KL %.2f \N{PLUS-MINUS SIGN} %.2f nats per image, %d of %d active (%d to %d)",
+            group.group,
+            sum(group.kl),
+            group.half_width,
+            group.active,
+            len(group.kl),
+            *group.active_interval,
+        )
     if not config.importance_samples:
         return TrainResult(model, epochs, best_epoch, mean, quality=None, latents=latents)
-    log.info("drawing %d samples of each test image for the importance-weighted bound", config.importance_samples)
-    looked = quality(model, test, config.importance_samples, strategy)
+    found = quality(model, test, mean.elbo, config.importance_samples, strategy)
     log.info(
-        "test set: KL %.2f, importance-weighted bound %.2f with %d samples, %d of %d latents active",
-        mean.kl,
-        looked.importance_weighted_bound,
-        config.importance_samples,
-        looked.active_latents,
-        model.latent_size,
+        "importance-weighted bound of %d draws: %.2f \N{PLUS-MINUS SIGN} %.2f nats per image; its gain over the ELBO is "
+        "%.2f \N{PLUS-MINUS SIGN} %.2f on %s test images",
+        found.importance_samples,
+        found.importance_weighted_bound,
+        found.bound_half_width,
+        found.gain,
+        found.gain_half_width,
+        f"{found.images:,}",
     )
-    return TrainResult(model, epochs, best_epoch, mean, looked, latents)
+    return TrainResult(model, epochs, best_epoch, mean, found, latents)
