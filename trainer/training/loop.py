@@ -263,7 +263,7 @@ def _evaluate(
     )
     for group in latents:
         log.info(
-            "latents %s: KL %.2f \N{PLUS-MINUS SIGN} %.2f nats per image, %d of %d active (%d to %d)",
+            "latents %s: KL %.2f ± %.2f nats per image, %d of %d active (%d to %d, 95 %% intervals)",
             group.group,
             sum(group.kl),
             group.half_width,
@@ -275,8 +275,8 @@ def _evaluate(
         return TrainResult(model, epochs, best_epoch, mean, quality=None, latents=latents)
     found = quality(model, test, mean.elbo, config.importance_samples, strategy)
     log.info(
-        "importance-weighted bound of %d draws: %.2f \N{PLUS-MINUS SIGN} %.2f nats per image; its gain over the ELBO is "
-        "%.2f \N{PLUS-MINUS SIGN} %.2f on %s test images",
+        "importance-weighted bound of %d draws: %.2f ± %.2f nats per image, a gain over the ELBO of %.2f ± %.2f on %s "
+        "test images",
         found.importance_samples,
         found.importance_weighted_bound,
         found.bound_half_width,

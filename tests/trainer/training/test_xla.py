@@ -73,7 +73,7 @@ def evaluations(monkeypatch):
         def __init__(self, function, *_):
             functions.append(function)
 
-        def batches(self, _):
+        def __call__(self, _):
             raise StopIteration
 
     monkeypatch.setattr(trainer.evaluate, "MapImages", Mapped)
@@ -81,7 +81,7 @@ def evaluations(monkeypatch):
     def find(model):
         Evaluator(model, SAMPLES)
         with pytest.raises(StopIteration):
-            quality(model, None, SAMPLES)
+            quality(model, ONE, 0.0, SAMPLES)
         return functions
 
     return find
