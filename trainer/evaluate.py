@@ -41,6 +41,7 @@ class Detailed(NamedTuple):
     """An ELBO with the share of each latent in its KL."""
 
     mean: MeanELBO
+    elbos: np.ndarray  # [N], nats: those behind the mean, in the order of the images
     latents: tuple[GroupKL, ...]  # the groups of the model, in their order
 
 
@@ -99,61 +100,61 @@ def evaluate_latents(
 
     ends = np.cumsum([*model.scales.values()])
     parts, latents, sums = [], Means(model.latent_size), Means(len(ends))
-    for *found, shares in MapImages(look, samples, strategy).batches(images):
-        parts.append(found)
+    for *bounds, shares in MapImages(look, samples, strategy).batches(images):
+        parts.append(bounds)
         latents.add(shares)
         sums.add(np.add.reduceat(shares, [0, *ends[:-1]], axis=1, dtype=np.float64))
-    mean = (float(np.mean(np.concatenate(part), dtype=np.float64)) for part in zip(*parts, strict=True))
+    found = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    mean = MeanELBO(*(float(np.mean(part, dtype=np.float64)) for part in found))
     each = (np.split(part, ends[:-1]) for part in (latents.mean, latents.half_width))
     groups = zip(model.scales, *each, sums.half_width, strict=True)
-    return Detailed(MeanELBO(*mean), tuple(_group(*group) for group in groups))
+    return Detailed(mean, found[0], tuple(_group(*group) for group in groups))
 
 
 def _group(name: str, kl: np.ndarray, half_widths: np.ndarray, half_width: float) -> GroupKL:
     """Counts the active latents of a group with KLs [L]; those without an interval may be active or not."""
     surely, perhaps = np.sum(kl - half_widths > ACTIVE), np.sum(~(kl + half_widths <= ACTIVE))
-    return GroupKL(
-        name, tuple(kl.tolist()), float(half_width), int(np.sum(kl > ACTIVE)), (int(surely), int(perhaps))
-    )
+    return GroupKL(name, tuple(kl.tolist()), float(half_width), int(np.sum(kl > ACTIVE)), (int(surely), int(perhaps)))
 
 
 def quality(
     model: LatentModel,
     images: ImageSet,
-    mean_elbo: float,
+    elbos: np.ndarray,
     samples: int,
     strategy: tf.distribute.Strategy | None = None,
 ) -> Quality:
-    """Computes the importance-weighted bound of K = `samples` draws from `mean_elbo`, the mean ELBO of all images.
+    """Computes the importance-weighted bound of K = `samples` draws from `elbos`, [N], the ELBO of each image.
 
-    The ELBO is a control variate: the bound of all N images is their ELBO plus the mean over n of them, at most
-    GAIN_IMAGES, of the gain of their bound over the ELBO of the same draws. With `gain` and `elbo` of an image,
+    The ELBO is a control variate: the bound of all N images is their mean ELBO plus the mean over n of them, at most
+    GAIN_IMAGES, of the gain of their bound over the ELBO of the same K draws. Its variance is
 
-        variance = (Var[elbo] + 2 Cov[elbo, gain]) / N + Var[gain] / n
+        (Var[elbo] + 2 Cov[elbo, gain]) / N + Var[gain] / n
 
     The n images are spread evenly over the set, whose order is that of the ids.
     """
 
-    def look(pixels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def look(pixels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor]:
         draws = draw(model, to_unit_interval(pixels), image_noise(seeds, samples, model.latent_size))
-        weights = draws.elbo().elbo
-        elbo = tf.reduce_mean(weights, axis=0)
-        return elbo, importance_weighted_bound(weights - elbo)  # near 0, where float32 has digits to spare
+        log_weights = draws.elbo().elbo
+        # The bound of weights around 1 is the gain, and float32 has digits to spare there.
+        return (importance_weighted_bound(log_weights - tf.reduce_mean(log_weights, axis=0)),)
 
     count = min(GAIN_IMAGES, len(images))
-    chosen = images.take(np.arange(count) * len(images) // count)
-    pairs = np.stack(MapImages(look, samples, strategy)(chosen)).astype(np.float64)  # [2, n]: ELBO, gain
-    gain = pairs[1].mean()
-    deviations = pairs - pairs.mean(axis=1, keepdims=True)
+    rows = np.arange(count) * len(images) // count
+    (gains,) = MapImages(look, samples, strategy)(images.take(rows))
+    pairs = np.stack([elbos[rows], gains]).astype(np.float64)
+    mean = pairs.mean(axis=1)
+    deviations = pairs - mean[:, None]
     with np.errstate(invalid="ignore"):  # of one image there is no variance
-        (elbos, both), (_, gains) = deviations @ deviations.T / (count - np.float64(1.0))
+        (of_elbo, of_both), (_, of_gain) = deviations @ deviations.T / (count - np.float64(1.0))
     return Quality(
         importance_samples=samples,
         images=count,
-        gain=float(gain),
-        gain_half_width=float(Z * np.sqrt(gains / count)),
-        importance_weighted_bound=mean_elbo + float(gain),
-        bound_half_width=float(Z * np.sqrt((elbos + 2.0 * both) / len(images) + gains / count)),
+        gain=float(mean[1]),
+        gain_half_width=float(Z * np.sqrt(of_gain / count)),
+        importance_weighted_bound=float(np.mean(elbos, dtype=np.float64) + mean[1]),
+        bound_half_width=float(Z * np.sqrt((of_elbo + 2.0 * of_both) / len(images) + of_gain / count)),
     )
 
 

@@ -44,7 +44,9 @@ from trainer.workers import job, launch, worker
 from trainer.workers.job import Job, run_job, run_worker
 from trainer.workers.ports import reserved_ports
 
-CONFIG = TrainConfig(hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=1, eval_samples=1, importance_samples=0)
+CONFIG = TrainConfig(
+    hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=1, eval_samples=1, importance_samples=0
+)
 SHAPE = Shape(32, 32, 3)
 PREPROCESS = preprocessing(SHAPE)
 SETS = tuple(ImageSet(np.zeros([count, 32, 32, 3], np.uint8), np.arange(count)) for count in (40, 4))
@@ -544,7 +546,7 @@ def test_the_words_of_a_training(at, log_of):
     at.patch(trainer.training.loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     at.patch(trainer.training.loop, "Evaluator", lambda *_, **__: lambda _: MeanELBO(-3.0, -1.0, 2.0))
     group = GroupKL("z", (1.75, 0.25), 0.5, 2, (1, 2))
-    at.patch(trainer.training.loop, "evaluate_latents", lambda *_: Detailed(MeanELBO(-3.0, -1.0, 2.0), (group,)))
+    at.patch(trainer.training.loop, "evaluate_latents", lambda *_: Detailed(MeanELBO(-3.0, -1.0, 2.0), None, (group,)))
     at.patch(trainer.training.loop, "quality", lambda *_: Quality(5, 1000, 0.5, 0.125, -2.5, 0.25))
     config = dataclasses.replace(CONFIG, batch_size=39, epochs=2, importance_samples=5)
     train = lambda: train_and_evaluate(config, *SETS, str(at.path))  # noqa: E731
@@ -558,8 +560,8 @@ def test_the_words_of_a_training(at, log_of):
         epoch.format(2),
         "epoch 1 has the best held-out ELBO; its test-set ELBO with 1 samples per image: -3.00 nats per image",
         "latents z: KL 2.00 ± 0.50 nats per image, 2 of 2 active (1 to 2, 95 % intervals)",
-        "importance-weighted bound of 5 draws: -2.50 ± 0.25 nats per image, a gain over the ELBO of 0.50 ± 0.12 on 1,000 "
-        "test images",
+        "importance-weighted bound of 5 draws: -2.50 ± 0.25 nats per image, a gain over the ELBO of 0.50 ± 0.12 on "
+        "1,000 test images",
     ]
 
 

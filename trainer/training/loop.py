@@ -251,7 +251,7 @@ def _evaluate(
     model: LatentModel, config: TrainConfig, epochs: tuple[Epoch, ...], test: ImageSet, strategy: tf.distribute.Strategy
 ) -> TrainResult:
     """Evaluates the trained model like the gate, with the importance-weighted bound if `config` asks for it."""
-    mean, latents = evaluate_latents(model, test, config.eval_samples, strategy)
+    mean, elbos, latents = evaluate_latents(model, test, config.eval_samples, strategy)
     likelihood, best_epoch = model.likelihood, Progress(epochs=epochs).best.epoch
     bits = f", {bits_per_dim(likelihood, mean.elbo, test.shape.size):.3f} bits/dim" if likelihood.IS_PROBABILITY else ""
     log.info(
@@ -273,7 +273,7 @@ def _evaluate(
         )
     if not config.importance_samples:
         return TrainResult(model, epochs, best_epoch, mean, quality=None, latents=latents)
-    found = quality(model, test, mean.elbo, config.importance_samples, strategy)
+    found = quality(model, test, elbos, config.importance_samples, strategy)
     log.info(
         "importance-weighted bound of %d draws: %.2f ± %.2f nats per image, a gain over the ELBO of %.2f ± %.2f on %s "
         "test images",
