@@ -91,6 +91,11 @@ def page(verdict, history, pushed_to="", decoder="BernoulliMLP", compared=(), sc
     return html
 
 
+def words(html):
+    """The page with its markup, and single spaces between words."""
+    return re.sub(r"> (?=<)", ">", " ".join(html.replace("&nbsp;", " ").split()))
+
+
 def test_a_blessed_run_says_its_numbers_and_where_the_model_is_served(history):
     verdict = Verdict(True, NUMBERS | GAINS, {**NUMBERS, "elbo": -1910.5}, LABELS, [], [])
     html = page(verdict, history, pushed_to="/models/7")
@@ -117,7 +122,7 @@ def test_a_probability_of_pixels_is_also_given_in_bits(history):
 
 def test_a_closer_look_at_the_model_is_shown_where_there_was_one(history):
     history["quality"] = Quality(100, 1000, 4.5, 0.25, -1895.5, 3.75)._asdict()
-    html = " ".join(page(Verdict(True, NUMBERS, None, {}, [], []), history).split())
+    html = words(page(Verdict(True, NUMBERS, None, {}, [], []), history))
     assert "bound of 100 draws: -1895.50 ± 3.75, a gain over the ELBO of 4.50 ± 0.25 on 1,000 test images." in html
 
 
@@ -175,21 +180,21 @@ def test_every_picture_and_chart_says_what_it_shows(history):
 
 def test_the_extreme_images_have_their_ids_and_numbers(history):
     html = page(Verdict(True, NUMBERS, None, {}, [], []), history)
-    words = " ".join(re.sub("<[^>]+>", " ", html).split())
-    assert "&lt;best&gt; ELBO -1000.25 KL 30.00" in words
-    assert "&lt;worst&gt; ELBO -3000.75" in words
+    text = " ".join(re.sub("<[^>]+>", " ", html).split())
+    assert "&lt;best&gt; ELBO -1000.25 KL 30.00" in text
+    assert "&lt;worst&gt; ELBO -3000.75" in text
     assert "image &lt;worst&gt;" in html, "the alternative text"
 
 
 def test_latents_are_counted_beside_those_of_the_served_model(history):
     verdict = Verdict(True, NUMBERS, None, {}, [], [])
-    alone = " ".join(page(verdict, history).split())
-    ours = "<td>2 of 3 (1 to 3)</td> <td>30.00 ± 0.75</td>"
-    assert f"<td>z</td> {ours} </tr>" in alone
+    alone = words(page(verdict, history))
+    ours = "<td>z</td><td>2 of 3 (1 to 3)</td><td>30.00 ± 0.75</td>"
+    assert f"<tr>{ours}</tr>" in alone
     served = {**history, "latents": [GroupKL("z", (29.0, 0.0, 0.0), 0.25, 1, (1, 2))._asdict()]}
-    both = " ".join(page(verdict, history, served=served).split())
-    assert f"<td>z</td> {ours} <td>1 of 3 (1 to 2)</td> <td>29.00 ± 0.25</td> </tr>" in both
-    assert not [html for html in (alone, both) if EARLIER in html]
+    both = words(page(verdict, history, served=served))
+    assert f"<tr>{ours}<td>1 of 3 (1 to 2)</td><td>29.00 ± 0.25</td></tr>" in both
+    assert EARLIER not in alone + both
 
 
 def test_a_served_model_of_an_earlier_version_has_its_counts_without_intervals(history, tmp_path):
@@ -197,8 +202,8 @@ def test_a_served_model_of_an_earlier_version_has_its_counts_without_intervals(h
     quality = {"importance_samples": 100, "importance_weighted_bound": -1895.5, "active_latents": 2}
     write_carried({**history, "quality": quality, "latents": [{"group": "z", "kl": [29.0, 0.0, 0.0]}]}, str(tmp_path))
     served = read_carried(str(tmp_path))
-    html = " ".join(page(Verdict(True, NUMBERS, None, {}, [], []), history, served=served).split())
-    assert "<td>2 of 3 (1 to 3)</td> <td>30.00 ± 0.75</td> <td>1 of 3 (n/a)</td> <td>29.00 ± n/a</td> </tr>" in html
+    html = words(page(Verdict(True, NUMBERS, None, {}, [], []), history, served=served))
+    assert "<td>2 of 3 (1 to 3)</td><td>30.00 ± 0.75</td><td>1 of 3 (n/a)</td><td>29.00 ± n/a</td></tr>" in html
     assert EARLIER in html
 
 
