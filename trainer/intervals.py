@@ -8,7 +8,7 @@ Z = 1.96  # standard errors on either side of the mean that hold 95 % of a norma
 class Means:
     """The mean of each column over rows that arrive in batches, with half the width of its interval.
 
-    It adds up squared deviations and never squares (Chan et al., 1979, equations 2.1), so a large mean costs no digits.
+    It adds up the squares of deviations from means of batches (Chan et al., 1979), so a large mean costs no digits.
     """
 
     def __init__(self, columns: int) -> None:

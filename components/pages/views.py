@@ -89,8 +89,11 @@ def _trainer(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> 
         "active_latents": sum(group.use.active for group in latents),
     }
     if found := history["quality"]:
-        metrics["test_importance_weighted_bound_nats_per_image"] = found["importance_weighted_bound"]
-        metrics["test_importance_weighted_gain_nats_per_image"] = found["gain"]
+        bound = {"bound": found["importance_weighted_bound"], "gain": found["gain"]}
+        half_widths = {name: found[name] for name in ("bound_half_width", "gain_half_width")}
+        metrics |= {
+            f"test_importance_weighted_{name}_nats_per_image": value for name, value in (bound | half_widths).items()
+        }
     return View(html, _finite(metrics))
 
 

@@ -560,8 +560,8 @@ def test_the_words_of_a_training(at, log_of):
         epoch.format(2),
         "epoch 1 has the best held-out ELBO; its test-set ELBO with 1 samples per image: -3.00 nats per image",
         "latents z: KL 2.00 ± 0.50 nats per image, 2 of 2 active (1 to 2, 95 % intervals)",
-        "importance-weighted bound of 5 draws: -2.50 ± 0.25 nats per image, a gain over the ELBO of 0.50 ± 0.12 on "
-        "1,000 test images",
+        "drawing 5 samples of 4 test images for the importance-weighted bound",
+        "importance-weighted bound: -2.50 ± 0.25 nats per image, a gain over the ELBO of 0.50 ± 0.12 (95 % intervals)",
     ]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.errors import InterruptError, UserError
-from trainer.evaluate import Evaluator, evaluate_latents, quality
+from trainer.evaluate import GAIN_IMAGES, Evaluator, evaluate_latents, quality
 from trainer.images import ImageSet, hold_out, shuffled_batches
 from trainer.interrupt import signals_noted
 from trainer.model.build import build
@@ -273,15 +273,17 @@ def _evaluate(
         )
     if not config.importance_samples:
         return TrainResult(model, epochs, best_epoch, mean, quality=None, latents=latents)
+    log.info(
+        "drawing %d samples of %s test images for the importance-weighted bound",
+        config.importance_samples,
+        f"{min(GAIN_IMAGES, len(test)):,}",
+    )
     found = quality(model, test, elbos, config.importance_samples, strategy)
     log.info(
-        "importance-weighted bound of %d draws: %.2f ± %.2f nats per image, a gain over the ELBO of %.2f ± %.2f on %s "
-        "test images",
-        found.importance_samples,
+        "importance-weighted bound: %.2f ± %.2f nats per image, a gain over the ELBO of %.2f ± %.2f (95 %% intervals)",
         found.importance_weighted_bound,
         found.bound_half_width,
         found.gain,
         found.gain_half_width,
-        f"{found.images:,}",
     )
     return TrainResult(model, epochs, best_epoch, mean, found, latents)

@@ -176,7 +176,9 @@ def test_the_trainers_numbers_are_those_of_the_exported_model_and_of_the_way_to_
         "training_seconds": 6.0,
         "active_latents": 2.0,
         "test_importance_weighted_bound_nats_per_image": -2242.0,
+        "test_importance_weighted_bound_half_width_nats_per_image": 3.5,
         "test_importance_weighted_gain_nats_per_image": 7.25,
+        "test_importance_weighted_gain_half_width_nats_per_image": 0.5,
     }
 
 
