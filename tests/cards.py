@@ -13,6 +13,12 @@ TRAINING = Training(
     importance_weighted_bound=-9.25,
     importance_samples=64,
     base_model=None,
+    bound_lower=-9.5,
+    bound_upper=-9.0,
+    bound_gain=1.25,
+    bound_gain_lower=1.125,
+    bound_gain_upper=1.375,
+    bound_images=1000,
 )
 CARD = Card(
     version=0,

@@ -1,4 +1,4 @@
-"""The ELBO of a set of images, with noise that depends on the image and not on the run."""
+"""The bounds of a set of images, with noise that depends on the image and not on the run."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.images import ImageSet, to_unit_interval
+from trainer.intervals import Means, Z
 from trainer.model.latent_model import LatentModel
 from trainer.model.objective import ELBO, draw, elbo, importance_weighted_bound
 from trainer.shape import Shape
@@ -14,7 +15,8 @@ from trainer.strategy import shard
 
 DRAWS_AT_ONCE = 2000  # images times samples: bounds the memory of an evaluation
 VALUES_AT_ONCE = DRAWS_AT_ONCE * 32 * 32 * 3  # images times samples times values: the same for large images
-ACTIVE_VARIANCE = 0.01  # Burda et al. (2016, arXiv 1509.00519, appendix C)
+ACTIVE = 0.01  # nats: latents of a smaller KL say nothing of the image (Sønderby et al., 2016, arXiv 1602.02282)
+GAIN_IMAGES = 500  # the gain of a bound differs little between images, and its many draws take long
 
 
 class MeanELBO(NamedTuple):
@@ -26,25 +28,32 @@ class MeanELBO(NamedTuple):
 
 
 class GroupKL(NamedTuple):
-    """The KL of a group of latents."""
+    """The KL of a group of latents, with 95 % intervals over the images."""
 
     group: str
     kl: tuple[float, ...]  # [L], nats: each latent's share, averaged over images and draws
+    half_width: float  # of the interval of their sum, nats
+    active: int  # latents whose KL is above ACTIVE
+    active_interval: tuple[int, int]  # those whose whole interval is above ACTIVE, and those of which a part is
 
 
 class Detailed(NamedTuple):
     """An ELBO with the share of each latent in its KL."""
 
     mean: MeanELBO
+    elbos: np.ndarray  # [N], nats: those behind the mean, in the order of the images
     latents: tuple[GroupKL, ...]  # the groups of the model, in their order
 
 
 class Quality(NamedTuple):
-    """Further measures of a model."""
+    """The importance-weighted bound of a set of images, and its gain over their ELBO; half-widths of 95 % intervals."""
 
     importance_samples: int  # K
-    importance_weighted_bound: float  # nats per image, of K draws
-    active_latents: int  # latents whose posterior mean has a variance over the images above ACTIVE_VARIANCE
+    images: int  # behind the gain
+    gain: float  # nats per image
+    gain_half_width: float  # nats
+    importance_weighted_bound: float  # nats per image of the whole set
+    bound_half_width: float  # nats
 
 
 def images_at_once(shape: Shape, samples: int) -> int:
@@ -89,44 +98,63 @@ def evaluate_latents(
         draws = draw(model, to_unit_interval(pixels), image_noise(seeds, samples, model.latent_size))
         return (*(tf.reduce_mean(part, axis=0) for part in draws.elbo()), tf.reduce_mean(draws.kl, axis=0))
 
-    parts, kl = [], np.zeros(model.latent_size)
-    for *found, shares in MapImages(look, samples, strategy).batches(images):
-        parts.append(found)
-        kl += shares.sum(axis=0, dtype=np.float64)
-    mean = (float(np.mean(np.concatenate(part), dtype=np.float64)) for part in zip(*parts, strict=True))
-    ends = np.cumsum([*model.scales.values()])[:-1]
-    groups = zip(model.scales, np.split(kl / len(images), ends), strict=True)
-    return Detailed(MeanELBO(*mean), tuple(GroupKL(name, tuple(share.tolist())) for name, share in groups))
+    ends = np.cumsum([*model.scales.values()])
+    parts, latents, sums = [], Means(model.latent_size), Means(len(ends))
+    for *bounds, shares in MapImages(look, samples, strategy).batches(images):
+        parts.append(bounds)
+        latents.add(shares)
+        sums.add(np.add.reduceat(shares, [0, *ends[:-1]], axis=1, dtype=np.float64))
+    found = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    mean = MeanELBO(*(float(np.mean(part, dtype=np.float64)) for part in found))
+    each = (np.split(part, ends[:-1]) for part in (latents.mean, latents.half_width))
+    groups = zip(model.scales, *each, sums.half_width, strict=True)
+    return Detailed(mean, found[0], tuple(_group(*group) for group in groups))
+
+
+def _group(name: str, kl: np.ndarray, half_widths: np.ndarray, half_width: float) -> GroupKL:
+    """Counts the active latents of a group with KLs [L]; those without an interval may be active or not."""
+    surely, perhaps = np.sum(kl - half_widths > ACTIVE), np.sum(~(kl + half_widths <= ACTIVE))
+    return GroupKL(name, tuple(kl.tolist()), float(half_width), int(np.sum(kl > ACTIVE)), (int(surely), int(perhaps)))
 
 
 def quality(
-    model: LatentModel, images: ImageSet, samples: int, strategy: tf.distribute.Strategy | None = None
+    model: LatentModel,
+    images: ImageSet,
+    elbos: np.ndarray,
+    samples: int,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Quality:
-    """Computes the importance-weighted bound over `samples` draws and the number of latents that the model uses.
+    """Computes the importance-weighted bound of K = `samples` draws from `elbos`, [N], the ELBO of each image.
 
-    The variance over images of E[z|x] is the variance of the mean draw, minus the variance that averaging a finite
-    number of draws adds.
+    The ELBO is a control variate: the bound of all N images is their mean ELBO plus the mean over n of them, at most
+    GAIN_IMAGES, of the gain of their bound over the ELBO of the same K draws. Its variance is
+
+        (Var[elbo] + 2 Cov[elbo, gain]) / N + Var[gain] / n
+
+    The n images are spread evenly over the set, whose order is that of the ids.
     """
 
-    def look(pixels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def look(pixels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor]:
         draws = draw(model, to_unit_interval(pixels), image_noise(seeds, samples, model.latent_size))
-        mean, variance = tf.nn.moments(draws.z, axes=[0])
-        return importance_weighted_bound(draws.elbo().elbo), mean, variance / (samples - 1)
+        log_weights = draws.elbo().elbo
+        # The bound of weights around 1 is the gain, and float32 has digits to spare there.
+        return (importance_weighted_bound(log_weights - tf.reduce_mean(log_weights, axis=0)),)
 
-    bounds, sums, squares, errors = (np.zeros(size) for size in (1, *3 * [model.latent_size]))  # over the images
-    centre = None
-    for bound, mean, error in MapImages(look, samples, strategy).batches(images):
-        centre = mean[0].astype(np.float64) if centre is None else centre  # any image's: then variances lose no digits
-        bounds += bound.sum(dtype=np.float64)
-        sums += (mean - centre).sum(axis=0)
-        squares += np.square(mean - centre).sum(axis=0)
-        errors += error.sum(axis=0, dtype=np.float64)
-    count = len(images)
-    explained = squares / count - np.square(sums / count) - errors / count
+    count = min(GAIN_IMAGES, len(images))
+    rows = np.arange(count) * len(images) // count
+    (gains,) = MapImages(look, samples, strategy)(images.take(rows))
+    pairs = np.stack([elbos[rows], gains]).astype(np.float64)
+    mean = pairs.mean(axis=1)
+    deviations = pairs - mean[:, None]
+    with np.errstate(invalid="ignore"):  # of one image there is no variance
+        (of_elbo, of_both), (_, of_gain) = deviations @ deviations.T / (count - np.float64(1.0))
     return Quality(
         importance_samples=samples,
-        importance_weighted_bound=float(bounds[0] / count),
-        active_latents=int(np.sum(explained > ACTIVE_VARIANCE)),
+        images=count,
+        gain=float(mean[1]),
+        gain_half_width=float(Z * np.sqrt(of_gain / count)),
+        importance_weighted_bound=float(np.mean(elbos, dtype=np.float64) + mean[1]),
+        bound_half_width=float(Z * np.sqrt((of_elbo + 2.0 * of_both) / len(images) + of_gain / count)),
     )
 
 

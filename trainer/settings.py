@@ -110,7 +110,11 @@ class TrainConfig:
         "part of the training split that chooses the exported epoch", default=0.02, gt=0, lt=0.5
     )
     eval_samples: int = setting("draws K of z per image behind the ELBO that decides", "", EVERYWHERE, default=4, ge=1)
-    importance_samples: int = setting("draws of the importance-weighted bound in the report; 0: none", default=0, ge=0)
+    importance_samples: int = setting(
+        "draws of z per image behind the importance-weighted bound in the report, at least 2; 0: no such bound",
+        default=256,
+        ge=0,
+    )
 
     def __post_init__(self) -> None:
         if self.is_ladder and not self.decoder.endswith("Ladder"):

@@ -46,6 +46,12 @@ class Training(NamedTuple):
     importance_weighted_bound: float | None  # nats per image over the test images; None: was not computed
     importance_samples: int  # draws of each image for it
     base_model: str | None  # identity of the model whose weights it started from; None: random weights
+    bound_lower: float | None = None  # of the bound's 95 % interval
+    bound_upper: float | None = None
+    bound_gain: float | None = None  # of the bound over the ELBO, nats per image
+    bound_gain_lower: float | None = None  # of its 95 % interval
+    bound_gain_upper: float | None = None
+    bound_images: int | None = None  # test images behind the gain
 
 
 class Copied(NamedTuple):

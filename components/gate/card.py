@@ -111,14 +111,26 @@ def _training(model: str) -> Training | None:
     history = read_carried(model)
     if history is None:
         return None
-    quality, (seconds, speed) = history["quality"] or {}, pace(history)
+    found, (seconds, speed) = history["quality"] or {}, pace(history)
+    bound, gain = found.get("importance_weighted_bound"), found.get("gain")
     return Training(
         recipe=history["config"],
         epochs=len(history["epochs"]),
         best_epoch=history["best_epoch"],
         seconds=seconds,
         images_per_second=speed,
-        importance_weighted_bound=quality.get("importance_weighted_bound"),
+        importance_weighted_bound=bound,
         importance_samples=history["config"]["importance_samples"],
         base_model=history.get("base_model"),
+        **_ends("bound", bound, found.get("bound_half_width")),
+        bound_gain=gain,
+        **_ends("bound_gain", gain, found.get("gain_half_width")),
+        bound_images=found.get("images"),
     )
+
+
+def _ends(name: str, mean: float | None, half_width: float | None) -> dict[str, float]:
+    """Returns the ends of an interval by their names; nothing if an earlier version trained, or of a single image."""
+    if mean is None or half_width is None or not math.isfinite(half_width):
+        return {}
+    return {f"{name}_lower": mean - half_width, f"{name}_upper": mean + half_width}

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from trainer.intervals import Z
+
 # The outputs of the model's signature `evaluate`, [B] each, nats.
 OUTPUTS = ("elbo", "reconstruction", "kl", "independent_pixels", "ceiling")
 DISTANCES = ("elbo_standard_error", "above_independent_pixels", "below_ceiling", "images", "data_fingerprint")
 GAINS = ("elbo_gain", "elbo_gain_lower", "elbo_gain_upper")
 
-Z = 1.96  # standard errors on either side of the mean that hold 95 % of a normal distribution
 Metrics = dict[str, float]  # metric name -> value, nats per image
 
 COUNT = 5 + len(OUTPUTS)  # of sums

@@ -1,5 +1,6 @@
-"""The KL of each latent, and how many latents are active."""
+"""The KL of each latent, and how many latents are active, with 95 % intervals over the images."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,16 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from components.pages.charts import ACCENT, INK, Chart, chart
-
-ACTIVE = 0.01  # nats: latents of a smaller KL say nothing of the image (Sønderby et al., 2016, arXiv 1602.02282)
+from trainer.evaluate import ACTIVE
 
 
 class Use(NamedTuple):
-    """What a model says in a group of latents."""
+    """What a model says in a group of latents. An earlier version of the project recorded no intervals."""
 
     latents: int
     active: int  # whose KL is above ACTIVE
+    active_interval: Sequence[int] | None  # those whose whole interval is above ACTIVE, and those of which a part is
     kl: float  # nats per image
+    half_width: float | None  # of the KL's interval, nats
 
 
 class Group(NamedTuple):
@@ -30,12 +32,13 @@ class Group(NamedTuple):
 
 def groups(history: dict[str, Any], served: dict[str, Any] | None = None) -> list[Group]:
     """Describes the groups of latents of a training's history beside those of the served model's."""
-    theirs = {group["group"]: group["kl"] for group in served["latents"]} if served else {}
-    return [_group(group["group"], group["kl"], theirs.get(group["group"])) for group in history["latents"]]
+    theirs = {group["group"]: group for group in served["latents"]} if served else {}
+    return [_group(group, theirs.get(group["group"])) for group in history["latents"]]
 
 
-def _group(name: str, kl: list[float], served: list[float] | None) -> Group:
-    ours, theirs = _use(kl), _use(served) if served else None
+def _group(of_ours: dict[str, Any], of_theirs: dict[str, Any] | None) -> Group:
+    name, ours, theirs = of_ours["group"], _use(of_ours), _use(of_theirs) if of_theirs else None
+    kl, served = of_ours["kl"], of_theirs["kl"] if of_theirs else None
 
     def draw(axes: Axes) -> None:
         axes.stairs(_sorted(kl), fill=True, color=ACCENT, label="this model")  # one bar each, as a single shape
@@ -50,8 +53,10 @@ def _group(name: str, kl: list[float], served: list[float] | None) -> Group:
     return Group(name, ours, theirs, chart(f"kl-of-latents-{name}", alt, draw))
 
 
-def _use(kl: list[float]) -> Use:
-    return Use(len(kl), sum(share > ACTIVE for share in kl), float(np.sum(kl)))
+def _use(group: dict[str, Any]) -> Use:
+    kl = group["kl"]
+    active = sum(share > ACTIVE for share in kl)
+    return Use(len(kl), active, group.get("active_interval"), float(np.sum(kl)), group.get("half_width"))
 
 
 def _told(model: str, use: Use, kl: list[float]) -> str:

@@ -13,9 +13,9 @@ from components.gate.sums import interval as bounds
 from components.gate.verdict import interval
 from components.html.templates import MISSING, Filters, environment
 from components.pages.account import in_words
-from components.pages.latents import ACTIVE
 from components.pages.lineage import draw
 from components.pages.looks import TEMPERATURES
+from trainer.evaluate import ACTIVE
 from trainer.units import Units
 
 FOLDER = pathlib.Path(__file__).parent
@@ -65,4 +65,4 @@ FILTERS: Filters = {
     "setting": in_words,
 }
 TEMPLATES = environment([FOLDER, page.FOLDER], FILTERS | page.FILTERS)
-TEMPLATES.globals |= {"active": ACTIVE, "temperatures": TEMPERATURES}
+TEMPLATES.globals |= {"active": ACTIVE, "missing": MISSING, "temperatures": TEMPERATURES}

@@ -66,6 +66,7 @@ def _trainer(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> 
     history = read_history(_path(outputs, "model_run"))
     servable = path_utils.serving_model_path(_path(outputs, "model"))
     seconds, speed = pace(history)
+    latents = groups(history)
     best = next(epoch for epoch in history["epochs"] if epoch["epoch"] == history["best_epoch"])
     html = render(
         "trainer.html.j2",
@@ -74,7 +75,7 @@ def _trainer(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> 
         units=read_units(servable),
         images_per_second=speed,
         charts=curves(history),
-        latents=groups(history),
+        latents=latents,
         seconds=seconds,
         pictures=looks(Exported(servable), None, _test_splits(inputs), Extremes()),
     )
@@ -85,7 +86,14 @@ def _trainer(inputs: Artifacts, outputs: Artifacts, attempts: Sequence[str]) -> 
         "epochs": len(history["epochs"]),
         "images_per_second": speed,
         "training_seconds": seconds,
+        "active_latents": sum(group.use.active for group in latents),
     }
+    if found := history["quality"]:
+        bound = {"bound": found["importance_weighted_bound"], "gain": found["gain"]}
+        half_widths = {name: found[name] for name in ("bound_half_width", "gain_half_width")}
+        metrics |= {
+            f"test_importance_weighted_{name}_nats_per_image": value for name, value in (bound | half_widths).items()
+        }
     return View(html, _finite(metrics))
 
 

@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from components.gate.sums import Z, interval
+from components.gate.sums import interval
 from components.html.templates import environment
 from pipeline.index.chart import Event, Point, draw
 from pipeline.index.entries import Entry, Series
 from pipeline.state.runs import Run
 from pipeline.state.served import Change, Version
+from trainer.intervals import Z
 
 LONG = 300  # characters of a reason on the page; the run's own report has all
 

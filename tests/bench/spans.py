@@ -51,9 +51,9 @@ class Trained(NamedTuple):
     epoch: int  # the chosen one
 
 
-SHORT = dataclasses.replace(PRESETS["mlp"], epochs=2)
+SHORT = dataclasses.replace(PRESETS["mlp"], epochs=2, importance_samples=0)
 WARM_UP = dataclasses.replace(SHORT, warmup_epochs=0.5)
-LONG = dataclasses.replace(PRESETS["mlp"], epochs=12, warmup_epochs=0.5)
+LONG = dataclasses.replace(PRESETS["mlp"], epochs=12, warmup_epochs=0.5, importance_samples=0)
 SERIES = (
     Series("spans of 6,000", 6, 6000, {"no warm-up": SHORT, "warm-up": WARM_UP}),
     Series("spans of 6,000 that drift", 6, 6000, {"warm-up": WARM_UP}, drifts=True),

@@ -38,7 +38,14 @@ from trainer.shape import Shape
 
 SIZE, IMAGES = 4, 128  # a call of the loop takes 16 steps
 SMALL = dataclasses.replace(
-    PRESETS["smoke"], hidden_size=8, latent_size=2, iaf_steps=0, batch_size=SIZE, eval_samples=1, epochs=1
+    PRESETS["smoke"],
+    hidden_size=8,
+    latent_size=2,
+    iaf_steps=0,
+    batch_size=SIZE,
+    eval_samples=1,
+    importance_samples=0,
+    epochs=1,
 )
 SCALING = f"""
 import json, pathlib, subprocess, sys

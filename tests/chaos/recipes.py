@@ -17,6 +17,7 @@ RECIPE = {
     "iaf_hidden_size": 16,
     "batch_size": 40,  # a multiple of the workers
     "eval_samples": 1,
+    "importance_samples": 0,
     "learning_rate": 3e-3,
     "epochs": 30,
 }

@@ -29,7 +29,7 @@ from trainer.workers.ports import reserved_ports
 
 NAMESPACE = "team"
 NO_SERVER = "no database server: mariadbd is not installed, so the metadata is an SQLite file"
-TINY = {"hidden_size": 8, "latent_size": 2, "iaf_steps": 0}
+TINY = {"hidden_size": 8, "latent_size": 2, "iaf_steps": 0, "importance_samples": 0}
 ON_ERROR = "spec: {templateDefaults: {retryStrategy: {limit: 2, retryPolicy: OnError}}}"
 
 

@@ -54,7 +54,9 @@ def run_nodes(tmp_path) -> Callable[[list[BaseNode]], pathlib.Path]:
 @pytest.fixture(scope="session")
 def tiny() -> TrainConfig:
     """The recipe of `exported`."""
-    return TrainConfig(hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=3, eval_samples=2)
+    return TrainConfig(
+        hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=3, eval_samples=2, importance_samples=0
+    )
 
 
 @pytest.fixture(scope="session")

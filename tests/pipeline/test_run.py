@@ -413,7 +413,7 @@ def test_every_label_and_a_closer_look_are_in_the_report(series):
     code, console = series.run("--set=importance_samples=5", "--set=decoder=DiscretizedLogisticMLP")
     assert code == exit_codes.DONE
     assert " bits/dim" in console
-    for text in ("bits/dim", "Importance-weighted bound with 5 draws", "<th>label</th>"):
+    for text in ("bits/dim", "Importance-weighted bound of 5 draws", "<th>label</th>"):
         assert text in report(console)
 
 

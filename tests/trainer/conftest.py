@@ -25,6 +25,7 @@ def tiny_config():
         learning_rate=5e-3,
         held_out_fraction=0.1,
         eval_samples=3,
+        importance_samples=0,
     )
 
 

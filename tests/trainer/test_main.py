@@ -21,7 +21,7 @@ from trainer.storage.lock import alone
 from trainer.units import Units, read_units
 
 SIZES = {"hidden_size": 8, "latent_size": 2, "iaf_steps": 1, "iaf_hidden_size": 4}
-SETTINGS = {**SIZES, "batch_size": 16, "epochs": 2, "eval_samples": 2}
+SETTINGS = {**SIZES, "batch_size": 16, "epochs": 2, "eval_samples": 2, "importance_samples": 0}
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import trainer.__main__
 import trainer.images
 import trainer.training.loop
 from trainer.errors import InterruptError, ReportedError, StorageError, UnreadableError
-from trainer.evaluate import Detailed, MeanELBO, Quality
+from trainer.evaluate import Detailed, GroupKL, MeanELBO, Quality
 from trainer.failure import Failure, Kind
 from trainer.images import ImageSet, hold_out, load_images, preprocessing, shape_of
 from trainer.model.build import build
@@ -44,7 +44,9 @@ from trainer.workers import job, launch, worker
 from trainer.workers.job import Job, run_job, run_worker
 from trainer.workers.ports import reserved_ports
 
-CONFIG = TrainConfig(hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=1, eval_samples=1)
+CONFIG = TrainConfig(
+    hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=1, eval_samples=1, importance_samples=0
+)
 SHAPE = Shape(32, 32, 3)
 PREPROCESS = preprocessing(SHAPE)
 SETS = tuple(ImageSet(np.zeros([count, 32, 32, 3], np.uint8), np.arange(count)) for count in (40, 4))
@@ -543,8 +545,9 @@ def test_the_words_of_a_training(at, log_of):
     at.patch(TrainStep, "__call__", step)
     at.patch(trainer.training.loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     at.patch(trainer.training.loop, "Evaluator", lambda *_, **__: lambda _: MeanELBO(-3.0, -1.0, 2.0))
-    at.patch(trainer.training.loop, "evaluate_latents", lambda *_: Detailed(MeanELBO(-3.0, -1.0, 2.0), ()))
-    at.patch(trainer.training.loop, "quality", lambda *_: Quality(5, -2.5, 1))
+    group = GroupKL("z", (1.75, 0.25), 0.5, 2, (1, 2))
+    at.patch(trainer.training.loop, "evaluate_latents", lambda *_: Detailed(MeanELBO(-3.0, -1.0, 2.0), None, (group,)))
+    at.patch(trainer.training.loop, "quality", lambda *_: Quality(5, 1000, 0.5, 0.125, -2.5, 0.25))
     config = dataclasses.replace(CONFIG, batch_size=39, epochs=2, importance_samples=5)
     train = lambda: train_and_evaluate(config, *SETS, str(at.path))  # noqa: E731
     introduction = "training on 39 images, 1 held out, 4 test; batch 39, 1 steps an epoch, 52,292 parameters"
@@ -556,8 +559,9 @@ def test_the_words_of_a_training(at, log_of):
         f"resuming after step 2 of 2 from {at.path}/checkpoints/step-000000002",
         epoch.format(2),
         "epoch 1 has the best held-out ELBO; its test-set ELBO with 1 samples per image: -3.00 nats per image",
-        "drawing 5 samples of each test image for the importance-weighted bound",
-        "test set: KL 2.00, importance-weighted bound -2.50 with 5 samples, 1 of 2 latents active",
+        "latents z: KL 2.00 ± 0.50 nats per image, 2 of 2 active (1 to 2, 95 % intervals)",
+        "drawing 5 samples of 4 test images for the importance-weighted bound",
+        "importance-weighted bound: -2.50 ± 0.25 nats per image, a gain over the ELBO of 0.50 ± 0.12 (95 % intervals)",
     ]
 
 

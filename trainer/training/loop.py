@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.errors import InterruptError, UserError
-from trainer.evaluate import Evaluator, evaluate_latents, quality
+from trainer.evaluate import GAIN_IMAGES, Evaluator, evaluate_latents, quality
 from trainer.images import ImageSet, hold_out, shuffled_batches
 from trainer.interrupt import signals_noted
 from trainer.model.build import build
@@ -251,7 +251,7 @@ def _evaluate(
     model: LatentModel, config: TrainConfig, epochs: tuple[Epoch, ...], test: ImageSet, strategy: tf.distribute.Strategy
 ) -> TrainResult:
     """Evaluates the trained model like the gate, with the importance-weighted bound if `config` asks for it."""
-    mean, latents = evaluate_latents(model, test, config.eval_samples, strategy)
+    mean, elbos, latents = evaluate_latents(model, test, config.eval_samples, strategy)
     likelihood, best_epoch = model.likelihood, Progress(epochs=epochs).best.epoch
     bits = f", {bits_per_dim(likelihood, mean.elbo, test.shape.size):.3f} bits/dim" if likelihood.IS_PROBABILITY else ""
     log.info(
@@ -261,16 +261,29 @@ def _evaluate(
         mean.elbo,
         bits,
     )
+    for group in latents:
+        log.info(
+            "latents %s: KL %.2f ± %.2f nats per image, %d of %d active (%d to %d, 95 %% intervals)",
+            group.group,
+            sum(group.kl),
+            group.half_width,
+            group.active,
+            len(group.kl),
+            *group.active_interval,
+        )
     if not config.importance_samples:
         return TrainResult(model, epochs, best_epoch, mean, quality=None, latents=latents)
-    log.info("drawing %d samples of each test image for the importance-weighted bound", config.importance_samples)
-    looked = quality(model, test, config.importance_samples, strategy)
     log.info(
-        "test set: KL %.2f, importance-weighted bound %.2f with %d samples, %d of %d latents active",
-        mean.kl,
-        looked.importance_weighted_bound,
+        "drawing %d samples of %s test images for the importance-weighted bound",
         config.importance_samples,
-        looked.active_latents,
-        model.latent_size,
+        f"{min(GAIN_IMAGES, len(test)):,}",
     )
-    return TrainResult(model, epochs, best_epoch, mean, looked, latents)
+    found = quality(model, test, elbos, config.importance_samples, strategy)
+    log.info(
+        "importance-weighted bound: %.2f ± %.2f nats per image, a gain over the ELBO of %.2f ± %.2f (95 %% intervals)",
+        found.importance_weighted_bound,
+        found.bound_half_width,
+        found.gain,
+        found.gain_half_width,
+    )
+    return TrainResult(model, epochs, best_epoch, mean, found, latents)

@@ -2,6 +2,7 @@
 
 import datetime
 import html as html_escapes
+import json
 import re
 
 import pytest
@@ -17,6 +18,10 @@ from trainer.storage.digests import compute_digests
 NOTHING = CARD._replace(
     run=None, figures={}, baseline=None, labels={}, notes=[], measure=None, data=None, serving=None, training=None
 )._replace(libraries={}, code="")
+EARLIER = {"recipe", "epochs", "best_epoch", "seconds", "images_per_second", "base_model"} | {
+    "importance_weighted_bound",
+    "importance_samples",
+}
 HOSTILE = ["a|b", "<script>alert(1)</script>", "*stars* _and_ `ticks`", "[link](http://x.example)", "&amp; &", "a\n# b"]
 
 
@@ -57,6 +62,9 @@ def test_its_figures_are_those_of_the_gate_with_their_intervals():
     assert found["gain, 95 % interval"][0] == "+0.25 to +1.75"
     assert found["bits per dimension, at most"][0] == "4.321"
     assert found["importance-weighted bound, 64 draws"] == ["-9.25", ""]
+    assert found["importance-weighted bound, 95 % interval"] == ["-9.50 to -9.00", ""]
+    assert found["its gain over the ELBO, on 1,000 images"] == ["+1.25", ""]
+    assert found["its gain, 95 % interval"] == ["+1.12 to +1.38", ""]
     assert found["cat"] == ["600", "-9.00", "n/a"]
     assert found["test images"] == ["1,234"]
     assert found["fingerprint of the test images"] == ["ff"]
@@ -88,6 +96,14 @@ def test_a_likelihood_that_is_no_probability_has_no_bits_and_compresses_nothing(
 def test_a_card_says_what_kind_of_model_it_is(recipe, kind):
     text = markdown(card_with(training=CARD.training._replace(recipe=recipe)))
     assert f"a variational autoencoder{kind}\n" in text
+
+
+def test_a_bound_of_an_earlier_version_of_the_project_has_no_interval():
+    facts = json.loads(CARD.to_json())
+    facts["training"] = {name: value for name, value in facts["training"].items() if name in EARLIER}
+    found = rows(Card.from_json(json.dumps(facts)))
+    assert found["importance-weighted bound, 64 draws"] == ["-9.25", ""]
+    assert not [name for name in found if name.startswith(("importance-weighted bound, 95", "its gain"))]
 
 
 def test_a_card_goes_without_what_is_not_recorded():

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import subprocess
@@ -29,6 +30,7 @@ from exported import RECIPE
 from served import SERVING, infra_blessing
 from trainer.carried import write_carried
 from trainer.errors import ReportedError
+from trainer.evaluate import Quality
 from trainer.shape import Shape
 from trainer.storage import aside
 from trainer.storage.digests import verify_digests, write_digests
@@ -160,20 +162,30 @@ def test_a_version_has_a_card_with_the_numbers_that_decided(push):
     assert card.libraries["tensorflow"] == tf.__version__
 
 
-def test_a_card_has_the_units_and_the_training_that_the_model_carries(push):
+@pytest.mark.parametrize(
+    ("quality", "bound", "interval"),
+    [
+        (Quality(64, 7, 1.5, 0.25, -8.5, 0.5)._asdict(), -8.5, (-9.0, -8.0, 1.5, 1.25, 1.75, 7)),
+        (Quality(64, 1, 1.5, math.nan, -8.5, math.nan)._asdict(), -8.5, (None, None, 1.5, None, None, 1)),
+        ({"importance_samples": 64, "importance_weighted_bound": -8.5, "active_latents": 2}, -8.5, 6 * (None,)),
+        (None, None, 6 * (None,)),
+    ],
+    ids=["intervals", "one image", "an earlier version", "no bound"],
+)
+def test_a_card_has_the_units_and_the_training_that_the_model_carries(push, quality, bound, interval):
     model, config = push.make(1.0), dataclasses.replace(RECIPE, decoder="DiscretizedLogisticMLP", seed=7)
     path = pathlib.Path(model.uri) / "Format-Serving"
     units = Units.of(config, Shape(2, 3, 1))
     write_units(units, str(path))
     epochs = [{"seconds": 30.0, "images_per_second": 1000.0}, {"seconds": 90.0, "images_per_second": 2000.0}]
-    history = {"config": config.to_dict(), "best_epoch": 1, "epochs": epochs, "quality": None}
+    history = {"config": config.to_dict(), "best_epoch": 1, "epochs": epochs, "quality": quality}
     write_carried(history | {"base_model": "of a base"}, str(path))
     write_digests(model.uri)
     card = read_card(push.push(model).pushed_to)
     assert (card.measure.words, card.measure.shape) == (str(units), "2x3x1")
     assert card.measure.bits_per_dim == units.bits_per_dim(-1.5)
     assert card.training == Training(
-        config.to_dict(), 2, 1, 120.0, 1750.0, None, config.importance_samples, "of a base"
+        config.to_dict(), 2, 1, 120.0, 1750.0, bound, config.importance_samples, "of a base", *interval
     )
 
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from components.pages.charts import ACCENT, INK, LINE, chart
 from components.pages.curves import CURVES, curves
-from components.pages.latents import ACTIVE, Use, groups
+from components.pages.latents import Use, groups
+from trainer.evaluate import ACTIVE
 
 
 def history(values, kl=(0.5, 0.25), group="z"):
@@ -22,7 +23,8 @@ def history(values, kl=(0.5, 0.25), group="z"):
         }
         for i, value in enumerate(values, start=1)
     ]
-    return {"best_epoch": len(epochs), "epochs": epochs, "latents": [{"group": group, "kl": [*kl]}]}
+    latents = [{"group": group, "kl": [*kl], "half_width": 0.25, "active_interval": [1, 2]}]
+    return {"best_epoch": len(epochs), "epochs": epochs, "latents": latents}
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,7 @@ def test_curves_and_latents_can_be_drawn_of_numbers_that_are_not_finite(values):
 def test_groups_of_latents_are_beside_those_of_the_same_name():
     kl = [0.0, 2 * ACTIVE, 1.0, ACTIVE / 2]
     (group,) = groups(history([1.0], kl), history([1.0], [0.5, 0.0]))
-    assert (group.use, group.served) == (Use(4, 2, sum(kl)), Use(2, 1, 0.5))
+    assert (group.use, group.served) == (Use(4, 2, [1, 2], sum(kl), 0.25), Use(2, 1, [1, 2], 0.5, 0.25))
     (other,) = groups(history([1.0], kl), history([1.0], group="8x8"))
     assert other.served is None
     assert group.chart.svg != other.chart.svg

@@ -15,6 +15,8 @@ from components.pages.curves import curves
 from components.pages.latents import groups
 from components.pages.looks import Extreme, Looks, Picture
 from components.pages.rendering import TEMPLATES, render
+from trainer.carried import read_carried, write_carried
+from trainer.evaluate import GroupKL, Quality
 from trainer.settings import TrainConfig
 from trainer.shape import Shape
 from trainer.units import Units
@@ -29,6 +31,7 @@ NUMBERS = {
     "images": 10000.0,
     "data_fingerprint": float(0xABCDEF),
 }
+EARLIER = "The served model carries no intervals, because an earlier version exported it."
 ACCOUNT = Account("run", "now", 0.0, (), None, (), "toy", (), {}, {}, ())
 GAINS = {"elbo_gain": 10.5, "elbo_gain_lower": 10.1, "elbo_gain_upper": 10.9}
 LABELS = {"<cat>": {**NUMBERS, "elbo": -1700.25}, "7": {**NUMBERS, "elbo": -2050.75}}
@@ -46,7 +49,7 @@ def history():
         }
         for i in (1, 2, 3)
     ]
-    latents = [{"group": "z", "kl": [29.5, 0.5, 0.0]}]
+    latents = [GroupKL("z", (29.5, 0.5, 0.0), 0.75, 2, (1, 3))._asdict()]
     config = {"latent_size": 500, "seed": 0}
     return {"config": config, "best_epoch": 3, "epochs": epochs, "quality": None, "latents": latents}
 
@@ -88,6 +91,11 @@ def page(verdict, history, pushed_to="", decoder="BernoulliMLP", compared=(), sc
     return html
 
 
+def words(html):
+    """The page with its markup, and single spaces between words."""
+    return re.sub(r"> (?=<)", ">", " ".join(html.replace("&nbsp;", " ").split()))
+
+
 def test_a_blessed_run_says_its_numbers_and_where_the_model_is_served(history):
     verdict = Verdict(True, NUMBERS | GAINS, {**NUMBERS, "elbo": -1910.5}, LABELS, [], [])
     html = page(verdict, history, pushed_to="/models/7")
@@ -113,9 +121,9 @@ def test_a_probability_of_pixels_is_also_given_in_bits(history):
 
 
 def test_a_closer_look_at_the_model_is_shown_where_there_was_one(history):
-    history["quality"] = {"importance_samples": 100, "importance_weighted_bound": -1895.5, "active_latents": 2}
-    html = " ".join(page(Verdict(True, NUMBERS, None, {}, [], []), history).split())
-    assert "bound with 100 draws: -1895.50; the posterior mean of 2 of 3 latents varies with the image." in html
+    history["quality"] = Quality(100, 1000, 4.5, 0.25, -1895.5, 3.75)._asdict()
+    html = words(page(Verdict(True, NUMBERS, None, {}, [], []), history))
+    assert "bound of 100 draws: -1895.50 ± 3.75, a gain over the ELBO of 4.50 ± 0.25 on 1,000 test images." in html
 
 
 def test_a_refused_run_says_why(history):
@@ -172,19 +180,31 @@ def test_every_picture_and_chart_says_what_it_shows(history):
 
 def test_the_extreme_images_have_their_ids_and_numbers(history):
     html = page(Verdict(True, NUMBERS, None, {}, [], []), history)
-    words = " ".join(re.sub("<[^>]+>", " ", html).split())
-    assert "&lt;best&gt; ELBO -1000.25 KL 30.00" in words
-    assert "&lt;worst&gt; ELBO -3000.75" in words
+    text = " ".join(re.sub("<[^>]+>", " ", html).split())
+    assert "&lt;best&gt; ELBO -1000.25 KL 30.00" in text
+    assert "&lt;worst&gt; ELBO -3000.75" in text
     assert "image &lt;worst&gt;" in html, "the alternative text"
 
 
 def test_latents_are_counted_beside_those_of_the_served_model(history):
     verdict = Verdict(True, NUMBERS, None, {}, [], [])
-    alone = " ".join(page(verdict, history).split())
-    assert "<td>z</td><td>2 of 3</td><td>30.00</td> </tr>" in alone
-    served = {**history, "latents": [{"group": "z", "kl": [29.0, 0.0, 0.0]}]}
-    both = " ".join(page(verdict, history, served=served).split())
-    assert "<td>z</td><td>2 of 3</td><td>30.00</td> <td>1 of 3</td> <td>29.00</td></tr>" in both
+    alone = words(page(verdict, history))
+    ours = "<td>z</td><td>2 of 3 (1 to 3)</td><td>30.00 ± 0.75</td>"
+    assert f"<tr>{ours}</tr>" in alone
+    served = {**history, "latents": [GroupKL("z", (29.0, 0.0, 0.0), 0.25, 1, (1, 2))._asdict()]}
+    both = words(page(verdict, history, served=served))
+    assert f"<tr>{ours}<td>1 of 3 (1 to 2)</td><td>29.00 ± 0.25</td></tr>" in both
+    assert EARLIER not in alone + both
+
+
+def test_a_served_model_of_an_earlier_version_has_its_counts_without_intervals(history, tmp_path):
+    """The history is of the shape that the version before this one wrote into a model."""
+    quality = {"importance_samples": 100, "importance_weighted_bound": -1895.5, "active_latents": 2}
+    write_carried({**history, "quality": quality, "latents": [{"group": "z", "kl": [29.0, 0.0, 0.0]}]}, str(tmp_path))
+    served = read_carried(str(tmp_path))
+    html = words(page(Verdict(True, NUMBERS, None, {}, [], []), history, served=served))
+    assert "<td>2 of 3 (1 to 3)</td><td>30.00 ± 0.75</td><td>1 of 3 (n/a)</td><td>29.00 ± n/a</td></tr>" in html
+    assert EARLIER in html
 
 
 def test_a_served_model_without_a_history_is_told(history):

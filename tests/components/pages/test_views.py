@@ -20,7 +20,7 @@ from components.pages.views import View, view
 from evaluator import evaluate, write_examples
 from kubeflow.spec.contract import METRICS, PAGES
 from toy_data import png, serialized
-from trainer.evaluate import GroupKL, MeanELBO
+from trainer.evaluate import GroupKL, MeanELBO, Quality
 from trainer.export import Servable, save
 from trainer.images import ImageSet, pixel_model, preprocessing
 from trainer.model.build import build
@@ -33,6 +33,7 @@ pytestmark = pytest.mark.slow  # the real Evaluator, three times
 
 COUNT = 12
 MAX_BYTES = 300_000  # the test images are noise, which no PNG makes smaller
+QUALITY = Quality(128, 12, 7.25, 0.5, -2242.0, 3.5)
 ELBOS = (-2300.5, -2250.25, -2260.0)
 
 
@@ -53,7 +54,7 @@ class Run:
         self.model, self.model_run = standard_artifacts.Model(), standard_artifacts.ModelRun()
         self.model.uri, self.model_run.uri = str(model), str(folder)
         done = epochs(elbos)
-        result = TrainResult(None, done, 2, done[1].test, None, (GroupKL("z", (4.5, 0.5)),))
+        result = TrainResult(None, done, 2, done[1].test, QUALITY, (GroupKL("z", (4.5, 0.5), 0.25, 2, (1, 2)),))
         write_history(config, result, self.model_run.uri)
 
     def judge(self, name, baseline=None, **rules):
@@ -155,8 +156,10 @@ def test_the_trainer_shows_its_curve_its_recipe_and_three_kinds_of_pictures(page
         "200 images per second",
         "Epoch 2 has the best",
         "Bernoulli",
+        "bound of 128 draws: -2242.00 ± 3.50, a gain over the ELBO of 7.25 ± 0.50 on 12 test images.",
+        "<td>2 of 2 (1 to 2)</td> <td>5.00 ± 0.25</td>",
     ):
-        assert text in " ".join(html.split())
+        assert text in " ".join(html.replace("&nbsp;", " ").split())
     for name, value in tiny.to_dict().items():
         assert f"<dt>{name}</dt><dd>{value}</dd>" in html
 
@@ -171,6 +174,11 @@ def test_the_trainers_numbers_are_those_of_the_exported_model_and_of_the_way_to_
         "epochs": 3.0,
         "images_per_second": 200.0,
         "training_seconds": 6.0,
+        "active_latents": 2.0,
+        "test_importance_weighted_bound_nats_per_image": -2242.0,
+        "test_importance_weighted_bound_half_width_nats_per_image": 3.5,
+        "test_importance_weighted_gain_nats_per_image": 7.25,
+        "test_importance_weighted_gain_half_width_nats_per_image": 0.5,
     }
 
 

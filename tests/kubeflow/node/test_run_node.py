@@ -34,7 +34,7 @@ from trainer.exit_codes import BAD_INPUT, DONE, FAILED, REFUSED
 from trainer.failure import Failure, Kind, left
 
 DEFAULTS = {name: found.default for name, found in parameters().items()}
-TINY = {"hidden_size": 8, "latent_size": 2, "iaf_steps": 0}
+TINY = {"hidden_size": 8, "latent_size": 2, "iaf_steps": 0, "importance_samples": 0}
 SMALL = DEFAULTS | {"dataset": "toy", "preset": "smoke", "epochs": 1, "batch_size": 32, "settings": TINY}
 SMALL |= {"min_elbo": "-100000", "max_regression": 1000.0}
 

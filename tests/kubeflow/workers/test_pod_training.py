@@ -19,7 +19,14 @@ from trainer.workers.job import Job, run_job
 from trainer.workers.ports import reserved_ports
 
 CONFIG = TrainConfig(
-    hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=20, eval_samples=2, horizontal_flips=True
+    hidden_size=8,
+    latent_size=2,
+    iaf_steps=0,
+    batch_size=8,
+    epochs=20,
+    eval_samples=2,
+    horizontal_flips=True,
+    importance_samples=0,
 )
 KILL_AFTER, DELETE_AFTER = "epoch 2/20 ", "epoch 6/20 "  # the chief's lines
 

@@ -17,7 +17,14 @@ from trainer.training.loop import train_and_evaluate
 from trainer.training.step import StepsResult, TrainStep
 
 CONFIG = TrainConfig(
-    hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=2, eval_samples=2, schedule="constant"
+    hidden_size=8,
+    latent_size=2,
+    iaf_steps=0,
+    batch_size=8,
+    epochs=2,
+    eval_samples=2,
+    schedule="constant",
+    importance_samples=0,
 )
 EXPLODED = trainer.training.loop.EXPLODED * 32 * 32 * 3  # nats per image
 IMAGES = 310  # 38 steps an epoch, as calls of 16, 16 and 6

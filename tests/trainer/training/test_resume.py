@@ -33,6 +33,7 @@ CONFIG = TrainConfig(
     seed=1,  # with which it is better by hundreds of nats: roundings differ from one processor to the next
     schedule="constant",
     eval_samples=2,
+    importance_samples=0,
     clip_norm=10.0,
     ema_decay=0.5,
     horizontal_flips=True,

@@ -28,6 +28,7 @@ SMALL = {
     "batch_size": BATCH,
     "epochs": 3,
 }
+ONE = ImageSet(np.zeros([1, 32, 32, 3], np.uint8), np.zeros(1, np.int64))
 PLAIN = dataclasses.replace(PRESETS["seed"], **SMALL, iaf_steps=0)
 CONFIGS = {
     **{
@@ -73,7 +74,7 @@ def evaluations(monkeypatch):
         def __init__(self, function, *_):
             functions.append(function)
 
-        def batches(self, _):
+        def __call__(self, _):
             raise StopIteration
 
     monkeypatch.setattr(trainer.evaluate, "MapImages", Mapped)
@@ -81,7 +82,7 @@ def evaluations(monkeypatch):
     def find(model):
         Evaluator(model, SAMPLES)
         with pytest.raises(StopIteration):
-            quality(model, None, SAMPLES)
+            quality(model, ONE, np.zeros(1), SAMPLES)
         return functions
 
     return find

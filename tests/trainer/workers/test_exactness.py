@@ -104,7 +104,8 @@ def test_an_evaluation_counts_every_image_once(case, way, alone, found):
 def test_two_workers_end_a_job_as_one_process_does(folder, job_alone, job_of_two):
     alone, both = (json.loads((folder / name / "history.json").read_text()) for name in ("alone", "work"))
     assert both["best_epoch"] == alone["best_epoch"]
-    assert both["quality"] == pytest.approx(alone["quality"], rel=STEPS_RTOL)
+    error = STEPS_RTOL * abs(alone["test"]["elbo"])  # the gain is a difference of ELBOs
+    assert both["quality"] == pytest.approx(alone["quality"], rel=STEPS_RTOL, abs=error)
     assert both["test"] == pytest.approx(alone["test"], rel=STEPS_RTOL)
     for one, other in zip(alone["epochs"], both["epochs"], strict=True):
         assert other["train_elbo"] == pytest.approx(one["train_elbo"], rel=STEPS_RTOL)

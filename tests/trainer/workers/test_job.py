@@ -25,7 +25,9 @@ from trainer.workers import job, worker
 from trainer.workers.job import JOB, Job, run_job, run_worker
 from trainer.workers.launch import ERROR_FILE, WorkerError, launch_local
 
-CONFIG = TrainConfig(hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=1, eval_samples=2)
+CONFIG = TrainConfig(
+    hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=1, eval_samples=2, importance_samples=0
+)
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from trainer.settings import Execution, TrainConfig
 from trainer.workers import job, launch, worker
 from trainer.workers.job import Job, run_job
 
-TINY = TrainConfig(hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=1, eval_samples=1)
+TINY = TrainConfig(
+    hidden_size=8, latent_size=2, iaf_steps=0, batch_size=8, epochs=1, eval_samples=1, importance_samples=0
+)
 
 
 @pytest.fixture
