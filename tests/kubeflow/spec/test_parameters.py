@@ -166,7 +166,7 @@ def test_choices_are_all_values_that_a_drop_down_offers():
         ({"data": "{SPAN}/{SPAN}"}, "data", "/data/{SPAN}/{SPAN}"),
         ({"data": "{SPAN}", "splits": "train=a"}, "splits", "train=a"),
         ({"settings": {"iaf_steps": 0, "iaf_hidden_size": 9}}, "iaf_hidden_size", 9),
-        ({"settings": {"channels": 9}}, "channels", 9),
+        ({"preset": "mlp", "settings": {"channels": 9}}, "channels", 9),
     ],
 )
 def test_an_invalid_parameter_is_named_with_its_value(values, setting, value):

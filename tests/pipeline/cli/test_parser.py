@@ -28,8 +28,8 @@ COMMANDS = next(a for a in cli.parser()._actions if isinstance(a, argparse._SubP
         (["run", "--set=epochs"], "argument --set: expected NAME=VALUE, got 'epochs'. See vaeiaf run --help"),
         (
             ["run", "--preset=resnets"],
-            "--preset: expected one of seed, default, resnet, logistic, ladder, ladder_small, smoke, got 'resnets'. "
-            "Did you mean resnet?",
+            "--preset: expected one of seed, mlp, default, resnet, logistic, ladder, ladder_small, smoke, "
+            "got 'resnets'. Did you mean resnet?",
         ),
         (["schema", "clustre"], "file: expected one of cluster, got 'clustre'. Did you mean cluster?"),
         (["run", "--root"], "argument --root: expected one argument. See vaeiaf run --help"),
