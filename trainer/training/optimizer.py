@@ -1,7 +1,8 @@
-"""Adam with a learning-rate schedule, gradient clipping and a running mean of the weights."""
+"""Adam and Adamax with a learning-rate schedule, gradient clipping and a running mean of the weights."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras  # not tf.keras, which importing TensorFlow Transform can switch to Keras 2
 import tensorflow as tf
@@ -9,6 +10,7 @@ import tensorflow as tf
 from trainer.settings import TrainConfig
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7  # Keras's defaults
+CONSTANTS = {"beta1": BETA_1, "beta2": BETA_2, "epsilon": EPSILON}  # of the kernels
 YOUTH = 10.0  # steps after which the mean weights may keep half of what they were
 
 Schedule = Callable[[tf.Tensor], tf.Tensor | float]  # step number, from 0, to learning rate
@@ -51,23 +53,15 @@ class Adam(tf.Module):
         """Takes step `number`, counted from 0, with the gradients of the whole batch."""
         if self._clip_norm:
             gradients = self._clipped(gradients)
-        t = tf.cast(number + 1, tf.float32)
-        rate, power_1, power_2 = self._learning_rate(number), BETA_1**t, BETA_2**t
+        t, rate = tf.cast(number + 1, tf.float32), self._learning_rate(number)
         for w, m, v, g in zip(self._variables, self.mean, self.square, gradients, strict=True):
-            tf.raw_ops.ResourceApplyAdam(
-                var=w.handle,
-                m=m.handle,
-                v=v.handle,
-                beta1_power=power_1,
-                beta2_power=power_2,
-                lr=rate,
-                beta1=BETA_1,
-                beta2=BETA_2,
-                epsilon=EPSILON,
-                grad=g,
-            )
+            self._kernel(t, var=w.handle, m=m.handle, v=v.handle, grad=g, lr=rate, **CONSTANTS)
         if self.average:
             self._follow(number)
+
+    def _kernel(self, t: tf.Tensor, **of_one: Any) -> None:
+        """Updates one weight in step t, counted from 1."""
+        tf.raw_ops.ResourceApplyAdam(beta1_power=BETA_1**t, beta2_power=BETA_2**t, **of_one)
 
     @tf.function(jit_compile=True)
     def _clipped(self, gradients: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
@@ -91,6 +85,20 @@ class Adam(tf.Module):
             _assign(self._variables, trained)
 
 
+class Adamax(Adam):
+    """Adamax (Kingma and Ba, 2015, arXiv 1412.6980, section 7.1), with the options of Adam.
+
+        m <- b1 m + (1 - b1) g,   v <- max(b2 v, |g|)
+        w <- w - rate / (1 - b1^t) m / (v + epsilon)
+
+    A gradient far above all before it moves a weight by a tenth of the rate; Adam moves it by three rates, which a deep
+    model may not survive.
+    """
+
+    def _kernel(self, t: tf.Tensor, **of_one: Any) -> None:
+        tf.raw_ops.ResourceApplyAdaMax(beta1_power=BETA_1**t, **of_one)
+
+
 def _assign(variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> None:
     for variable, value in zip(variables, values, strict=False):
         variable.assign(value)
@@ -98,7 +106,8 @@ def _assign(variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> No
 
 def build_optimizer(config: TrainConfig, variables: Sequence[tf.Variable], steps_per_epoch: int) -> Adam:
     """Builds the optimizer that `config` describes."""
-    return Adam(variables, build_schedule(config, steps_per_epoch), config.clip_norm, config.ema_decay)
+    kind = Adamax if config.optimizer == "adamax" else Adam
+    return kind(variables, build_schedule(config, steps_per_epoch), config.clip_norm, config.ema_decay)
 
 
 def build_schedule(config: TrainConfig, steps_per_epoch: int) -> Schedule:

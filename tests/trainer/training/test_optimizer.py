@@ -1,4 +1,4 @@
-"""Adam against Keras's, and its learning rate, clipped gradient and running mean, each computed again in NumPy."""
+"""Adam and Adamax against Keras's; learning rate, clipped gradient and running mean computed again in NumPy."""
 
 import keras
 import numpy as np
@@ -73,21 +73,35 @@ def trained(gradients):
     return train
 
 
-def test_a_dozen_steps_are_those_of_kerass_adam(trained, gradients):
-    settings = {"clip_norm": 1.0, "schedule": "cosine", "warmup_epochs": 1.5}
+@pytest.mark.parametrize(("name", "oracle_of"), [("adam", keras.optimizers.Adam), ("adamax", keras.optimizers.Adamax)])
+def test_a_dozen_steps_are_those_of_keras(name, oracle_of, trained, gradients):
+    settings = {"optimizer": name, "clip_norm": 1.0, "schedule": "cosine", "warmup_epochs": 1.5}
     norms = [float(tf.linalg.global_norm(some)) for some in gradients]
     assert min(norms) < settings["clip_norm"] < max(norms), "some of the steps have to be clipped, and some not"
     _, _, values = trained(**settings)
 
     oracle = [tf.Variable([1.0, -2.0]), tf.Variable([[3.0]])]
-    keras_adam = keras.optimizers.Adam(
+    of_keras = oracle_of(
         build_schedule(TrainConfig(learning_rate=0.5, **settings), 2),
         global_clipnorm=settings["clip_norm"],
     )
     for some, value in zip(gradients, values, strict=True):
-        keras_adam.apply_gradients(zip(some, oracle, strict=True))
+        of_keras.apply_gradients(zip(some, oracle, strict=True))
         for found, expected in zip(value, oracle, strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "rates"), [("adam", 3.2), ("adamax", 0.1)])
+def test_a_gradient_far_above_all_before_it_moves_a_weight_by_a_known_part_of_the_rate(name, rates):
+    weight = tf.Variable([0.0])
+    optimizer = build_optimizer(
+        TrainConfig(optimizer=name, learning_rate=0.5, schedule="constant"), [weight], steps_per_epoch=1
+    )
+    for number in range(3000):
+        optimizer.update([tf.constant([1e-3 * (-1.0) ** number])], tf.constant(number))
+    before = float(weight[0])
+    optimizer.update([tf.constant([1e3])], tf.constant(3000))
+    assert before - float(weight[0]) == pytest.approx(rates * 0.5, rel=0.05)
 
 
 @pytest.mark.parametrize("decay", [0.1, 0.5, 0.999])
