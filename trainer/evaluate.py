@@ -131,7 +131,7 @@ def quality(
 
         (Var[elbo] + 2 Cov[elbo, gain]) / N + Var[gain] / n
 
-    The n images are spread evenly over the set, whose order is that of the ids.
+    The n images are those of `gain_rows`.
     """
 
     def look(pixels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor]:
@@ -140,8 +140,8 @@ def quality(
         # The bound of weights around 1 is the gain, and float32 has digits to spare there.
         return (importance_weighted_bound(log_weights - tf.reduce_mean(log_weights, axis=0)),)
 
-    count = min(GAIN_IMAGES, len(images))
-    rows = np.arange(count) * len(images) // count
+    rows = gain_rows(len(images))
+    count = len(rows)
     (gains,) = MapImages(look, samples, strategy)(images.take(rows))
     pairs = np.stack([elbos[rows], gains]).astype(np.float64)
     mean = pairs.mean(axis=1)
@@ -156,6 +156,14 @@ def quality(
         importance_weighted_bound=float(np.mean(elbos, dtype=np.float64) + mean[1]),
         bound_half_width=float(Z * np.sqrt((of_elbo + 2.0 * of_both) / len(images) + of_gain / count)),
     )
+
+
+def gain_rows(images: int) -> np.ndarray:
+    """Returns the rows, at most GAIN_IMAGES of a set of `images`, that measure its gain: the same in every run.
+
+    They are drawn at random. Rows at equal distances could all be images of one kind.
+    """
+    return np.sort(np.random.default_rng(0).permutation(images)[:GAIN_IMAGES])
 
 
 class MapImages:

@@ -7,7 +7,7 @@ import scipy.stats
 import tensorflow as tf
 
 import trainer.evaluate
-from trainer.evaluate import Evaluator, evaluate_latents, image_elbo, image_noise, quality
+from trainer.evaluate import Evaluator, evaluate_latents, gain_rows, image_elbo, image_noise, quality
 from trainer.images import ImageSet, to_unit_interval
 from trainer.model.build import build
 from trainer.model.distributions import smooth_clip
@@ -133,7 +133,7 @@ def test_the_gain_is_that_of_each_images_own_draws_and_the_bound_is_the_elbo_plu
     """The bound of a part is that of all images, and a mean that the other images do not have."""
     monkeypatch.setattr(trainer.evaluate, "DRAWS_AT_ONCE", 7 * SAMPLES)
     monkeypatch.setattr(trainer.evaluate, "GAIN_IMAGES", counted)
-    rows = [int(i * COUNT / counted) for i in range(counted)]
+    rows = gain_rows(COUNT)
     noise = image_noise(tf.constant(images.noise_seeds), SAMPLES, LATENTS)
     weights = draw(model, to_unit_interval(images.pixels), noise).elbo().elbo.numpy().astype(float)[:, rows]
     gains = scipy.special.logsumexp(weights, axis=0, b=1.0 / SAMPLES) - weights.mean(axis=0)
@@ -146,6 +146,16 @@ def test_the_gain_is_that_of_each_images_own_draws_and_the_bound_is_the_elbo_plu
     rest = np.var(gains, ddof=1) * (1.0 / counted - 1.0 / COUNT)
     error = np.sqrt(np.var(elbos[rows] + gains, ddof=1) / COUNT + rest)
     assert found.bound_half_width == pytest.approx(1.96 * error, rel=1e-4)
+
+
+@pytest.mark.parametrize("period", [2, 3, 10])
+def test_images_of_each_kind_measure_the_gain_though_the_kinds_take_turns(period):
+    rows = gain_rows(1000)
+    assert len(np.unique(rows)) == trainer.evaluate.GAIN_IMAGES
+    shares = np.bincount(rows % period, minlength=period) * period / len(rows)
+    assert np.all(np.abs(shares - 1.0) < 0.35)
+    np.testing.assert_array_equal(rows, gain_rows(1000))
+    np.testing.assert_array_equal(gain_rows(7), np.arange(7))
 
 
 def test_the_gain_starts_at_zero_and_rises_with_its_draws(model, images):
