@@ -27,6 +27,7 @@ from tests.bench import (
 )
 from tests.bench.rows import table, write
 from trainer.presets import PRESETS
+from trainer.schema import SettingError
 
 FILE = pathlib.Path("bench.json")
 ON_DEMAND = {"spans", "quality", "profile"}  # run only if they are named: they measure models, or need another program
@@ -48,6 +49,19 @@ SECTIONS = {
     "profile": lambda options: profile.rows(options.presets),
     "quality": lambda options: quality.rows(options.torch_python, options.presets, options.minutes),
 }
+
+
+def _recipes(text: str) -> list[str]:
+    """Splits the names of recipes, each of which is valid."""
+    names = text.split(",")
+    for name in names:
+        try:
+            quality.recipe_of(name)
+        except SettingError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"expected PRESET:SETTING=VALUE, got {name}") from error
+    return names
 
 
 def main() -> None:
@@ -76,7 +90,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--presets",
-        type=lambda text: text.split(","),
+        type=_recipes,
         metavar="NAME,NAME,...",
         default=list(PRESETS),
         help="presets of the sections `quality` and `profile`, also with other settings: resnet:learning_rate=1e-3 "

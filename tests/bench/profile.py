@@ -29,13 +29,23 @@ GROUPS = {  # of functions, by their library and name: the first group that matc
 
 
 def rows(presets: list[str]) -> list[Row]:
-    """Profiles a training of each recipe; without perf, says so and measures none."""
-    if not shutil.which("perf"):
-        print("section profile: there is no program perf here, of the package linux-perf or linux-tools")
+    """Profiles a training of each recipe; where perf cannot, says so and measures none."""
+    if missing := lacks_perf():
+        print(missing)
         return []
     meter = Meter()
     meter()
     return [_row(name, meter.highest().flops) for name in presets]
+
+
+def lacks_perf() -> str:
+    """Returns what keeps perf from sampling here; nothing if it can."""
+    if not shutil.which("perf"):
+        return "section profile: there is no program perf here, of the package linux-perf or linux-tools"
+    trial = subprocess.run(["perf", "record", "-o", os.devnull, "--", "true"], capture_output=True, check=False)
+    if trial.returncode:
+        return "section profile: perf may not sample here; kernel.perf_event_paranoid of at most 2 allows it"
+    return ""
 
 
 def shares(report: str) -> dict[str, float]:

@@ -26,7 +26,8 @@ def test_the_functions_of_a_report_are_summed_in_groups():
     assert found["other"] == pytest.approx(0.10)
 
 
-@pytest.mark.skipif(not shutil.which("perf"), reason="there is no program perf, of the package linux-perf")
+@pytest.mark.slow
+@pytest.mark.skipif(bool(profile.lacks_perf()), reason=profile.lacks_perf())
 def test_a_training_is_profiled(monkeypatch):
     monkeypatch.setattr(profile, "BATCH_SIZE", 32)
     monkeypatch.setattr(profile, "SECONDS", 1)
@@ -39,4 +40,13 @@ def test_a_training_is_profiled(monkeypatch):
 def test_a_machine_without_perf_is_told(monkeypatch, capsys):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert profile.rows(["smoke"]) == []
-    assert "perf" in capsys.readouterr().out
+    assert "no program perf" in capsys.readouterr().out
+
+
+def test_a_machine_where_perf_may_not_sample_is_told(monkeypatch, capsys, tmp_path):
+    refusing = tmp_path / "perf"
+    refusing.write_text("#!/bin/sh\nexit 255\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert profile.rows(["smoke"]) == []
+    assert "perf_event_paranoid" in capsys.readouterr().out

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.errors import InterruptError, UserError
-from trainer.evaluate import GAIN_IMAGES, Evaluator, evaluate_latents, quality
+from trainer.evaluate import Evaluator, evaluate_latents, gain_rows, quality
 from trainer.images import ImageSet, hold_out, shuffled_batches
 from trainer.interrupt import signals_noted
 from trainer.model.build import build
@@ -276,7 +276,7 @@ def _evaluate(
     log.info(
         "drawing %d samples of %s test images for the importance-weighted bound",
         config.importance_samples,
-        f"{min(GAIN_IMAGES, len(test)):,}",
+        f"{len(gain_rows(len(test))):,}",
     )
     found = quality(model, test, elbos, config.importance_samples, strategy)
     log.info(

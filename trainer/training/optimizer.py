@@ -91,8 +91,7 @@ class Adamax(Adam):
         m <- b1 m + (1 - b1) g,   v <- max(b2 v, |g|)
         w <- w - rate / (1 - b1^t) m / (v + epsilon)
 
-    A gradient far above all before it moves a weight by a tenth of the rate; Adam moves it by three rates, which a deep
-    model may not survive.
+    A gradient far above all before it moves a weight by a tenth of the rate; Adam moves it by three rates.
     """
 
     def _kernel(self, t: tf.Tensor, **of_one: Any) -> None:
