@@ -9,7 +9,7 @@ import xml.etree.ElementTree
 import numpy as np
 import pytest
 
-from tests.bench import quality, quality_ours, quality_points
+from tests.bench import __main__, quality, quality_ours, quality_points
 from tests.bench.quality_figure import Curve, figure
 from trainer.presets import PRESETS
 
@@ -38,6 +38,21 @@ def test_a_contestant_is_a_preset_or_one_with_other_settings():
     assert changed == dataclasses.replace(
         PRESETS["resnet"], learning_rate=1e-3, decoder="GaussianResNet", horizontal_flips=False
     )
+
+
+@pytest.mark.parametrize(
+    ("presets", "message"),
+    [
+        ("resnets", "got 'resnets'"),
+        ("resnet:epochs", "expected PRESET:SETTING=VALUE, got resnet:epochs"),
+        ("resnet,mlp:epochs=0", "epochs: expected"),
+    ],
+)
+def test_a_mistyped_recipe_is_one_sentence(presets, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["bench", "--only", "quality", "--presets", presets])
+    with pytest.raises(SystemExit, match="2"):
+        __main__.main()
+    assert message in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.fixture
