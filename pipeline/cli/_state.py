@@ -25,10 +25,12 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
 
 
 def elbo(value: float | None, error: float | None) -> str:
-    """Returns an ELBO with its standard error."""
+    """Returns an ELBO with half the width of its 95 % interval, from its standard error."""
+    from trainer.intervals import Z
+
     if value is None:
         return ""
-    return f"{value:.2f}" if error is None else f"{value:.2f} ± {error:.2f}"
+    return f"{value:.2f}" if error is None else f"{value:.2f} ± {Z * error:.2f}"
 
 
 def minute(time: datetime.datetime) -> str:

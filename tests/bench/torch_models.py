@@ -9,11 +9,20 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 from torch import nn
 from torch.nn import functional
 
-PIXELS, HIDDEN, LATENTS, STEPS, GATE_BIAS = 3072, 500, 500, 3, 1.5
+PIXELS, HIDDEN, LATENTS, STEPS = 3072, 500, 500, 3
+GATE_BIAS, OUTPUT_GAIN = 1.5, 0.01  # as trainer.model.flows.IAFStep
 LOG_2PI = math.log(2.0 * math.pi)
 
 
-class MaskedLinear(nn.Linear):
+class Linear(nn.Linear):
+    """y = x W' + b, with the initial W and b of trainer.model.networks.Dense."""
+
+    def reset_parameters(self) -> None:
+        nn.init.xavier_uniform_(self.weight)
+        nn.init.zeros_(self.bias)
+
+
+class MaskedLinear(Linear):
     """y = x (W * mask)' + b."""
 
     def __init__(self, degree_in: torch.Tensor, degree_out: torch.Tensor) -> None:
@@ -30,9 +39,11 @@ class IAFStep(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         position, degree = torch.arange(1, LATENTS + 1), torch.arange(HIDDEN) * LATENTS // HIDDEN
-        self.first, self.context = MaskedLinear(position, degree), nn.Linear(HIDDEN, HIDDEN)
+        self.first, self.context = MaskedLinear(position, degree), Linear(HIDDEN, HIDDEN)
         self.m, self.s = MaskedLinear(degree, position - 1), MaskedLinear(degree, position - 1)
         nn.init.constant_(self.s.bias, GATE_BIAS)
+        for last in (self.m, self.s):
+            nn.init.xavier_uniform_(last.weight, OUTPUT_GAIN)
 
     def forward(self, z: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         u = functional.elu(self.first(z) + self.context(h))
@@ -46,14 +57,14 @@ class PlainVAE(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.hidden = nn.Linear(PIXELS, HIDDEN)
+        self.hidden = Linear(PIXELS, HIDDEN)
         self.loc, self.logvar, self.h = (
-            nn.Linear(HIDDEN, LATENTS),
-            nn.Linear(HIDDEN, LATENTS),
-            nn.Linear(HIDDEN, HIDDEN),
+            Linear(HIDDEN, LATENTS),
+            Linear(HIDDEN, LATENTS),
+            Linear(HIDDEN, HIDDEN),
         )
         self.iaf = nn.ModuleList([IAFStep() for _ in range(STEPS)])
-        self.decoder = nn.Sequential(nn.Linear(LATENTS, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, PIXELS))
+        self.decoder = nn.Sequential(Linear(LATENTS, HIDDEN), nn.Tanh(), Linear(HIDDEN, PIXELS))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         features = torch.tanh(self.hidden(x))
@@ -95,8 +106,8 @@ class PythaeVAE(nn.Module):
 class _Encoder(BaseEncoder):
     def __init__(self) -> None:
         super().__init__()
-        self.hidden = nn.Linear(PIXELS, HIDDEN)
-        self.loc, self.logvar = nn.Linear(HIDDEN, LATENTS), nn.Linear(HIDDEN, LATENTS)
+        self.hidden = Linear(PIXELS, HIDDEN)
+        self.loc, self.logvar = Linear(HIDDEN, LATENTS), Linear(HIDDEN, LATENTS)
 
     def forward(self, x: torch.Tensor) -> ModelOutput:
         features = torch.tanh(self.hidden(x))
@@ -106,7 +117,7 @@ class _Encoder(BaseEncoder):
 class _Decoder(BaseDecoder):
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(LATENTS, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, PIXELS), nn.Sigmoid())
+        self.layers = nn.Sequential(Linear(LATENTS, HIDDEN), nn.Tanh(), Linear(HIDDEN, PIXELS), nn.Sigmoid())
 
     def forward(self, z: torch.Tensor) -> ModelOutput:
         return ModelOutput(reconstruction=self.layers(z))

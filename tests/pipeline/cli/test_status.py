@@ -52,7 +52,7 @@ def test_the_text_says_what_is_served_and_what_happened(state, vaeiaf):
     assert code == exit_codes.DONE
     (version,) = state.versions()
     serving, _, heads, *rows = [line.rstrip() for line in out.splitlines()]
-    assert serving == f"vaeiaf-toy serves version {version}, ELBO -12.00 ± 0.50."
+    assert serving == f"vaeiaf-toy serves version {version}, ELBO -12.00 ± 0.98."
     assert heads.split() == ["run", "verdict", "version", "ELBO,", "nats", "per", "image", "took", "id", "reasons"]
     assert "refused" in rows[0]
     assert rows[0].endswith("too low")
