@@ -6,9 +6,11 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 360, 250, 52, 12, 26, 34  # of a panel, and its margins
-SHOWN = {"nats": (-1960.0, -1790.0), "bits/dim": (6.4, 3.5)}  # at the bottom and at the top
+SHOWN = {"nats": (-1960.0, -1790.0), "bits/dim": (6.4, 3.5)}  # at the bottom and at the top; curves may go beyond
 TITLES = {"nats": "ELBO, nats per image", "bits/dim": "bits per dimension"}
 TICKS = {"nats": 40.0, "bits/dim": 0.5}
+DIGITS = {"nats": 1, "bits/dim": 2}  # after the point
+PLOT = f'x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}"'
 COLOURS = ("#0969da", "#cf222e", "#1a7f37", "#8250df", "#bc4c00", "#59636e", "#0a7d91", "#9a6700")
 HALF = 15  # letters of a name that fit into half the width
 STYLE = """
@@ -40,6 +42,7 @@ def figure(curves: Sequence[Curve], targets: Mapping[str, float]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" height="{height:g}" '
         f'role="img">\n<title>Quality against the time of training</title>\n<style>{STYLE}</style>\n'
+        f'<clipPath id="plot"><rect {PLOT}/></clipPath>\n'
         f'<rect class="card" width="{WIDTH}" height="{height:g}" rx="8"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
 
@@ -65,15 +68,15 @@ def _panel(curves: Sequence[Curve], units: str, target: float) -> tuple[str, flo
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - BOTTOM + 29}" text-anchor="end">minutes of all cores</text>')
     rows = -(-len(curves) // (2 if all(len(curve.name) <= HALF for curve in curves) else 1))
     for i, curve in enumerate(curves):
-        shown = [(place_x(s / 60.0), place_y(v)) for s, v in curve.points if low <= v <= high]
         colour = COLOURS[i % len(COLOURS)]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in shown)
-        parts.append(f'<polyline class="curve" stroke="{colour}" points="{path}"/>')
+        path = " ".join(f"{place_x(seconds / 60.0):.1f},{place_y(value):.1f}" for seconds, value in curve.points)
+        parts.append(f'<polyline class="curve" clip-path="url(#plot)" stroke="{colour}" points="{path}"/>')
         x, y = LEFT + i // rows * (WIDTH - LEFT) / 2, HEIGHT + 14 + i % rows * 16
         parts.append(
             f'<line class="curve" stroke="{colour}" x1="{x:g}" y1="{y - 4:g}" x2="{x + 18:g}" y2="{y - 4:g}"/>'
         )
-        parts.append(f'<text x="{x + 23:g}" y="{y:g}">{escape(curve.name)}, {curve.points[-1][1]:.5g}</text>')
+        last = f"{curve.points[-1][1]:.{DIGITS[units]}f}"
+        parts.append(f'<text x="{x + 23:g}" y="{y:g}">{escape(curve.name)}, {last}</text>')
     return "\n".join(parts), HEIGHT + 20 + 16 * rows
 
 

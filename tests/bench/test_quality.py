@@ -170,11 +170,20 @@ def test_the_picture_has_a_panel_for_each_unit_and_a_line_for_each_contestant():
     panels = root.findall("{*}g")
     assert [len(panel.findall("{*}polyline")) for panel in panels] == [2, 1]
     texts = [text.text for text in root.iter() if text.tag.endswith("text")]
-    assert {"a<b, -1800", "c, -1800", "d, 4.5"} <= set(texts)
+    assert {"a<b, -1800.0", "c, -1800.0", "d, 4.50"} <= set(texts)
     (line,) = panels[1].findall("{*}polyline")
     (x0, y0), (x1, y1) = (map(float, point.split(",")) for point in line.get("points").split())
     assert x1 > x0, "time runs to the right"
     assert y1 < y0, "better is higher"
+
+
+def test_a_curve_that_falls_out_of_the_panel_is_cut_at_its_edge_and_not_bridged():
+    curve = Curve("a", "nats", [[60.0, -1850.0], [90.0, -9999.0], [120.0, -1840.0]])
+    root = xml.etree.ElementTree.fromstring(figure([curve], quality.TARGETS))
+    (line,) = root.iterfind(".//{*}polyline[@clip-path='url(#plot)']")
+    (plot,) = root.iterfind(".//{*}clipPath[@id='plot']/{*}rect")
+    _, below, within = (float(point.split(",")[1]) for point in line.get("points").split())
+    assert below > float(plot.get("y")) + float(plot.get("height")) > within
 
 
 @pytest.mark.slow
