@@ -1,6 +1,8 @@
 """`python -m tests.bench`: prints the table, writes bench.json into the working directory."""
 
 import argparse
+import contextlib
+import math
 import os
 import pathlib
 import sys
@@ -64,6 +66,14 @@ def _recipes(text: str) -> list[str]:
     return names
 
 
+def _minutes(text: str) -> float:
+    """Returns a time above zero."""
+    with contextlib.suppress(ValueError):
+        if 0.0 < (minutes := float(text)) < math.inf:
+            return minutes
+    raise argparse.ArgumentTypeError(f"expected minutes above 0, got {text}")
+
+
 def main() -> None:
     """Runs the selected sections in order, and writes all rows after each of them."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
@@ -98,7 +108,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--minutes",
-        type=float,
+        type=_minutes,
         metavar="N",
         default=quality.MINUTES,
         help="time of all cores that the section `quality` trains each contestant for (default: %(default)g)",
@@ -106,7 +116,10 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     for name in options.only:
-        rows += (new := SECTIONS[name](options))
+        try:
+            rows += (new := SECTIONS[name](options))
+        except quality.NoDataError as error:
+            parser.exit(1, f"{parser.prog}: {error}\n")
         print(table(new), flush=True)
         write(rows, FILE)
 

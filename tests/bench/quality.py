@@ -33,6 +33,10 @@ POINTS, FIGURE = pathlib.Path("quality.json"), pathlib.Path("quality.svg")
 TORCH = ("PyTorch", "pythae VAE_IAF")  # with the recipe of `mlp`
 
 
+class NoDataError(RuntimeError):
+    """There is no CIFAR-10."""
+
+
 class Contestant(NamedTuple):
     """A training whose quality is measured."""
 
@@ -45,10 +49,10 @@ def rows(torch_python: str, presets: Sequence[str], minutes: float) -> list[Row]
     """Measures a row for each contestant, and draws the figure after each of them.
 
     Raises:
-      RuntimeError: there is no CIFAR-10.
+      NoDataError: there is no CIFAR-10.
     """
     if not HAS_CIFAR10:
-        raise RuntimeError("section quality: TFDS_DATA_DIR names no folder with cifar10 prepared")
+        raise NoDataError("section quality: TFDS_DATA_DIR names no folder with cifar10 prepared")
     found: dict[str, dict[str, Any]] = json.loads(POINTS.read_text()) if POINTS.exists() else {}
     measured = []
     with _data() as folder:

@@ -154,6 +154,23 @@ def test_another_budget_or_recipe_is_trained_anew(change, run):
     assert record["mlp"]["points"] == POINTS[:1]
 
 
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "x"])
+def test_a_mistyped_time_is_one_sentence(minutes, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["bench", "--only", "quality", "--minutes", minutes])
+    with pytest.raises(SystemExit, match="2"):
+        __main__.main()
+    assert f"expected minutes above 0, got {minutes}" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_without_cifar10_the_command_says_so_in_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(quality, "HAS_CIFAR10", False)
+    monkeypatch.setattr(sys, "argv", ["bench", "--only", "quality"])
+    with pytest.raises(SystemExit, match="1"):
+        __main__.main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "TFDS_DATA_DIR" in line
+
+
 def test_without_cifar10_the_section_says_so(monkeypatch):
     monkeypatch.setattr(quality, "HAS_CIFAR10", False)
     with pytest.raises(RuntimeError, match="TFDS_DATA_DIR"):
