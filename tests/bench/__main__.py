@@ -28,7 +28,6 @@ from tests.bench import (
     tasks,
 )
 from tests.bench.rows import table, write
-from trainer.presets import PRESETS
 from trainer.schema import SettingError
 
 FILE = pathlib.Path("bench.json")
@@ -102,9 +101,9 @@ def main() -> None:
         "--presets",
         type=_recipes,
         metavar="NAME,NAME,...",
-        default=list(PRESETS),
+        default=quality.without_repeats(),
         help="presets of the sections `quality` and `profile`, also with other settings: resnet:learning_rate=1e-3 "
-        "(default: all)",
+        "(default: all but those that differ in their epochs alone)",
     )
     parser.add_argument(
         "--minutes",

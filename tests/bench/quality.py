@@ -6,6 +6,7 @@ trains only contestants that are not complete there with the same budget and rec
 """
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -89,6 +90,14 @@ def recipe_of(text: str) -> TrainConfig:
     preset, *changes = text.split(":")
     given = dict(change.split("=", 1) for change in changes)
     return recipe(preset, {name: _value(value) for name, value in given.items()})
+
+
+def without_repeats() -> list[str]:
+    """Returns the presets of which none differs from one before it in its epochs alone, which a budget replaces."""
+    first: dict[TrainConfig, str] = {}
+    for name, config in PRESETS.items():
+        first.setdefault(dataclasses.replace(config, epochs=1), name)
+    return list(first.values())
 
 
 def _label(name: str) -> str:

@@ -40,6 +40,13 @@ def test_a_contestant_is_a_preset_or_one_with_other_settings():
     )
 
 
+def test_presets_that_differ_in_their_epochs_alone_are_trained_once():
+    names = quality.without_repeats()
+    assert len({dataclasses.replace(PRESETS[name], epochs=1) for name in names}) == len(names)
+    of_one_recipe = {dataclasses.replace(config, epochs=1) for config in PRESETS.values()}
+    assert len(names) == len(of_one_recipe) < len(PRESETS)
+
+
 @pytest.mark.parametrize(
     ("presets", "message"),
     [
