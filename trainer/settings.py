@@ -94,10 +94,6 @@ class TrainConfig:
 
     batch_size: int = setting("images per step, over all workers", "", EVERYWHERE, default=128, ge=1)
     epochs: int = setting("passes over the training images", "", EVERYWHERE, default=8, ge=1)
-    optimizer: Literal["adam", "adamax"] = setting(
-        "rule of the weights' update; adamax moves a weight less by a gradient far above all others",
-        default="adam",
-    )
     learning_rate: float = setting("learning rate, at its highest", "", EVERYWHERE, default=1e-3, gt=0, lt=1)
     schedule: Literal["constant", "cosine"] = setting("course of the learning rate", default="cosine")
     warmup_epochs: Number = setting(

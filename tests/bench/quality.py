@@ -27,6 +27,7 @@ from trainer.images import load_images, preprocessing
 from trainer.model.likelihoods import LIKELIHOODS, bits_per_dim
 from trainer.presets import PRESETS, recipe
 from trainer.settings import TrainConfig
+from trainer.training.optimizer import BETA
 
 MINUTES = 60.0
 TARGETS = {"nats": -1820.0, "bits/dim": 4.8}
@@ -122,7 +123,7 @@ def _contestants(torch_python: str, presets: Sequence[str], minutes: float, fold
         print(missing)
         return
     for name in TORCH:
-        options = [str(minutes), folder, json.dumps(PRESETS["mlp"].to_dict()), name]
+        options = [str(minutes), folder, json.dumps({**PRESETS["mlp"].to_dict(), "beta": BETA}), name]
         yield Contestant(name, PRESETS["mlp"], [torch_python, "-m", "tests.bench.quality_torch", *options])
 
 

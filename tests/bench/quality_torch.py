@@ -1,7 +1,7 @@
 """Trains a PyTorch baseline with the recipe of the preset `mlp` for a budget, with its evaluations.
 
 `python -m tests.bench.quality_torch MINUTES FOLDER RECIPE NAME` reads the arrays train.npy and test.npy in FOLDER, and
-the recipe's batch and learning rate from its JSON. Imports no TensorFlow.
+the recipe as JSON, with Adam's `beta`. Imports no TensorFlow.
 """
 
 import json
@@ -51,7 +51,7 @@ def _steps(loss_of: torch.nn.Module, train: torch.Tensor, options: dict[str, Any
     """Trains without end on shuffled bytes, with Adam and a cosine over `steps` steps; yields after each step."""
     batch_size, done = options["batch_size"], 0
     warm_up = min(options["warmup_epochs"] * (len(train) // batch_size), steps / 2)
-    optimizer = torch.optim.Adam(loss_of.parameters())
+    optimizer = torch.optim.Adam(loss_of.parameters(), betas=(options["beta"], options["beta"]))
     while True:
         for rows in torch.randperm(len(train)).split(batch_size)[: len(train) // batch_size]:
             images = train[rows]
