@@ -1,4 +1,4 @@
-"""Adam against Keras's, and the bound on its steps; learning rate, clipped gradient and running mean computed again in NumPy."""
+"""Adam against Keras's, the bound on its steps; rates, clipped gradients and mean weights computed again in NumPy."""
 
 import keras
 import numpy as np
