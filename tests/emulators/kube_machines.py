@@ -44,12 +44,13 @@ class QuickClock:
 class Machines(Kubelet):
     """Gives each pod a machine of its own; the next one goes to the Job that has the fewest.
 
-    No pod gets one before `jobs` Jobs exist. Workers work when all of their Job run.
+    No pod gets one before pods of `jobs` Jobs wait for one. Workers work when all of their Job run.
     """
 
     def __init__(self, clock, count, jobs=1):
         self.clock, self.count, self.most = clock, count, 0  # most: at the same time
-        self._jobs, self._held, self._waiting = jobs, {}, {}  # uid of a pod -> uid of its Job
+        self._held, self._waiting = {}, {}  # uid of a pod -> uid of its Job
+        self._jobs, self._seen = jobs, set()  # uids of the Jobs whose pods have waited
         self._met = Counter()  # uid of a Job -> its workers that have started
         self._lock = threading.Lock()
 
@@ -72,9 +73,10 @@ class Machines(Kubelet):
         """Waits for a machine; returns whether the pod still exists."""
         with self._lock:
             self._waiting[run.uid] = job
+            self._seen.add(job)
         while not run.stopping.is_set():
             with self._lock:
-                if self._is_next(run, job):
+                if self._is_next(job):
                     self._held[run.uid] = self._waiting.pop(run.uid)
                     self.most = max(self.most, len(self._held))
                     return True
@@ -82,9 +84,9 @@ class Machines(Kubelet):
             self.clock.sleep(1)
         return False
 
-    def _is_next(self, run, job):
+    def _is_next(self, job):
         fewest = min(self._of(self._held, other) for other in self._waiting.values())
-        is_there = len(run.state.created["Job"]) >= self._jobs and len(self._held) < self.count
+        is_there = len(self._seen) >= self._jobs and len(self._held) < self.count
         return is_there and self._of(self._held, job) == fewest
 
     @staticmethod
