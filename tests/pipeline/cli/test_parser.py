@@ -28,7 +28,7 @@ COMMANDS = next(a for a in cli.parser()._actions if isinstance(a, argparse._SubP
         (["run", "--set=epochs"], "argument --set: expected NAME=VALUE, got 'epochs'. See vaeiaf run --help"),
         (
             ["run", "--preset=resnets"],
-            "--preset: expected one of seed, mlp, default, resnet, logistic, ladder, ladder_small, smoke, "
+            "--preset: expected one of seed, mlp, default, resnet, logistic, ladder_small, ladder, smoke, "
             "got 'resnets'. Did you mean resnet?",
         ),
         (["schema", "clustre"], "file: expected one of cluster, got 'clustre'. Did you mean cluster?"),
