@@ -92,7 +92,7 @@ def test_a_dozen_steps_are_those_of_keras(trained, gradients):
             np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-GRADIENTS = {
+COURSES = {  # of a weight's gradient, step by step
     "a spike": 500 * [1e-3] + [1e3],
     "a spike after noise": [1e-3 * (-1.0) ** number for number in range(500)] + [1e3],
     "growth": [1.1**number for number in range(200)],
@@ -101,11 +101,11 @@ GRADIENTS = {
 }
 
 
-@pytest.mark.parametrize("gradients", GRADIENTS.values(), ids=GRADIENTS)
-def test_no_step_moves_a_weight_by_more_than_the_rate(gradients):
+@pytest.mark.parametrize("course", COURSES.values(), ids=COURSES)
+def test_no_step_moves_a_weight_by_more_than_the_rate(course):
     weight, rate, moved = tf.Variable([0.0]), 2.0**-4, []
     optimizer = build_optimizer(TrainConfig(learning_rate=rate, schedule="constant"), [weight], steps_per_epoch=1)
-    for number, gradient in enumerate(gradients):
+    for number, gradient in enumerate(course):
         before = float(weight[0])
         optimizer.update([tf.constant([gradient], tf.float32)], tf.constant(number))
         moved.append(abs(float(weight[0]) - before))
