@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.model.networks import Dense
+from trainer.model.precision import convolve
 from trainer.shape import Shape
 
 Layer = Callable[[tf.Tensor], tf.Tensor]  # feature maps to feature maps
@@ -49,7 +50,7 @@ class Conv(tf.Module):
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """Convolves x [N, H, W, inputs]."""
-        return tf.nn.conv2d(x, self.kernel(), self._stride, "SAME") + self.b
+        return convolve(x, self.kernel(), self._stride) + self.b
 
 
 class Upsample(tf.Module):

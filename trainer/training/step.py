@@ -8,6 +8,7 @@ import tensorflow as tf
 from trainer.images import Pixels, mirror, to_unit_interval
 from trainer.model.latent_model import LatentModel
 from trainer.model.objective import draw
+from trainer.model.precision import multiplies_bfloat16, products_in
 from trainer.settings import TrainConfig, shard_size
 from trainer.strategy import shard
 from trainer.training.losses import build_loss
@@ -27,6 +28,9 @@ class TrainStep:
     Each replica computes the gradients of its share of the batch, sums them over all replicas, and updates its copy of
     the weights. Noise is drawn for the global batch and then split, so it does not depend on the number of replicas.
 
+    Attributes:
+      products: what convolutions multiply; see `trainer.model.precision`.
+
     Raises:
       SettingError: the batch does not divide over the replicas, or the loss needs a single replica.
     """
@@ -42,6 +46,7 @@ class TrainStep:
         self._strategy, self._config, self._model, self._optimizer = strategy, config, model, optimizer
         self._replicas = strategy.num_replicas_in_sync
         self._shard = shard_size(config, self._replicas)
+        self.products = tf.bfloat16 if config.has_convolutions and multiplies_bfloat16() else tf.float32
         self._loss = build_loss(config, steps_per_epoch, model.groups)
         # XLA fuses passes over activations; TensorFlow's kernels convolve, draw noise, flip and update weights faster.
         self._gradients = tf.function(self._shard_gradients, jit_compile=not config.has_convolutions or None)
@@ -96,7 +101,8 @@ class TrainStep:
         """
         x = to_unit_interval(pixels)
         with tf.GradientTape() as tape:
-            drawn = draw(self._model, x, eps)
+            with products_in(self.products):
+                drawn = draw(self._model, x, eps)
             loss = self._loss(drawn, number) / self._replicas
         gradients = tape.gradient(loss, self._model.trainable_variables)
         return gradients, tf.reduce_mean(drawn.elbo().elbo) / self._replicas

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import trainer.evaluate
+import trainer.training.step
 from trainer.evaluate import DRAWS_AT_ONCE, Evaluator, MapImages, quality
 from trainer.images import ImageSet
 from trainer.model.build import build
@@ -127,7 +128,8 @@ def test_an_evaluation_compiles_with_static_shapes_its_noise_too(name, start, ev
 
 
 @EVERY_LOSS
-def test_with_the_same_noise_a_step_is_the_same_compiled_or_not(name, start, make_images, scramble):
+def test_with_the_same_noise_a_step_is_the_same_compiled_or_not(name, start, make_images, scramble, monkeypatch):
+    monkeypatch.setattr(trainer.training.step, "multiplies_bfloat16", lambda: False)  # whose rounding hides differences
     model, step = start(name)
     scramble(model, scale=0.05)
     pixels, number = tf.constant(make_images(BATCH).pixels), tf.constant(1)
