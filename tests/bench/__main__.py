@@ -17,6 +17,7 @@ from tests.bench import (
     inputs,
     memory,
     numbers,
+    precision,
     profile,
     quality,
     scale,
@@ -31,7 +32,8 @@ from tests.bench.rows import table, write
 from trainer.schema import SettingError
 
 FILE = pathlib.Path("bench.json")
-ON_DEMAND = {"spans", "quality", "profile"}  # run only if they are named: they measure models, or need another program
+# Run only if they are named: they measure models, or need another program or processor.
+ON_DEMAND = {"spans", "precision", "quality", "profile"}
 SECTIONS = {
     "steps": lambda options: steps.rows(options.torch_python),
     "inputs": lambda _: inputs.rows(),
@@ -47,6 +49,7 @@ SECTIONS = {
     "tasks": lambda _: tasks.rows(),
     "spans": lambda _: spans.rows(),
     "shapes": lambda _: shapes.rows(),
+    "precision": lambda _: precision.rows(),
     "profile": lambda options: profile.rows(options.presets),
     "quality": lambda options: quality.rows(options.torch_python, options.presets, options.minutes),
 }

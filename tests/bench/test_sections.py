@@ -21,6 +21,7 @@ from tests.bench import (
     inputs,
     limits,
     memory,
+    precision,
     process,
     rounds,
     scale,
@@ -173,6 +174,28 @@ def test_a_preset_has_its_peak_of_memory():
     (row,) = memory.rows(["smoke"])
     assert row.batch_size == PRESETS["smoke"].batch_size
     assert 100.0 < row.more["peak_mb"] < 8192.0
+
+
+def test_an_epoch_in_bfloat16_is_held_against_one_in_float32(bench, patch):
+    if not precision.multiplies_bfloat16():
+        pytest.skip("no instructions for bfloat16 here")
+    small = dataclasses.replace(PRESETS["logistic"], channels=4, iaf_hidden_size=8, batch_size=SIZE)
+    for name, value in {"PRESETS": {"one": small}, "NAMES": ["one"], "FULL": IMAGES}.items():
+        patch.setattr(precision, name, value)
+    rows, _ = bench("precision")
+    assert rows.keys() == {("one, float32", SIZE), ("one, bfloat16", SIZE)}
+    single, half = rows.values()
+    assert single["to_float32"] == 1.0
+    assert half["to_float32"] > 0.0
+    assert half["elbo"] != single["elbo"]
+    assert half["elbo"] == pytest.approx(single["elbo"], rel=0.02)
+
+
+def test_precision_is_left_out_in_a_line_on_a_processor_without_bfloat16(bench, patch):
+    patch.setattr(precision, "multiplies_bfloat16", lambda: False)
+    rows, printed = bench("precision")
+    assert not rows
+    assert printed.startswith("section precision is left out: this processor has no instructions for bfloat16")
 
 
 def test_a_trainer_on_all_images_of_some_files_has_its_time_and_memory(patch, capsys):
