@@ -219,8 +219,6 @@ class _Run:
             self._steps,
             f"{sum(math.prod(v.shape) for v in self.model.trainable_variables):,}",
         )
-        if self._step.products != tf.float32:
-            log.info("convolutions multiply in %s, which this processor does faster", self._step.products.name)
         if self._progress.steps:
             log.info(
                 "resuming after step %d of %d from %s",

@@ -1,5 +1,6 @@
 """The training step on all replicas of a strategy."""
 
+import logging
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from trainer.strategy import shard
 from trainer.training.losses import build_loss
 from trainer.training.optimizer import Adam
 
+log = logging.getLogger(__name__)
+
 
 class StepsResult(NamedTuple):
     """The result of the steps of one call."""
@@ -27,9 +30,6 @@ class TrainStep:
 
     Each replica computes the gradients of its share of the batch, sums them over all replicas, and updates its copy of
     the weights. Noise is drawn for the global batch and then split, so it does not depend on the number of replicas.
-
-    Attributes:
-      products: what convolutions multiply; see `trainer.model.precision`.
 
     Raises:
       SettingError: the batch does not divide over the replicas, or the loss needs a single replica.
@@ -46,7 +46,11 @@ class TrainStep:
         self._strategy, self._config, self._model, self._optimizer = strategy, config, model, optimizer
         self._replicas = strategy.num_replicas_in_sync
         self._shard = shard_size(config, self._replicas)
-        self.products = tf.bfloat16 if config.has_convolutions and multiplies_bfloat16() else tf.float32
+        self._products = tf.bfloat16 if config.has_convolutions and multiplies_bfloat16() else tf.float32
+        if self._products == tf.bfloat16:
+            log.info(
+                "convolutions multiply bfloat16 in training, which this processor does faster; evaluations do not"
+            )
         self._loss = build_loss(config, steps_per_epoch, model.groups)
         # XLA fuses passes over activations; TensorFlow's kernels convolve, draw noise, flip and update weights faster.
         self._gradients = tf.function(self._shard_gradients, jit_compile=not config.has_convolutions or None)
@@ -101,7 +105,7 @@ class TrainStep:
         """
         x = to_unit_interval(pixels)
         with tf.GradientTape() as tape:
-            with products_in(self.products):
+            with products_in(self._products):
                 drawn = draw(self._model, x, eps)
             loss = self._loss(drawn, number) / self._replicas
         gradients = tape.gradient(loss, self._model.trainable_variables)

@@ -125,8 +125,21 @@ def test_an_evaluation_beside_such_a_step_is_of_float32(preset, start):
     assert not any(has_bfloat16(op) for op in operations(traced.graph))
 
 
-def test_a_step_without_convolutions_is_of_float32(start):
-    assert start("mlp", tf.bfloat16)[1].products == tf.float32
+def test_a_step_without_convolutions_is_of_float32(start, caplog):
+    with caplog.at_level("INFO", "trainer"):
+        model, step = start("mlp", tf.bfloat16)
+    pixels, eps = tf.zeros([BATCH, *SHAPE], tf.uint8), tf.zeros([1, BATCH, model.latent_size])
+    graph = step._gradients.get_concrete_function(pixels, eps, tf.constant(0)).graph
+    assert not any(has_bfloat16(op) for op in operations(graph))
+    assert not caplog.text
+
+
+def test_the_log_says_that_a_training_uses_bfloat16(start, caplog):
+    with caplog.at_level("INFO", "trainer"):
+        start("resnet", tf.float32)
+        assert not caplog.text
+        start("resnet", tf.bfloat16)
+    assert "convolutions multiply bfloat16 in training" in caplog.text
 
 
 @CONVOLUTIONAL
