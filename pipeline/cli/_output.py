@@ -30,6 +30,11 @@ def print_json(facts: Any) -> None:
     print(json.dumps(plain(facts), indent=2, ensure_ascii=False))
 
 
+def warn(line: str) -> None:
+    """Prints a line beside the command's result."""
+    print(line, file=sys.stderr)
+
+
 @contextlib.contextmanager
 def waits_told() -> Iterator[None]:
     """Shows on standard error what storage logs within the block, such as a wait for a lock."""

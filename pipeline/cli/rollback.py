@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli._author import add_author, author_of
 from pipeline.cli._options import root_of
-from pipeline.cli._output import print_json, waits_told
+from pipeline.cli._output import print_json, waits_told, warn
 from pipeline.cli._state import add_state
 from trainer.exit_codes import DONE
 
@@ -30,6 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Rolls back, and says what is served."""
+    from pipeline.index.writing import refresh
     from pipeline.state.change import roll_back
     from pipeline.state.executions import one_pipeline, open_store
 
@@ -37,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
     store = open_store(root)
     with waits_told():
         changed = roll_back(store, root, one_pipeline(store, options.pipeline), options.version, author)
+    refresh(root, lambda: store, warn)
     if options.json:
         print_json(changed)
     else:

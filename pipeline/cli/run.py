@@ -79,6 +79,7 @@ def _run(
         if failure.kind == Kind.STOPPED:
             _say_kept(config, run_id, story)
         _notify(webhook, config, run_id, failure, story.say, log_file)
+        _show_failed(config)
         return failure
     story.say(f"\n{describe(outcome)}")
     if outcome.push.pushed_to:
@@ -111,6 +112,14 @@ def _say_kept(config: PipelineConfig, run_id: str, story: Story) -> None:
 
     with contextlib.suppress(ReportedError):  # a database that is away has been reported
         story.say(kept(config, run_id))
+
+
+def _show_failed(config: PipelineConfig) -> None:
+    """Renews the page of all runs, if the database answers: it has been waited for, and the failure has been told."""
+    from pipeline.index.writing import refresh
+    from pipeline.state.executions import open_store
+
+    refresh(config.root, lambda: open_store(config.root, away_seconds=0.0), lambda _: None)
 
 
 def _webhook(config: PipelineConfig) -> "Webhook | None":

@@ -6,7 +6,7 @@ import argparse
 
 from pipeline.cli._author import add_author, author_of
 from pipeline.cli._options import root_of
-from pipeline.cli._output import print_json, waits_told
+from pipeline.cli._output import print_json, waits_told, warn
 from pipeline.cli._state import add_state
 from trainer.exit_codes import DONE
 
@@ -31,6 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Withdraws the version, and says what is served."""
+    from pipeline.index.writing import refresh
     from pipeline.state.change import withdraw_version
     from pipeline.state.executions import one_pipeline, open_store
 
@@ -39,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     pipeline = one_pipeline(store, options.pipeline)
     with waits_told():
         changed = withdraw_version(store, root, pipeline, options.version, author, options.serve)
+    refresh(root, lambda: store, warn)
     if options.json:
         print_json(changed)
         return DONE

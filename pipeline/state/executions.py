@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from pipeline.state.database import Database, sqlite_connection
+from pipeline.state.database import AWAY_SECONDS, Database, sqlite_connection
 from pipeline.state.store import Store
 from trainer.errors import UserError
 from trainer.schema import nearest
@@ -49,8 +49,8 @@ def is_shared(root: str) -> bool:
     return root in _shared
 
 
-def open_store(root: str) -> MetadataStore:
-    """Opens the database of the state directory `root`.
+def open_store(root: str, away_seconds: float = AWAY_SECONDS) -> MetadataStore:
+    """Opens the database of the state directory `root`, which is waited for so long while it is locked.
 
     Raises:
       UserError: there is none.
@@ -61,7 +61,7 @@ def open_store(root: str) -> MetadataStore:
     if not os.path.exists(path):
         remedy = "Give the --root of earlier runs, or start one with vaeiaf run"
         raise UserError(f"--root {root} is not a state directory with {METADATA}", value=root, remedy=remedy)
-    return Store(root, Database(sqlite_connection(path)))
+    return Store(root, Database(sqlite_connection(path), away_seconds))
 
 
 def executions_of(store: MetadataStore, run_id: str) -> dict[str, mlmd.Execution]:

@@ -218,6 +218,7 @@ def test_a_truncated_image_stops_the_run_by_its_id(run, tmp_path):
     assert "vaeiaf: 1 of 51 images cannot be read" in console
     assert "image cut, format: expected a complete PNG" in console
     assert "StatisticsGen" not in console
+    assert "failed in ImageExampleGen" in (tmp_path / "root/index.html").read_text(), "the page of all runs"
 
 
 def test_a_directory_without_labels_is_trained_on_and_no_page_has_figures_of_labels(tmp_path, capfd, monkeypatch):

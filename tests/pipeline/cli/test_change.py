@@ -292,12 +292,14 @@ def test_a_withdrawal_that_is_killed_anywhere_serves_a_whole_model_and_the_next_
     assert verify(str(three.root)).damage == []
 
 
-@pytest.mark.parametrize("step", range(7))
+@pytest.mark.parametrize("step", range(8))
 def test_a_withdrawal_that_is_killed_anywhere_is_seen_by_all_from_its_first_note_on(three, vaeiaf, facts, killed, step):
     a, b, c = three.versions()
     vaeiaf("rollback", a, *WHY)
     copy = three.versions()[-1]
-    assert killed(step, "withdraw", a, "--serve=nothing", *WHY) == (step < 6), "two notes, and two renamings after each"
+    assert killed(step, "withdraw", a, "--serve=nothing", *WHY) == (step < 7), (
+        "two notes, four renamings, a page"
+    )
     begun = bool(withdrawals(str(three.pushed)))
     assert begun == (step > 0)
     assert versions(str(three.pushed)) == ([b, c] if begun else [a, b, c, copy])

@@ -1,12 +1,17 @@
 """report --series: what the page of a state directory says and links to."""
 
+import contextlib
 import shutil
+import sqlite3
+import time
 from unittest import mock
 
 import pytest
 
 from pages import Page
+from pipeline.cli.run import _show_failed
 from pipeline.index import writing
+from pipeline.state.executions import METADATA
 from trainer import exit_codes
 
 
@@ -46,6 +51,24 @@ def test_runs_changes_and_what_is_served_are_on_the_page(three, vaeiaf, page):
     assert "too low" in found
     assert f"rollback to {three.versions()[1]}, served as {served}" in found
     assert "ada: grey samples" in found
+
+
+@pytest.mark.parametrize("command", ["rollback", "withdraw"])
+def test_a_change_of_what_is_served_is_on_the_page_at_once(command, three, vaeiaf):
+    _, b, c = three.versions()
+    code, _, err = vaeiaf(command, *([c] if command == "withdraw" else []), "--reason", "grey samples", "--who", "ada")
+    assert (code, err) == (exit_codes.DONE, "")
+    found = text(Page((three.root / "index.html").read_text()))
+    assert f"Served now: version {three.versions()[-1]}, which restores {b}." in found
+
+
+def test_a_rollback_whose_page_cannot_be_written_says_so_and_is_done(three, vaeiaf, monkeypatch):
+    monkeypatch.setattr(writing, "write_durably", mock.Mock(side_effect=OSError(28, "No space left on device")))
+    code, out, err = vaeiaf("rollback", "--reason", "grey samples", "--who", "ada")
+    assert code == exit_codes.DONE
+    assert f"serves version {three.versions()[-1]}" in out
+    assert err.startswith("The page of all runs is as old as before: ")
+    assert err.count("\n") == 1
 
 
 def test_drift_of_a_runs_data_is_marked(three, page):
@@ -117,6 +140,21 @@ def test_a_run_that_ends_writes_the_page_or_says_why_not(three, monkeypatch):
     (line,) = said
     assert line.startswith("The page of all runs is as old as before: ")
     assert str(three.root / "index.html") in line
+
+
+def test_after_a_failure_nobody_waits_for_the_database_once_more(three, monkeypatch):
+    page = three.root / "index.html"
+    config = mock.Mock(root=str(three.root))
+    monkeypatch.setattr(time, "sleep", mock.Mock(side_effect=AssertionError("it waits")))
+    with contextlib.closing(sqlite3.connect(three.root / METADATA)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        _show_failed(config)
+        assert not page.exists()
+        other.rollback()
+    _show_failed(config)
+    assert "3 pushed" in text(Page(page.read_text()))
+    (three.root / METADATA).unlink()
+    _show_failed(config)
 
 
 def test_a_page_elsewhere_has_the_numbers_and_no_links(three, vaeiaf, tmp_path):
