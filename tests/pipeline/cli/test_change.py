@@ -297,9 +297,7 @@ def test_a_withdrawal_that_is_killed_anywhere_is_seen_by_all_from_its_first_note
     a, b, c = three.versions()
     vaeiaf("rollback", a, *WHY)
     copy = three.versions()[-1]
-    assert killed(step, "withdraw", a, "--serve=nothing", *WHY) == (step < 7), (
-        "two notes, four renamings, a page"
-    )
+    assert killed(step, "withdraw", a, "--serve=nothing", *WHY) == (step < 7), "two notes, four renamings, a page"
     begun = bool(withdrawals(str(three.pushed)))
     assert begun == (step > 0)
     assert versions(str(three.pushed)) == ([b, c] if begun else [a, b, c, copy])
