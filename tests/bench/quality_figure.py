@@ -6,7 +6,7 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 360, 250, 52, 12, 26, 34  # of a panel, and its margins
-SHOWN = {"nats": (-1960.0, -1790.0), "bits/dim": (6.4, 3.5)}  # at the bottom and at the top; curves may go beyond
+SHOWN = {"nats": (-1960.0, -1790.0), "bits/dim": (6.5, 3.3)}  # at the bottom and at the top; curves may go beyond
 TITLES = {"nats": "ELBO, nats per image", "bits/dim": "bits per dimension"}
 TICKS = {"nats": 40.0, "bits/dim": 0.5}
 DIGITS = {"nats": 1, "bits/dim": 2}  # after the point
