@@ -115,7 +115,7 @@ def _say_kept(config: PipelineConfig, run_id: str, story: Story) -> None:
 
 
 def _show_failed(config: PipelineConfig) -> None:
-    """Renews the page of all runs, if the database answers: it has been waited for, and the failure has been told."""
+    """Renews the page of all runs if the database answers at once; the run has already waited and reported."""
     from pipeline.index.writing import refresh
     from pipeline.state.executions import open_store
 

@@ -18,7 +18,7 @@ RUNS = 1000  # on a page, the newest; they take 0.9 MB
 
 
 def refresh(root: str, open_store: Callable[[], MetadataStore], say: Callable[[str], Any]) -> None:
-    """Writes the index of all pipelines after a run or a change. A failure is a line, because what it tells is done."""
+    """Writes the index of all pipelines after a run or a change. A failure is only reported: the work is done."""
     try:
         store = open_store()
         write_index(store, root, pipelines_of(store), os.path.join(root, PAGE))

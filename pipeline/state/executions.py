@@ -50,7 +50,7 @@ def is_shared(root: str) -> bool:
 
 
 def open_store(root: str, away_seconds: float = AWAY_SECONDS) -> MetadataStore:
-    """Opens the database of the state directory `root`, which is waited for so long while it is locked.
+    """Opens the database of the state directory `root`; calls wait up to `away_seconds` while it is locked.
 
     Raises:
       UserError: there is none.

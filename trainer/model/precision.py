@@ -18,12 +18,13 @@ _products: contextvars.ContextVar[tf.DType] = contextvars.ContextVar("products",
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether TensorFlow convolves bfloat16 faster than float32 here.
+    """Tells whether TensorFlow convolves bfloat16 faster than float32 on this machine.
 
-    That needs processors with instructions for it, and oneDNN's kernels, which use them. Elsewhere bfloat16 is many
-    times slower, or not implemented. Other devices than processors have ways of their own, which are left alone.
+    That needs a processor with instructions for it, and oneDNN's kernels, which use them. Without them bfloat16 is
+    slower, or not implemented. GPUs and TPUs choose their own precision.
     """
-    is_limited = "ONEDNN_MAX_CPU_ISA" in os.environ or os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0"
+    is_off = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in ("0", "false")  # as TensorFlow reads it
+    is_limited = is_off or "ONEDNN_MAX_CPU_ISA" in os.environ
     has_others = any(device.device_type != "CPU" for device in tf.config.list_logical_devices())
     if is_limited or has_others or not CPUINFO.exists():
         return False
@@ -32,7 +33,7 @@ def multiplies_bfloat16() -> bool:
 
 @contextlib.contextmanager
 def products_in(dtype: tf.DType) -> Iterator[None]:
-    """Within it, `convolve` multiplies numbers rounded to `dtype`."""
+    """Makes `convolve` multiply numbers rounded to `dtype`."""
     token = _products.set(dtype)
     try:
         yield

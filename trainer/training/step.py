@@ -48,7 +48,7 @@ class TrainStep:
         self._shard = shard_size(config, self._replicas)
         self._products = tf.bfloat16 if config.has_convolutions and multiplies_bfloat16() else tf.float32
         if self._products == tf.bfloat16:
-            log.info("convolutions multiply bfloat16 in training, which this processor does faster; evaluations do not")
+            log.info("convolutions multiply bfloat16 in training, which is faster here; evaluations use float32")
         self._loss = build_loss(config, steps_per_epoch, model.groups)
         # XLA fuses passes over activations; TensorFlow's kernels convolve, draw noise, flip and update weights faster.
         self._gradients = tf.function(self._shard_gradients, jit_compile=not config.has_convolutions or None)

@@ -67,7 +67,10 @@ def test_other_processors_and_machines_without_a_list_of_instructions_convolve_f
     assert not multiplies_bfloat16()
 
 
-@pytest.mark.parametrize(("name", "value"), [("TF_ENABLE_ONEDNN_OPTS", "0"), ("ONEDNN_MAX_CPU_ISA", "AVX2")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TF_ENABLE_ONEDNN_OPTS", "0"), ("TF_ENABLE_ONEDNN_OPTS", "False"), ("ONEDNN_MAX_CPU_ISA", "AVX2")],
+)
 def test_a_user_who_limits_onednn_gets_float32(name, value, processor, monkeypatch):
     processor("avx512_bf16")
     monkeypatch.setenv(name, value)
